@@ -1,0 +1,1 @@
+//! The two adapters between eras, as machines without I/O.

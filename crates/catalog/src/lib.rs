@@ -1,0 +1,1 @@
+//! What upstreams offer: merged, named, cached, paged.

@@ -1,0 +1,1 @@
+//! Typed configuration: loading, diagnostics, schema, import of client files.

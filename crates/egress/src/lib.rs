@@ -1,0 +1,1 @@
+//! The only crate that dials out or starts a process.

@@ -1,0 +1,1 @@
+//! Ids, principals, clocks, randomness, limits: the words every other crate uses, without I/O.

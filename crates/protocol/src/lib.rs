@@ -1,0 +1,1 @@
+//! The wire: lossless envelopes, revisions, mirrored headers, server-sent events, errors.

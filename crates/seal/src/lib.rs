@@ -1,0 +1,1 @@
+//! Sealed handles: the only crate that holds the gateway's keys.

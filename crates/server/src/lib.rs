@@ -1,0 +1,1 @@
+//! Composition: listeners, the way of a call, well-known documents, overload, drain.

@@ -1,0 +1,1 @@
+//! Fake clients, clocks and harnesses for the tests of every crate.

@@ -1,0 +1,1 @@
+//! Connectors to MCP servers of either era, era detection, health.
