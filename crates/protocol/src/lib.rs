@@ -1,5 +1,6 @@
 //! The wire: lossless envelopes, revisions, mirrored headers, server-sent events, errors.
 
+pub mod call;
 pub mod envelope;
 mod error;
 pub mod headers;
@@ -9,6 +10,7 @@ mod method;
 pub mod revision;
 pub mod sse;
 
+pub use call::{Call, Capabilities};
 pub use envelope::{EnvelopeError, Id, Message, Notification, Request, Response};
 pub use error::{RpcError, code, http_status};
 pub use json::Raw;

@@ -4,11 +4,13 @@
 //! split once, [`Raw`] values point into its bytes, and a change is a splice: everything that needs no
 //! change leaves as it came, byte for byte, number spellings and unknown members included.
 
+mod extract;
 mod object;
 mod raw;
 mod scan;
 mod write;
 
+pub use extract::{Extractor, Piece};
 pub use object::{Edit, Member, Object};
 pub use raw::{Kind, Raw};
 pub use scan::{JsonError, check};
