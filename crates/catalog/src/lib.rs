@@ -1,1 +1,15 @@
-//! What upstreams offer: merged, named, cached, paged.
+//! What upstreams offer: named, merged, cached, paged; and which upstream a name or URI belongs to.
+
+mod endpoint;
+mod filter;
+mod listing;
+mod merge;
+mod names;
+mod source;
+mod uris;
+
+pub use endpoint::{Endpoint, EndpointOptions, MISSING, Part, Routed};
+pub use filter::Filter;
+pub use listing::{Item, Kind, Listing};
+pub use names::{NAME_CHARS_MAX, Naming};
+pub use source::{Caller, Source, SourceOptions};

@@ -1,1 +1,25 @@
-//! Connectors to MCP servers of either era, era detection, health.
+//! Connectors to MCP servers of either era.
+//!
+//! To the rest of the gateway every upstream is a modern server: [`Upstream::call`] takes a modern call and gives
+//! a modern reply. What the server really speaks is found out once, and translated here by `bridge`'s machines.
+
+mod core;
+mod detect;
+mod error;
+mod http;
+mod legacy;
+mod listen;
+mod modern_run;
+mod options;
+mod outbound;
+mod park;
+mod pipe;
+mod reply;
+mod upstream;
+
+pub use crate::core::{CallContext, Change, Stats};
+pub use error::{CallError, CallErrorKind};
+pub use listen::Interest;
+pub use options::{HttpTransport, Limits, Options, Stdio, Target, Timeouts};
+pub use reply::{Body, BodyStream, Item, ItemStream, Outcome, Reply};
+pub use upstream::{Discovery, Health, Upstream};

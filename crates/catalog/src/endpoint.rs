@@ -1,0 +1,492 @@
+//! A virtual server: which upstreams, under which names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use model::{Clock, Principal, Rng};
+use protocol::headers::ParamRule;
+use protocol::json::Object;
+use protocol::latest::meta;
+use protocol::{Call, Method, Raw, Revision, RpcError, code};
+use seal::{Binding, KeyRing, Purpose};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::filter::Filter;
+use crate::listing::{Kind, Listing};
+use crate::merge::{Entry, Merged, finish_page, merge};
+use crate::names::{Naming, Own};
+use crate::source::{Caller, ListError, Source};
+use crate::uris;
+
+/// Names upstreams whose part of a list is missing, and why. A key of ours in a list result's `_meta`.
+pub const MISSING: &str = "io.tidegate/missing";
+
+/// How long a cursor can be used.
+const CURSOR_TIME: Duration = Duration::from_secs(86_400);
+/// Merged lists that are kept for one endpoint.
+const MERGED_MAX: u64 = 256;
+
+/// One upstream of an endpoint.
+pub struct Part {
+    /// The upstream and its lists.
+    pub source: Arc<Source>,
+    /// How its names look here.
+    pub naming: Naming,
+    /// Which of its own names it offers anywhere.
+    pub filter: Filter,
+}
+
+/// What an endpoint is told at its start.
+pub struct EndpointOptions {
+    /// Its name.
+    pub name: String,
+    /// Whether it is one upstream as it is, and not a selection.
+    pub direct: bool,
+    /// Which of the names given out it offers.
+    pub filter: Filter,
+    /// Entries on one page of a list.
+    pub page_size: usize,
+    /// Who the gateway says it is: an `Implementation`.
+    pub server_info: Raw,
+    /// In place of what upstreams say.
+    pub instructions: Option<String>,
+}
+
+/// A virtual server.
+pub struct Endpoint {
+    options: EndpointOptions,
+    parts: Vec<Part>,
+    keys: Arc<KeyRing>,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    merged: moka::sync::Cache<(Kind, Principal, Raw), Arc<Merged>>,
+}
+
+/// Where a call goes.
+pub struct Routed {
+    /// The upstream.
+    pub source: Arc<Source>,
+    /// The call as that upstream knows it.
+    pub call: Call,
+    /// The tool's `x-mcp-header` rules.
+    pub rules: Option<Arc<[ParamRule]>>,
+    /// The URI as the client knows it, where that is another one.
+    pub wrapped: Option<(String, String)>,
+}
+
+impl Endpoint {
+    /// An endpoint over these upstreams, in this order.
+    #[must_use]
+    pub fn new(
+        options: EndpointOptions,
+        parts: Vec<Part>,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Self {
+        let merged = moka::sync::Cache::builder()
+            .max_capacity(MERGED_MAX)
+            .time_to_live(Duration::from_secs(3_600))
+            .build();
+        Self { options, parts, keys, clock, rng, merged }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// Whether it is one upstream as it is.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.options.direct
+    }
+
+    /// Its upstreams.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The upstream of this name.
+    #[must_use]
+    pub fn source(&self, upstream: &str) -> Option<&Arc<Source>> {
+        self.parts.iter().map(|p| &p.source).find(|s| s.upstream().name().as_str() == upstream)
+    }
+
+    fn allows(&self, kind: Kind, part: usize, own: &str) -> bool {
+        let p = &self.parts[part];
+        if !p.filter.allows(own) {
+            return false;
+        }
+        match kind {
+            Kind::Tools | Kind::Prompts => self.options.filter.allows(&p.naming.exposed(own)),
+            // Resources have no exposed name: they are matched as `upstream_URI`.
+            Kind::Resources | Kind::Templates if self.options.direct => true,
+            Kind::Resources | Kind::Templates => {
+                self.options.filter.allows(&format!("{}_{own}", p.source.upstream().name()))
+            }
+        }
+    }
+
+    /// What the endpoint is and can do: the answer to `server/discover`.
+    ///
+    /// # Errors
+    /// Where none of its upstreams can be asked.
+    pub async fn discover(&self) -> Result<Raw, RpcError> {
+        let asked = join_all(self.parts.iter().map(|p| p.source.upstream().discovery())).await;
+        let mut known = Vec::new();
+        let mut missing = Vec::new();
+        for (part, answer) in self.parts.iter().zip(asked) {
+            match answer {
+                Ok(discovery) => known.push(discovery.discover),
+                Err(error) => missing.push((part.source.upstream().name().to_string(), error.to_rpc())),
+            }
+        }
+        if known.is_empty() && !missing.is_empty() {
+            return Err(none_answered(missing));
+        }
+        let versions = json!(Revision::ALL.iter().rev().map(|r| r.as_str()).collect::<Vec<_>>());
+        let versions = Raw::from_value(&versions);
+        if self.options.direct
+            && let Some(object) = known.first().and_then(|d| d.object().ok().flatten())
+        {
+            let mut edit = object.edit().set("supportedVersions", versions);
+            if let Some(text) = &self.options.instructions {
+                edit = edit.set("instructions", Raw::string(text));
+            }
+            return Ok(edit.finish());
+        }
+        Ok(self.merged_discover(&known, &versions, &missing))
+    }
+
+    fn merged_discover(&self, known: &[Raw], versions: &Raw, missing: &[(String, RpcError)]) -> Raw {
+        let mut capabilities = json!({});
+        for discover in known {
+            if let Some(offered) = discover.get("capabilities") {
+                union(&mut capabilities, &offered.to_value());
+            }
+        }
+        let mut entries = json!({meta::SERVER_INFO: self.options.server_info.to_value()});
+        if !missing.is_empty() {
+            entries[MISSING] = missing_value(missing);
+        }
+        let mut result = json!({
+            "resultType": "complete",
+            "supportedVersions": versions.to_value(),
+            "capabilities": capabilities,
+            "ttlMs": if missing.is_empty() { 60_000 } else { 0 },
+            "cacheScope": "private",
+            "_meta": entries,
+        });
+        if let Some(text) = &self.options.instructions {
+            result["instructions"] = json!(text);
+        }
+        Raw::from_value(&result)
+    }
+
+    /// One page of a list.
+    ///
+    /// # Errors
+    /// -32601 where no upstream has anything of the kind, -32602 for a cursor that is none, and the reason where
+    /// there are upstreams and none of them answered: never an empty list in place of an error.
+    pub async fn list(&self, kind: Kind, caller: &Caller, cursor: Option<&Raw>) -> Result<Raw, RpcError> {
+        let asked = join_all(self.parts.iter().map(|p| p.source.list(kind, caller))).await;
+        let mut lists = Vec::with_capacity(asked.len());
+        let mut missing = Vec::new();
+        for (part, answer) in asked.into_iter().enumerate() {
+            let name = || self.parts[part].source.upstream().name().to_string();
+            match answer {
+                Ok(list) => lists.push((part, list)),
+                Err(ListError::None) => {}
+                Err(ListError::Call(error)) => missing.push((name(), error.to_rpc())),
+                Err(ListError::Rpc(error)) => missing.push((name(), error)),
+            }
+        }
+        if lists.is_empty() {
+            return Err(if missing.is_empty() {
+                RpcError::method_not_found(kind.method().as_str())
+            } else {
+                none_answered(missing)
+            });
+        }
+        // What is missing changes from moment to moment: such a list is not kept.
+        let merged = match missing.is_empty() {
+            true => self.merged(kind, caller, &lists),
+            false => Arc::new(merge_again(kind, self, &lists)),
+        };
+        let start = match cursor {
+            None => 0,
+            Some(cursor) => self.open_cursor(kind, caller, cursor, &merged)?,
+        };
+        let rest = self.rest(&lists, &missing);
+        let next = |entry: &Entry| self.seal_cursor(kind, caller, entry);
+        let page = merged.page(kind, start, self.options.page_size, &rest, next);
+        let now = Instant::now();
+        let left = lists.iter().map(|(_, l)| l.fresh_until.saturating_duration_since(now)).min();
+        let ttl = if missing.is_empty() { left.unwrap_or_default().as_millis() } else { 0 };
+        let public = missing.is_empty() && lists.iter().all(|(_, l)| l.public);
+        Ok(finish_page(&page, ttl, public))
+    }
+
+    fn merged(&self, kind: Kind, caller: &Caller, lists: &[(usize, Arc<Listing>)]) -> Arc<Merged> {
+        let key = (kind, caller.principal.clone(), caller.capabilities.raw.clone());
+        let same = |m: &Arc<Merged>| {
+            m.made_of.len() == lists.len()
+                && m.made_of.iter().zip(lists).all(|(a, (part, l))| *a == (*part, l.version))
+        };
+        if let Some(merged) = self.merged.get(&key).filter(same) {
+            return merged;
+        }
+        let merged = Arc::new(merge_again(kind, self, lists));
+        self.merged.insert(key, Arc::clone(&merged));
+        merged
+    }
+
+    /// What stands beside the entries: what a direct upstream says there, or what the gateway has to say.
+    fn rest(&self, lists: &[(usize, Arc<Listing>)], missing: &[(String, RpcError)]) -> Raw {
+        if let (true, [(_, only)]) = (self.options.direct, lists) {
+            return only.rest.clone();
+        }
+        let mut entries = json!({meta::SERVER_INFO: self.options.server_info.to_value()});
+        if !missing.is_empty() {
+            entries[MISSING] = missing_value(missing);
+        }
+        Raw::from_value(&json!({"_meta": entries}))
+    }
+
+    fn binding<'a>(&'a self, caller: &'a Caller) -> Binding<'a> {
+        Binding { principal: &caller.principal, endpoint: &self.options.name, purpose: Purpose::Cursor }
+    }
+
+    fn seal_cursor(&self, kind: Kind, caller: &Caller, last: &Entry) -> String {
+        let upstream = self.parts[last.part].source.upstream().name();
+        let payload = format!("{}\n{upstream}\n{}", kind.member(), last.key);
+        let expires = self.clock.now().plus(CURSOR_TIME);
+        self.keys.seal(&*self.rng, &self.binding(caller), expires, payload.as_bytes())
+    }
+
+    fn open_cursor(
+        &self,
+        kind: Kind,
+        caller: &Caller,
+        cursor: &Raw,
+        merged: &Merged,
+    ) -> Result<usize, RpcError> {
+        let opened =
+            cursor.as_str().and_then(|c| self.keys.open(&self.binding(caller), self.clock.now(), &c));
+        let place = opened.and_then(|payload| {
+            let text = String::from_utf8(payload).ok()?;
+            let mut parts = text.splitn(3, '\n');
+            let (member, upstream, key) = (parts.next()?, parts.next()?, parts.next()?);
+            let part = self.parts.iter().position(|p| p.source.upstream().name().as_str() == upstream)?;
+            (member == kind.member()).then(|| merged.after(part, key)).flatten()
+        });
+        place.ok_or_else(|| RpcError::invalid_params("Invalid cursor: start the list again"))
+    }
+
+    /// Where a call goes, and what it is called there.
+    ///
+    /// # Errors
+    /// -32602 for a name that is unknown or not offered here (nobody learns which), -32601 for a method that has
+    /// no place here.
+    pub async fn route(&self, caller: &Caller, call: &Call) -> Result<Routed, RpcError> {
+        match &call.method {
+            Method::ToolsCall => self.route_name(Kind::Tools, caller, call).await,
+            Method::PromptsGet => self.route_name(Kind::Prompts, caller, call).await,
+            Method::ResourcesRead => self.route_uri(caller, call).await,
+            Method::Complete => self.route_completion(caller, call).await,
+            _ => match self.parts.as_slice() {
+                [only] if self.options.direct => Ok(Routed {
+                    source: Arc::clone(&only.source),
+                    call: call.clone(),
+                    rules: None,
+                    wrapped: None,
+                }),
+                _ => Err(RpcError::method_not_found(call.method.as_str())),
+            },
+        }
+    }
+
+    async fn route_name(&self, kind: Kind, caller: &Caller, call: &Call) -> Result<Routed, RpcError> {
+        let Some(name) = call.text("name") else {
+            return Err(RpcError::invalid_params("Invalid params: \"name\" must be a string"));
+        };
+        let (part, own) = self.find_name(kind, caller, &name).await?;
+        let source = Arc::clone(&self.parts[part].source);
+        let call = if own == name { call.clone() } else { call.with("name", Some(Raw::string(&own))) };
+        let rules = if kind == Kind::Tools { rules_of(&source, caller, &own).await } else { None };
+        Ok(Routed { source, call, rules, wrapped: None })
+    }
+
+    /// The upstream that a name belongs to, and its own name for it.
+    async fn find_name(&self, kind: Kind, caller: &Caller, name: &str) -> Result<(usize, String), RpcError> {
+        let what = if kind == Kind::Tools { "tool" } else { "prompt" };
+        let unknown = || RpcError::invalid_params(format!("Unknown {what}: {name}"));
+        for (part, p) in self.parts.iter().enumerate() {
+            let own = match p.naming.own(name) {
+                Own::NotOurs => continue,
+                Own::Is(own) => own.to_owned(),
+                Own::Cut(own) => {
+                    let list = p.source.known(kind, caller).await.ok();
+                    let cut = |l: &Arc<Listing>| {
+                        l.items.iter().find(|i| p.naming.exposed(&i.key) == name).map(|i| i.key.to_string())
+                    };
+                    list.as_ref().and_then(cut).unwrap_or_else(|| own.to_owned())
+                }
+            };
+            return if self.allows(kind, part, &own) { Ok((part, own)) } else { Err(unknown()) };
+        }
+        Err(unknown())
+    }
+
+    async fn route_uri(&self, caller: &Caller, call: &Call) -> Result<Routed, RpcError> {
+        let Some(uri) = call.text("uri") else {
+            return Err(RpcError::invalid_params("Invalid params: \"uri\" must be a string"));
+        };
+        let Some((part, own)) = self.find_uri(caller, &uri).await else {
+            return Err(
+                RpcError::invalid_params(format!("Resource not found: {uri}")).with(json!({"uri": uri}))
+            );
+        };
+        let source = Arc::clone(&self.parts[part].source);
+        let (call, wrapped) = match own == uri {
+            true => (call.clone(), None),
+            false => (call.with("uri", Some(Raw::string(&own))), Some((own, uri))),
+        };
+        Ok(Routed { source, call, rules: None, wrapped })
+    }
+
+    /// The upstream that a URI belongs to, and its own URI.
+    pub async fn find_uri(&self, caller: &Caller, uri: &str) -> Option<(usize, String)> {
+        let named = uris::unwrap(uri).and_then(|(upstream, own)| {
+            let part = self.parts.iter().position(|p| p.source.upstream().name().as_str() == upstream)?;
+            Some((part, own.to_owned()))
+        });
+        let found = match (named, self.parts.as_slice()) {
+            (Some(named), _) => named,
+            (None, [_]) => (0, uri.to_owned()),
+            (None, _) => (self.best_fit(caller, uri).await?, uri.to_owned()),
+        };
+        self.allows(Kind::Resources, found.0, &found.1).then_some(found)
+    }
+
+    async fn best_fit(&self, caller: &Caller, uri: &str) -> Option<usize> {
+        let fits = join_all(self.parts.iter().map(|p| async {
+            let resources = p.source.known(Kind::Resources, caller).await.ok();
+            let templates = p.source.known(Kind::Templates, caller).await.ok();
+            let has_any = resources.is_some() || templates.is_some();
+            (has_any, uris::fit(uri, resources.as_deref(), templates.as_deref()))
+        }))
+        .await;
+        let best = fits.iter().filter_map(|(_, fit)| *fit).max();
+        match best {
+            // Of several that fit equally the first counts: the later's URIs are given out wrapped.
+            Some(best) => fits.iter().position(|(_, fit)| *fit == Some(best)),
+            None => {
+                let mut holders = fits.iter().enumerate().filter(|(_, (has_any, _))| *has_any);
+                match (holders.next(), holders.next()) {
+                    (Some((only, _)), None) => Some(only),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    async fn route_completion(&self, caller: &Caller, call: &Call) -> Result<Routed, RpcError> {
+        let invalid = || RpcError::invalid_params("Invalid params: \"ref\" must name a prompt or a resource");
+        let reference = call.params.get("ref").and_then(|r| r.object().ok().flatten()).ok_or_else(invalid)?;
+        let text = |name: &str| reference.get(name).and_then(|v| v.as_str().map(|s| s.into_owned()));
+        let (part, member, own) = match text("type").as_deref() {
+            Some("ref/prompt") => {
+                let name = text("name").ok_or_else(invalid)?;
+                let (part, own) = self.find_name(Kind::Prompts, caller, &name).await?;
+                (part, "name", own)
+            }
+            Some("ref/resource") => {
+                let uri = text("uri").ok_or_else(invalid)?;
+                let unknown = || RpcError::invalid_params(format!("Resource not found: {uri}"));
+                let (part, own) = self.find_uri(caller, &uri).await.ok_or_else(unknown)?;
+                (part, "uri", own)
+            }
+            _ => return Err(invalid()),
+        };
+        let reference = reference.edit().set(member, Raw::string(&own)).finish();
+        let call = call.with("ref", Some(reference));
+        Ok(Routed { source: Arc::clone(&self.parts[part].source), call, rules: None, wrapped: None })
+    }
+}
+
+fn merge_again(kind: Kind, endpoint: &Endpoint, lists: &[(usize, Arc<Listing>)]) -> Merged {
+    merge(kind, &endpoint.parts, lists, |part, own| endpoint.allows(kind, part, own))
+}
+
+/// The rules of a tool. They are needed before the call, so a modern server's list is fetched where it is unknown.
+async fn rules_of(source: &Source, caller: &Caller, tool: &str) -> Option<Arc<[ParamRule]>> {
+    let modern = source.upstream().health().revision.is_none_or(|r| r >= Revision::NEWEST);
+    let list = match source.cached(Kind::Tools, caller) {
+        Some(list) => list,
+        None if modern => source.known(Kind::Tools, caller).await.ok()?,
+        None => return None,
+    };
+    list.get(tool)?.rules.clone()
+}
+
+fn missing_value(missing: &[(String, RpcError)]) -> Value {
+    let one = |(upstream, error): &(String, RpcError)| {
+        let reason = error.data.as_ref().and_then(|d| d.get("reason")).cloned();
+        json!({"upstream": upstream, "reason": reason.unwrap_or(json!("error")), "message": error.message})
+    };
+    json!(missing.iter().map(one).collect::<Vec<_>>())
+}
+
+/// The error of an endpoint whose upstreams all failed: the only one's own, or all of them by name.
+fn none_answered(mut missing: Vec<(String, RpcError)>) -> RpcError {
+    if missing.len() == 1 {
+        return missing.remove(0).1;
+    }
+    let code = missing.first().map_or(code::UPSTREAM_UNREACHABLE, |(_, error)| error.code);
+    RpcError::new(code, "No upstream of this endpoint answered")
+        .with(json!({MISSING: missing_value(&missing)}))
+}
+
+/// Adds what `more` offers: an object's members, a flag that is true anywhere.
+fn union(into: &mut Value, more: &Value) {
+    match (into, more) {
+        (Value::Object(into), Value::Object(more)) => {
+            for (name, value) in more {
+                match into.get_mut(name) {
+                    Some(known) => union(known, value),
+                    None => drop(into.insert(name.clone(), value.clone())),
+                }
+            }
+        }
+        (Value::Bool(into), Value::Bool(more)) => *into |= more,
+        _ => {}
+    }
+}
+
+impl Routed {
+    /// A result with the URIs that the client knows.
+    #[must_use]
+    pub fn shape(&self, result: Raw) -> Raw {
+        let Some((own, given)) = &self.wrapped else { return result };
+        let Some(object) = result.object().ok().flatten() else { return result };
+        let Some(contents) = object.get("contents").and_then(|c| c.items()) else { return result };
+        let contents: Vec<Raw> = contents
+            .into_iter()
+            .map(|item| match item.object() {
+                Ok(Some(o)) if is_text(&o, "uri", own) => o.edit().set("uri", Raw::string(given)).finish(),
+                _ => item,
+            })
+            .collect();
+        object.edit().set("contents", protocol::json::array(&contents)).finish()
+    }
+}
+
+fn is_text(object: &Object, member: &str, text: &str) -> bool {
+    object.get(member).is_some_and(|v| v.as_str().as_deref() == Some(text))
+}

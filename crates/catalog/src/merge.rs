@@ -1,0 +1,148 @@
+//! The lists of several upstreams as one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use protocol::Raw;
+use protocol::json::string_into;
+
+use crate::endpoint::Part;
+use crate::listing::{Item, Kind, Listing};
+use crate::uris;
+
+/// One entry as it is given out.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub raw: Raw,
+    pub part: usize,
+    pub key: Arc<str>,
+}
+
+/// Several listings as one, in a fixed order.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    /// Which listings it was made of: the part and the listing's version.
+    pub made_of: Vec<(usize, u64)>,
+    pub entries: Vec<Entry>,
+    places: HashMap<(usize, Arc<str>), usize>,
+    /// Pages that were written before, without their end, by the place of their first entry.
+    pages: Mutex<HashMap<usize, Bytes>>,
+}
+
+/// The most written pages that are kept of one list.
+const PAGES_MAX: usize = 64;
+
+/// Puts the listings of these parts together.
+pub(crate) fn merge(
+    kind: Kind,
+    parts: &[Part],
+    lists: &[(usize, Arc<Listing>)],
+    allows: impl Fn(usize, &str) -> bool,
+) -> Merged {
+    let total = lists.iter().map(|(_, list)| list.items.len()).sum();
+    let mut entries = Vec::with_capacity(total);
+    let mut places = HashMap::with_capacity(total);
+    let mut seen: HashMap<Arc<str>, ()> = HashMap::new();
+    let several = lists.len() > 1;
+    for (part, list) in lists {
+        for item in &list.items {
+            if !allows(*part, &item.key) {
+                continue;
+            }
+            let taken = several
+                && matches!(kind, Kind::Resources | Kind::Templates)
+                && seen.insert(Arc::clone(&item.key), ()).is_some();
+            let raw = given_out(kind, &parts[*part], item, taken);
+            places.insert((*part, Arc::clone(&item.key)), entries.len());
+            entries.push(Entry { raw, part: *part, key: Arc::clone(&item.key) });
+        }
+    }
+    let made_of = lists.iter().map(|(part, list)| (*part, list.version)).collect();
+    Merged { made_of, entries, places, pages: Mutex::default() }
+}
+
+/// The entry with the name or URI that clients use.
+fn given_out(kind: Kind, part: &Part, item: &Item, taken: bool) -> Raw {
+    let name = match kind {
+        Kind::Tools | Kind::Prompts => part.naming.exposed(&item.key).into_owned(),
+        Kind::Resources | Kind::Templates if taken => {
+            uris::wrap(part.source.upstream().name().as_str(), &item.key)
+        }
+        Kind::Resources | Kind::Templates => return item.raw.clone(),
+    };
+    if name == *item.key {
+        return item.raw.clone();
+    }
+    match item.raw.object() {
+        Ok(Some(object)) => object.edit().set(kind.key(), Raw::string(&name)).finish(),
+        _ => item.raw.clone(),
+    }
+}
+
+impl Merged {
+    /// The place after the entry; `None`: there is no such entry any more.
+    pub fn after(&self, part: usize, key: &str) -> Option<usize> {
+        self.places.get(&(part, Arc::from(key))).map(|at| at + 1)
+    }
+
+    /// The beginning of a page's result: everything up to its hints, the closing brace not written.
+    ///
+    /// `rest` is an object with the members that stand beside the entries, `next` gives the cursor after an entry.
+    pub fn page(
+        &self,
+        kind: Kind,
+        start: usize,
+        size: usize,
+        rest: &Raw,
+        next: impl FnOnce(&Entry) -> String,
+    ) -> Bytes {
+        let known = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&start).cloned();
+        if let Some(page) = known {
+            return page;
+        }
+        let end = start.saturating_add(size.max(1)).min(self.entries.len());
+        let entries = &self.entries[start.min(end)..end];
+        let bytes: usize = entries.iter().map(|e| e.raw.as_bytes().len() + 1).sum();
+        let mut out = BytesMut::with_capacity(bytes + rest.as_bytes().len() + 512);
+        out.put_slice(b"{\"resultType\":\"complete\",");
+        string_into(&mut out, kind.member());
+        out.put_slice(b":[");
+        for (at, entry) in entries.iter().enumerate() {
+            if at > 0 {
+                out.put_u8(b',');
+            }
+            out.put_slice(entry.raw.as_bytes());
+        }
+        out.put_u8(b']');
+        if let (Some(last), true) = (entries.last(), end < self.entries.len()) {
+            out.put_slice(b",\"nextCursor\":");
+            string_into(&mut out, &next(last));
+        }
+        let rest = rest.as_bytes();
+        if rest.len() > 2 {
+            out.put_u8(b',');
+            out.put_slice(&rest[1..rest.len() - 1]);
+        }
+        let page = out.freeze();
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if pages.len() < PAGES_MAX {
+            pages.insert(start, page.clone());
+        }
+        page
+    }
+}
+
+/// Ends a page with its hints.
+pub(crate) fn finish_page(page: &Bytes, ttl_ms: u128, public: bool) -> Raw {
+    let mut out = BytesMut::with_capacity(page.len() + 64);
+    out.put_slice(page);
+    out.put_slice(b",\"ttlMs\":");
+    out.put_slice(ttl_ms.to_string().as_bytes());
+    out.put_slice(if public {
+        b",\"cacheScope\":\"public\"}".as_slice()
+    } else {
+        b",\"cacheScope\":\"private\"}"
+    });
+    Raw::trusted(out.freeze())
+}

@@ -1,0 +1,280 @@
+//! One upstream's lists, kept as long as they may be.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use model::Principal;
+use protocol::{Call, Capabilities, Era, Raw, RpcError, code};
+use serde_json::json;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, timeout};
+use upstream::{Body, CallContext, CallError, CallErrorKind, Change, Outcome, Upstream};
+
+use crate::listing::{BadPage, Kind, Listing, Pages};
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// On whose behalf.
+    pub principal: Principal,
+    /// What the client declared.
+    pub capabilities: Capabilities,
+    /// Who the client says it is.
+    pub client_info: Raw,
+}
+
+/// How lists are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceOptions {
+    /// In place of what the upstream says; `None` believes it.
+    pub list_ttl: Option<Duration>,
+    /// The most entries of one list.
+    pub items_max: usize,
+    /// How many lists of this upstream are kept, over all principals.
+    pub lists_max: u64,
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self { list_ttl: None, items_max: 50_000, lists_max: 1_024 }
+    }
+}
+
+/// How long a legacy upstream's list is kept where the upstream promised to tell of changes.
+const LEGACY_TTL: Duration = Duration::from_secs(60);
+/// The most pages of one list.
+const PAGES_MAX: usize = 1_000;
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    kind: Kind,
+    /// `None`: for everybody.
+    principal: Option<Principal>,
+    /// What the list of a legacy server depends on beside the principal.
+    class: Option<Raw>,
+}
+
+#[derive(Default)]
+struct Slot {
+    listing: Mutex<Option<Arc<Listing>>>,
+    fetching: AsyncMutex<()>,
+}
+
+impl Slot {
+    fn get(&self) -> Option<Arc<Listing>> {
+        self.listing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, listing: &Arc<Listing>) {
+        *self.listing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(listing));
+    }
+}
+
+/// One upstream and what is known of its lists.
+pub struct Source {
+    upstream: Arc<Upstream>,
+    options: SourceOptions,
+    slots: moka::sync::Cache<Key, Arc<Slot>>,
+    epochs: [AtomicU64; 4],
+    versions: AtomicU64,
+}
+
+/// Why a list cannot be had.
+#[derive(Debug, Clone)]
+pub enum ListError {
+    /// The upstream offers nothing of the kind, and says so.
+    None,
+    /// The upstream could not be asked, or gave no answer.
+    Call(CallError),
+    /// The upstream answered with an error.
+    Rpc(RpcError),
+}
+
+impl Source {
+    /// Starts to watch the upstream's changes. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn new(upstream: Arc<Upstream>, options: SourceOptions) -> Arc<Self> {
+        let slots = moka::sync::Cache::builder()
+            .max_capacity(options.lists_max)
+            .time_to_idle(Duration::from_secs(3_600))
+            .build();
+        let source = Arc::new(Self {
+            upstream,
+            options,
+            slots,
+            epochs: Default::default(),
+            versions: AtomicU64::new(1),
+        });
+        tokio::spawn(watch(Arc::downgrade(&source), source.upstream.changes()));
+        source
+    }
+
+    /// The upstream.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    fn epoch(&self, kind: Kind) -> &AtomicU64 {
+        &self.epochs[kind as usize]
+    }
+
+    fn invalidate(&self, kinds: &[Kind]) {
+        for kind in kinds {
+            self.epoch(*kind).fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn is_fresh(&self, kind: Kind, listing: &Listing) -> bool {
+        listing.epoch == self.epoch(kind).load(Ordering::Acquire) && Instant::now() < listing.fresh_until
+    }
+
+    /// The list, from the cache where it is fresh; fetched once for all who wait.
+    ///
+    /// # Errors
+    /// [`ListError`]
+    pub async fn list(&self, kind: Kind, caller: &Caller) -> Result<Arc<Listing>, ListError> {
+        self.list_unless(kind, caller, |listing| self.is_fresh(kind, listing)).await
+    }
+
+    /// The list, however old; fetched only where there is none. For names and schemas.
+    ///
+    /// # Errors
+    /// [`ListError`]
+    pub async fn known(&self, kind: Kind, caller: &Caller) -> Result<Arc<Listing>, ListError> {
+        self.list_unless(kind, caller, |_| true).await
+    }
+
+    /// The list, if it has been fetched before.
+    #[must_use]
+    pub fn cached(&self, kind: Kind, caller: &Caller) -> Option<Arc<Listing>> {
+        let shared = self.slots.get(&self.key(kind, None, None)).and_then(|slot| slot.get());
+        shared.or_else(|| {
+            let era = self.upstream.health().revision.map_or(Era::Modern, protocol::Revision::era);
+            self.slots.get(&self.own_key(kind, caller, era)).and_then(|slot| slot.get())
+        })
+    }
+
+    /// Forgets what it knows of a list: headers and schema disagreed.
+    pub fn forget(&self, kind: Kind) {
+        self.invalidate(&[kind]);
+    }
+
+    fn key(&self, kind: Kind, principal: Option<Principal>, class: Option<Raw>) -> Key {
+        Key { kind, principal, class }
+    }
+
+    fn own_key(&self, kind: Kind, caller: &Caller, era: Era) -> Key {
+        let class = (era == Era::Legacy).then(|| caller.capabilities.raw.clone());
+        self.key(kind, Some(caller.principal.clone()), class)
+    }
+
+    async fn list_unless(
+        &self,
+        kind: Kind,
+        caller: &Caller,
+        good: impl Fn(&Listing) -> bool,
+    ) -> Result<Arc<Listing>, ListError> {
+        let discovery = self.upstream.discovery().await.map_err(ListError::Call)?;
+        let offered = discovery.discover.get("capabilities").and_then(|c| c.get(kind.capability()));
+        let Some(offered) = offered else { return Err(ListError::None) };
+        let shared = self.slots.get_with(self.key(kind, None, None), Arc::default);
+        if let Some(listing) = shared.get().filter(|l| good(l)) {
+            return Ok(listing);
+        }
+        let era = discovery.revision.era();
+        let own = self.slots.get_with(self.own_key(kind, caller, era), Arc::default);
+        if let Some(listing) = own.get().filter(|l| good(l)) {
+            return Ok(listing);
+        }
+        let _one_at_a_time = own.fetching.lock().await;
+        if let Some(listing) = own.get().or_else(|| shared.get()).filter(|l| good(l)) {
+            return Ok(listing);
+        }
+        let tells = offered.get("listChanged").is_some_and(|l| l.as_bool() == Some(true));
+        let fallback = if era == Era::Legacy && tells { LEGACY_TTL } else { Duration::ZERO };
+        let listing = Arc::new(self.fetch(kind, caller, fallback).await?);
+        own.set(&listing);
+        if listing.public {
+            shared.set(&listing);
+        }
+        Ok(listing)
+    }
+
+    async fn fetch(&self, kind: Kind, caller: &Caller, fallback: Duration) -> Result<Listing, ListError> {
+        let limits = self.upstream.options().timeouts;
+        let wait = limits.first_byte.min(limits.total);
+        let fetched = timeout(wait, self.fetch_pages(kind, caller, fallback)).await;
+        fetched.unwrap_or_else(|_| Err(ListError::Call(self.error(CallErrorKind::Timeout))))
+    }
+
+    fn error(&self, kind: CallErrorKind) -> CallError {
+        CallError::new(self.upstream.name(), kind)
+    }
+
+    async fn fetch_pages(
+        &self,
+        kind: Kind,
+        caller: &Caller,
+        fallback: Duration,
+    ) -> Result<Listing, ListError> {
+        let epoch = self.epoch(kind).load(Ordering::Acquire);
+        let started = Instant::now();
+        let mut pages = Pages::default();
+        let mut cursor: Option<Raw> = None;
+        for _ in 0..PAGES_MAX {
+            let params = match &cursor {
+                None => Raw::literal("{}"),
+                Some(cursor) => Raw::from_value(&json!({"cursor": cursor.to_value()})),
+            };
+            let result = self.page(kind, caller, &params).await?;
+            let next = pages.add(kind, &result, self.options.items_max);
+            let next = next
+                .map_err(|BadPage(what)| ListError::Call(self.error(CallErrorKind::Invalid).detail(what)))?;
+            if next.is_none() || next == cursor {
+                break;
+            }
+            cursor = next;
+        }
+        let ttl = self.options.list_ttl.unwrap_or_else(|| pages.ttl().max(fallback));
+        let version = self.versions.fetch_add(1, Ordering::Relaxed);
+        Ok(pages.finish(started + ttl.min(Duration::from_secs(86_400)), version, epoch))
+    }
+
+    async fn page(&self, kind: Kind, caller: &Caller, params: &Raw) -> Result<Raw, ListError> {
+        let call = Call::own(kind.method(), params, &caller.capabilities, &caller.client_info);
+        let cx =
+            CallContext { principal: caller.principal.clone(), headers: Default::default(), rules: None };
+        let reply = self.upstream.call(&cx, &call).await.map_err(ListError::Call)?;
+        match reply.outcome().await.map_err(ListError::Call)? {
+            Some(Outcome::Result(Body::Whole(result))) => Ok(result),
+            Some(Outcome::Result(Body::Stream(_))) => {
+                let what = "a list larger than the gateway keeps";
+                Err(ListError::Call(self.error(CallErrorKind::Invalid).detail(what)))
+            }
+            Some(Outcome::Error(error)) => match RpcError::read(&error) {
+                error if error.code == code::METHOD_NOT_FOUND => Err(ListError::None),
+                error => Err(ListError::Rpc(error)),
+            },
+            None => Err(ListError::Call(self.error(CallErrorKind::Broke))),
+        }
+    }
+}
+
+/// Ends what is kept when the upstream says that it changed.
+async fn watch(source: Weak<Source>, mut changes: tokio::sync::broadcast::Receiver<Change>) {
+    use tokio::sync::broadcast::error::RecvError;
+    loop {
+        let change = changes.recv().await;
+        let Some(source) = source.upgrade() else { return };
+        match change {
+            Ok(Change::Tools) => source.invalidate(&[Kind::Tools]),
+            Ok(Change::Prompts) => source.invalidate(&[Kind::Prompts]),
+            Ok(Change::Resources) => source.invalidate(&[Kind::Resources, Kind::Templates]),
+            Ok(Change::Resource(_)) => {}
+            Ok(Change::Gap) | Err(RecvError::Lagged(_)) => source.invalidate(&Kind::ALL),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Why a call on an upstream came to nothing: who caused it, and whether it may be made again.
+
+use std::sync::Arc;
+
+use model::{Fault, Retry, UpstreamName};
+use protocol::{RpcError, code};
+use serde_json::json;
+
+/// A call that has no answer from the upstream. Cheap to clone: many callers may wait for one attempt.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{kind} (upstream {upstream}{})", in_words(.detail))]
+pub struct CallError {
+    /// Which upstream.
+    pub upstream: UpstreamName,
+    /// What happened.
+    pub kind: CallErrorKind,
+    /// More for the operator; never sent to clients.
+    pub detail: Option<Arc<str>>,
+}
+
+fn in_words(detail: &Option<Arc<str>>) -> String {
+    detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default()
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum CallErrorKind {
+    /// No connection, or no process: nothing was sent.
+    #[error("cannot be reached")]
+    Unreachable,
+    /// There is a server, and it speaks no revision that the gateway can use, or not the pinned one.
+    #[error("speaks no revision that the gateway can use")]
+    OtherRevision,
+    /// It asks for credentials that it was not given.
+    #[error("refuses the gateway's credentials")]
+    Unauthorized,
+    /// It broke off before it answered: the call may have run.
+    #[error("broke off before it answered")]
+    Broke,
+    /// It did not answer in time: the call may have run.
+    #[error("did not answer in time")]
+    Timeout,
+    /// It sent something that is no answer: the call may have run.
+    #[error("sent something that is no answer")]
+    Invalid,
+    /// It answered with an HTTP status that says it did not take the call.
+    #[error("refused the request with HTTP status {0}")]
+    Status(u16),
+    /// As many calls as allowed run on it: nothing was sent.
+    #[error("is busy: its concurrency limit is reached")]
+    Busy,
+    /// As many calls as allowed wait for answers: the call was given up.
+    #[error("has too many calls waiting for input")]
+    ParkLimit,
+    /// The call that waited for this answer is gone: expired, or answered before.
+    #[error("no longer has the call that waited for this input")]
+    ParkedGone,
+    /// The gateway is stopping it.
+    #[error("is being stopped")]
+    Stopped,
+}
+
+impl CallErrorKind {
+    /// The word for it in metrics and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::OtherRevision => "other_revision",
+            Self::Unauthorized => "unauthorized",
+            Self::Broke => "broke",
+            Self::Timeout => "timeout",
+            Self::Invalid => "invalid_answer",
+            Self::Status(_) => "http_status",
+            Self::Busy => "busy",
+            Self::ParkLimit => "park_limit",
+            Self::ParkedGone => "parked_gone",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// Whether the call may be made again.
+    #[must_use]
+    pub fn retry(self) -> Retry {
+        match self {
+            Self::Unreachable | Self::Busy | Self::Stopped => Retry::Safe,
+            Self::Broke | Self::Timeout | Self::Invalid | Self::ParkLimit | Self::ParkedGone => {
+                Retry::MayHaveRun
+            }
+            Self::OtherRevision | Self::Unauthorized => Retry::Useless,
+            Self::Status(status) if status >= 500 => Retry::MayHaveRun,
+            Self::Status(_) => Retry::Useless,
+        }
+    }
+
+    /// Who caused it.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::Busy | Self::ParkLimit | Self::Stopped => Fault::Gateway,
+            Self::ParkedGone => Fault::Client,
+            _ => Fault::Upstream,
+        }
+    }
+
+    fn code(self) -> i64 {
+        match self {
+            Self::Unreachable | Self::Stopped => code::UPSTREAM_UNREACHABLE,
+            Self::OtherRevision => code::UPSTREAM_REVISION,
+            Self::Broke | Self::Status(_) | Self::Unauthorized => code::UPSTREAM_BROKE,
+            Self::Timeout => code::UPSTREAM_TIMEOUT,
+            Self::Invalid => code::UPSTREAM_INVALID,
+            Self::Busy | Self::ParkLimit => code::LIMIT,
+            Self::ParkedGone => code::PARKED_GONE,
+        }
+    }
+}
+
+impl CallError {
+    /// An error of this kind.
+    #[must_use]
+    pub fn new(upstream: &UpstreamName, kind: CallErrorKind) -> Self {
+        Self { upstream: upstream.clone(), kind, detail: None }
+    }
+
+    /// The same error with words for the operator.
+    #[must_use]
+    pub fn detail(mut self, detail: impl std::fmt::Display) -> Self {
+        self.detail = Some(Arc::from(detail.to_string()));
+        self
+    }
+
+    /// The answer to the client: what happened, who caused it, whether a retry is safe.
+    #[must_use]
+    pub fn to_rpc(&self) -> RpcError {
+        let (kind, name) = (self.kind, self.upstream.as_str());
+        RpcError::new(kind.code(), format!("Upstream {name} {kind}")).with(json!({
+            "upstream": name,
+            "reason": kind.as_str(),
+            "fault": kind.fault().as_str(),
+            "retry": kind.retry().as_str(),
+        }))
+    }
+}

@@ -1,0 +1,293 @@
+//! One POST and what it brings back.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use egress::{EgressError, Http, ResponseBody};
+use futures_util::StreamExt as _;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use protocol::json::{Extractor, Piece};
+use protocol::{Id, Message, Raw};
+
+use super::EventStream;
+use crate::core::{Core, Stats};
+use crate::{Body, CallError, CallErrorKind};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+/// The way to one MCP endpoint.
+#[derive(Clone)]
+pub(crate) struct HttpLink {
+    pub core: Arc<Core>,
+    http: Http,
+    pub url: Uri,
+    timeouts: egress::Timeouts,
+    headers: Arc<HeaderMap>,
+}
+
+/// What a POST brought back.
+pub(crate) enum Answer {
+    /// The request's response.
+    Outcome(Result<Raw, Raw>),
+    /// The request's result, too large to be kept.
+    Large(Body),
+    /// A stream of messages.
+    Events(EventStream),
+    /// Nothing, and that is fine.
+    Accepted,
+    /// The server did not take it.
+    Refused(Refusal),
+}
+
+/// A status that is no success.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub status: StatusCode,
+    /// The JSON-RPC error in the body, where there is one.
+    pub error: Option<Raw>,
+}
+
+impl HttpLink {
+    pub fn new(core: Arc<Core>, http: Http, url: Uri, extra: &[(http::HeaderName, HeaderValue)]) -> Self {
+        let limits = core.options.timeouts;
+        let timeouts = egress::Timeouts {
+            first_byte: Some(limits.first_byte),
+            idle: Some(limits.idle),
+            ..egress::Timeouts::default()
+        };
+        let headers = extra.iter().cloned().collect();
+        Self { core, http, url, timeouts, headers: Arc::new(headers) }
+    }
+
+    /// The same way with another path: where an HTTP+SSE server wants its messages.
+    pub fn at(&self, url: Uri) -> Self {
+        Self { url, ..self.clone() }
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Request<egress::Body>, CallError> {
+        let mut request = Request::new(egress::Body::from(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.url.clone();
+        let all = request.headers_mut();
+        all.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        for (name, value) in self.headers.iter() {
+            all.insert(name.clone(), value.clone());
+        }
+        Ok(request)
+    }
+
+    /// Sends a message and gives the response's head.
+    pub async fn send(
+        &self,
+        method: Method,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<ResponseBody>, CallError> {
+        if method == Method::POST {
+            headers.insert(CONTENT_TYPE, JSON);
+            headers.insert(ACCEPT, BOTH);
+        }
+        Stats::add(&self.core.stats.requests);
+        let request = self.request(method, &headers, body)?;
+        self.http.send(request, &self.timeouts).await.map_err(|error| egress_error(&self.core, &error))
+    }
+
+    /// Posts a message; `id` is the request's, `None` for notifications and responses.
+    pub async fn post(
+        &self,
+        headers: HeaderMap,
+        body: Bytes,
+        id: Option<&Id>,
+    ) -> Result<(Answer, HeaderMap), CallError> {
+        let response = self.send(Method::POST, headers, body).await?;
+        let (head, body) = response.into_parts();
+        let answer = self.answer(head.status, &head.headers, body, id).await?;
+        Ok((answer, head.headers))
+    }
+
+    async fn answer(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: ResponseBody,
+        id: Option<&Id>,
+    ) -> Result<Answer, CallError> {
+        if !status.is_success() {
+            return Ok(Answer::Refused(self.refusal(status, body).await));
+        }
+        let Some(id) = id else { return Ok(Answer::Accepted) };
+        match media_type(headers) {
+            "application/json" => self.json(body, id).await,
+            "text/event-stream" => Ok(Answer::Events(EventStream::new(Arc::clone(&self.core), body))),
+            _ if status == StatusCode::ACCEPTED || status == StatusCode::NO_CONTENT => Ok(Answer::Accepted),
+            other => Err(self.invalid(format!("a {status} answer of type {other:?}"))),
+        }
+    }
+
+    async fn refusal(&self, status: StatusCode, body: ResponseBody) -> Refusal {
+        let limit = self.core.options.limits.response_buffer_bytes_max;
+        let body = body.collect(limit).await.unwrap_or_default();
+        let error = match Message::parse(body) {
+            Ok(Message::Response(response)) => response.outcome.err(),
+            _ => None,
+        };
+        Refusal { status, error }
+    }
+
+    /// Reads a JSON answer: whole where it fits, as a stream where it does not.
+    async fn json(&self, mut body: ResponseBody, id: &Id) -> Result<Answer, CallError> {
+        let limit = self.core.options.limits.response_buffer_bytes_max;
+        let mut kept: Vec<Bytes> = Vec::new();
+        let mut size = 0;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| self.after_head(&error))?;
+            size += chunk.len();
+            kept.push(chunk);
+            if size > limit {
+                return self.large(kept, body, id.clone());
+            }
+        }
+        let whole = match kept.len() {
+            1 => kept.pop().unwrap_or_default(),
+            _ => {
+                let mut whole = BytesMut::with_capacity(size);
+                kept.iter().for_each(|chunk| whole.extend_from_slice(chunk));
+                whole.freeze()
+            }
+        };
+        match Message::parse(whole) {
+            Ok(Message::Response(response)) if response.id.as_ref() == Some(id) => {
+                Ok(Answer::Outcome(response.outcome))
+            }
+            Ok(Message::Response(response)) if response.id.is_none() && response.outcome.is_err() => {
+                Ok(Answer::Outcome(response.outcome))
+            }
+            Ok(Message::Response(_)) => Err(self.invalid("a response to another request")),
+            Ok(_) => Err(self.invalid("a JSON answer that is no response")),
+            Err(error) => Err(self.invalid(error)),
+        }
+    }
+
+    fn large(&self, kept: Vec<Bytes>, body: ResponseBody, id: Id) -> Result<Answer, CallError> {
+        let stream = LargeResult {
+            core: Arc::clone(&self.core),
+            extractor: Extractor::new(64 * 1024),
+            chunks: kept.into(),
+            body,
+            id,
+            seen_id: false,
+            ready: std::collections::VecDeque::new(),
+        };
+        let stream = futures_util::stream::unfold(Some(stream), |state| async move {
+            let mut state = state?;
+            match state.next().await {
+                Ok(Some(bytes)) => Some((Ok(bytes), Some(state))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(Answer::Large(Body::Stream(Box::pin(stream))))
+    }
+
+    fn invalid(&self, detail: impl std::fmt::Display) -> CallError {
+        self.core.error(CallErrorKind::Invalid).detail(detail)
+    }
+
+    fn after_head(&self, error: &EgressError) -> CallError {
+        egress_error(&self.core, error)
+    }
+}
+
+/// A result on its way through.
+struct LargeResult {
+    core: Arc<Core>,
+    extractor: Extractor,
+    chunks: std::collections::VecDeque<Bytes>,
+    body: ResponseBody,
+    id: Id,
+    seen_id: bool,
+    ready: std::collections::VecDeque<Bytes>,
+}
+
+impl LargeResult {
+    async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
+        let invalid = |core: &Core, what: &str| core.error(CallErrorKind::Invalid).detail(what);
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Ok(Some(bytes));
+            }
+            let chunk = match self.chunks.pop_front() {
+                Some(chunk) => chunk,
+                None => match self.body.next().await {
+                    Some(chunk) => chunk.map_err(|error| egress_error(&self.core, &error))?,
+                    None if self.extractor.is_done() && self.seen_id => return Ok(None),
+                    None => {
+                        return Err(self.core.error(CallErrorKind::Broke).detail("the result ends too early"));
+                    }
+                },
+            };
+            let mut pieces = Vec::new();
+            self.extractor
+                .feed(&chunk, &mut pieces)
+                .map_err(|error| invalid(&self.core, &error.to_string()))?;
+            for piece in pieces {
+                match piece {
+                    Piece::Result(bytes) => self.ready.push_back(bytes),
+                    Piece::Member(key, value) => match &*key {
+                        b"\"id\"" if value == self.id.raw().as_bytes() => self.seen_id = true,
+                        b"\"id\"" => return Err(invalid(&self.core, "a response to another request")),
+                        b"\"error\"" => {
+                            return Err(invalid(&self.core, "an error of more than the buffer's size"));
+                        }
+                        _ => {}
+                    },
+                }
+            }
+        }
+    }
+}
+
+/// The media type without its parameters, in the case in which it came if it is one we know.
+pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let kind = value.split(';').next().unwrap_or_default().trim();
+    ["application/json", "text/event-stream"]
+        .into_iter()
+        .find(|k| k.eq_ignore_ascii_case(kind))
+        .unwrap_or(kind)
+}
+
+/// What an egress error means for a call.
+pub(crate) fn egress_error(core: &Core, error: &EgressError) -> CallError {
+    let kind = if error.nothing_sent() {
+        CallErrorKind::Unreachable
+    } else {
+        match error {
+            EgressError::FirstByteTimeout { .. }
+            | EgressError::IdleTimeout { .. }
+            | EgressError::TotalTimeout { .. } => CallErrorKind::Timeout,
+            EgressError::BadResponse { .. } | EgressError::BodyTooLarge { .. } => CallErrorKind::Invalid,
+            _ => CallErrorKind::Broke,
+        }
+    };
+    core.error(kind).detail(chain(error))
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,47 @@
+//! `initialize`, and what it tells.
+
+use bridge::translate::up;
+use bytes::Bytes;
+use protocol::{Capabilities, Id, Raw, Revision, envelope};
+
+use crate::core::Core;
+use crate::{CallError, CallErrorKind};
+
+/// What a legacy server said in its handshake.
+#[derive(Debug, Clone)]
+pub(crate) struct Handshake {
+    pub revision: Revision,
+    /// The `InitializeResult` as a `DiscoverResult`.
+    pub discover: Raw,
+}
+
+/// The part of a client's declaration that a legacy session depends on: sessions are shared within a class.
+///
+/// A legacy server learns capabilities once, at `initialize`, and decides by them what it lists and asks.
+pub(crate) fn class_of(revision: Revision, capabilities: &Capabilities, client_info: &Raw) -> Raw {
+    up::initialize_params(revision, &capabilities.raw, client_info)
+}
+
+/// The `initialize` request of a class.
+pub(crate) fn initialize(id: &Id, class: &Raw) -> Bytes {
+    envelope::request(id, "initialize", Some(class))
+}
+
+/// Reads the answer to `initialize`.
+pub(crate) fn handshake_result(core: &Core, outcome: Result<Raw, Raw>) -> Result<Handshake, CallError> {
+    let result = match outcome {
+        Ok(result) => result,
+        Err(error) => return Err(core.error(CallErrorKind::OtherRevision).detail(error)),
+    };
+    let version = result.get("protocolVersion");
+    let text = version.as_ref().and_then(|v| v.as_str()).unwrap_or_default();
+    let Some(revision) = Revision::parse(&text).filter(|r| r.era() == protocol::Era::Legacy) else {
+        let text = format!("the server chose protocol version {text:?}");
+        return Err(core.error(CallErrorKind::OtherRevision).detail(text));
+    };
+    if core.options.pin.is_some_and(|pin| pin != revision) {
+        let text = format!("the server chose {revision}, and another revision is pinned");
+        return Err(core.error(CallErrorKind::OtherRevision).detail(text));
+    }
+    Ok(Handshake { revision, discover: up::discover(revision, &result) })
+}

@@ -1,0 +1,293 @@
+//! Streamable HTTP with sessions (2025-03-26 to 2025-11-25).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bridge::UpCall;
+use bridge::translate::up;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use model::Principal;
+use protocol::headers::{SESSION, VERSION};
+use protocol::{Call, Capabilities, Message, Raw, Revision, envelope};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    Handshake, Incoming, LegacyRun, Peer, RunStart, SideCalls, class_of, handshake_result, initialize,
+};
+use crate::core::{Core, Stats};
+use crate::http::{Answer, EventStream, HttpLink, Refusal};
+use crate::outbound::params_with_token;
+use crate::{CallContext, CallError, CallErrorKind, Outcome, Reply};
+
+/// How often one call's stream is picked up again after it broke.
+const RESUMES_MAX: u32 = 64;
+
+/// A session with the server, shared by all calls of one principal and one class of capabilities.
+pub(crate) struct Session {
+    pub handshake: Handshake,
+    /// The session id and version headers that every request repeats.
+    pub headers: HeaderMap,
+    side: Option<(Arc<SideCalls>, tokio::task::AbortHandle)>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some((_, reader)) = &self.side {
+            reader.abort();
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    principal: Principal,
+    class: Raw,
+}
+
+struct Entry {
+    cell: Arc<OnceCell<Arc<Session>>>,
+    used: Instant,
+}
+
+/// The connector.
+pub(crate) struct LegacyHttp {
+    core: Arc<Core>,
+    link: HttpLink,
+    revision: Revision,
+    sessions: Mutex<HashMap<Key, Entry>>,
+}
+
+impl LegacyHttp {
+    pub fn new(core: Arc<Core>, link: HttpLink) -> Self {
+        let revision = core.options.pin.unwrap_or(Revision::NEWEST_LEGACY);
+        Self { core, link, revision, sessions: Mutex::new(HashMap::new()) }
+    }
+
+    fn key(&self, principal: &Principal, capabilities: &Capabilities) -> Key {
+        let class = class_of(self.revision, capabilities, &self.core.options.client_info);
+        Key { principal: principal.clone(), class }
+    }
+
+    /// The session of this principal and class, made where there is none.
+    pub async fn session(
+        &self,
+        principal: &Principal,
+        capabilities: &Capabilities,
+    ) -> Result<Arc<Session>, CallError> {
+        let key = self.key(principal, capabilities);
+        let cell = self.cell(&key);
+        let wait =
+            timeout(self.core.options.timeouts.first_byte, cell.get_or_try_init(|| self.open(&key.class)));
+        match wait.await {
+            Ok(session) => session.map(Arc::clone),
+            Err(_) => Err(self.core.error(CallErrorKind::Timeout).detail("the handshake took too long")),
+        }
+    }
+
+    fn cell(&self, key: &Key) -> Arc<OnceCell<Arc<Session>>> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(entry) = sessions.get_mut(key) {
+            entry.used = now;
+            return Arc::clone(&entry.cell);
+        }
+        if sessions.len() >= self.core.options.limits.sessions_max {
+            let oldest = sessions.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
+            if let Some(entry) = oldest.and_then(|key| sessions.remove(&key)) {
+                self.close(entry);
+            }
+        }
+        let cell = Arc::new(OnceCell::new());
+        sessions.insert(key.clone(), Entry { cell: Arc::clone(&cell), used: now });
+        cell
+    }
+
+    fn forget(&self, key: &Key, session: &Arc<Session>) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = sessions.get(key).and_then(|e| e.cell.get()).is_some_and(|s| Arc::ptr_eq(s, session));
+        if same {
+            sessions.remove(key);
+        }
+    }
+
+    /// Ends a session at the server, where it has one. Best effort.
+    fn close(&self, entry: Entry) {
+        let Some(session) = entry.cell.get().cloned() else { return };
+        if session.headers.contains_key(SESSION) {
+            let link = self.link.clone();
+            tokio::spawn(async move {
+                let _ = link.send(http::Method::DELETE, session.headers.clone(), Bytes::new()).await;
+            });
+        }
+    }
+
+    /// Ends all sessions.
+    pub fn close_all(&self) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, entry) in sessions.drain() {
+            self.close(entry);
+        }
+    }
+
+    async fn open(&self, class: &Raw) -> Result<Arc<Session>, CallError> {
+        Stats::add(&self.core.stats.handshakes);
+        let id = self.core.next_id();
+        let (answer, headers) = self.link.post(HeaderMap::new(), initialize(&id, class), Some(&id)).await?;
+        let outcome = match answer {
+            Answer::Outcome(outcome) => outcome,
+            Answer::Events(mut events) => first_response(&self.core, &mut events, &id).await?,
+            Answer::Refused(refusal) => return Err(self.refused(&refusal)),
+            Answer::Accepted | Answer::Large(_) => {
+                return Err(self.core.error(CallErrorKind::Invalid).detail("no answer to initialize"));
+            }
+        };
+        let handshake = handshake_result(&self.core, outcome)?;
+        let mut own = HeaderMap::new();
+        own.insert(VERSION, HeaderValue::from_static(handshake.revision.as_str()));
+        if let Some(session) = headers.get(SESSION) {
+            own.insert(SESSION, session.clone());
+        }
+        let note = envelope::notification("notifications/initialized", None);
+        if let Answer::Refused(refusal) = self.link.post(own.clone(), note, None).await?.0 {
+            return Err(self.refused(&refusal));
+        }
+        let side = wants_side(&handshake, class).then(|| {
+            let calls = Arc::new(SideCalls::default());
+            let reader = super::side::read(self.link.clone(), own.clone(), Arc::clone(&calls));
+            (calls, tokio::spawn(reader).abort_handle())
+        });
+        Ok(Arc::new(Session { handshake, headers: own, side }))
+    }
+
+    fn refused(&self, refusal: &Refusal) -> CallError {
+        let kind = match (&refusal.error, refusal.status.as_u16()) {
+            (_, 401 | 403) => CallErrorKind::Unauthorized,
+            (Some(_), _) | (None, 400 | 404 | 405 | 406 | 415) => CallErrorKind::OtherRevision,
+            (None, status) => CallErrorKind::Status(status),
+        };
+        let error = self.core.error(kind);
+        match &refusal.error {
+            Some(body) => error.detail(body),
+            None => error.detail(refusal.status),
+        }
+    }
+
+    /// Makes a call. A session that the server has forgotten is opened anew, once: nothing ran.
+    pub async fn call(
+        &self,
+        cx: &CallContext,
+        call: &Call,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Reply, CallError> {
+        let capabilities = call.capabilities();
+        let key = self.key(&cx.principal, &capabilities);
+        let mut fresh = false;
+        loop {
+            let session = self.session(&cx.principal, &capabilities).await?;
+            let id = self.core.next_id();
+            let (params, tokens) = params_with_token(call, &id);
+            let params = params.object().ok().flatten().unwrap_or_else(protocol::json::Object::empty);
+            let revision = session.handshake.revision;
+            let params = up::params(revision, &call.method, &params);
+            let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
+            let mut headers = cx.headers.clone();
+            headers.extend(session.headers.iter().map(|(k, v)| (k.clone(), v.clone())));
+            let (answer, _) = self.link.post(headers, bytes, Some(&id)).await?;
+            let tokens = tokens.map(|t| (t.ours, t.theirs));
+            let mut machine = UpCall::new(revision, id.clone(), call, tokens);
+            match answer {
+                Answer::Refused(refusal) if forgotten(&refusal, &session) && !fresh => {
+                    self.forget(&key, &session);
+                    fresh = true;
+                }
+                Answer::Refused(refusal) => return refused_call(self, &refusal),
+                Answer::Accepted => {
+                    return Err(self.core.error(CallErrorKind::Invalid).detail("no answer to a request"));
+                }
+                Answer::Large(body) => return Ok(Reply::Ready(Outcome::Result(body))),
+                Answer::Outcome(outcome) => {
+                    let response = protocol::Response { id: Some(id), outcome };
+                    return done(&self.core, machine.on_message(Message::Response(response)));
+                }
+                Answer::Events(events) => {
+                    let headers = session.headers.clone();
+                    let asks = capabilities.can_answer() && call.method.may_ask();
+                    let side = session.side.as_ref().filter(|_| asks).map(|(calls, _)| calls.join(&id));
+                    let peer = Peer::Http { link: self.link.clone(), headers: headers.clone() };
+                    let incoming = Incoming::Http {
+                        events,
+                        link: self.link.clone(),
+                        headers,
+                        resumes_left: RESUMES_MAX,
+                        side,
+                    };
+                    let start = RunStart { machine, incoming, peer, permit };
+                    return LegacyRun::new(Arc::clone(&self.core), cx, start).start().await;
+                }
+            }
+        }
+    }
+
+    /// Sends a request whose answer is all that matters: `resources/subscribe` and the like.
+    pub async fn request(
+        &self,
+        session: &Session,
+        method: &str,
+        params: &Raw,
+    ) -> Result<Result<Raw, Raw>, CallError> {
+        let id = self.core.next_id();
+        let bytes = envelope::request(&id, method, Some(params));
+        match self.link.post(session.headers.clone(), bytes, Some(&id)).await?.0 {
+            Answer::Outcome(outcome) => Ok(outcome),
+            Answer::Events(mut events) => first_response(&self.core, &mut events, &id).await,
+            Answer::Refused(refusal) => Err(self.refused(&refusal)),
+            Answer::Accepted | Answer::Large(_) => Err(self.core.error(CallErrorKind::Invalid)),
+        }
+    }
+}
+
+/// Whether there is anything to hear on a session's own stream.
+fn wants_side(handshake: &Handshake, class: &Raw) -> bool {
+    let has = |raw: &Raw, what: &[u8]| memchr::memmem::find(raw.as_bytes(), what).is_some();
+    let can_answer = class.get("capabilities").is_some_and(|c| c.as_bytes() != b"{}");
+    let changes = handshake.discover.get("capabilities");
+    can_answer || changes.is_some_and(|c| has(&c, b"\"listChanged\"") || has(&c, b"\"subscribe\""))
+}
+
+fn forgotten(refusal: &Refusal, session: &Session) -> bool {
+    refusal.status == StatusCode::NOT_FOUND && session.headers.contains_key(SESSION)
+}
+
+fn refused_call(http: &LegacyHttp, refusal: &Refusal) -> Result<Reply, CallError> {
+    match &refusal.error {
+        Some(error) => Ok(Reply::Ready(Outcome::Error(error.clone()))),
+        None => Err(http.refused(refusal)),
+    }
+}
+
+/// The reply of a machine that has just seen its response.
+pub(super) fn done(core: &Core, action: Option<bridge::UpAction>) -> Result<Reply, CallError> {
+    match action {
+        Some(bridge::UpAction::Done(Ok(result))) => Ok(Reply::result(result)),
+        Some(bridge::UpAction::Done(Err(error))) => Ok(Reply::Ready(Outcome::Error(error))),
+        _ => Err(core.error(CallErrorKind::Invalid)),
+    }
+}
+
+/// The response on a stream that may carry other things before it.
+async fn first_response(
+    core: &Core,
+    events: &mut EventStream,
+    id: &protocol::Id,
+) -> Result<Result<Raw, Raw>, CallError> {
+    while let Some(message) = events.message().await? {
+        if let Message::Response(response) = message
+            && response.id.as_ref().is_none_or(|found| found == id)
+        {
+            return Ok(response.outcome);
+        }
+    }
+    Err(core.error(CallErrorKind::Broke))
+}

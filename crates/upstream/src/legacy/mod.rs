@@ -1,0 +1,11 @@
+//! Servers of the revisions with `initialize`.
+
+mod handshake;
+mod http;
+mod run;
+mod side;
+
+pub(crate) use handshake::{Handshake, class_of, handshake_result, initialize};
+pub(crate) use http::LegacyHttp;
+pub(crate) use run::{Incoming, LegacyRun, Peer, RunStart};
+pub(crate) use side::{SideCalls, SideIncoming};

@@ -1,0 +1,257 @@
+//! One call on a legacy server, from its request to its response, questions included.
+
+use std::sync::Arc;
+
+use bridge::{UpAction, UpCall};
+use bytes::Bytes;
+use http::HeaderMap;
+use protocol::json::Object;
+use protocol::{Call, Message, Raw, envelope};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+
+use super::SideIncoming;
+use crate::core::{Core, deadline};
+use crate::http::{Answer, EventStream, HttpLink};
+use crate::pipe::{Pipe, PipeIncoming};
+use crate::{Body, CallContext, CallError, CallErrorKind, Item, Outcome, Reply};
+
+/// Where the call's messages come from.
+pub(crate) enum Incoming {
+    /// The call's own stream, which can be picked up again where it broke.
+    Http {
+        events: EventStream,
+        link: HttpLink,
+        headers: HeaderMap,
+        resumes_left: u32,
+        side: Option<SideIncoming>,
+    },
+    /// Its share of a channel.
+    Pipe(PipeIncoming),
+}
+
+impl Incoming {
+    async fn next(&mut self) -> Result<Option<Message>, CallError> {
+        match self {
+            Self::Pipe(pipe) => pipe.next().await,
+            Self::Http { events, link, headers, resumes_left, side } => loop {
+                let message = match side {
+                    None => events.message().await,
+                    Some(side) => tokio::select! {
+                        biased;
+                        message = events.message() => message,
+                        message = side.next() => return Ok(Some(message)),
+                    },
+                };
+                let broken = match message {
+                    Ok(Some(message)) => return Ok(Some(message)),
+                    Ok(None) => None,
+                    Err(error) if error.kind == CallErrorKind::Broke => Some(error),
+                    Err(error) => return Err(error),
+                };
+                let Some(at) = events.reconnect().filter(|_| *resumes_left > 0) else {
+                    return broken.map_or(Ok(None), Err);
+                };
+                *resumes_left -= 1;
+                tokio::time::sleep(at.after).await;
+                let body = resume(link, headers, &at.last_event_id).await?;
+                events.resume(body);
+            },
+        }
+    }
+}
+
+/// Asks for the rest of a stream (transports, "Resumability and Redelivery").
+async fn resume(link: &HttpLink, headers: &HeaderMap, last: &str) -> Result<egress::ResponseBody, CallError> {
+    let mut headers = headers.clone();
+    headers.insert(http::header::ACCEPT, http::HeaderValue::from_static("text/event-stream"));
+    if let Ok(value) = http::HeaderValue::from_str(last) {
+        headers.insert("last-event-id", value);
+    }
+    let response = link.send(http::Method::GET, headers, Bytes::new()).await?;
+    if response.status().is_success() {
+        Ok(response.into_body())
+    } else {
+        Err(link.core.error(CallErrorKind::Broke).detail(format!("resuming gave {}", response.status())))
+    }
+}
+
+/// The way back to the server that asks.
+#[derive(Clone)]
+pub(crate) enum Peer {
+    Http { link: HttpLink, headers: HeaderMap },
+    Pipe(Arc<Pipe>),
+}
+
+impl Peer {
+    /// Sends a response or a notification.
+    pub async fn send(&self, bytes: Bytes) -> Result<(), CallError> {
+        match self {
+            Self::Pipe(pipe) => pipe.send(bytes).await,
+            Self::Http { link, headers } => match link.post(headers.clone(), bytes, None).await?.0 {
+                Answer::Refused(refusal) => {
+                    Err(link.core.error(CallErrorKind::Status(refusal.status.as_u16())))
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+/// Everything that a run starts with.
+pub(crate) struct RunStart {
+    pub machine: UpCall,
+    pub incoming: Incoming,
+    pub peer: Peer,
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// A call under way. Dropping it before its end tells the server that it is no longer wanted.
+pub(crate) struct LegacyRun {
+    core: Arc<Core>,
+    machine: UpCall,
+    incoming: Option<Incoming>,
+    peer: Peer,
+    cx: CallContext,
+    until: Instant,
+    ended: bool,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl LegacyRun {
+    pub fn new(core: Arc<Core>, cx: &CallContext, start: RunStart) -> Box<Self> {
+        let until = deadline(core.options.timeouts.total);
+        Box::new(Self {
+            core,
+            machine: start.machine,
+            incoming: Some(start.incoming),
+            peer: start.peer,
+            cx: cx.clone(),
+            until,
+            ended: false,
+            permit: Some(start.permit),
+        })
+    }
+
+    /// Runs to the first thing worth telling.
+    pub async fn start(mut self: Box<Self>) -> Result<Reply, CallError> {
+        match self.next().await? {
+            Step::Notification(item) => {
+                let first = futures_util::stream::iter([Ok(item)]);
+                Ok(Reply::Stream(Box::pin(futures_util::StreamExt::chain(first, self.rest()))))
+            }
+            Step::Ask => Ok(Reply::Ready(self.park()?)),
+            Step::Done(outcome) => Ok(Reply::Ready(outcome)),
+        }
+    }
+
+    fn rest(self: Box<Self>) -> impl futures_util::Stream<Item = Result<Item, CallError>> + Send {
+        futures_util::stream::unfold(Some(self), |run| async move {
+            let mut run = run?;
+            match run.next().await {
+                Ok(Step::Notification(item)) => Some((Ok(item), Some(run))),
+                Ok(Step::Ask) => Some((run.park().map(Item::Done), None)),
+                Ok(Step::Done(outcome)) => Some((Ok(Item::Done(outcome)), None)),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
+    async fn next(&mut self) -> Result<Step, CallError> {
+        loop {
+            let Some(incoming) = &mut self.incoming else {
+                return Err(self.core.error(CallErrorKind::Stopped));
+            };
+            let message = timeout_at(self.until, incoming.next()).await;
+            let message = message.map_err(|_| self.core.error(CallErrorKind::Timeout))??;
+            let Some(message) = message else {
+                self.ended = true;
+                return Err(self.core.error(CallErrorKind::Broke));
+            };
+            match self.machine.on_message(message) {
+                None => {}
+                Some(UpAction::Notify { method, params }) => {
+                    if let Some(change) = crate::pipe::change_of(&method, params.as_ref()) {
+                        self.core.changed(change);
+                        continue;
+                    }
+                    return Ok(Step::Notification(Item::Notification { method, params }));
+                }
+                Some(UpAction::Answer { id, outcome }) => self.answer(&id, outcome).await?,
+                Some(UpAction::Ask) => return Ok(Step::Ask),
+                Some(UpAction::Done(outcome)) => {
+                    self.ended = true;
+                    return Ok(Step::Done(match outcome {
+                        Ok(result) => Outcome::Result(Body::Whole(result)),
+                        Err(error) => Outcome::Error(error),
+                    }));
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, id: &protocol::Id, outcome: Result<Raw, Raw>) -> Result<(), CallError> {
+        let bytes = match outcome {
+            Ok(result) => envelope::result(id, &result),
+            Err(error) => envelope::error(Some(id), &error),
+        };
+        self.peer.send(bytes).await
+    }
+
+    /// Sets the call aside and gives the result that asks the client.
+    fn park(mut self: Box<Self>) -> Result<Outcome, CallError> {
+        // Waiting for a person takes no slot of the upstream's.
+        self.permit = None;
+        let name = self.core.random_name();
+        let questions = self.machine.questions(&name);
+        let (core, principal) = (Arc::clone(&self.core), self.cx.principal.clone());
+        let now = core.clock.now();
+        match core.lot.park(name, &principal, now, self) {
+            Ok(()) => Ok(Outcome::Result(Body::Whole(questions))),
+            Err(_refused) => Err(core.error(CallErrorKind::ParkLimit)),
+        }
+    }
+
+    /// Goes on with the answers of a retry.
+    pub async fn resume(
+        mut self: Box<Self>,
+        call: &Call,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Reply, CallError> {
+        self.permit = Some(permit);
+        self.until = deadline(self.core.options.timeouts.total);
+        self.machine.set_progress_token(call.meta.progress_token.clone());
+        let answers = call.params.get("inputResponses").and_then(|a| a.object().ok().flatten());
+        for action in self.machine.on_answers(&answers.unwrap_or_else(Object::empty)) {
+            if let UpAction::Answer { id, outcome } = action {
+                self.answer(&id, outcome).await?;
+            }
+        }
+        if self.machine.is_asking() { Ok(Reply::Ready(self.park()?)) } else { self.start().await }
+    }
+}
+
+enum Step {
+    Notification(Item),
+    Ask,
+    Done(Outcome),
+}
+
+impl Drop for LegacyRun {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let params = format!(r#"{{"requestId":{},"reason":"no longer wanted"}}"#, self.machine.id().raw());
+        let params = Raw::trusted(Bytes::from(params));
+        let bytes = envelope::notification("notifications/cancelled", Some(&params));
+        let (peer, incoming) = (self.peer.clone(), self.incoming.take());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // Best effort: the server may be gone already. The stream closes after the word is out.
+                let _ = peer.send(bytes).await;
+                drop(incoming);
+            });
+        }
+    }
+}

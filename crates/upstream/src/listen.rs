@@ -1,0 +1,223 @@
+//! Hearing of an upstream's changes: one stream for everybody who wants to know.
+//!
+//! A modern server is listened to with `subscriptions/listen`, and asked anew when the set of wanted resources
+//! changes. A legacy server sends changes on its session's stream by itself and is told which resources matter.
+//! After a loss the stream is opened again, and a [`Change::Gap`] says that something may have been missed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::{Call, Capabilities, Era, Message, Method, Raw, envelope};
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::core::Change;
+use crate::detect::Connector;
+use crate::pipe::change_of;
+use crate::{CallContext, CallError, CallErrorKind, Upstream};
+
+/// What somebody wants to hear of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Changes of the lists.
+    pub lists: bool,
+    /// Changes of these resources.
+    pub uris: BTreeSet<Arc<str>>,
+}
+
+impl Interest {
+    fn is_empty(&self) -> bool {
+        !self.lists && self.uris.is_empty()
+    }
+}
+
+/// The listening task of one upstream.
+#[derive(Default)]
+pub(crate) struct State {
+    interest: Option<watch::Sender<Interest>>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl State {
+    pub fn stop(&mut self) {
+        self.interest = None;
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+const RETRY_MIN: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+impl Upstream {
+    /// Says what to listen for from now on; nothing ends the listening.
+    pub async fn listen(self: &Arc<Self>, interest: Interest) {
+        let mut state = self.listener.lock().await;
+        if interest.is_empty() {
+            state.stop();
+            return;
+        }
+        if let Some(sender) = &state.interest {
+            sender.send_if_modified(|now| {
+                let changed = *now != interest;
+                *now = interest;
+                changed
+            });
+            return;
+        }
+        let (sender, receiver) = watch::channel(interest);
+        state.interest = Some(sender);
+        // The task must not keep the upstream alive: it ends with it.
+        let upstream = Arc::downgrade(self);
+        state.task = Some(tokio::spawn(async move {
+            let mut receiver = receiver;
+            let mut wait = RETRY_MIN;
+            let mut heard = false;
+            loop {
+                let Some(upstream) = upstream.upgrade() else { return };
+                match listen_once(&upstream, &mut receiver, heard).await {
+                    Ok(()) => {
+                        heard = true;
+                        wait = RETRY_MIN;
+                    }
+                    Err(error) => {
+                        tracing::debug!(upstream = %upstream.name(), %error, "not listening");
+                        wait = (wait * 2).min(RETRY_MAX);
+                    }
+                }
+                drop(upstream);
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    changed = receiver.changed() => if changed.is_err() { return },
+                }
+            }
+        }));
+    }
+}
+
+/// Listens until the stream ends. `again`: there was a stream before, so something may have been missed.
+async fn listen_once(
+    upstream: &Arc<Upstream>,
+    interest: &mut watch::Receiver<Interest>,
+    again: bool,
+) -> Result<(), CallError> {
+    let found = upstream.connector().await?;
+    let core = Arc::clone(upstream.core());
+    if again {
+        core.changed(Change::Gap);
+    }
+    match (&found.connector, found.revision.era()) {
+        (Connector::ModernHttp(http), _) => loop {
+            let wanted = interest.borrow_and_update().clone();
+            let call = listen_call(&core.options.client_info, &wanted);
+            let mut events = http.listen(&CallContext::own(), &call).await?;
+            loop {
+                tokio::select! {
+                    message = events.message() => match message? {
+                        Some(Message::Notification(note)) => {
+                            if let Some(change) = change_of(&note.method, note.params.as_ref()) {
+                                core.changed(change);
+                            }
+                        }
+                        Some(Message::Response(_)) | None => return Ok(()),
+                        Some(Message::Request(_)) => {}
+                    },
+                    changed = interest.changed() => {
+                        if changed.is_err() { return Ok(()) }
+                        break;
+                    }
+                }
+            }
+        },
+        (Connector::Pipe(pool), Era::Modern) => loop {
+            let wanted = interest.borrow_and_update().clone();
+            let call = listen_call(&core.options.client_info, &wanted);
+            let id = core.next_id();
+            let bytes = envelope::request(&id, call.method.as_str(), Some(&call.params.raw()));
+            let lease = pool.lease(&CallContext::own().principal, &Capabilities::none(), false).await?;
+            let mut incoming = lease.background(&id, bytes).await?;
+            loop {
+                tokio::select! {
+                    message = incoming.next() => match message? {
+                        Some(Message::Response(_)) | None => return Ok(()),
+                        Some(_) => {}
+                    },
+                    changed = interest.changed() => {
+                        if changed.is_err() { return Ok(()) }
+                        let params = Raw::from_value(&json!({"requestId": id.as_u64()}));
+                        let bytes = envelope::notification("notifications/cancelled", Some(&params));
+                        lease.channel().pipe.send(bytes).await?;
+                        break;
+                    }
+                }
+            }
+        },
+        (Connector::LegacyHttp(_) | Connector::Pipe(_), _) => {
+            legacy(&found.connector, upstream, interest).await
+        }
+    }
+}
+
+/// A legacy server is told of each resource, on the session that the gateway keeps for itself.
+async fn legacy(
+    connector: &Connector,
+    upstream: &Arc<Upstream>,
+    interest: &mut watch::Receiver<Interest>,
+) -> Result<(), CallError> {
+    let mut told: BTreeSet<Arc<str>> = BTreeSet::new();
+    loop {
+        let wanted = interest.borrow_and_update().uris.clone();
+        for uri in wanted.difference(&told) {
+            tell(connector, upstream, "resources/subscribe", uri).await?;
+        }
+        for uri in told.difference(&wanted) {
+            tell(connector, upstream, "resources/unsubscribe", uri).await?;
+        }
+        told = wanted;
+        if interest.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn tell(connector: &Connector, upstream: &Upstream, method: &str, uri: &str) -> Result<(), CallError> {
+    let params = Raw::from_value(&json!({"uri": uri}));
+    let principal = CallContext::own().principal;
+    let outcome = match connector {
+        Connector::LegacyHttp(http) => {
+            let session = http.session(&principal, &Capabilities::none()).await?;
+            http.request(&session, method, &params).await?
+        }
+        Connector::Pipe(pool) => {
+            let lease = pool.lease(&principal, &Capabilities::none(), false).await?;
+            pool.request(&lease, method, &params).await?
+        }
+        Connector::ModernHttp(_) => return Err(upstream.core().error(CallErrorKind::OtherRevision)),
+    };
+    // A server that has no subscriptions says so once; there is nothing to be gained by asking again.
+    if let Err(error) = outcome {
+        tracing::debug!(upstream = %upstream.name(), uri, %error, "{method} was refused");
+    }
+    Ok(())
+}
+
+fn listen_call(info: &Raw, wanted: &Interest) -> Call {
+    let uris: Vec<&str> = wanted.uris.iter().map(|uri| &**uri).collect();
+    let mut filter = json!({});
+    if wanted.lists {
+        filter = json!({"toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true});
+    }
+    if !uris.is_empty() {
+        filter["resourceSubscriptions"] = json!(uris);
+    }
+    let params = Raw::from_value(&json!({"notifications": filter}));
+    Call::own(Method::Listen, &params, &Capabilities::none(), info)
+}

@@ -1,0 +1,399 @@
+//! The channels of one upstream: processes, or HTTP+SSE connections.
+//!
+//! A legacy server behind a channel does not say which call its question belongs to. So a channel whose client
+//! can be asked serves one such call at a time, and further calls get channels of their own, up to a limit.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bridge::UpCall;
+use bridge::translate::up;
+use model::Principal;
+use protocol::json::Object;
+use protocol::{Call, Capabilities, Era, Method, Raw, Revision, code, envelope};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::{Instant, timeout};
+
+use super::{Pipe, PipeIncoming, sse_pair, stdio};
+use crate::core::{Core, Stats};
+use crate::http::HttpLink;
+use crate::legacy::{Handshake, Incoming, LegacyRun, Peer, RunStart, class_of, handshake_result, initialize};
+use crate::modern_run::{self, ModernRun};
+use crate::options::Stdio;
+use crate::outbound::params_with_token;
+use crate::{CallContext, CallError, CallErrorKind, Reply};
+
+/// How long a server on a channel may take to answer `server/discover` before it is taken for a legacy one.
+const PROBE_TIME: Duration = Duration::from_secs(10);
+
+/// How a channel is made.
+pub(crate) enum Dial {
+    Stdio(Stdio),
+    SsePair(HttpLink),
+}
+
+/// What the server on the channel turned out to be.
+#[derive(Debug, Clone)]
+pub(crate) enum Spoken {
+    Modern { discover: Raw },
+    Legacy(Handshake),
+}
+
+/// One channel that has been greeted.
+pub(crate) struct Channel {
+    pub pipe: Arc<Pipe>,
+    pub spoken: Spoken,
+    class: Option<(Principal, Raw)>,
+    child: Option<Arc<egress::Child>>,
+    busy: AtomicUsize,
+    used: Mutex<Instant>,
+}
+
+/// The use of a channel by one call.
+pub(crate) struct Lease {
+    channel: Arc<Channel>,
+    freed: Arc<Notify>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        *self.channel.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.channel.busy.fetch_sub(1, Ordering::AcqRel);
+        self.freed.notify_waiters();
+    }
+}
+
+struct State {
+    channels: Vec<Arc<Channel>>,
+    opening: usize,
+    era: Option<Era>,
+    failures: u32,
+    not_before: Instant,
+    last_error: Option<CallError>,
+}
+
+/// The channels of one upstream.
+pub(crate) struct PipePool {
+    core: Arc<Core>,
+    dial: Dial,
+    revision: Revision,
+    max: usize,
+    state: Mutex<State>,
+    freed: Arc<Notify>,
+}
+
+impl PipePool {
+    pub fn new(core: Arc<Core>, dial: Dial) -> Self {
+        let max = match &dial {
+            Dial::Stdio(stdio) => stdio.processes_max.max(1),
+            Dial::SsePair(_) => core.options.limits.sessions_max,
+        };
+        let pin = core.options.pin;
+        let newest =
+            if matches!(dial, Dial::SsePair(_)) { Revision::V2024_11_05 } else { Revision::NEWEST_LEGACY };
+        let era = if matches!(dial, Dial::SsePair(_)) { Some(Era::Legacy) } else { pin.map(Revision::era) };
+        let state = State {
+            channels: Vec::new(),
+            opening: 0,
+            era,
+            failures: 0,
+            not_before: Instant::now(),
+            last_error: None,
+        };
+        let revision = pin.filter(|r| r.era() == Era::Legacy).unwrap_or(newest);
+        Self { core, dial, revision, max, state: Mutex::new(state), freed: Arc::new(Notify::new()) }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A channel for this principal and these capabilities; `alone` asks for one that nobody else uses meanwhile.
+    pub async fn lease(
+        &self,
+        principal: &Principal,
+        capabilities: &Capabilities,
+        alone: bool,
+    ) -> Result<Lease, CallError> {
+        let class = class_of(self.revision, capabilities, &self.core.options.client_info);
+        // A process is shared between principals; a connection of the pair, which has a session, is not.
+        let owner = match self.dial {
+            Dial::Stdio(_) => Principal::anonymous(),
+            Dial::SsePair(_) => principal.clone(),
+        };
+        let key = (owner, class);
+        let until = Instant::now() + self.core.options.timeouts.first_byte;
+        loop {
+            let freed = self.freed.notified();
+            match self.try_lease(&key, alone)? {
+                Found::Lease(lease) => return Ok(lease),
+                Found::Open => return self.open(key, alone).await,
+                Found::Wait => {
+                    if timeout(until.saturating_duration_since(Instant::now()), freed).await.is_err() {
+                        return Err(self.core.error(CallErrorKind::Busy).detail("every channel is taken"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn try_lease(&self, key: &(Principal, Raw), alone: bool) -> Result<Found, CallError> {
+        let mut state = self.state();
+        state.channels.retain(|channel| !channel.pipe.is_closed());
+        let fits = |channel: &&Arc<Channel>| match &channel.spoken {
+            Spoken::Modern { .. } => true,
+            Spoken::Legacy(_) => {
+                let asks = alone && channel.busy.load(Ordering::Acquire) > 0;
+                channel.class.as_ref() == Some(key) && !asks
+            }
+        };
+        if let Some(channel) = state.channels.iter().find(fits) {
+            channel.busy.fetch_add(1, Ordering::AcqRel);
+            return Ok(Found::Lease(self.leased(channel)));
+        }
+        // Until the first one has been greeted nobody knows whether one is enough.
+        if state.opening > 0
+            && (state.era != Some(Era::Legacy) || state.channels.len() + state.opening >= self.max)
+        {
+            return Ok(Found::Wait);
+        }
+        if state.channels.len() + state.opening >= self.max {
+            let idle = |c: &Arc<Channel>| c.busy.load(Ordering::Acquire) == 0;
+            let Some(at) = state.channels.iter().position(idle) else { return Ok(Found::Wait) };
+            let channel = state.channels.remove(at);
+            stop(channel);
+        }
+        if let (Some(error), true) = (&state.last_error, Instant::now() < state.not_before) {
+            return Err(error.clone());
+        }
+        state.opening += 1;
+        Ok(Found::Open)
+    }
+
+    fn leased(&self, channel: &Arc<Channel>) -> Lease {
+        Lease { channel: Arc::clone(channel), freed: Arc::clone(&self.freed) }
+    }
+
+    async fn open(&self, key: (Principal, Raw), alone: bool) -> Result<Lease, CallError> {
+        let opening = Opening { pool: self };
+        let opened = self.greet(&key).await;
+        drop(opening);
+        let mut state = self.state();
+        match opened {
+            Ok(channel) => {
+                state.failures = 0;
+                state.last_error = None;
+                state.era = Some(match channel.spoken {
+                    Spoken::Modern { .. } => Era::Modern,
+                    Spoken::Legacy(_) => Era::Legacy,
+                });
+                let _ = alone;
+                let channel = Arc::new(channel);
+                state.channels.push(Arc::clone(&channel));
+                Ok(self.leased(&channel))
+            }
+            Err(error) => {
+                let (min, max) = match &self.dial {
+                    Dial::Stdio(stdio) => (stdio.backoff_min, stdio.backoff_max),
+                    Dial::SsePair(_) => (Duration::from_millis(200), Duration::from_secs(10)),
+                };
+                let wait = min.saturating_mul(1 << state.failures.min(16)).min(max);
+                state.failures = state.failures.saturating_add(1);
+                state.not_before = Instant::now() + wait;
+                state.last_error = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a channel and finds out, or is told, what is at its other end.
+    async fn greet(&self, key: &(Principal, Raw)) -> Result<Channel, CallError> {
+        let limit = self.core.options.timeouts.first_byte;
+        let (pipe, child) = match &self.dial {
+            Dial::Stdio(options) => {
+                stdio::start(&self.core, options).map(|(pipe, child)| (pipe, Some(child)))?
+            }
+            Dial::SsePair(link) => (sse_pair::open(link).await?, None),
+        };
+        let era = self.state().era;
+        let late = |_| self.core.error(CallErrorKind::Timeout).detail("the handshake took too long");
+        let spoken = match era {
+            Some(Era::Legacy) => timeout(limit, self.legacy(&pipe, &key.1)).await.map_err(late)?,
+            Some(Era::Modern) => timeout(limit, self.probe(&pipe)).await.map_err(late)?.and_then(|found| {
+                found.ok_or_else(|| {
+                    self.core.error(CallErrorKind::OtherRevision).detail("server/discover was refused")
+                })
+            }),
+            None => match timeout(PROBE_TIME.min(limit), self.probe(&pipe)).await {
+                Ok(Ok(Some(modern))) => Ok(modern),
+                Ok(Err(error)) if pipe.is_closed() => Err(error),
+                _ => timeout(limit, self.legacy(&pipe, &key.1)).await.map_err(late)?,
+            },
+        };
+        let spoken = spoken.map_err(|error| with_stderr(error, child.as_deref()))?;
+        let class = matches!(spoken, Spoken::Legacy(_)).then(|| key.clone());
+        let used = Mutex::new(Instant::now());
+        Ok(Channel { pipe, spoken, class, child, busy: AtomicUsize::new(1), used })
+    }
+
+    /// Asks `server/discover`. `Ok(None)`: whatever it is, it is not modern (basic/transports/stdio, "Detecting the era").
+    async fn probe(&self, pipe: &Arc<Pipe>) -> Result<Option<Spoken>, CallError> {
+        Stats::add(&self.core.stats.probes);
+        let id = self.core.next_id();
+        let call = Call::own(
+            Method::Discover,
+            &Raw::literal("{}"),
+            &Capabilities::none(),
+            &self.core.options.client_info,
+        );
+        let bytes = envelope::request(&id, "server/discover", Some(&call.params.raw()));
+        match pipe.request(&id, bytes, true).await?.response().await? {
+            Ok(discover) if crate::detect::serves_modern(&discover) => Ok(Some(Spoken::Modern { discover })),
+            Ok(_) => Ok(None),
+            Err(error) => {
+                let modern = matches!(
+                    protocol::RpcError::read(&error).code,
+                    code::HEADER_MISMATCH | code::MISSING_CAPABILITY
+                );
+                Ok(modern.then(|| Spoken::Modern { discover: Raw::literal(crate::detect::DISCOVER_UNKNOWN) }))
+            }
+        }
+    }
+
+    async fn legacy(&self, pipe: &Arc<Pipe>, class: &Raw) -> Result<Spoken, CallError> {
+        Stats::add(&self.core.stats.handshakes);
+        let id = self.core.next_id();
+        let outcome = pipe.request(&id, initialize(&id, class), true).await?.response().await?;
+        let handshake = handshake_result(&self.core, outcome)?;
+        pipe.send(envelope::notification("notifications/initialized", None)).await?;
+        Ok(Spoken::Legacy(handshake))
+    }
+
+    /// Makes a call.
+    pub async fn call(
+        &self,
+        cx: &CallContext,
+        call: &Call,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Reply, CallError> {
+        let capabilities = call.capabilities();
+        let alone = capabilities.can_answer() && call.method.may_ask();
+        let lease = self.lease(&cx.principal, &capabilities, alone).await?;
+        let channel = Arc::clone(&lease.channel);
+        let id = self.core.next_id();
+        let (params, tokens) = params_with_token(call, &id);
+        match &channel.spoken {
+            Spoken::Modern { .. } => {
+                let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
+                let mut incoming = channel.pipe.request(&id, bytes, false).await?;
+                incoming.lease = Some(lease);
+                let source = modern_run::Source::Pipe { incoming, pipe: Arc::clone(&channel.pipe) };
+                ModernRun::new(Arc::clone(&self.core), source, id, tokens, permit).start().await
+            }
+            Spoken::Legacy(handshake) => {
+                let params = params.object().ok().flatten().unwrap_or_else(Object::empty);
+                let params = up::params(handshake.revision, &call.method, &params);
+                let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
+                let mut incoming = channel.pipe.request(&id, bytes, false).await?;
+                incoming.lease = Some(lease);
+                let tokens = tokens.map(|t| (t.ours, t.theirs));
+                let machine = UpCall::new(handshake.revision, id, call, tokens);
+                let peer = Peer::Pipe(Arc::clone(&channel.pipe));
+                let start = RunStart { machine, incoming: Incoming::Pipe(incoming), peer, permit };
+                LegacyRun::new(Arc::clone(&self.core), cx, start).start().await
+            }
+        }
+    }
+
+    /// A request of the gateway's own on a leased channel, whose answer is all that matters.
+    pub async fn request(
+        &self,
+        lease: &Lease,
+        method: &str,
+        params: &Raw,
+    ) -> Result<Result<Raw, Raw>, CallError> {
+        let id = self.core.next_id();
+        let bytes = envelope::request(&id, method, Some(params));
+        lease.channel.pipe.request(&id, bytes, true).await?.response().await
+    }
+
+    /// Stops what has been idle for long.
+    pub fn sweep(&self) {
+        let Dial::Stdio(options) = &self.dial else { return };
+        let now = Instant::now();
+        let mut state = self.state();
+        let (idle, kept) = state.channels.drain(..).partition(|channel: &Arc<Channel>| {
+            let used = *channel.used.lock().unwrap_or_else(PoisonError::into_inner);
+            channel.busy.load(Ordering::Acquire) == 0 && now.duration_since(used) >= options.idle_stop
+        });
+        state.channels = kept;
+        drop(state);
+        let idle: Vec<Arc<Channel>> = idle;
+        idle.into_iter().for_each(stop);
+    }
+
+    /// Stops everything.
+    pub async fn stop_all(&self) {
+        let channels: Vec<_> = self.state().channels.drain(..).collect();
+        for channel in channels {
+            channel.pipe.close();
+            if let Some(child) = &channel.child {
+                child.shutdown().await;
+            }
+        }
+    }
+}
+
+impl Lease {
+    /// The channel.
+    pub fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// Sends a listen request and keeps its place.
+    pub async fn background(
+        &self,
+        id: &protocol::Id,
+        bytes: bytes::Bytes,
+    ) -> Result<PipeIncoming, CallError> {
+        self.channel.pipe.request(id, bytes, true).await
+    }
+}
+
+enum Found {
+    Lease(Lease),
+    Open,
+    Wait,
+}
+
+/// Counts a channel that is being opened, also where its opener gives up.
+struct Opening<'a> {
+    pool: &'a PipePool,
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.pool.state().opening -= 1;
+        self.pool.freed.notify_waiters();
+    }
+}
+
+fn stop(channel: Arc<Channel>) {
+    channel.pipe.close();
+    if let Some(child) = channel.child.clone() {
+        tokio::spawn(async move {
+            child.shutdown().await;
+        });
+    }
+}
+
+/// What a process said before it failed is the best hint there is.
+fn with_stderr(error: CallError, child: Option<&egress::Child>) -> CallError {
+    let Some(tail) = child.map(egress::Child::stderr_tail).filter(|tail| !tail.is_empty()) else {
+        return error;
+    };
+    let last = tail.iter().rev().take(5).rev().cloned().collect::<Vec<_>>().join(" | ");
+    let before = error.detail.as_deref().unwrap_or_default().to_owned();
+    error.detail(format!("{before} stderr: {last}"))
+}

@@ -1,0 +1,286 @@
+//! One upstream: what it is, how it is doing, and calls on it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use model::{Clock, Rng, UpstreamName};
+use protocol::{Call, Raw, Revision};
+use tokio::sync::{Mutex as AsyncMutex, broadcast};
+use tokio::time::Instant;
+
+use crate::core::{Change, Core, Stats};
+use crate::detect::{self, Connector, Found};
+use crate::http::HttpLink;
+use crate::options::Target;
+use crate::pipe::{Dial, PipePool};
+use crate::{CallContext, CallError, CallErrorKind, Options, Reply};
+
+/// How an upstream is doing.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// In one word: `up`, `untried`, or the reason why not, as [`CallErrorKind::as_str`].
+    pub state: &'static str,
+    /// What it speaks, once that is known.
+    pub revision: Option<Revision>,
+    /// The last error, for the operator.
+    pub error: Option<CallError>,
+    /// How long its last answer took.
+    pub latency: Option<Duration>,
+    /// How many calls run on it.
+    pub in_flight: u64,
+    /// How many calls wait for input.
+    pub parked: usize,
+}
+
+/// What an upstream said of itself.
+#[derive(Debug, Clone)]
+pub struct Discovery {
+    /// What is spoken with it.
+    pub revision: Revision,
+    /// Its `DiscoverResult`, or what a legacy handshake says in that shape.
+    pub discover: Raw,
+}
+
+/// A failed attempt is not repeated before this has passed, doubled with each further one.
+const BACKOFF_MIN: Duration = Duration::from_millis(250);
+/// The longest pause between attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(15);
+
+#[derive(Default)]
+struct Attempts {
+    failures: u32,
+    not_before: Option<Instant>,
+    error: Option<CallError>,
+}
+
+/// One server behind the gateway.
+pub struct Upstream {
+    core: Arc<Core>,
+    http: egress::Http,
+    found: Mutex<Option<Arc<Found>>>,
+    finding: AsyncMutex<Attempts>,
+    last_error: Mutex<Option<CallError>>,
+    pub(crate) listener: AsyncMutex<crate::listen::State>,
+}
+
+impl Upstream {
+    /// An upstream that nothing has been sent to yet.
+    #[must_use]
+    pub fn new(options: Options, http: egress::Http, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Arc<Self> {
+        Arc::new(Self {
+            core: Arc::new(Core::new(options, clock, rng)),
+            http,
+            found: Mutex::new(None),
+            finding: AsyncMutex::new(Attempts::default()),
+            last_error: Mutex::new(None),
+            listener: AsyncMutex::default(),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &UpstreamName {
+        &self.core.options.name
+    }
+
+    /// What it was told at its start.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.core.options
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.core.stats
+    }
+
+    /// Its changes from now on.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.core.changes.subscribe()
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let found = self.known();
+        let error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let latency = self.core.stats.latency_us.load(Ordering::Relaxed);
+        Health {
+            state: match (&error, &found) {
+                (Some(error), _) => error.kind.as_str(),
+                (None, Some(_)) => "up",
+                (None, None) => "untried",
+            },
+            revision: found.map(|f| f.revision),
+            error,
+            latency: (latency > 0).then(|| Duration::from_micros(latency)),
+            in_flight: self.core.stats.in_flight.load(Ordering::Relaxed),
+            parked: self.core.lot.len(),
+        }
+    }
+
+    fn known(&self) -> Option<Arc<Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is spoken with it, found out where that is not known; one attempt at a time for everybody.
+    pub(crate) async fn connector(&self) -> Result<Arc<Found>, CallError> {
+        if let Some(found) = self.known() {
+            return Ok(found);
+        }
+        let mut attempts = self.finding.lock().await;
+        if let Some(found) = self.known() {
+            return Ok(found);
+        }
+        if let (Some(error), Some(at)) = (&attempts.error, attempts.not_before)
+            && Instant::now() < at
+        {
+            return Err(error.clone());
+        }
+        match self.find().await {
+            Ok(found) => {
+                let found = Arc::new(found);
+                tracing::info!(upstream = %self.name(), revision = %found.revision, "connected");
+                *attempts = Attempts::default();
+                *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&found));
+                self.note(None);
+                Ok(found)
+            }
+            Err(error) => {
+                tracing::warn!(upstream = %self.name(), %error, "cannot use the upstream");
+                let wait = BACKOFF_MIN.saturating_mul(1 << attempts.failures.min(10)).min(BACKOFF_MAX);
+                attempts.failures = attempts.failures.saturating_add(1);
+                attempts.not_before = Some(Instant::now() + wait);
+                attempts.error = Some(error.clone());
+                self.note(Some(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn find(&self) -> Result<Found, CallError> {
+        match &self.core.options.target {
+            Target::Http { url, transport, headers } => {
+                let link = HttpLink::new(Arc::clone(&self.core), self.http.clone(), url.clone(), headers);
+                detect::http(&self.core, link, *transport).await
+            }
+            Target::Stdio(stdio) => {
+                detect::pipe(PipePool::new(Arc::clone(&self.core), Dial::Stdio(stdio.clone()))).await
+            }
+        }
+    }
+
+    /// What it says of itself, asked once.
+    ///
+    /// # Errors
+    /// Why it cannot be asked.
+    pub async fn discovery(&self) -> Result<Discovery, CallError> {
+        let found = self.connector().await?;
+        Ok(Discovery { revision: found.revision, discover: found.discover.clone() })
+    }
+
+    /// Makes a call.
+    ///
+    /// # Errors
+    /// Why there is no answer: who caused it and whether a retry is safe. An error of the upstream's own is an
+    /// [`crate::Outcome::Error`].
+    pub async fn call(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
+        Stats::add(&self.core.stats.calls);
+        let _running = Running::new(&self.core.stats);
+        let start = Instant::now();
+        let reply = self.call_inner(cx, call).await;
+        match &reply {
+            Ok(_) => {
+                let us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+                self.core.stats.latency_us.store(us.max(1), Ordering::Relaxed);
+                self.note(None);
+            }
+            Err(error) => self.failed(error),
+        }
+        reply
+    }
+
+    async fn call_inner(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
+        let found = self.connector().await?;
+        let permit = self.core.slot().await?;
+        if found.revision.era() == protocol::Era::Legacy {
+            if let Some(name) = call.text("requestState") {
+                let now = self.core.clock.now();
+                let parked = self.core.lot.take(&name, &cx.principal, now);
+                let run = parked.ok_or_else(|| self.core.error(CallErrorKind::ParkedGone))?;
+                return run.resume(call, permit).await;
+            }
+            if call.method == protocol::Method::Discover {
+                return Ok(Reply::result(found.discover.clone()));
+            }
+        }
+        match &found.connector {
+            Connector::ModernHttp(http) => http.call(cx, call, permit).await,
+            Connector::LegacyHttp(http) => http.call(cx, call, permit).await,
+            Connector::Pipe(pool) => pool.call(cx, call, permit).await,
+        }
+    }
+
+    fn failed(&self, error: &CallError) {
+        // What the server speaks may have changed while it could not be reached: look again next time.
+        let gone = matches!(error.kind, CallErrorKind::Unreachable | CallErrorKind::OtherRevision);
+        let http = matches!(self.core.options.target, Target::Http { .. });
+        if gone && http {
+            *self.found.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        if error.kind.fault() == model::Fault::Upstream {
+            self.note(Some(error.clone()));
+        }
+    }
+
+    fn note(&self, error: Option<CallError>) {
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some() || error.is_some() {
+            *last = error;
+        }
+    }
+
+    /// Drops what waited or idled too long. Called now and then.
+    pub fn sweep(&self) {
+        drop(self.core.lot.sweep(self.core.clock.now()));
+        if let Some(found) = self.known()
+            && let Connector::Pipe(pool) = &found.connector
+        {
+            pool.sweep();
+        }
+    }
+
+    /// Ends its sessions and processes.
+    pub async fn shutdown(&self) {
+        self.listener.lock().await.stop();
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match found.as_ref().map(|f| &f.connector) {
+            Some(Connector::Pipe(pool)) => pool.stop_all().await,
+            Some(Connector::LegacyHttp(http)) => http.close_all(),
+            Some(Connector::ModernHttp(_)) | None => {}
+        }
+    }
+}
+
+/// Counts a call while it is being made.
+struct Running<'a>(&'a Stats);
+
+impl<'a> Running<'a> {
+    fn new(stats: &'a Stats) -> Self {
+        stats.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(stats)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
