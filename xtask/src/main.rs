@@ -1,1 +1,80 @@
-fn main() {}
+//! `cargo xtask …`: the checks, generators and foreign test suites of this workspace.
+
+mod check;
+mod conformance;
+mod generate;
+mod layers;
+mod quick;
+mod run;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+use workspace::Workspace;
+
+/// What went wrong, in words for the person at the terminal; empty where all is said already.
+type Result<T = ()> = std::result::Result<T, String>;
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  check                         the one gate: everything below, and every test
+  quick [--all]                 fmt, layers, tidy, clippy and tests of the crates that changed since main
+  layers                        which crate may use which (layers.toml)
+  tidy                          size, documentation and tidiness of the sources (tidy.toml)
+  gen [--check]                 write the generated files, or say which are out of date
+  conformance [--cell CELL] [--scenario NAME] [--list]
+                                the protocol's conformance suite against the gateway, in cells
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            if !message.is_empty() {
+                eprintln!("{message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result {
+    let (command, rest) = args.split_first().map_or(("help", args), |(first, rest)| (first.as_str(), rest));
+    let workspace = Workspace::open()?;
+    match command {
+        "check" => {
+            no_arguments(rest)?;
+            check::run(&workspace)
+        }
+        "quick" => quick::run(&workspace, flag(rest, "--all")?),
+        "layers" => {
+            no_arguments(rest)?;
+            layers::run(&workspace).map(|edges| println!("layers: {edges} edges, all listed"))
+        }
+        "tidy" => {
+            no_arguments(rest)?;
+            tidy::run(&workspace).map(|files| println!("tidy: {files} files, nothing to say"))
+        }
+        "gen" => generate::run(&workspace, flag(rest, "--check")?),
+        "conformance" => conformance::run(&workspace, &conformance::Options::parse(rest)?),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("there is no `cargo xtask {other}`\n\n{HELP}")),
+    }
+}
+
+fn no_arguments(args: &[String]) -> Result {
+    args.first().map_or(Ok(()), |first| Err(format!("unexpected argument {first}\n\n{HELP}")))
+}
+
+/// Whether the only flag that is known here was given.
+fn flag(args: &[String], name: &str) -> Result<bool> {
+    match args.iter().find(|arg| *arg != name) {
+        Some(other) => Err(format!("unexpected argument {other}\n\n{HELP}")),
+        None => Ok(!args.is_empty()),
+    }
+}
