@@ -134,6 +134,8 @@ fn deny(workspace: &Workspace) -> Result<Outcome> {
             "cargo-deny is not installed: cargo install --locked cargo-deny".to_owned(),
         ));
     }
+    // What is built here was fetched already; crates for other platforms may not have been.
+    answers(cargo(workspace).args(["fetch", "--quiet"]));
     let mut command = cargo(workspace);
     command.args(["deny", "--workspace", "--offline", "check", "--hide-inclusion-graph"]);
     let mut counts = match must(workspace, "deny", command.args(["bans", "licenses", "sources"]))? {

@@ -23,7 +23,7 @@ usage: cargo xtask COMMAND
   layers                        which crate may use which (layers.toml)
   tidy                          size, documentation and tidiness of the sources (tidy.toml)
   gen [--check]                 write the generated files, or say which are out of date
-  conformance [--cell CELL] [--scenario NAME] [--list]
+  conformance [--cell CELL] [--scenario NAME] [--gateway PROGRAM] [--list]
                                 the protocol's conformance suite against the gateway, in cells
 ";
 

@@ -192,17 +192,17 @@ impl Running {
             if let Some(found) = find(&output) {
                 return Ok(found);
             }
-            let late = begun.elapsed() > limit;
-            if ended.is_some() || late {
-                let seconds = limit.as_secs();
-                let how = ended.map(|status| format!(" ({status})")).unwrap_or_default();
-                return Err(format!(
-                    "{} did not print {missing} within {seconds} s{how}; it printed:\n{}",
-                    self.name,
-                    tail(&output, 20)
-                ));
-            }
-            std::thread::sleep(LOOK);
+            let missed = match ended {
+                Some(status) => format!("ended ({status}) and did not print {missing}"),
+                None if begun.elapsed() > limit => {
+                    format!("did not print {missing} within {} s", limit.as_secs())
+                }
+                None => {
+                    std::thread::sleep(LOOK);
+                    continue;
+                }
+            };
+            return Err(format!("{} {missed}; it printed:\n{}", self.name, tail(&output, 20)));
         }
     }
 }
@@ -270,7 +270,7 @@ mod tests {
         running.wait_for("here", Duration::from_secs(20), find("here")).expect("found after the end");
         let told =
             running.wait_for("there", Duration::from_secs(20), find("there")).expect_err("never printed");
-        assert!(told.starts_with("it did not print there within 20 s (exit status: 3)"), "{told}");
+        assert!(told.starts_with("it ended (exit status: 3) and did not print there"), "{told}");
         assert!(told.ends_with("it printed:\nhere"), "{told}");
         std::fs::remove_file(path).expect("the log is there");
     }
@@ -293,6 +293,8 @@ mod tests {
         let mut running = Running::start("sleep", Command::new("sleep").arg("600"), &path).expect("start");
         let told = running.finish(Duration::ZERO).expect_err("it sleeps");
         assert_eq!(told, "sleep did not end within 0 s");
+        let told = running.wait_for("a word", Duration::ZERO, |_| None::<()>).expect_err("it says nothing");
+        assert_eq!(told, "sleep did not print a word within 0 s; it printed:\n");
         std::fs::remove_file(path).expect("the log is there");
     }
 

@@ -3,6 +3,7 @@
 
 mod cell;
 mod ratchet;
+mod report;
 mod results;
 mod suite;
 
@@ -10,9 +11,10 @@ use crate::Result;
 use crate::run::{Counts, cargo};
 use crate::workspace::Workspace;
 use cell::{CELLS, Cell, Programs, Stage, Subject};
-use ratchet::{Ratchet, Verdict};
-use results::{Requirements, Scenario, Status};
-use serde_json::{Value, json};
+use ratchet::Ratchet;
+use report::Report;
+use results::{Requirements, Scenario};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use suite::{Scope, Suite};
@@ -26,6 +28,8 @@ pub struct Options {
     cell: Option<String>,
     scenario: Option<String>,
     list: bool,
+    /// The gateway to test instead of one that is built here.
+    gateway: Option<PathBuf>,
 }
 
 impl Options {
@@ -38,6 +42,7 @@ impl Options {
             match arg.as_str() {
                 "--cell" => options.cell = Some(value()?).filter(|cell| cell != "all"),
                 "--scenario" => options.scenario = Some(value()?),
+                "--gateway" => options.gateway = Some(PathBuf::from(value()?)),
                 "--list" => options.list = true,
                 other => return Err(format!("unexpected argument {other}")),
             }
@@ -65,28 +70,24 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
         }
         return Ok(());
     }
-    let counts = run_cells(workspace, &options.cells()?, options.scenario.as_deref())?;
+    let counts = run_cells(workspace, &options.cells()?, options)?;
     println!("\n{counts}");
     if counts.failed > 0 { Err("conformance failed".to_owned()) } else { Ok(()) }
 }
 
 /// Runs every cell; counts scenarios.
 pub fn run_all(workspace: &Workspace) -> Result<Counts> {
-    run_cells(workspace, &CELLS, None)
+    run_cells(workspace, &CELLS, &Options::default())
 }
 
-/// A cell's results and how they compare with the list.
-struct Report {
-    cell: Cell,
-    scenarios: Vec<(Scenario, Verdict)>,
-    /// What is wrong besides the scenarios' own results.
-    faults: Vec<String>,
-}
-
-fn run_cells(workspace: &Workspace, cells: &[Cell], scenario: Option<&str>) -> Result<Counts> {
+fn run_cells(workspace: &Workspace, cells: &[Cell], options: &Options) -> Result<Counts> {
     let ratchet = Ratchet::from_table(&workspace.read_toml(ratchet::FILE)?)?;
     let suite = Suite::install(workspace)?;
-    let programs = build(workspace)?;
+    let scenario = options.scenario.as_deref();
+    let mut programs = build(workspace)?;
+    if let Some(gateway) = &options.gateway {
+        programs.gateway = std::path::absolute(gateway).map_err(|e| format!("{}: {e}", gateway.display()))?;
+    }
     let driver = workspace.root.join(DRIVER);
     let mut counts = Counts::default();
     let mut reports = Vec::new();
@@ -100,15 +101,16 @@ fn run_cells(workspace: &Workspace, cells: &[Cell], scenario: Option<&str>) -> R
         let folder = workspace.root.join("out/conformance").join(cell.name);
         // One cell that cannot run leaves the others their results.
         let report = match run_cell(cell, &suite, &programs, &driver, scenario, &folder) {
-            Ok(scenarios) => judge(*cell, scenarios, &ratchet, scenario),
-            Err(message) => Report { cell: *cell, scenarios: Vec::new(), faults: vec![message] },
+            Ok(scenarios) => Report::judge(*cell, scenarios, &ratchet, scenario),
+            Err(message) => Report::broken(*cell, message),
         };
+        let report = report.compared_with(&reports);
         report.print();
         counts.add(report.counts());
         reports.push(report);
     }
-    print_table(&reports);
-    write_summary(workspace, &suite, &reports)?;
+    report::print_table(&reports);
+    report::write_summary(workspace, &suite.version, &reports)?;
     Ok(counts)
 }
 
@@ -174,126 +176,6 @@ fn asked(cell: &Cell, requirements: &str, only: Option<&str>) -> Vec<Scenario> {
     chosen.map(|(name, not_scored)| Scenario { name, not_scored, checks: Vec::new() }).collect()
 }
 
-fn judge(cell: Cell, scenarios: Vec<Scenario>, ratchet: &Ratchet, only: Option<&str>) -> Report {
-    let mut faults = Vec::new();
-    match only {
-        None => faults.extend(ratchet.unknown(cell.name, &scenarios)),
-        Some(only) if scenarios.is_empty() => faults.push(format!("has no scenario {only}")),
-        Some(_) => {}
-    }
-    let judged = scenarios.into_iter().map(|scenario| {
-        let verdict = ratchet.judge(cell.name, &scenario);
-        (scenario, verdict)
-    });
-    Report { cell, scenarios: judged.collect(), faults }
-}
-
-impl Report {
-    fn counts(&self) -> Counts {
-        let mut counts = Counts { failed: self.faults.len(), ..Counts::default() };
-        for (scenario, verdict) in &self.scenarios {
-            let nothing = scenario.count(Status::Success) + scenario.count(Status::Failure) == 0;
-            match verdict {
-                Verdict::Passed if nothing => counts.skipped += 1,
-                Verdict::Passed => counts.passed += 1,
-                Verdict::Expected => counts.expected += 1,
-                Verdict::Failed(_) => counts.failed += 1,
-            }
-        }
-        counts
-    }
-
-    fn print(&self) {
-        let name = self.cell.name;
-        for fault in &self.faults {
-            println!("{name}: {fault}");
-        }
-        for (_, verdict) in &self.scenarios {
-            if let Verdict::Failed(lines) = verdict {
-                lines.iter().for_each(|line| println!("{name}: {line}"));
-            }
-        }
-    }
-
-    /// How many scenarios passed and failed, expected or not.
-    fn passed_and_failed(&self, scored: bool) -> (usize, usize) {
-        let mut sums = (0, 0);
-        for (scenario, _) in self.scenarios.iter().filter(|(s, _)| s.not_scored.is_none() == scored) {
-            if scenario.failures().is_empty() {
-                sums.0 += 1;
-            } else {
-                sums.1 += 1;
-            }
-        }
-        sums
-    }
-
-    fn checks(&self) -> (usize, usize) {
-        let sum = |status| self.scenarios.iter().map(|(scenario, _)| scenario.count(status)).sum();
-        (sum(Status::Success), sum(Status::Failure))
-    }
-
-    fn json(&self) -> Value {
-        let scenarios: Vec<Value> =
-            self.scenarios.iter().map(|(s, verdict)| scenario_json(s, verdict)).collect();
-        let ((passed, failed), (not_scored_passed, not_scored_failed)) =
-            (self.passed_and_failed(true), self.passed_and_failed(false));
-        let (checks_passed, checks_failed) = self.checks();
-        json!({
-            "cell": self.cell.name,
-            "requirements": self.cell.revision,
-            "scored": { "passed": passed, "failed": failed },
-            "not_scored": { "passed": not_scored_passed, "failed": not_scored_failed },
-            "checks": { "passed": checks_passed, "failed": checks_failed },
-            "faults": self.faults,
-            "scenarios": scenarios,
-        })
-    }
-}
-
-fn scenario_json(scenario: &Scenario, verdict: &Verdict) -> Value {
-    let word = match verdict {
-        Verdict::Passed => "passed",
-        Verdict::Expected => "expected failure",
-        Verdict::Failed(_) => "not as expected",
-    };
-    json!({
-        "scenario": scenario.name,
-        "verdict": word,
-        "not_scored": scenario.not_scored,
-        "checks_passed": scenario.count(Status::Success),
-        "warnings": scenario.count(Status::Warning),
-        "failures": scenario.failures(),
-    })
-}
-
-fn print_table(reports: &[Report]) {
-    println!(
-        "\n{:<20} {:>8} {:>8}   {:<22} {:<20} as expected",
-        "cell", "passed", "failed", "not scored", "checks"
-    );
-    for report in reports {
-        let (passed, failed) = report.passed_and_failed(true);
-        let (other_passed, other_failed) = report.passed_and_failed(false);
-        let (checks, bad_checks) = report.checks();
-        println!(
-            "{:<20} {passed:>8} {failed:>8}   {:<22} {:<20} {}",
-            report.cell.name,
-            format!("{other_passed} passed, {other_failed} failed"),
-            format!("{checks} of {}", checks + bad_checks),
-            if report.counts().failed == 0 { "yes" } else { "NO" },
-        );
-    }
-}
-
-fn write_summary(workspace: &Workspace, suite: &Suite, reports: &[Report]) -> Result {
-    let cells: Vec<Value> = reports.iter().map(Report::json).collect();
-    let summary = json!({ "suite": suite.version, "cells": cells });
-    let path = workspace.root.join("out/conformance/summary.json");
-    let text = serde_json::to_string_pretty(&summary).map_err(|e| e.to_string())?;
-    std::fs::write(&path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))
-}
-
 /// Builds the gateway and the server that stands behind it.
 fn build(workspace: &Workspace) -> Result<Programs> {
     let mut command = cargo(workspace);
@@ -353,17 +235,6 @@ mod tests {
         assert_eq!(names(modern, Some("tasks")), ["tasks"]);
         let client = CELLS.iter().find(|cell| cell.name == "client_2025-11-25").expect("a cell");
         assert_eq!(names(client, None), ["init"]);
-    }
-
-    #[test]
-    fn a_scenario_without_results_fails_its_cell() {
-        let mut scenario = Scenario { name: "ping".to_owned(), ..Scenario::default() };
-        scenario.must_have_checked();
-        let report = judge(CELLS[0], vec![scenario], &Ratchet::default(), None);
-        assert_eq!(report.counts(), Counts { failed: 1, ..Counts::default() });
-        assert_eq!(report.passed_and_failed(true), (0, 1));
-        let none = judge(CELLS[0], Vec::new(), &Ratchet::default(), Some("nothing"));
-        assert_eq!(none.counts().failed, 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The folder names of results end with a time like `-2026-11-22T23-07-24-370Z`.
@@ -84,6 +84,12 @@ impl Scenario {
         self.checks.iter().filter(|check| check.status == status).count()
     }
 
+    /// The ids of the checks that passed, each once.
+    pub fn successes(&self) -> BTreeSet<&str> {
+        let passed = self.checks.iter().filter(|check| check.status == Status::Success);
+        passed.map(|check| check.id.as_str()).collect()
+    }
+
     /// The ids of the checks that failed, each once, with the first message.
     pub fn failures(&self) -> BTreeMap<&str, &str> {
         let mut failures = BTreeMap::new();
@@ -93,10 +99,14 @@ impl Scenario {
         failures
     }
 
+    /// Whether no check came to a verdict.
+    pub fn checked_nothing(&self) -> bool {
+        self.count(Status::Success) + self.count(Status::Failure) == 0
+    }
+
     /// A required scenario that checked nothing has not passed.
     pub fn must_have_checked(&mut self) {
-        let nothing = self.count(Status::Success) + self.count(Status::Failure) == 0;
-        if nothing && self.not_scored.is_none() {
+        if self.checked_nothing() && self.not_scored.is_none() {
             let message = "the scenario is required and checked nothing".to_owned();
             self.checks.push(Check { id: "no-result".to_owned(), status: Status::Failure, message });
         }
