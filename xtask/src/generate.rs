@@ -16,8 +16,9 @@ struct Generated {
     arguments: Vec<String>,
 }
 
-/// Writes every generated file, or, to check, names those that differ from what would be written.
-pub fn run(workspace: &Workspace, check: bool) -> Result {
+/// Writes every generated file, or, to check, names those that differ from what would be written. Gives back how
+/// many there are.
+pub fn run(workspace: &Workspace, check: bool) -> Result<usize> {
     let registry = registry(&workspace.read_toml(REGISTRY)?).map_err(|e| format!("{REGISTRY}: {e}"))?;
     let mut stale = Vec::new();
     for generated in &registry {
@@ -35,7 +36,7 @@ pub fn run(workspace: &Workspace, check: bool) -> Result {
     }
     if stale.is_empty() {
         println!("{} generated files, all as the code makes them", registry.len());
-        Ok(())
+        Ok(registry.len())
     } else {
         Err(format!("{}\nrun `cargo xtask gen` and look at what it changes", stale.join("\n")))
     }

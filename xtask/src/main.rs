@@ -57,7 +57,7 @@ fn dispatch(args: &[String]) -> Result {
             no_arguments(rest)?;
             tidy::run(&workspace).map(|files| println!("tidy: {files} files, nothing to say"))
         }
-        "gen" => generate::run(&workspace, flag(rest, "--check")?),
+        "gen" => generate::run(&workspace, flag(rest, "--check")?).map(|_| ()),
         "conformance" => conformance::run(&workspace, &conformance::Options::parse(rest)?),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
