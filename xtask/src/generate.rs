@@ -16,8 +16,9 @@ struct Generated {
     arguments: Vec<String>,
 }
 
-/// Writes every generated file, or, to check, names those that differ from what would be written. Gives back how
-/// many there are.
+/// Writes every generated file, or, to check, names those that differ from what would be written.
+///
+/// Gives back how many there are.
 pub fn run(workspace: &Workspace, check: bool) -> Result<usize> {
     let registry = registry(&workspace.read_toml(REGISTRY)?).map_err(|e| format!("{REGISTRY}: {e}"))?;
     let mut stale = Vec::new();

@@ -19,7 +19,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use suite::{Scope, Suite};
 
-/// Drives the gateway's upstream side for the client role; that role runs where it exists.
+/// Drives the gateway's upstream side for the client role, which runs where this program exists.
+///
+/// The suite calls it with the gateway's program and the address of the server of one scenario, and names the
+/// scenario in `MCP_CONFORMANCE_SCENARIO`. It must end, and leave nothing running that holds its output.
 const DRIVER: &str = "conformance/client-driver";
 
 /// What the command line asks for.
@@ -84,10 +87,7 @@ fn run_cells(workspace: &Workspace, cells: &[Cell], options: &Options) -> Result
     let ratchet = Ratchet::from_table(&workspace.read_toml(ratchet::FILE)?)?;
     let suite = Suite::install(workspace)?;
     let scenario = options.scenario.as_deref();
-    let mut programs = build(workspace)?;
-    if let Some(gateway) = &options.gateway {
-        programs.gateway = std::path::absolute(gateway).map_err(|e| format!("{}: {e}", gateway.display()))?;
-    }
+    let programs = programs(workspace, cells, options)?;
     let driver = workspace.root.join(DRIVER);
     let mut counts = Counts::default();
     let mut reports = Vec::new();
@@ -101,13 +101,18 @@ fn run_cells(workspace: &Workspace, cells: &[Cell], options: &Options) -> Result
         let folder = workspace.root.join("out/conformance").join(cell.name);
         // One cell that cannot run leaves the others their results.
         let report = match run_cell(cell, &suite, &programs, &driver, scenario, &folder) {
-            Ok(scenarios) => Report::judge(*cell, scenarios, &ratchet, scenario),
+            Ok(scenarios) if scenarios.is_empty() => continue,
+            Ok(scenarios) => Report::judge(*cell, scenarios, &ratchet, scenario.is_none()),
             Err(message) => Report::broken(*cell, message),
         };
         let report = report.compared_with(&reports);
         report.print();
         counts.add(report.counts());
         reports.push(report);
+    }
+    let asked_servers = cells.iter().any(|cell| cell.subject != Subject::Client);
+    if let Some(name) = scenario.filter(|_| reports.is_empty() && asked_servers) {
+        return Err(format!("none of these cells has a scenario {name}"));
     }
     report::print_table(&reports);
     report::write_summary(workspace, &suite.version, &reports)?;
@@ -127,40 +132,74 @@ fn run_cell(
     }
     let results = folder.join("results");
     std::fs::create_dir_all(&results).map_err(|e| format!("{}: {e}", results.display()))?;
-    let asked = asked(cell, &suite.requirements(cell.revision)?, scenario);
-    if asked.is_empty() {
-        return Ok(Vec::new());
+    let mut scenarios = asked(cell, &suite.requirements(cell.revision)?, scenario);
+    if scenarios.is_empty() {
+        return Ok(scenarios);
     }
-    let server = match cell.subject {
-        Subject::Gateway { upstream } => Some((upstream, true)),
-        Subject::Server { era } => Some((era, false)),
-        Subject::Client => None,
-    };
-    match server {
-        Some((era, gateway)) => {
+    let disliked = match cell.subject {
+        Subject::Gateway { upstream: era } | Subject::Server { era } => {
+            let gateway = matches!(cell.subject, Subject::Gateway { .. });
             let stage = Stage::start(era, gateway, programs, folder)?;
-            if scenario.is_none() {
-                suite.run_server(&stage.url, cell.revision, Scope::Requirements, folder)?;
-            }
-            let single = asked.iter().map(|s| s.name.as_str());
-            for name in single.filter(|name| scenario.is_some() || cell.extra_scenarios().contains(name)) {
-                suite.run_server(&stage.url, cell.revision, Scope::Scenario(name), folder)?;
-            }
+            run_server(cell, suite, &stage, &scenarios, scenario.is_none(), folder)?
         }
-        None => {
+        Subject::Client => {
             let command = format!("{} {}", driver.display(), programs.gateway.display());
-            for scenario in &asked {
-                suite.run_client(&command, cell.revision, &scenario.name, folder)?;
-            }
+            run_client(cell, suite, &command, &scenarios, folder)?
         }
-    }
+    };
     let mut found = results::read(&results, cell.role())?;
-    let filled = asked.into_iter().map(|mut scenario| {
+    for scenario in &mut scenarios {
         scenario.checks = found.remove(&scenario.name).unwrap_or_default();
         scenario.must_have_checked();
-        scenario
-    });
-    Ok(filled.collect())
+        if disliked.contains(&scenario.name) {
+            scenario.must_have_failed();
+        }
+    }
+    match found.into_keys().next() {
+        Some(name) => Err(format!("the suite ran {name}, which its requirements do not name")),
+        None => Ok(scenarios),
+    }
+}
+
+/// Runs scenarios against a server, the required ones as one set where all are asked for.
+///
+/// Gives back the names of those run alone that the suite fails; of a set it does not say.
+fn run_server(
+    cell: &Cell,
+    suite: &Suite,
+    stage: &Stage,
+    scenarios: &[Scenario],
+    whole: bool,
+    folder: &Path,
+) -> Result<Vec<String>> {
+    if whole {
+        suite.run_server(&stage.url, cell.revision, Scope::Requirements, folder)?;
+    }
+    let alone = |name: &str| !whole || cell.extra_scenarios().contains(&name);
+    let mut disliked = Vec::new();
+    for scenario in scenarios.iter().filter(|scenario| alone(&scenario.name)) {
+        if !suite.run_server(&stage.url, cell.revision, Scope::Scenario(&scenario.name), folder)? {
+            disliked.push(scenario.name.clone());
+        }
+    }
+    Ok(disliked)
+}
+
+/// Runs scenarios against a client, one by one. Gives back the names of those that the suite fails.
+fn run_client(
+    cell: &Cell,
+    suite: &Suite,
+    command: &str,
+    scenarios: &[Scenario],
+    folder: &Path,
+) -> Result<Vec<String>> {
+    let mut disliked = Vec::new();
+    for scenario in scenarios {
+        if !suite.run_client(command, cell.revision, &scenario.name, folder)? {
+            disliked.push(scenario.name.clone());
+        }
+    }
+    Ok(disliked)
 }
 
 /// The scenarios that a cell must have results for, still without any.
@@ -176,19 +215,30 @@ fn asked(cell: &Cell, requirements: &str, only: Option<&str>) -> Vec<Scenario> {
     chosen.map(|(name, not_scored)| Scenario { name, not_scored, checks: Vec::new() }).collect()
 }
 
-/// Builds the gateway and the server that stands behind it.
-fn build(workspace: &Workspace) -> Result<Programs> {
+/// The programs that the cells need, built where none is named.
+fn programs(workspace: &Workspace, cells: &[Cell], options: &Options) -> Result<Programs> {
+    let mut names = vec!["tidegate-fixture"];
+    let direct_only = cells.iter().all(|cell| matches!(cell.subject, Subject::Server { .. }));
+    if options.gateway.is_none() && !direct_only {
+        names.push("tidegate");
+    }
     let mut command = cargo(workspace);
-    command.args(["build", "--quiet", "--package", "tidegate", "--package", "tidegate-fixture", "--bins"]);
-    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    command.args(["build", "--quiet", "--bins", "--message-format=json-render-diagnostics"]);
+    command.args(names.iter().flat_map(|name| ["--package", name])).stderr(Stdio::inherit());
     let output = command.output().map_err(|e| format!("cargo does not start: {e}"))?;
     if !output.status.success() {
-        return Err("tidegate or tidegate-fixture cannot be built".to_owned());
+        return Err(format!("{} cannot be built", names.join(" or ")));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let program =
         |name: &str| executable(&text, name).ok_or_else(|| format!("cargo built no program {name}"));
-    Ok(Programs { gateway: program("tidegate")?, server: program("tidegate-fixture")? })
+    let gateway = match &options.gateway {
+        Some(path) => std::path::absolute(path).map_err(|e| format!("{}: {e}", path.display()))?,
+        // Cells without a gateway never start it.
+        None if direct_only => PathBuf::from("tidegate"),
+        None => program("tidegate")?,
+    };
+    Ok(Programs { gateway, server: program("tidegate-fixture")? })
 }
 
 /// Where cargo says that it put a program.

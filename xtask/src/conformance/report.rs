@@ -18,14 +18,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// Compares the results of a cell with the list; `only` is the one scenario that was asked for.
-    pub fn judge(cell: Cell, scenarios: Vec<Scenario>, ratchet: &Ratchet, only: Option<&str>) -> Self {
-        let mut faults = Vec::new();
-        match only {
-            None => faults.extend(ratchet.unknown(cell.name, &scenarios)),
-            Some(only) if scenarios.is_empty() => faults.push(format!("has no scenario {only}")),
-            Some(_) => {}
-        }
+    /// Compares the results of a cell with the list. Only a whole run tells which listed scenarios are gone.
+    pub fn judge(cell: Cell, scenarios: Vec<Scenario>, ratchet: &Ratchet, whole: bool) -> Self {
+        let faults = if whole { ratchet.unknown(cell.name, &scenarios) } else { Vec::new() };
         let judged = scenarios.into_iter().map(|scenario| {
             let verdict = ratchet.judge(cell.name, &scenario);
             (scenario, verdict)
@@ -177,11 +172,15 @@ mod tests {
     fn a_scenario_without_results_fails_its_cell() {
         let mut scenario = Scenario { name: "ping".to_owned(), ..Scenario::default() };
         scenario.must_have_checked();
-        let report = Report::judge(CELLS[0], vec![scenario], &Ratchet::default(), None);
+        let report = Report::judge(CELLS[0], vec![scenario], &Ratchet::default(), true);
         assert_eq!(report.counts(), Counts { failed: 1, ..Counts::default() });
         assert_eq!(report.passed_and_failed(true), (0, 1));
-        let none = Report::judge(CELLS[0], Vec::new(), &Ratchet::default(), Some("nothing"));
-        assert_eq!(none.counts().failed, 1);
+    }
+
+    #[test]
+    fn a_cell_that_could_not_run_has_failed() {
+        let report = Report::broken(CELLS[0], "no server".to_owned());
+        assert_eq!(report.counts(), Counts { failed: 1, ..Counts::default() });
     }
 
     fn report(cell: &str, passed: &[&str], failed: &[&str]) -> Report {
@@ -190,7 +189,7 @@ mod tests {
         let mut checks: Vec<_> = passed.iter().map(|id| check(id, Status::Success)).collect();
         checks.extend(failed.iter().map(|id| check(id, Status::Failure)));
         let scenario = Scenario { name: "ping".to_owned(), not_scored: None, checks };
-        Report::judge(cell, vec![scenario], &Ratchet::default(), None)
+        Report::judge(cell, vec![scenario], &Ratchet::default(), true)
     }
 
     #[test]

@@ -104,6 +104,15 @@ impl Scenario {
         self.count(Status::Success) + self.count(Status::Failure) == 0
     }
 
+    /// Takes note that the suite failed the scenario. It does so without a failed check where something broke
+    /// before one was made, or where a client ends with an error, takes too long or is warned.
+    pub fn must_have_failed(&mut self) {
+        if self.failures().is_empty() {
+            let message = "the suite failed the scenario without a failed check; its log says why".to_owned();
+            self.checks.push(Check { id: "outcome".to_owned(), status: Status::Failure, message });
+        }
+    }
+
     /// A required scenario that checked nothing has not passed.
     pub fn must_have_checked(&mut self) {
         if self.checked_nothing() && self.not_scored.is_none() {
@@ -159,7 +168,7 @@ fn parse_checks(text: &str) -> Result<Vec<Check>> {
             // A word that is not known could hide a failure.
             _ => return None,
         };
-        let message = word("errorMessage").unwrap_or_default().to_owned();
+        let message = word("errorMessage").or(word("description")).unwrap_or_default().to_owned();
         Some(Check { id: word("id")?.to_owned(), status, message })
     };
     list.iter()
@@ -239,6 +248,16 @@ not_scored:
         let mut optional = Scenario { not_scored: Some("extension".to_owned()), ..Scenario::default() };
         optional.must_have_checked();
         assert!(optional.failures().is_empty());
+    }
+
+    #[test]
+    fn a_scenario_that_the_suite_fails_has_a_failure_even_if_no_check_says_so() {
+        let success = Check { id: "a".to_owned(), status: Status::Success, message: String::new() };
+        let mut scenario = Scenario { checks: vec![success], ..Scenario::default() };
+        scenario.must_have_failed();
+        scenario.must_have_failed();
+        assert_eq!(scenario.checks.len(), 2);
+        assert_eq!(scenario.failures().keys().collect::<Vec<_>>(), [&"outcome"]);
     }
 
     #[test]

@@ -72,15 +72,16 @@ impl Suite {
         std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
     }
 
-    /// Runs scenarios against a server. The results are files below `folder/results`.
-    pub fn run_server(&self, url: &str, revision: &str, scope: Scope<'_>, folder: &Path) -> Result {
+    /// Runs scenarios against a server. The results are files below `folder/results`; what is given back is
+    /// whether the suite itself is content.
+    pub fn run_server(&self, url: &str, revision: &str, scope: Scope<'_>, folder: &Path) -> Result<bool> {
         let mut command = self.command(folder);
         command.args(["server", "--url", url]);
         self.finish(&mut command, revision, scope, folder)
     }
 
     /// Runs one scenario against a client, which the suite starts by a command line.
-    pub fn run_client(&self, driver: &str, revision: &str, scenario: &str, folder: &Path) -> Result {
+    pub fn run_client(&self, driver: &str, revision: &str, scenario: &str, folder: &Path) -> Result<bool> {
         let mut command = self.command(folder);
         command.args(["client", "--command", driver]);
         self.finish(&mut command, revision, Scope::Scenario(scenario), folder)
@@ -92,7 +93,7 @@ impl Suite {
         command
     }
 
-    fn finish(&self, command: &mut Command, revision: &str, scope: Scope<'_>, folder: &Path) -> Result {
+    fn finish(&self, command: &mut Command, revision: &str, scope: Scope<'_>, folder: &Path) -> Result<bool> {
         let log = match scope {
             Scope::Requirements => {
                 command.args(["--requirements", revision]);
@@ -106,8 +107,7 @@ impl Suite {
         command.args(["-o", "results"]);
         let mut running =
             Running::start("the suite", command, &folder.join("logs").join(format!("{log}.log")))?;
-        // Its exit code says less than its results, which are read and judged here.
-        running.finish(RUN).map(|_| ())
+        running.finish(RUN).map(|status| status.success())
     }
 }
 
