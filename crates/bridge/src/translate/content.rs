@@ -94,12 +94,15 @@ mod tests {
     #[test]
     fn a_link_becomes_text_before_2025_06_18_and_keeps_what_is_not_its_own() {
         let list = Raw::literal(line(
-            r#"[{"type":"resource_link","uri":"file:///a","name":"a","description":"the a",
-                "size":1,"x":1.0,"annotations":{"priority":1}}]"#,
+            r#"[{"type":"resource_link","uri":"file:///a","name":"a","description":"the a","size":1,"x":1.0,
+                "mimeType":"t/p","icons":[],"annotations":{"priority":1}},
+                {"type":"resource_link","uri":"file:///b","name":"b","title":"B"}]"#,
         ));
         for to in OLD {
-            let want =
-                r#"[{"type":"text","x":1.0,"annotations":{"priority":1},"text":"a: file:///a\nthe a"}]"#;
+            let want = line(
+                r#"[{"type":"text","x":1.0,"annotations":{"priority":1},"text":"a: file:///a\nthe a"},
+                    {"type":"text","text":"B: file:///b"}]"#,
+            );
             assert_eq!(blocks(to, &list).as_text(), want, "{to}");
         }
         for to in [Revision::V2025_06_18, Revision::V2025_11_25] {

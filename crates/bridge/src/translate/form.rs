@@ -75,6 +75,13 @@ mod tests {
     }
 
     #[test]
+    fn a_titled_choice_is_one_in_either_spelling() {
+        let schema = r#"{"properties":{"c":{"type":"string","anyOf":[{"const":"r","title":"Red"}]}}}"#;
+        let want = r#"{"properties":{"c":{"type":"string","enum":["r"],"enumNames":["Red"]}}}"#;
+        assert_eq!(form(schema).as_deref(), Ok(want));
+    }
+
+    #[test]
     fn fields_that_need_no_change_come_back_as_they_are() {
         for schema in [
             line(

@@ -222,6 +222,15 @@ mod tests {
             "inputSchema":{"type":"object"}}]}"#,
         );
         assert_eq!(asked(Revision::V2025_11_25, params).as_deref(), Ok(want));
+        let told = line(
+            r#"{"messages":[{"role":"user","content":{"type":"tool_result","toolUseId":"1",
+            "content":[{"type":"text","text":"one"}],"structuredContent":1}}]}"#,
+        );
+        let want = line(
+            r#"{"messages":[{"role":"user","content":{"type":"tool_result","toolUseId":"1",
+            "content":[{"type":"text","text":"one"}]}}]}"#,
+        );
+        assert_eq!(asked(Revision::V2025_11_25, told).as_deref(), Ok(want));
     }
 
     #[test]
@@ -237,6 +246,9 @@ mod tests {
         );
         let want = r#"{"model":"m","content":{"type":"text","text":"a\n[image: i/p]"},"x":1}"#;
         assert_eq!(LEGACY.map(|to| answered(to, two)), [want, want, want, two]);
+        let odd = r#"{"content":[{"type":"tool_use","name":"n"},{"type":"x"},{},7]}"#;
+        let want = r#"{"content":{"type":"text","text":"[tool_use: n]\n[x]\n[content]\n"}}"#;
+        assert_eq!(LEGACY.map(|to| answered(to, odd)), [want, want, want, odd]);
         let audio = r#"{"content":{"type":"audio","data":"","mimeType":"a/w"}}"#;
         let want = r#"{"content":{"type":"text","text":"[audio: a/w]"}}"#;
         assert_eq!(LEGACY.map(|to| answered(to, audio)), [want, audio, audio, audio]);

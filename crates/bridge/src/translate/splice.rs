@@ -33,6 +33,15 @@ pub(super) fn map_items(list: &Raw, mut replace: impl FnMut(usize, &Raw) -> Opti
     if changed { array(&items) } else { list.clone() }
 }
 
+/// An answer to an elicitation. Some clients spell "no content" as null, which is no object.
+pub(super) fn without_null_content(result: Raw) -> Raw {
+    let Some(came) = object(&result) else { return result };
+    if came.get("content").is_some_and(|content| content.is_null()) {
+        return came.edit().remove("content").finish();
+    }
+    result
+}
+
 /// Whether the member is a string with this content, however it is spelled.
 pub(super) fn says(object: &Object, member: &str, text: &str) -> bool {
     object.get(member).is_some_and(|value| value.as_str().as_deref() == Some(text))

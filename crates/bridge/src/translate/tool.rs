@@ -43,8 +43,14 @@ pub(super) fn up(tool: &Raw) -> Option<Raw> {
 /// `true` allows everything, as `{}` does; `false` allows nothing, as `{"not":{}}` does (JSON Schema 2020-12,
 /// 4.3.2).
 fn without_boolean_properties(schema: Raw) -> Raw {
+    // Lists are long and booleans have one spelling, so most schemas need no more than this look.
+    let holds_booleans = |raw: &Raw| raw.as_text().contains("true") || raw.as_text().contains("false");
+    if !holds_booleans(&schema) {
+        return schema;
+    }
     let Some(root) = object(&schema) else { return schema };
-    let Some(properties) = root.get("properties").as_ref().and_then(object) else { return schema };
+    let properties = root.get("properties").filter(holds_booleans);
+    let Some(properties) = properties.as_ref().and_then(object) else { return schema };
     let spelled = spelled_out(&properties);
     root.edit().set("properties", spelled).finish()
 }

@@ -5,7 +5,7 @@ use protocol::latest::meta;
 use protocol::{Method, Raw, Revision, RpcError, code};
 use serde_json::json;
 
-use crate::translate::splice::{meta_without, object, says};
+use crate::translate::splice::{meta_without, object, says, without_null_content};
 use crate::translate::{Refusal, form, sampling};
 
 /// An entry of a modern server's `inputRequests` as a request to a client of this revision.
@@ -84,15 +84,6 @@ pub fn answer(method: &Method, from: Revision, response: Result<Raw, Raw>) -> Re
         (_, Ok(result)) => Ok(result),
         (_, Err(error)) => Err(refused(method, from, &error)),
     }
-}
-
-/// Some clients spell "no content" as null, which is no object.
-fn without_null_content(result: Raw) -> Raw {
-    let Some(came) = object(&result) else { return result };
-    if came.get("content").is_some_and(|content| content.is_null()) {
-        return came.edit().remove("content").finish();
-    }
-    result
 }
 
 fn refused(method: &Method, from: Revision, error: &Raw) -> RpcError {

@@ -199,9 +199,13 @@ mod tests {
             "content":{"type":"resource_link","uri":"a:b","name":"n"}}]}"#,
         );
         let [first, second, third, fourth] = results(&Method::PromptsGet, prompt);
-        assert!(first.contains(r#"{"uri":"tidegate:audio/1","mimeType":"a/w","blob":""}"#), "{first}");
-        assert!(first.contains(r#"{"type":"text","text":"n: a:b"}"#), "{first}");
-        assert!(second.contains(r#""type":"audio""#) && second.contains("n: a:b"), "{second}");
+        let oldest = line(
+            r#"{"messages":[{"role":"user","content":{"type":"text","text":"t"}},{"role":"user",
+            "content":{"type":"resource","resource":{"uri":"tidegate:audio/1","mimeType":"a/w","blob":""}}},
+            {"role":"user","content":{"type":"text","text":"n: a:b"}}]}"#,
+        );
+        assert_eq!(first, oldest);
+        assert!(second.contains(r#""content":{"type":"audio""#) && second.contains("n: a:b"), "{second}");
         assert_eq!([third, fourth], [prompt; 2]);
     }
 
@@ -270,8 +274,13 @@ mod tests {
     fn notifications_without_a_place_in_the_revision_are_not_told() {
         let params = Raw::literal("{}");
         for to in LEGACY {
-            for method in [Method::Acknowledged, Method::Cancelled, Method::TaskChanged, Method::RootsChanged]
-            {
+            for method in [
+                Method::Acknowledged,
+                Method::Cancelled,
+                Method::TaskChanged,
+                Method::RootsChanged,
+                Method::Initialized,
+            ] {
                 assert_eq!(notification(to, &method, Some(&params)), None, "{to} {method}");
             }
         }

@@ -239,6 +239,9 @@ mod tests {
         let told = initialize_result(Revision::V2025_11_25, &discover, &info, Some("new"), None);
         assert!(!told.as_text().contains("tasks"), "no tasks unless told: {told}");
         assert_eq!(told.get("instructions").expect("instructions").as_text(), "\"new\"");
+        let logs = Raw::literal(r#"{"capabilities":{"logging":{"x":1.0}}}"#);
+        let told = initialize_result(Revision::V2025_06_18, &logs, &info, None, None);
+        assert_eq!(told.get("capabilities").expect("some").as_text(), r#"{"logging":{"x":1.0}}"#);
         let nothing = initialize_result(Revision::V2024_11_05, &Raw::literal("[]"), &info, None, None);
         let want = line(
             r#"{"protocolVersion":"2024-11-05","capabilities":{"logging":{}},

@@ -5,7 +5,7 @@ use protocol::latest::meta;
 use protocol::{Era, Method, Raw, Revision, code};
 
 use crate::translate::sampling;
-use crate::translate::splice::{meta_without, object, says};
+use crate::translate::splice::{meta_without, object, says, without_null_content};
 
 /// What 2025-11-25 marks the messages of a task with.
 const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
@@ -72,6 +72,7 @@ pub fn answer(to: Revision, method: &Method, value: &Raw) -> Raw {
     let Some(came) = object(value) else { return value.clone() };
     match method {
         Method::Sample => sampling::answer(to, &came),
+        Method::Elicit => without_null_content(came.raw()),
         _ => came.raw(),
     }
 }
@@ -104,6 +105,11 @@ mod tests {
                     r#"{"method":"elicitation/create","params":{"mode":"url","message":"?",
                     "url":"https://a.b","_meta":{"a.b/c":1}}}"#,
                 ),
+            ),
+            (
+                Method::Elicit,
+                r#"{"message":"?","mode":"form"}"#,
+                r#"{"method":"elicitation/create","params":{"message":"?","mode":"form"}}"#,
             ),
             (
                 Method::Sample,
@@ -178,8 +184,10 @@ mod tests {
         let roots = Raw::literal(r#"{"roots":[ {"uri":"file:///a"}]}"#);
         let blocks =
             Raw::literal(r#"{"role":"assistant","model":"m","content":[{"type":"text","text":"a"}]}"#);
+        let null = Raw::literal(r#"{"action":"cancel","content":null}"#);
         for to in LEGACY {
             assert_eq!(answer(to, &Method::Elicit, &given), given);
+            assert_eq!(answer(to, &Method::Elicit, &null).as_text(), r#"{"action":"cancel"}"#);
             assert_eq!(answer(to, &Method::RootsList, &roots), roots);
             assert_eq!(answer(to, &Method::Sample, &roots), roots);
             assert_eq!(answer(to, &Method::Sample, &Raw::literal("7")), Raw::literal("7"));

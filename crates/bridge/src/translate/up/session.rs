@@ -200,6 +200,11 @@ mod tests {
                 discover(from, &tools).get("capabilities").expect("some").as_text(),
                 r#"{"tools":{}}"#
             );
+            let told = r#"{"resources":{},"completions":{"x":1}}"#;
+            let completing = Raw::parse(format!(r#"{{"capabilities":{told}}}"#).into()).expect("JSON");
+            assert_eq!(discover(from, &completing).get("capabilities").expect("some").as_text(), told);
+            let resources = discover(from, &Raw::literal(r#"{"capabilities":{"resources":{}}}"#));
+            assert_eq!(resources.as_text().contains("completions"), from == Revision::V2024_11_05);
             let nothing = discover(from, &Raw::literal("7"));
             let want = line(
                 r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},
