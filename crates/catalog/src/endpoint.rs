@@ -123,7 +123,7 @@ impl Endpoint {
             return false;
         }
         match kind {
-            Kind::Tools | Kind::Prompts => self.options.filter.allows(&p.naming.exposed(own)),
+            Kind::Tools | Kind::Prompts => self.options.filter.allows(&p.naming.full(own)),
             // Resources have no exposed name: they are matched as `upstream_URI`.
             Kind::Resources | Kind::Templates if self.options.direct => true,
             Kind::Resources | Kind::Templates => {

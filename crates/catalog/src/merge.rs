@@ -65,7 +65,7 @@ pub(crate) fn merge(
 /// The entry with the name or URI that clients use.
 fn given_out(kind: Kind, part: &Part, item: &Item, taken: bool) -> Raw {
     let name = match kind {
-        Kind::Tools | Kind::Prompts => part.naming.exposed(&item.key).into_owned(),
+        Kind::Tools | Kind::Prompts => part.naming.exposed(&item.key),
         Kind::Resources | Kind::Templates if taken => {
             uris::wrap(part.source.upstream().name().as_str(), &item.key)
         }

@@ -25,7 +25,7 @@ pub struct Caller {
 }
 
 /// How lists are kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceOptions {
     /// In place of what the upstream says; `None` believes it.
     pub list_ttl: Option<Duration>,
@@ -114,6 +114,12 @@ impl Source {
     #[must_use]
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
+    }
+
+    /// How its lists are kept.
+    #[must_use]
+    pub fn options(&self) -> SourceOptions {
+        self.options
     }
 
     fn epoch(&self, kind: Kind) -> &AtomicU64 {

@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_template_fits_its_expansions_only() {
         assert_eq!(template_fit("demo://notes/{id}", "demo://notes/7"), Some(13));
-        assert_eq!(template_fit("a://{x}/b/{y}/c", "a://1/b/2/c"), Some(8));
+        assert_eq!(template_fit("a://{x}/b/{y}/c", "a://1/b/2/c"), Some(9));
         assert_eq!(template_fit("a://b", "a://b"), Some(5));
         for (template, uri) in [
             ("demo://notes/{id}", "demo://note/7"),

@@ -1,1 +1,27 @@
-//! Composition: listeners, the way of a call, well-known documents, overload, drain.
+//! Composition: listeners, the way of a call, the edges for both eras, metrics, drain.
+
+mod answer;
+mod app;
+mod compose;
+mod gateway;
+mod guard;
+mod handles;
+mod http;
+mod hub;
+mod legacy;
+mod listener;
+mod metrics;
+mod modern;
+mod pipeline;
+mod route;
+mod survey;
+
+pub use app::{App, EVERYTHING, Generation, Limits};
+pub use compose::{ComposeError, Shared, compose};
+pub use gateway::{Gateway, StartError};
+pub use guard::Guard;
+pub use handles::{Handles, Holder};
+pub use hub::Hub;
+pub use listener::Listener;
+pub use metrics::Metrics;
+pub use survey::{UpstreamRow, survey};

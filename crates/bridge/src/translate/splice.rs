@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use protocol::Raw;
 use protocol::json::{Object, array};
+use protocol::latest::TASKS_EXTENSION;
 
 /// The members of an object; `None` also where a name stands twice.
 pub(super) fn object(raw: &Raw) -> Option<Object> {
@@ -55,4 +56,11 @@ pub(super) fn integer(n: i64) -> Raw {
 /// `{}`.
 pub(super) fn empty() -> Raw {
     Raw::literal("{}")
+}
+
+/// `extensions` without Tasks; `None` where nothing else was in it.
+pub(super) fn without_tasks(capabilities: &Object) -> Option<Raw> {
+    let extensions = capabilities.get("extensions").as_ref().and_then(object)?;
+    let rest = extensions.edit().remove(TASKS_EXTENSION).finish();
+    (rest.as_bytes() != b"{}").then_some(rest)
 }

@@ -40,7 +40,7 @@ enum State {
     End,
 }
 
-const DEPTH_MAX: u32 = super::DEPTH_MAX as u32;
+const DEPTH_MAX: u32 = 96;
 
 impl Extractor {
     /// An extractor that keeps at most `member_bytes_max` bytes of any other member.
@@ -148,7 +148,7 @@ impl Extractor {
                     b'{' | b'[' => {
                         self.depth += 1;
                         if self.depth > DEPTH_MAX {
-                            return Err(self.error(at, "nesting deeper than 128 levels"));
+                            return Err(self.error(at, "nested too deeply"));
                         }
                     }
                     b'}' | b']' if self.depth > 0 => {

@@ -16,5 +16,8 @@ pub use raw::{Kind, Raw};
 pub use scan::{JsonError, check};
 pub use write::{array, string, string_into};
 
-/// The deepest nesting that a message may have.
-pub const DEPTH_MAX: usize = 128;
+/// The deepest nesting that a message may have when it comes in.
+pub const DEPTH_MAX: usize = 96;
+
+/// The deepest nesting that is read at all: what came in may be wrapped a few times on its way.
+const WRAPPED_DEPTH_MAX: usize = 128;

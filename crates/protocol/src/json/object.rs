@@ -40,11 +40,15 @@ impl Object {
         if let Err(error) = std::str::from_utf8(&bytes) {
             return Err(JsonError { at: error.valid_up_to(), what: "invalid UTF-8" });
         }
-        Self::split(bytes)
+        Self::split_with(Scan::incoming(&bytes.clone()), bytes)
     }
 
+    /// Splits bytes that were checked before.
     pub(super) fn split(bytes: Bytes) -> Result<Self, JsonError> {
-        let mut scan = Scan::new(&bytes);
+        Self::split_with(Scan::trusted(&bytes.clone()), bytes)
+    }
+
+    fn split_with(mut scan: Scan<'_>, bytes: Bytes) -> Result<Self, JsonError> {
         let mut members = Vec::with_capacity(8);
         scan.space();
         scan.expect(b'{', "expected an object")?;
@@ -253,7 +257,7 @@ fn separated(out: &mut BytesMut, member: &[u8]) {
 
 /// The items of a checked array.
 pub(super) fn split_array(bytes: &Bytes) -> Vec<Raw> {
-    let mut scan = Scan::new(bytes);
+    let mut scan = Scan::trusted(bytes);
     let mut items = Vec::new();
     scan.at = 1;
     scan.space();

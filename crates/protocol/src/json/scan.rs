@@ -2,7 +2,7 @@
 
 use memchr::memchr2;
 
-use super::DEPTH_MAX;
+use super::{DEPTH_MAX, WRAPPED_DEPTH_MAX};
 
 /// Why bytes are not a JSON value that we take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,22 +25,36 @@ pub fn check(bytes: &[u8]) -> Result<(), JsonError> {
     if let Err(error) = std::str::from_utf8(bytes) {
         return Err(JsonError { at: error.valid_up_to(), what: "invalid UTF-8" });
     }
-    let mut scan = Scan::new(bytes);
+    let mut scan = Scan::incoming(bytes);
     scan.space();
     scan.value()?;
     scan.space();
     if scan.at == bytes.len() { Ok(()) } else { Err(scan.error("trailing characters")) }
 }
 
+/// Whether bytes of ours are JSON, wrapped or not.
+pub(super) fn is_json(bytes: &[u8]) -> bool {
+    let mut scan = Scan::trusted(bytes);
+    scan.space();
+    scan.value().is_ok()
+}
+
 /// A cursor over bytes that checks the grammar as it goes.
 pub(super) struct Scan<'a> {
     bytes: &'a [u8],
     pub(super) at: usize,
+    depth_max: usize,
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+    /// Over bytes of ours, or cut out of checked ones.
+    pub(super) fn trusted(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, depth_max: WRAPPED_DEPTH_MAX }
+    }
+
+    /// Over bytes that came in.
+    pub(super) fn incoming(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, depth_max: DEPTH_MAX }
     }
 
     pub(super) fn error(&self, what: &'static str) -> JsonError {
@@ -73,8 +87,8 @@ impl<'a> Scan<'a> {
         loop {
             match self.peek() {
                 Some(open @ (b'{' | b'[')) => {
-                    if depth == DEPTH_MAX {
-                        return Err(self.error("nesting deeper than 128 levels"));
+                    if depth == self.depth_max {
+                        return Err(self.error("nested too deeply"));
                     }
                     self.at += 1;
                     self.space();
@@ -303,6 +317,15 @@ mod tests {
         assert!(check(&nested(DEPTH_MAX)).is_ok());
         assert_eq!(check(&nested(DEPTH_MAX + 1)).expect_err("too deep").at, DEPTH_MAX);
         assert!(check(&vec![b'['; 10_000_000]).is_err());
+    }
+
+    #[test]
+    fn what_came_in_can_be_wrapped_and_is_still_read() {
+        let deepest = [vec![b'['; DEPTH_MAX], vec![b']'; DEPTH_MAX]].concat();
+        let raw = crate::Raw::parse(deepest.into()).expect("at the limit");
+        let wrapped = crate::json::Object::empty().edit().set("a", raw).finish();
+        let twice = crate::json::Object::empty().edit().set("b", wrapped).finish();
+        assert!(twice.get("b").and_then(|b| b.get("a")).is_some());
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The handshake with a legacy client, and its requests.
 
 use protocol::json::Object;
-use protocol::latest::{self, TASKS_EXTENSION, meta};
+use protocol::latest::{self, meta};
 use protocol::{Method, Raw, Revision};
 
-use crate::translate::splice::{empty, meta_without, object};
+use crate::translate::splice::{empty, meta_without, object, without_tasks};
 
 /// What a modern request says about the client, and a legacy one leaves to its session.
 #[derive(Debug, Clone, Copy)]
@@ -84,18 +84,11 @@ pub fn client_capabilities(from: Revision, declared: &Raw) -> Raw {
         .finish()
 }
 
-/// `extensions` without Tasks; `None` where nothing else was in it.
-fn without_tasks(capabilities: &Object) -> Option<Raw> {
-    let extensions = capabilities.get("extensions").as_ref().and_then(object)?;
-    let rest = extensions.edit().remove(TASKS_EXTENSION).finish();
-    (rest.as_bytes() != b"{}").then_some(rest)
-}
-
 /// The answer to a legacy client's `initialize`, out of the answer to `server/discover`.
 ///
 /// `instructions` replaces the server's own. `tasks` is the capability of 2025-11-25 where the server behind
 /// has it; no other revision is told. `logging` is always offered: `logging/setLevel` is the gateway's to
-/// answer. `extensions` go: legacy revisions do not have them.
+/// answer. Of `extensions` only Tasks goes: its results have no legacy form, and the others are no business of ours.
 #[must_use]
 pub fn initialize_result(
     to: Revision,
@@ -108,7 +101,7 @@ pub fn initialize_result(
     let came = object(discover).unwrap_or_else(Object::empty);
     let offered = came.get("capabilities").as_ref().and_then(object).unwrap_or_else(Object::empty);
     let tasks = tasks.filter(|_| features.tasks).cloned();
-    let mut capabilities = offered.edit().remove("extensions").put("tasks", tasks);
+    let mut capabilities = offered.edit().put("extensions", without_tasks(&offered)).put("tasks", tasks);
     if !features.completions_capability {
         capabilities = capabilities.remove("completions");
     }
@@ -216,7 +209,7 @@ mod tests {
         let discover = Raw::literal(line(
             r#"{"resultType":"complete","supportedVersions":["2026-07-28"],
                 "capabilities":{"tools":{"listChanged":true},"completions":{},
-                "experimental":{"x":{"n":1.0}},"extensions":{"a.b/c":{}},"tasks":{"list":{}}},
+                "experimental":{"x":{"n":1.0}},"extensions":{"a.b/c":{},"io.modelcontextprotocol/tasks":{}},"tasks":{"list":{}}},
                 "instructions":"old","ttlMs":1,"cacheScope":"public","x":1.0,
                 "_meta":{"io.modelcontextprotocol/serverInfo":{},"a.b/c":1}}"#,
         ));
@@ -230,7 +223,7 @@ mod tests {
         ]) {
             let want = line(&format!(
                 r#"{{"capabilities":{{"tools":{{"listChanged":true}},
-                    {middle}"experimental":{{"x":{{"n":1.0}}}}{end},"logging":{{}}}},
+                    {middle}"experimental":{{"x":{{"n":1.0}}}},"extensions":{{"a.b/c":{{}}}}{end},"logging":{{}}}},
                     "instructions":"old","x":1.0,"_meta":{{"a.b/c":1}},"protocolVersion":"{to}",
                     "serverInfo":{{"name":"gw","version":"1"}}}}"#
             ));

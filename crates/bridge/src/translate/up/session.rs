@@ -4,7 +4,7 @@ use protocol::json::Object;
 use protocol::latest::{self, TASKS_EXTENSION, meta};
 use protocol::{Capabilities, Era, Method, Raw, Revision};
 
-use crate::translate::splice::{empty, integer, meta_without, object};
+use crate::translate::splice::{empty, integer, meta_without, object, without_tasks};
 
 /// The parameters of a modern request for a server of this revision.
 ///
@@ -31,7 +31,7 @@ pub fn params(to: Revision, method: &Method, params: &Object) -> Raw {
 /// capabilities.
 ///
 /// Declares what both the revision knows and the gateway can relay: elicitation, sampling and roots as the
-/// client declared them, in a fixed order, so that equal declarations are equal bytes. `roots.listChanged` is
+/// client declared them, in a fixed order, so that equal declarations are equal bytes. Extensions pass, but for Tasks. `roots.listChanged` is
 /// not declared: a modern client never says that its roots changed.
 #[must_use]
 pub fn initialize_params(to: Revision, capabilities: &Raw, client_info: &Raw) -> Raw {
@@ -56,6 +56,7 @@ pub fn initialize_params(to: Revision, capabilities: &Raw, client_info: &Raw) ->
         .put("roots", roots)
         .put("sampling", sampling)
         .put("elicitation", elicitation)
+        .put("extensions", object(capabilities).as_ref().and_then(without_tasks))
         .finish();
     Object::empty()
         .edit()
@@ -160,13 +161,13 @@ mod tests {
         let all = line(
             r#"{"elicitation":{"url":{},"form":{"applyDefaults":true}},"sampling":{"tools":{},
             "context":{}},"roots":{"listChanged":true},"experimental":{"x":{}},
-            "extensions":{"io.modelcontextprotocol/tasks":{}},"tasks":{}}"#,
+            "extensions":{"io.modelcontextprotocol/tasks":{},"a.b/c":{}},"tasks":{}}"#,
         );
-        let first = r#"{"roots":{},"sampling":{}}"#;
-        let forms = r#"{"roots":{},"sampling":{},"elicitation":{}}"#;
+        let first = r#"{"roots":{},"sampling":{},"extensions":{"a.b/c":{}}}"#;
+        let forms = r#"{"roots":{},"sampling":{},"elicitation":{},"extensions":{"a.b/c":{}}}"#;
         let last = line(
             r#"{"roots":{},"sampling":{"context":{},"tools":{}},
-            "elicitation":{"form":{"applyDefaults":true},"url":{}}}"#,
+            "elicitation":{"form":{"applyDefaults":true},"url":{}},"extensions":{"a.b/c":{}}}"#,
         );
         assert_eq!(declared(all), [first, first, forms, last]);
         assert_eq!(declared("{}"), ["{}"; 4]);

@@ -1,0 +1,210 @@
+//! What the whole process shares, and what one configuration makes of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use catalog::{Caller, Endpoint, Source};
+use http::{HeaderMap, HeaderName};
+use model::{Clock, Rng};
+use protocol::{Raw, Revision};
+use upstream::Upstream;
+
+use crate::guard::Guard;
+use crate::handles::{Handles, Holder};
+use crate::hub::Hub;
+use crate::legacy::{Pair, Sessions};
+use crate::metrics::Metrics;
+
+/// Limits on what clients may do; see the configuration reference for each.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The largest request body.
+    pub request_bytes_max: usize,
+    /// The largest head of a request.
+    pub header_bytes_max: usize,
+    /// How long a body may take to arrive.
+    pub body_read_timeout: Duration,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Streams that only listen, at a time.
+    pub streams_max: usize,
+    /// Messages in one batch.
+    pub batch_max: usize,
+    /// Events that wait for a legacy client on one stream.
+    pub stream_buffer_events_max: usize,
+    /// Bytes that wait for a legacy client on one stream.
+    pub stream_buffer_bytes_max: usize,
+    /// Legacy sessions with state in this process.
+    pub sessions_max: usize,
+    /// How long a legacy session lasts without use.
+    pub session_time: Duration,
+    /// How long a legacy call waits for the client to come back to its stream.
+    pub detached_time: Duration,
+    /// How long a client may take to answer a question.
+    pub answer_time: Duration,
+    /// After this long a legacy stream is closed for the client to poll (2025-11-25); `None`: never.
+    pub poll_after: Option<Duration>,
+    /// How long a drain waits for calls under way.
+    pub drain_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes_max: 4 * 1024 * 1024,
+            header_bytes_max: 32 * 1024,
+            body_read_timeout: Duration::from_secs(30),
+            connections_max: 10_000,
+            streams_max: 8_192,
+            batch_max: 64,
+            stream_buffer_events_max: 1_024,
+            stream_buffer_bytes_max: 4 * 1024 * 1024,
+            sessions_max: 10_000,
+            session_time: Duration::from_secs(24 * 3_600),
+            detached_time: Duration::from_secs(60),
+            answer_time: Duration::from_secs(300),
+            poll_after: None,
+            drain_time: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The endpoint of everything, served at `/mcp`. No upstream or endpoint can have that name.
+pub const EVERYTHING: &str = "mcp";
+
+/// What one configuration makes of the gateway. Calls finish under the one that they began with.
+pub struct Generation {
+    /// Counted from one.
+    pub number: u64,
+    /// By name; [`EVERYTHING`] is always there.
+    pub endpoints: HashMap<String, Arc<Endpoint>>,
+    /// By the upstream's name.
+    pub sources: HashMap<String, Arc<Source>>,
+    /// What each upstream was made of, to know which can be kept.
+    pub fingerprints: HashMap<String, (u64, u64)>,
+    /// Client headers that may go to an upstream, by the upstream's name.
+    pub forward_headers: HashMap<String, Vec<HeaderName>>,
+    /// Hosts and origins.
+    pub guard: Guard,
+    /// Limits.
+    pub limits: Limits,
+}
+
+impl Generation {
+    /// All upstreams in the order of their names.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        let mut all: Vec<_> = self.sources.values().map(|s| Arc::clone(s.upstream())).collect();
+        all.sort_by(|a, b| a.name().cmp(b.name()));
+        all
+    }
+}
+
+/// The process.
+pub struct App {
+    pub(crate) generation: ArcSwap<Generation>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) handles: Handles,
+    pub(crate) sessions: Arc<Sessions>,
+    /// Open connections of the HTTP+SSE transport.
+    pub(crate) pairs: moka::sync::Cache<String, Arc<Pair>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) server_info: Raw,
+    draining: AtomicBool,
+    drain_started: tokio::sync::Notify,
+}
+
+impl App {
+    /// A process under this configuration.
+    #[must_use]
+    pub fn new(generation: Generation, hub: Arc<Hub>, handles: Handles, server_info: Raw) -> Arc<Self> {
+        let (clock, rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
+        let sessions = Arc::new(Sessions::new(generation.limits));
+        let generation_pairs = generation.limits.sessions_max as u64;
+        Arc::new(Self {
+            generation: ArcSwap::from_pointee(generation),
+            hub,
+            handles,
+            sessions,
+            pairs: moka::sync::Cache::new(generation_pairs),
+            metrics: Arc::new(Metrics::new()),
+            clock,
+            rng,
+            server_info,
+            draining: AtomicBool::new(false),
+            drain_started: tokio::sync::Notify::new(),
+        })
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
+    /// Puts another configuration in force; calls under way keep theirs.
+    pub fn replace(&self, generation: Generation) -> Arc<Generation> {
+        self.generation.swap(Arc::new(generation))
+    }
+
+    /// Starts to say no to new work.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.drain_started.notify_waiters();
+    }
+
+    /// Whether it says no to new work.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Waits for the drain to begin.
+    pub(crate) async fn drained(&self) {
+        let begun = self.drain_started.notified();
+        if !self.is_draining() {
+            begun.await;
+        }
+    }
+}
+
+/// One request at one endpoint, on its way.
+#[derive(Clone)]
+pub(crate) struct Exchange {
+    pub app: Arc<App>,
+    pub generation: Arc<Generation>,
+    pub endpoint: Arc<Endpoint>,
+    pub caller: Caller,
+    /// The client's own headers. Nothing of them goes upstream but what the operator lets through.
+    pub headers: Arc<HeaderMap>,
+    /// What the client speaks.
+    pub revision: Revision,
+}
+
+impl Exchange {
+    pub fn holder(&self) -> Holder<'_> {
+        Holder { principal: &self.caller.principal, endpoint: self.endpoint.name() }
+    }
+
+    /// The client's headers that this upstream may see.
+    pub fn forwarded(&self, upstream: &str) -> HeaderMap {
+        let mut out = HeaderMap::new();
+        for name in self.generation.forward_headers.get(upstream).into_iter().flatten() {
+            for value in self.headers.get_all(name) {
+                out.append(name.clone(), value.clone());
+            }
+        }
+        // A header that repeats an argument by a rule that we do not know passes unchanged (transports, "Custom headers").
+        for (name, value) in
+            self.headers.iter().filter(|(n, _)| n.as_str().starts_with(protocol::headers::PARAM_PREFIX))
+        {
+            out.append(name.clone(), value.clone());
+        }
+        out
+    }
+}

@@ -1,0 +1,299 @@
+//! From a configuration to what runs under it. Upstreams whose section did not change are kept as they are.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use catalog::{Endpoint, EndpointOptions, Filter, Naming, Part, Source, SourceOptions};
+use config::{Config, Glob, Transport};
+use egress::{EgressError, Guard as Reach, Http, HttpOptions, TlsOptions};
+use model::{NameError, UpstreamName};
+use protocol::{Raw, Revision};
+use upstream::{HttpTransport, Options, Stdio, Target, Timeouts, Upstream};
+
+use crate::app::{EVERYTHING, Generation, Limits};
+use crate::guard::Guard;
+use crate::handles::Handles;
+use crate::hub::Hub;
+
+/// What all configurations of a process share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Keys, clock, randomness.
+    pub handles: Handles,
+    /// Who listens for changes.
+    pub hub: Arc<Hub>,
+    /// Who the gateway says it is: an `Implementation`.
+    pub server_info: Raw,
+}
+
+/// Why a configuration cannot be put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// A name that the loader let through.
+    #[error("use a name of the configuration")]
+    Name(#[from] NameError),
+    /// A secret could not be had.
+    #[error("resolve upstreams.{upstream}.{source}")]
+    Secret {
+        /// Whose.
+        upstream: String,
+        /// Which and why.
+        source: config::SecretError,
+    },
+    /// A file could not be read.
+    #[error("read {path}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The client for an upstream could not be made.
+    #[error("prepare upstream {upstream}")]
+    Egress {
+        /// Which.
+        upstream: String,
+        /// Why.
+        source: EgressError,
+    },
+    /// A URL that the loader let through.
+    #[error("use upstreams.{upstream}.url")]
+    Url {
+        /// Whose.
+        upstream: String,
+        /// Why.
+        source: http::uri::InvalidUri,
+    },
+}
+
+/// Makes a generation. Must be called within a tokio runtime.
+///
+/// # Errors
+/// [`ComposeError`]; nothing of the previous generation was touched.
+pub fn compose(
+    config: &Config,
+    shared: &Shared,
+    before: Option<&Generation>,
+) -> Result<Generation, ComposeError> {
+    let mut sources = HashMap::new();
+    let mut fingerprints = HashMap::new();
+    let mut forward_headers = HashMap::new();
+    for (name, section) in config.upstreams_enabled() {
+        let fingerprint = (section.fingerprint(), limits_fingerprint(config));
+        let kept = before
+            .filter(|g| g.fingerprints.get(name) == Some(&fingerprint))
+            .and_then(|g| g.sources.get(name));
+        let lists = source_options(config, section);
+        let source = match kept {
+            Some(source) if source.options() == lists => Arc::clone(source),
+            Some(source) => Source::new(Arc::clone(source.upstream()), lists),
+            None => {
+                let upstream = make_upstream(name, section, config, shared)?;
+                shared.hub.watch(&upstream);
+                Source::new(upstream, lists)
+            }
+        };
+        let names = section.forward_headers.iter().filter_map(|h| h.parse().ok()).collect();
+        forward_headers.insert(name.to_owned(), names);
+        fingerprints.insert(name.to_owned(), fingerprint);
+        sources.insert(name.to_owned(), source);
+    }
+    Ok(Generation {
+        number: before.map_or(1, |g| g.number + 1),
+        endpoints: endpoints(config, shared, &sources),
+        sources,
+        fingerprints,
+        forward_headers,
+        guard: Guard { hosts: config.host_list(), origins: config.origin_list() },
+        limits: limits(config),
+    })
+}
+
+fn limits(config: &Config) -> Limits {
+    let l = &config.limits;
+    Limits {
+        request_bytes_max: l.request_bytes_max.as_usize(),
+        header_bytes_max: l.header_bytes_max.as_usize(),
+        body_read_timeout: l.body_read_timeout.duration(),
+        connections_max: l.connections_max,
+        streams_max: l.streams_max,
+        batch_max: l.batch_max,
+        stream_buffer_events_max: l.stream_buffer_events_max,
+        stream_buffer_bytes_max: l.stream_buffer_bytes_max.as_usize(),
+        sessions_max: l.sessions_max,
+        session_time: config.sessions.ttl.duration(),
+        answer_time: l.park_time_max.duration(),
+        drain_time: config.drain_timeout.duration(),
+        ..Limits::default()
+    }
+}
+
+/// Limits of the gateway that an upstream is made with.
+fn limits_fingerprint(config: &Config) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    config.limits.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn source_options(config: &Config, section: &config::Upstream) -> SourceOptions {
+    SourceOptions {
+        list_ttl: section.list_ttl.map(config::Span::duration),
+        items_max: config.limits.list_items_max,
+        ..SourceOptions::default()
+    }
+}
+
+fn make_upstream(
+    name: &str,
+    section: &config::Upstream,
+    config: &Config,
+    shared: &Shared,
+) -> Result<Arc<Upstream>, ComposeError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let read = |path: &Path| std::fs::read(path);
+    let resolved = section
+        .resolve(&env, &read)
+        .map_err(|source| ComposeError::Secret { upstream: name.to_owned(), source })?;
+    let t = &section.timeouts;
+    let timeouts = Timeouts {
+        connect: t.connect.duration(),
+        first_byte: t.first_byte.duration(),
+        idle: t.idle.duration(),
+        total: t.total.duration(),
+    };
+    let l = &config.limits;
+    let limits = upstream::Limits {
+        response_buffer_bytes_max: l.response_buffer_bytes_max.as_usize(),
+        message_bytes_max: l.upstream_message_bytes_max.as_usize(),
+        sessions_max: l.upstream_sessions_max,
+        parked_max: l.parked_calls_per_upstream_max.min(l.parked_calls_max),
+        parked_per_principal_max: l.parked_calls_per_principal_max,
+        park_time_max: l.park_time_max.duration(),
+    };
+    let options = Options {
+        name: UpstreamName::new(name)?,
+        target: target(name, section, resolved)?,
+        pin: section.revision.and_then(|r| Revision::parse(r.as_str())),
+        timeouts,
+        concurrency_max: section.concurrency_max,
+        limits,
+        client_info: shared.server_info.clone(),
+    };
+    let http = client(name, section, &timeouts)?;
+    Ok(Upstream::new(options, http, Arc::clone(&shared.handles.clock), Arc::clone(&shared.handles.rng)))
+}
+
+fn target(
+    name: &str,
+    section: &config::Upstream,
+    resolved: config::Resolved,
+) -> Result<Target, ComposeError> {
+    let Some(url) = &section.url else {
+        let s = &section.stdio;
+        return Ok(Target::Stdio(Stdio {
+            argv: section.command.clone().unwrap_or_default(),
+            env: resolved.env.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
+            cwd: section.cwd.clone(),
+            processes_max: s.processes_max,
+            idle_stop: s.idle_stop.duration(),
+            backoff_min: s.restart_backoff_min.duration(),
+            backoff_max: s.restart_backoff_max.duration(),
+            stderr_lines_max: s.stderr_lines_max,
+        }));
+    };
+    let url = url.parse().map_err(|source| ComposeError::Url { upstream: name.to_owned(), source })?;
+    let transport = match section.transport {
+        Transport::Auto => HttpTransport::Auto,
+        Transport::StreamableHttp => HttpTransport::Streamable,
+        Transport::HttpSse => HttpTransport::SsePair,
+    };
+    Ok(Target::Http { url, transport, headers: resolved.headers })
+}
+
+fn client(name: &str, section: &config::Upstream, timeouts: &Timeouts) -> Result<Http, ComposeError> {
+    let ca = match &section.tls.ca {
+        None => None,
+        Some(path) => {
+            let failed = |source| ComposeError::File { path: path.display().to_string(), source };
+            Some(std::fs::read(path).map_err(failed)?)
+        }
+    };
+    // The operator wrote the URL: any address is allowed.
+    let options = HttpOptions {
+        connect_timeout: timeouts.connect,
+        guard: Reach::Operator,
+        tls: TlsOptions { extra_ca_pem: ca },
+        ..HttpOptions::default()
+    };
+    Http::new(options).map_err(|source| ComposeError::Egress { upstream: name.to_owned(), source })
+}
+
+fn endpoints(
+    config: &Config,
+    shared: &Shared,
+    sources: &HashMap<String, Arc<Source>>,
+) -> HashMap<String, Arc<Endpoint>> {
+    let mut all = HashMap::new();
+    let make = |options, parts| {
+        let h = &shared.handles;
+        Arc::new(Endpoint::new(options, parts, Arc::clone(&h.keys), Arc::clone(&h.clock), Arc::clone(&h.rng)))
+    };
+    let options = |name: &str, direct: bool| EndpointOptions {
+        name: name.to_owned(),
+        direct,
+        filter: Filter::default(),
+        page_size: config.limits.page_size,
+        server_info: shared.server_info.clone(),
+        instructions: None,
+    };
+    let enabled: Vec<&str> = config.upstreams_enabled().map(|(name, _)| name).collect();
+    let none = || std::iter::empty();
+    let parts = enabled.iter().filter_map(|name| part(config, sources, name, none())).collect();
+    all.insert(EVERYTHING.to_owned(), make(options(EVERYTHING, false), parts));
+    for name in &enabled {
+        let (Some(section), Some(source)) = (config.upstreams.get(*name), sources.get(*name)) else {
+            continue;
+        };
+        let naming = Naming::direct(section.aliases.clone());
+        let part = Part { source: Arc::clone(source), naming, filter: own_filter(section) };
+        all.insert((*name).to_owned(), make(options(name, true), vec![part]));
+    }
+    for (name, section) in &config.endpoints {
+        let aliases = || section.aliases.clone().into_iter();
+        let parts = section.upstreams.iter().filter_map(|u| part(config, sources, u, aliases())).collect();
+        let options = EndpointOptions {
+            filter: Filter::new(
+                globs(section.expose.as_deref()).as_deref(),
+                &globs(Some(&section.hide)).unwrap_or_default(),
+            ),
+            page_size: section.page_size.unwrap_or(config.limits.page_size),
+            instructions: section.instructions.clone(),
+            ..options(name, false)
+        };
+        all.insert(name.clone(), make(options, parts));
+    }
+    all
+}
+
+fn part(
+    config: &Config,
+    sources: &HashMap<String, Arc<Source>>,
+    name: &str,
+    aliases: impl Iterator<Item = (String, String)>,
+) -> Option<Part> {
+    let (section, source) = (config.upstreams.get(name)?, sources.get(name)?);
+    let prefix = format!("{name}{}", config.names.separator);
+    let naming = Naming::prefixed(prefix, config.names.max, section.aliases.clone(), aliases);
+    Some(Part { source: Arc::clone(source), naming, filter: own_filter(section) })
+}
+
+fn own_filter(section: &config::Upstream) -> Filter {
+    Filter::new(globs(section.expose.as_deref()).as_deref(), &globs(Some(&section.hide)).unwrap_or_default())
+}
+
+fn globs(list: Option<&[Glob]>) -> Option<Vec<String>> {
+    list.map(|list| list.iter().map(|glob| glob.as_str().to_owned()).collect())
+}

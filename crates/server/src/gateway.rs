@@ -1,0 +1,165 @@
+//! The running gateway: started, reloaded, stopped.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Config;
+use model::{Clock, Rng};
+use protocol::Raw;
+use seal::KeyRing;
+use tokio::task::JoinHandle;
+use upstream::Upstream;
+
+use crate::app::App;
+use crate::compose::{ComposeError, Shared, compose};
+use crate::handles::Handles;
+use crate::hub::Hub;
+use crate::listener::Listener;
+
+/// How often what waited or idled too long is looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How long a task id that an upstream gave out can be used.
+const TASK_TIME: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be put in force.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// The address cannot be listened on.
+    #[error("listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("use tls: {reason}")]
+    Tls {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A gateway that serves.
+pub struct Gateway {
+    app: Arc<App>,
+    shared: Shared,
+    address: SocketAddr,
+    listener: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Starts to serve a configuration. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Self, StartError> {
+        let handles = Handles {
+            keys: Arc::new(KeyRing::generate(&*rng)),
+            clock,
+            rng,
+            state_time: config.limits.park_time_max.duration(),
+            task_time: TASK_TIME,
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        let server_info = Raw::from_value(
+            &serde_json::json!({"name": "tidegate", "title": "Tidegate", "version": version}),
+        );
+        let shared = Shared { handles, hub: Arc::new(Hub::default()), server_info };
+        let generation = compose(config, &shared, None)?;
+        let tls = config.tls.as_ref().map(|tls| tls_config(&tls.cert, &tls.key)).transpose()?;
+        let app =
+            App::new(generation, Arc::clone(&shared.hub), shared.handles.clone(), shared.server_info.clone());
+        let failed = |source| StartError::Listen { address: config.listen, source };
+        let listener = Listener::bind(config.listen, tls).await.map_err(failed)?;
+        let address = listener.address().map_err(failed)?;
+        let listener = tokio::spawn(listener.run(Arc::clone(&app)));
+        let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
+        Ok(Self { app, shared, address, listener, sweeper })
+    }
+
+    /// The address that is listened on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Puts another configuration in force. Calls under way finish under theirs; upstreams that are no longer
+    /// wanted are stopped once those have had their time.
+    ///
+    /// # Errors
+    /// [`ComposeError`]; the configuration in force stays.
+    pub fn reload(&self, config: &Config) -> Result<u64, ComposeError> {
+        let before = self.app.generation();
+        let generation = compose(config, &self.shared, Some(&before))?;
+        let number = generation.number;
+        let kept: Vec<Arc<Upstream>> = generation.upstreams();
+        self.app.replace(generation);
+        self.app.metrics.reloads.inc();
+        let gone: Vec<_> =
+            before.upstreams().into_iter().filter(|u| !kept.iter().any(|k| Arc::ptr_eq(k, u))).collect();
+        let time = before.limits.drain_time;
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            for upstream in gone {
+                upstream.shutdown().await;
+            }
+        });
+        Ok(number)
+    }
+
+    /// Stops: no new work, what is under way has its time, then upstreams are stopped.
+    pub async fn stop(self) {
+        self.app.drain();
+        // The listener ends by itself within the drain time.
+        let _ = self.listener.await;
+        self.sweeper.abort();
+        for upstream in self.app.generation().upstreams() {
+            upstream.shutdown().await;
+        }
+    }
+}
+
+async fn sweep(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        for upstream in app.generation().upstreams() {
+            upstream.sweep();
+        }
+    }
+}
+
+fn tls_config(cert: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, StartError> {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let refuse = |reason: String| StartError::Tls { reason };
+    let certs =
+        CertificateDer::pem_file_iter(cert).map_err(|e| refuse(format!("{}: {e}", cert.display())))?;
+    let certs =
+        certs.collect::<Result<Vec<_>, _>>().map_err(|e| refuse(format!("{}: {e}", cert.display())))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| refuse(format!("{}: {e}", key.display())))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().map_err(|e| refuse(e.to_string()))?;
+    let mut config =
+        builder.with_no_client_auth().with_single_cert(certs, key).map_err(|e| refuse(e.to_string()))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

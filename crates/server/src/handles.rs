@@ -1,0 +1,200 @@
+//! The handles that go through clients' hands: request states and task ids.
+//!
+//! What an upstream wants back is sealed together with the upstream's name and, for a request state, with a digest of
+//! the call that it belongs to. So a state cannot be moved to another tool, other arguments or another upstream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Clock, Principal, Rng, UpstreamName};
+use protocol::json::Object;
+use protocol::{Call, Raw, RpcError};
+use seal::{Binding, KeyRing, Purpose};
+use serde_json::Value;
+
+/// Seals and opens what clients carry for upstreams.
+#[derive(Clone)]
+pub struct Handles {
+    /// The keys.
+    pub keys: Arc<KeyRing>,
+    /// For expiry.
+    pub clock: Arc<dyn Clock>,
+    /// For nonces.
+    pub rng: Arc<dyn Rng>,
+    /// How long an answer to a question may take.
+    pub state_time: Duration,
+    /// How long a task id is good.
+    pub task_time: Duration,
+}
+
+/// To whom and where a handle is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder<'a> {
+    /// Who.
+    pub principal: &'a Principal,
+    /// At which endpoint.
+    pub endpoint: &'a str,
+}
+
+impl Holder<'_> {
+    fn binding(&self, purpose: Purpose) -> Binding<'_> {
+        Binding { principal: self.principal, endpoint: self.endpoint, purpose }
+    }
+}
+
+const DIGEST_BYTES: usize = 32;
+
+impl Handles {
+    /// Seals an upstream's request state for this call.
+    #[must_use]
+    pub fn seal_state(
+        &self,
+        holder: Holder<'_>,
+        upstream: &UpstreamName,
+        call: &Call,
+        state: &str,
+    ) -> String {
+        let mut payload = digest(call).to_vec();
+        payload.extend_from_slice(upstream.as_str().as_bytes());
+        payload.push(0);
+        payload.extend_from_slice(state.as_bytes());
+        let expires = self.clock.now().plus(self.state_time);
+        self.keys.seal(&*self.rng, &holder.binding(Purpose::RequestState), expires, &payload)
+    }
+
+    /// Opens the request state of a retry: the upstream's own, if this is the call and the upstream that it was
+    /// sealed for.
+    ///
+    /// # Errors
+    /// -32602 for anything else; nobody learns what was wrong.
+    pub fn open_state(
+        &self,
+        holder: Holder<'_>,
+        upstream: &UpstreamName,
+        call: &Call,
+        sealed: &Raw,
+    ) -> Result<String, RpcError> {
+        let opened = sealed.as_str().and_then(|text| {
+            let payload = self.keys.open(&holder.binding(Purpose::RequestState), self.clock.now(), &text)?;
+            let (found, rest) = payload.split_at_checked(DIGEST_BYTES)?;
+            let (name, state) = split_name(rest)?;
+            (found == digest(call) && name == upstream.as_str()).then(|| state.to_owned())
+        });
+        opened.ok_or_else(|| RpcError::invalid_params("Invalid requestState: make the call again without it"))
+    }
+
+    /// Seals an upstream's task id.
+    #[must_use]
+    pub fn seal_task(&self, holder: Holder<'_>, upstream: &UpstreamName, task: &str) -> String {
+        let payload = [upstream.as_str().as_bytes(), &[0], task.as_bytes()].concat();
+        let expires = self.clock.now().plus(self.task_time);
+        self.keys.seal(&*self.rng, &holder.binding(Purpose::Task), expires, &payload)
+    }
+
+    /// The upstream and its own id for a task.
+    ///
+    /// # Errors
+    /// -32602 for an id that was not given to this principal at this endpoint.
+    pub fn open_task(&self, holder: Holder<'_>, sealed: &str) -> Result<(String, String), RpcError> {
+        let payload = self.keys.open(&holder.binding(Purpose::Task), self.clock.now(), sealed);
+        let found =
+            payload.and_then(|p| split_name(&p).map(|(name, task)| (name.to_owned(), task.to_owned())));
+        found.ok_or_else(|| RpcError::invalid_params("Unknown task"))
+    }
+}
+
+fn split_name(bytes: &[u8]) -> Option<(&str, &str)> {
+    std::str::from_utf8(bytes).ok()?.split_once('\0')
+}
+
+/// What makes two calls the same call: method and parameters, but for what a retry adds and the envelope's metadata.
+fn digest(call: &Call) -> [u8; DIGEST_BYTES] {
+    let mut text = format!("{}\n", call.method);
+    let rest = call.params.edit().remove("_meta").remove("inputResponses").remove("requestState").finish();
+    canonical(&rest.object().ok().flatten().unwrap_or_else(Object::empty).raw().to_value(), &mut text);
+    seal::sha256(text.as_bytes())
+}
+
+/// JSON with its members in order: clients may write the same arguments anew.
+fn canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let mut names: Vec<&String> = members.keys().collect();
+            names.sort_unstable();
+            out.push('{');
+            for name in names {
+                out.push_str(&Value::from(name.as_str()).to_string());
+                out.push(':');
+                canonical(&members[name], out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for item in items {
+                canonical(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        plain => out.push_str(&plain.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{ManualClock, SeededRng, Timestamp};
+    use protocol::Method;
+
+    use super::*;
+
+    fn handles() -> Handles {
+        let rng = SeededRng::new(1);
+        Handles {
+            keys: Arc::new(KeyRing::generate(&rng)),
+            clock: Arc::new(ManualClock::at(Timestamp(1_000))),
+            rng: Arc::new(rng),
+            state_time: Duration::from_secs(60),
+            task_time: Duration::from_secs(60),
+        }
+    }
+
+    fn call(params: &'static str) -> Call {
+        Call::read(Method::ToolsCall, Some(&Raw::literal(params))).expect("params")
+    }
+
+    #[test]
+    fn a_state_opens_for_the_same_call_only() {
+        let (h, me, you) = (handles(), Principal::anonymous(), Principal::new("default", "you"));
+        let (crm, files) =
+            (UpstreamName::new("crm").expect("valid"), UpstreamName::new("files").expect("valid"));
+        let first = call(r#"{"name":"a","arguments":{"x":1,"y":[2]},"_meta":{"t":1}}"#);
+        let at = |principal, endpoint| Holder { principal, endpoint };
+        let sealed = Raw::string(&h.seal_state(at(&me, "all"), &crm, &first, "inner\0state"));
+        let open = |holder, upstream, call: &Call| h.open_state(holder, upstream, call, &sealed);
+        let again =
+            call(r#"{"arguments":{"y":[2],"x":1},"name":"a","inputResponses":{},"requestState":"s"}"#);
+        assert_eq!(open(at(&me, "all"), &crm, &again).as_deref(), Ok("inner\0state"));
+        assert!(open(at(&you, "all"), &crm, &again).is_err(), "another principal");
+        assert!(open(at(&me, "crm"), &crm, &again).is_err(), "another endpoint");
+        assert!(open(at(&me, "all"), &files, &again).is_err(), "another upstream");
+        for other in
+            [r#"{"name":"b","arguments":{"x":1,"y":[2]}}"#, r#"{"name":"a","arguments":{"x":2,"y":[2]}}"#]
+        {
+            assert!(open(at(&me, "all"), &crm, &call(other)).is_err(), "{other}");
+        }
+        assert!(h.open_state(at(&me, "all"), &crm, &again, &Raw::literal("7")).is_err());
+    }
+
+    #[test]
+    fn a_task_id_is_no_request_state() {
+        let (h, me) = (handles(), Principal::anonymous());
+        let crm = UpstreamName::new("crm").expect("valid");
+        let holder = Holder { principal: &me, endpoint: "all" };
+        let task = h.seal_task(holder, &crm, "t-1");
+        assert_eq!(h.open_task(holder, &task), Ok(("crm".to_owned(), "t-1".to_owned())));
+        let state = h.seal_state(holder, &crm, &call("{}"), "t-1");
+        assert!(h.open_task(holder, &state).is_err());
+    }
+}

@@ -1,0 +1,216 @@
+//! A legacy GET, which opens or resumes a stream, and DELETE, which ends a session.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use http::StatusCode;
+use protocol::headers::SESSION;
+use protocol::{Message, Notification, Raw, Revision, envelope, sse};
+use serde_json::{Value, json};
+use upstream::Change;
+
+use super::buffer::{Gone, Reader, StreamBuffer, split_event_id};
+use super::post::{enter, session_of};
+use super::session::Session;
+use crate::answer::{self, Accepts, Answer};
+use crate::app::{Exchange, Limits};
+use crate::hub::Wanted;
+
+/// How soon a client should come back after the server hung up.
+const RETRY_MS: u64 = 500;
+
+/// Opens the session's own stream, or goes on with one that broke.
+pub(crate) async fn get(mut x: Exchange) -> Answer {
+    if !Accepts::read(&x.headers).events {
+        return answer::text(StatusCode::NOT_ACCEPTABLE, "Accept must name text/event-stream.\n");
+    }
+    if !x.headers.contains_key(SESSION) {
+        return answer::text(StatusCode::METHOD_NOT_ALLOWED, "There is no stream without a session.\n");
+    }
+    let session = match found(&x) {
+        Ok(session) => session,
+        Err(answer) => return *answer,
+    };
+    enter(&mut x, &session);
+    let revision = session.opened.revision;
+    let limits = x.generation.limits;
+    let last = x.headers.get("last-event-id").and_then(|v| v.to_str().ok().map(str::to_owned));
+    let resumed = last.as_deref().and_then(|last| {
+        let (name, seq) = split_event_id(last)?;
+        stream_answer(&session.stream(name)?, seq, revision, &limits)
+    });
+    match resumed {
+        Some(answer) => answer,
+        None => {
+            let stream = open_own(&x, &session, last.is_some()).await;
+            stream_answer(&stream, 0, revision, &limits)
+                .unwrap_or_else(|| answer::empty(StatusCode::NO_CONTENT))
+        }
+    }
+}
+
+fn found(x: &Exchange) -> Result<Arc<Session>, Box<Answer>> {
+    // A message that never comes: the rules for finding a session are those of any message.
+    let nothing = Message::Notification(Notification { method: protocol::Method::Initialized, params: None });
+    session_of(x, &nothing)
+}
+
+/// Ends a session.
+pub(crate) fn delete(x: &Exchange) -> Answer {
+    if !x.headers.contains_key(SESSION) {
+        return answer::text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "There is nothing to delete without a session.\n",
+        );
+    }
+    match found(x) {
+        Ok(session) => {
+            x.app.sessions.end(&session);
+            answer::empty(StatusCode::NO_CONTENT)
+        }
+        Err(answer) => *answer,
+    }
+}
+
+/// The stream from after an event as an answer. `None`: that event is no longer there.
+pub(super) fn stream_answer(
+    stream: &Arc<StreamBuffer>,
+    after: u64,
+    revision: Revision,
+    limits: &Limits,
+) -> Option<Answer> {
+    let reader = stream.attach(after)?;
+    let polled = revision.features().polled_streams;
+    let with_ids = revision > Revision::V2024_11_05;
+    let until = limits.poll_after.filter(|_| polled).map(|time| tokio::time::Instant::now() + time);
+    let events = futures_util::stream::unfold((reader, until), move |(mut reader, until)| async move {
+        let event = next_until(&mut reader, with_ids, until).await?;
+        Some((Ok(event), (reader, until)))
+    });
+    // The first event only carries an id: a client that loses the connection before anything came can resume (SEP-1699).
+    let priming =
+        (polled && after == 0).then(|| sse::priming(&format!("{}.0", stream.name()), Some(RETRY_MS)));
+    let priming = futures_util::stream::iter(priming.map(Ok));
+    Some(answer::events(Box::pin(priming.chain(events))))
+}
+
+/// The next event; `None` also once it is time for the client to poll.
+async fn next_until(
+    reader: &mut Reader,
+    with_ids: bool,
+    until: Option<tokio::time::Instant>,
+) -> Option<bytes::Bytes> {
+    match until {
+        None => reader.next_event(with_ids).await,
+        Some(until) => tokio::time::timeout_at(until, reader.next_event(with_ids)).await.ok().flatten(),
+    }
+}
+
+/// Starts the stream that carries changes. `missed`: the client lost one, so anything may have changed meanwhile.
+pub(super) async fn open_own(x: &Exchange, session: &Arc<Session>, missed: bool) -> Arc<StreamBuffer> {
+    let mut random = [0; 8];
+    x.app.rng.fill(&mut random);
+    let stream = StreamBuffer::new(format!("{:016x}", u64::from_le_bytes(random)), &x.generation.limits);
+    write_changes(x, session, &stream, missed).await;
+    session.keep(&stream);
+    stream
+}
+
+/// Writes changes to this stream from now on, in place of the one that was written to before.
+pub(super) async fn write_changes(
+    x: &Exchange,
+    session: &Arc<Session>,
+    stream: &Arc<StreamBuffer>,
+    missed: bool,
+) {
+    let offered = match x.endpoint.discover().await {
+        Ok(discover) => discover.get("capabilities").map(|c| c.to_value()).unwrap_or_default(),
+        Err(_) => Value::Null,
+    };
+    let writer = Writer { x: x.clone(), session: Arc::clone(session), stream: Arc::clone(stream), offered };
+    let task = tokio::spawn(writer.run(missed));
+    session.set_own(Some((Arc::clone(stream), task.abort_handle())));
+}
+
+struct Writer {
+    x: Exchange,
+    session: Arc<Session>,
+    stream: Arc<StreamBuffer>,
+    offered: Value,
+}
+
+impl Writer {
+    async fn run(self, missed: bool) {
+        let mut changes = self.x.app.hub.subscribe(self.wanted().await);
+        if missed && self.tell(&Change::Gap).await.is_err() {
+            return;
+        }
+        loop {
+            tokio::select! {
+                change = changes.next() => match change {
+                    Some((_, change)) => if self.tell(&change).await.is_err() { return },
+                    None => return,
+                },
+                () = self.session.uris_changed() => changes.replace(self.wanted().await),
+                () = self.stream.abandoned() => break,
+                () = self.x.app.drained() => break,
+            }
+        }
+        self.stream.close();
+        self.session.drop_stream(self.stream.name());
+    }
+
+    fn offers(&self, what: &str) -> bool {
+        self.offered[what]["listChanged"] == Value::Bool(true)
+    }
+
+    async fn wanted(&self) -> HashMap<String, Wanted> {
+        let lists = Wanted {
+            tools: self.offers("tools"),
+            prompts: self.offers("prompts"),
+            resources: self.offers("resources"),
+            uris: BTreeSet::new(),
+        };
+        let parts = self.x.endpoint.parts();
+        let mut all: HashMap<String, Wanted> =
+            parts.iter().map(|p| (p.source.upstream().name().to_string(), lists.clone())).collect();
+        for uri in self.session.uris() {
+            if let Some((part, own)) = self.x.endpoint.find_uri(&self.x.caller, &uri).await {
+                let name = parts[part].source.upstream().name().to_string();
+                all.entry(name).or_default().uris.insert(Arc::from(own));
+            }
+        }
+        all
+    }
+
+    async fn tell(&self, change: &Change) -> Result<(), Gone> {
+        let gap = *change == Change::Gap;
+        let lists = [
+            (self.offers("tools") && (gap || *change == Change::Tools), "notifications/tools/list_changed"),
+            (
+                self.offers("prompts") && (gap || *change == Change::Prompts),
+                "notifications/prompts/list_changed",
+            ),
+            (
+                self.offers("resources") && (gap || *change == Change::Resources),
+                "notifications/resources/list_changed",
+            ),
+        ];
+        for (_, method) in lists.into_iter().filter(|(tell, _)| *tell) {
+            self.stream.push(envelope::notification(method, None)).await?;
+        }
+        let updated: Vec<String> = match change {
+            Change::Resource(uri) => vec![uri.to_string()],
+            Change::Gap => self.session.uris().into_iter().collect(),
+            _ => Vec::new(),
+        };
+        for uri in updated {
+            let params = Raw::from_value(&json!({"uri": uri}));
+            self.stream
+                .push(envelope::notification("notifications/resources/updated", Some(&params)))
+                .await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! HTTP+SSE (2024-11-05): everything comes on one stream, and the client posts to a second URL.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use http::StatusCode;
+use protocol::{Message, Method, Raw, Request, Revision, RpcError, code, envelope, sse};
+
+use super::buffer::StreamBuffer;
+use super::get::write_changes;
+use super::post::{Served, enter, handshake, notification, serve};
+use super::session::{Opened, Session};
+use crate::answer::{self, Accepts, Answer};
+use crate::app::Exchange;
+
+/// What a connection is: its stream, and its session once there was a handshake.
+pub(crate) struct Pair {
+    stream: Arc<StreamBuffer>,
+    session: std::sync::Mutex<Option<Arc<Session>>>,
+    principal: model::Principal,
+    endpoint: String,
+}
+
+/// Opens the stream; its first event says where to post. `path` is that URL without its query.
+pub(crate) fn open(x: &Exchange, path: &str) -> Answer {
+    if !Accepts::read(&x.headers).events {
+        return answer::text(StatusCode::NOT_ACCEPTABLE, "Accept must name text/event-stream.\n");
+    }
+    let mut random = [0; 16];
+    x.app.rng.fill(&mut random);
+    let name: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let stream = StreamBuffer::new(name.clone(), &x.generation.limits);
+    let Some(reader) = stream.attach(0) else { return answer::empty(StatusCode::NO_CONTENT) };
+    let pair = Pair {
+        stream: Arc::clone(&stream),
+        session: std::sync::Mutex::default(),
+        principal: x.caller.principal.clone(),
+        endpoint: x.endpoint.name().to_owned(),
+    };
+    x.app.pairs.insert(name.clone(), Arc::new(pair));
+    let hello = sse::named_event("endpoint", None, format!("{path}?sessionId={name}").as_bytes());
+    let closing = Closing { x: x.clone(), name };
+    let events = futures_util::stream::unfold((reader, closing), |(mut reader, closing)| async move {
+        let event = reader.next_event(false).await?;
+        Some((Ok(event), (reader, closing)))
+    });
+    answer::events(Box::pin(futures_util::stream::iter([Ok(hello)]).chain(events)))
+}
+
+/// Ends what belongs to a stream when the stream ends: this transport has no way to come back.
+struct Closing {
+    x: Exchange,
+    name: String,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if let Some(pair) = self.x.app.pairs.remove(&self.name) {
+            pair.stream.close();
+            let session = pair.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            if let Some(session) = session {
+                self.x.app.sessions.end(&session);
+            }
+        }
+    }
+}
+
+/// Takes a message; what follows from it comes on the stream.
+pub(crate) async fn post(mut x: Exchange, query: &str, message: Message) -> Answer {
+    let id = query.split('&').find_map(|part| part.strip_prefix("sessionId="));
+    let pair = id.and_then(|id| x.app.pairs.get(id));
+    // Somebody else's stream is as unknown as one that never was.
+    let own = |pair: &Arc<Pair>| pair.principal == x.caller.principal && pair.endpoint == x.endpoint.name();
+    let Some(pair) = pair.filter(own) else {
+        let error = RpcError::new(code::SERVER_LEGACY, "Session not found: open the stream again").to_raw();
+        return answer::error_with(StatusCode::NOT_FOUND, None, &error);
+    };
+    let session = pair.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    match (message, session) {
+        (Message::Request(request), None) if request.method == Method::Initialize => {
+            tokio::spawn(initialize(x, pair, request));
+        }
+        (Message::Request(request), None) => {
+            let error = RpcError::new(code::SERVER_LEGACY, "initialize first").to_raw();
+            // A client that is gone gets nothing.
+            let _ = pair.stream.push(envelope::error(Some(&request.id), &error)).await;
+        }
+        (Message::Request(request), Some(session)) => {
+            enter(&mut x, &session);
+            tokio::spawn(answer_on(x, session, Arc::clone(&pair.stream), request));
+        }
+        (Message::Notification(note), Some(session)) => notification(&session, &note),
+        (Message::Response(response), Some(session)) => {
+            if let Some(id) = &response.id {
+                session.answer(id, response.outcome);
+            }
+        }
+        (Message::Notification(_) | Message::Response(_), None) => {}
+    }
+    answer::text(StatusCode::ACCEPTED, "Accepted")
+}
+
+async fn initialize(mut x: Exchange, pair: Arc<Pair>, request: Request) {
+    let answer = match handshake(&x, &request).await {
+        Ok((opened, result)) => {
+            // A client of this transport may ask for a newer revision; it gets what this transport has.
+            let opened = Opened { revision: opened.revision.max(Revision::V2024_11_05), ..opened };
+            let session = x.app.sessions.local(pair.stream.name().to_owned(), opened);
+            enter(&mut x, &session);
+            *pair.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                Some(Arc::clone(&session));
+            forward_changes(&x, &session, &pair.stream).await;
+            envelope::result(&request.id, &result)
+        }
+        Err(error) => envelope::error(Some(&request.id), &error.to_raw()),
+    };
+    let _ = pair.stream.push(answer).await;
+}
+
+/// Changes have a stream of their own inside, which is copied onto the one stream of the connection.
+async fn forward_changes(x: &Exchange, session: &Arc<Session>, to: &Arc<StreamBuffer>) {
+    let changes = StreamBuffer::new(format!("{}c", to.name()), &x.generation.limits);
+    write_changes(x, session, &changes, false).await;
+    let to = Arc::clone(to);
+    if let Some(mut reader) = changes.attach(0) {
+        tokio::spawn(async move {
+            while let Some((_, message)) = reader.next().await {
+                if to.push(message).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+async fn answer_on(x: Exchange, session: Arc<Session>, stream: Arc<StreamBuffer>, request: Request) {
+    let id = request.id.clone();
+    let limits = x.generation.limits;
+    let name = format!("{}-{}", stream.name(), session.next_number());
+    match serve(x, session, request, || StreamBuffer::new(name, &limits)).await {
+        Served::Response(bytes) => drop(stream.push(bytes).await),
+        Served::Cancelled => {}
+        Served::Large(mut chunks) => {
+            let mut all = Vec::new();
+            while let Some(chunk) = chunks.next().await {
+                match chunk {
+                    Ok(chunk) if all.len() + chunk.len() <= limits.stream_buffer_bytes_max => {
+                        all.extend_from_slice(&chunk)
+                    }
+                    _ => {
+                        let error =
+                            RpcError::new(code::LIMIT, "the result is too large for this transport").to_raw();
+                        return drop(stream.push(envelope::error(Some(&id), &error)).await);
+                    }
+                }
+            }
+            if let Ok(result) = Raw::parse(all.into()) {
+                drop(stream.push(envelope::result(&id, &result)).await);
+            }
+        }
+        Served::Stream(own) => {
+            let Some(mut reader) = own.attach(0) else { return };
+            while let Some((_, message)) = reader.next().await {
+                if stream.push(message).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

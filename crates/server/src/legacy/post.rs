@@ -1,0 +1,324 @@
+//! A legacy POST.
+
+use std::sync::Arc;
+
+use bridge::DownCall;
+use bridge::translate::down;
+use bridge::translate::down::CallMeta;
+use futures_util::StreamExt as _;
+use http::{HeaderValue, StatusCode};
+use protocol::headers::{SESSION, VERSION};
+use protocol::{
+    Call, Id, Message, Method, Notification, Raw, Request, Revision, RpcError, code, envelope, sse,
+};
+use upstream::{Body, Outcome, Reply};
+
+use super::buffer::StreamBuffer;
+use super::drive::Drive;
+use super::session::{Opened, Session};
+use crate::answer::{self, Accepts, Answer};
+use crate::app::Exchange;
+use crate::pipeline::{execute, severity};
+
+/// Serves one message of a legacy client.
+pub(crate) async fn post(mut x: Exchange, message: Message) -> Answer {
+    if let Message::Request(request) = &message
+        && request.method == Method::Initialize
+    {
+        return initialize(x, request).await;
+    }
+    let session = match session_of(&x, &message) {
+        Ok(session) => session,
+        Err(answer) => return *answer,
+    };
+    enter(&mut x, &session);
+    match message {
+        Message::Request(request) => request_over_http(x, session, request).await,
+        Message::Notification(note) => {
+            notification(&session, &note);
+            answer::empty(StatusCode::ACCEPTED)
+        }
+        Message::Response(response) => {
+            if let Some(id) = &response.id {
+                session.answer(id, response.outcome);
+            }
+            answer::empty(StatusCode::ACCEPTED)
+        }
+    }
+}
+
+/// The exchange as this session's client makes it.
+pub(super) fn enter(x: &mut Exchange, session: &Session) {
+    x.revision = session.opened.revision;
+    x.caller.capabilities = session.capabilities();
+    x.caller.client_info = session.opened.client_info.clone();
+}
+
+/// The session that a request names, or one without anything for a client that names a legacy revision alone.
+pub(super) fn session_of(x: &Exchange, message: &Message) -> Result<Arc<Session>, Box<Answer>> {
+    let id = match message {
+        Message::Request(request) => Some(&request.id),
+        _ => None,
+    };
+    let refuse = |status, text: &str| {
+        let error = RpcError::new(code::SERVER_LEGACY, text).to_raw();
+        Err(Box::new(answer::error_with(status, id, &error)))
+    };
+    let version = match x.headers.get(VERSION).map(|v| v.to_str().ok().and_then(Revision::parse)) {
+        None => None,
+        Some(Some(revision)) => Some(revision),
+        Some(None) => {
+            return refuse(StatusCode::BAD_REQUEST, "Bad Request: unsupported MCP-Protocol-Version");
+        }
+    };
+    let mut ids = x.headers.get_all(SESSION).iter();
+    match (ids.next(), ids.next()) {
+        (Some(sealed), None) => {
+            let sealed = sealed.to_str().unwrap_or_default();
+            let found = x.app.sessions.find(&x.app, &x.caller.principal, x.endpoint.name(), sealed);
+            match found {
+                Some(session) => Ok(session),
+                None => refuse(StatusCode::NOT_FOUND, "Session not found: initialize again"),
+            }
+        }
+        (Some(_), Some(_)) => {
+            refuse(StatusCode::BAD_REQUEST, "Bad Request: Mcp-Session-Id stands more than once")
+        }
+        (None, _) => match version {
+            Some(revision) if matches!(message, Message::Request(_)) => Ok(sessionless(x, revision)),
+            _ => refuse(
+                StatusCode::BAD_REQUEST,
+                "Bad Request: initialize first, or name a revision in MCP-Protocol-Version",
+            ),
+        },
+    }
+}
+
+/// A client that never said what it can do can do nothing. The session is for this one request.
+fn sessionless(x: &Exchange, revision: Revision) -> Arc<Session> {
+    let mut random = [0; 8];
+    x.app.rng.fill(&mut random);
+    let opened = Opened { revision, capabilities: Raw::literal("{}"), client_info: Raw::literal("{}") };
+    Session::unkept(format!("none-{:x}", u64::from_le_bytes(random)), opened)
+}
+
+/// What an `initialize` asks for, read and granted.
+pub(super) async fn handshake(x: &Exchange, request: &Request) -> Result<(Opened, Raw), RpcError> {
+    let params = request.params.as_ref().map(Raw::object).transpose();
+    let params = params.map_err(|e| RpcError::invalid_params(format!("Invalid params: {e}")))?.flatten();
+    let Some(params) = params else {
+        return Err(RpcError::invalid_params("Invalid params: initialize needs params"));
+    };
+    let asked = params.get("protocolVersion");
+    let Some(asked) = asked.as_ref().and_then(|v| v.as_str()) else {
+        return Err(RpcError::invalid_params("Invalid params: \"protocolVersion\" must be a string"));
+    };
+    // Whatever else is asked for, a session is granted in the newest revision that has sessions.
+    let granted = Revision::parse(&asked)
+        .filter(|r| r.era() == protocol::Era::Legacy)
+        .unwrap_or(Revision::NEWEST_LEGACY);
+    let object = |name: &str| params.get(name).filter(protocol::call::is_object);
+    let declared = object("capabilities").unwrap_or_else(|| Raw::literal("{}"));
+    let opened = Opened {
+        revision: granted,
+        capabilities: down::client_capabilities(granted, &declared),
+        client_info: object("clientInfo").unwrap_or_else(|| Raw::literal("{}")),
+    };
+    let discover = x.endpoint.discover().await?;
+    let info = discover.get("_meta").and_then(|m| m.get(protocol::latest::meta::SERVER_INFO));
+    let info = info.unwrap_or_else(|| x.app.server_info.clone());
+    let result = down::initialize_result(granted, &discover, &info, None, None);
+    Ok((opened, result))
+}
+
+async fn initialize(x: Exchange, request: &Request) -> Answer {
+    match handshake(&x, request).await {
+        Ok((opened, result)) => {
+            let id = x.app.sessions.open(&x.app, &x.caller.principal, x.endpoint.name(), opened);
+            let bytes = envelope::result(&request.id, &result);
+            let accepts = Accepts::read(&x.headers);
+            let mut answer = if accepts.json {
+                answer::json(StatusCode::OK, bytes)
+            } else {
+                answer::events(Box::pin(futures_util::stream::iter([Ok(sse::event(None, &bytes))])))
+            };
+            if let Ok(value) = HeaderValue::from_str(&id) {
+                answer.headers_mut().insert(SESSION, value);
+            }
+            answer
+        }
+        Err(error) => {
+            let error = down::error(&Method::Initialize, Revision::NEWEST_LEGACY, error.to_raw());
+            answer::error_with(StatusCode::OK, Some(&request.id), &error)
+        }
+    }
+}
+
+/// Takes a notification: the gateway's own affair in every case.
+pub(super) fn notification(session: &Session, note: &Notification) {
+    if note.method == Method::Cancelled
+        && let Some(id) = note.params.as_ref().and_then(|p| p.get("requestId")).and_then(Id::from_raw)
+    {
+        session.cancel(&id);
+    }
+}
+
+/// What follows from a request.
+pub(super) enum Served {
+    /// Its response, whole.
+    Response(bytes::Bytes),
+    /// Its response, too large to be kept.
+    Large(upstream::BodyStream),
+    /// Its response comes on this stream, after other messages.
+    Stream(Arc<StreamBuffer>),
+    /// The client no longer wants it.
+    Cancelled,
+}
+
+async fn request_over_http(x: Exchange, session: Arc<Session>, request: Request) -> Answer {
+    let accepts = Accepts::read(&x.headers);
+    if !accepts.json && !accepts.events {
+        let error = RpcError::new(
+            code::SERVER_LEGACY,
+            "Not Acceptable: Accept must name application/json and text/event-stream",
+        );
+        return answer::error_with(StatusCode::NOT_ACCEPTABLE, Some(&request.id), &error.to_raw());
+    }
+    let id = request.id.clone();
+    let revision = session.opened.revision;
+    let limits = x.generation.limits;
+    let app = Arc::clone(&x.app);
+    let served = serve(x, Arc::clone(&session), request, || {
+        let mut random = [0; 8];
+        app.rng.fill(&mut random);
+        StreamBuffer::new(format!("{:016x}", u64::from_le_bytes(random)), &limits)
+    })
+    .await;
+    match served {
+        Served::Response(bytes) if accepts.json => answer::json(StatusCode::OK, bytes),
+        Served::Response(bytes) => {
+            answer::events(Box::pin(futures_util::stream::iter([Ok(sse::event(None, &bytes))])))
+        }
+        Served::Large(chunks) => {
+            answer::streamed_result(&id, Box::pin(chunks.map(|c| c.map_err(Into::into))))
+        }
+        Served::Cancelled => answer::empty(StatusCode::ACCEPTED),
+        Served::Stream(stream) => {
+            session.keep(&stream);
+            super::get::stream_answer(&stream, 0, revision, &limits)
+                .unwrap_or_else(|| answer::empty(StatusCode::NO_CONTENT))
+        }
+    }
+}
+
+/// Serves a request: at once where nothing comes before its response, else on a stream that a task writes.
+pub(super) async fn serve(
+    x: Exchange,
+    session: Arc<Session>,
+    request: Request,
+    stream: impl FnOnce() -> Arc<StreamBuffer>,
+) -> Served {
+    let Request { id, method, params } = request;
+    let revision = session.opened.revision;
+    let failed = |error: &RpcError| {
+        Served::Response(envelope::error(Some(&id), &down::error(&method, revision, error.to_raw())))
+    };
+    if let Some(answer) = own(&session, &method, params.as_ref()) {
+        return match answer {
+            Ok(result) => Served::Response(envelope::result(&id, &result)),
+            Err(error) => failed(&error),
+        };
+    }
+    if !known(&x, &method) {
+        return failed(&RpcError::method_not_found(method.as_str()));
+    }
+    let Some(running) = session.begin(&id) else {
+        return failed(&RpcError::invalid_request("a request with this id is under way"));
+    };
+    let call = match modern_call(&session, &method, params.as_ref()) {
+        Ok(call) => call,
+        Err(error) => return failed(&error),
+    };
+    let reply = tokio::select! {
+        reply = execute(&x, &call) => reply,
+        () = running.cancelled() => return Served::Cancelled,
+    };
+    match reply {
+        Err(error) => failed(&error),
+        Ok(Reply::Ready(Outcome::Error(error))) => {
+            Served::Response(envelope::error(Some(&id), &down::error(&method, revision, error)))
+        }
+        Ok(Reply::Ready(Outcome::Result(Body::Stream(chunks)))) => Served::Large(chunks),
+        Ok(Reply::Ready(Outcome::Result(Body::Whole(result)))) if !DownCall::is_question(&result) => {
+            Served::Response(envelope::result(&id, &down::result(&method, revision, result)))
+        }
+        Ok(reply) => {
+            let stream = stream();
+            let down = DownCall::new(revision, call);
+            let drive = Drive { x, session: Arc::clone(&session), id, down, stream: Arc::clone(&stream) };
+            let (name, alone) = (stream.name().to_owned(), Arc::clone(&stream));
+            tokio::spawn(async move {
+                drive.run(reply, running).await;
+                alone.close();
+                // What was written can still be fetched for a while by a client that lost its connection.
+                alone.over().await;
+                session.drop_stream(&name);
+            });
+            Served::Stream(stream)
+        }
+    }
+}
+
+/// The client's request as a modern one.
+fn modern_call(session: &Session, method: &Method, params: Option<&Raw>) -> Result<Call, RpcError> {
+    let level = session.log_level.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    // Legacy servers log until they are told otherwise, so a legacy client that says nothing gets everything.
+    let level = level.unwrap_or_else(|| Raw::literal("\"debug\""));
+    let about = CallMeta {
+        capabilities: &session.opened.capabilities,
+        client_info: Some(&session.opened.client_info),
+        log_level: Some(&level),
+    };
+    let params = down::call(method, params, about);
+    Call::read(method.clone(), Some(&params))
+        .map_err(|error| RpcError::invalid_params(format!("Invalid params: {error}")))
+}
+
+/// Methods that go on to an upstream.
+fn known(x: &Exchange, method: &Method) -> bool {
+    match method {
+        Method::Discover | Method::Listen | Method::TasksUpdate => false,
+        Method::TasksList => false,
+        Method::TasksResult => true,
+        Method::Other(_) => x.endpoint.is_direct(),
+        method => method.modern_request(),
+    }
+}
+
+/// Requests that the gateway answers itself.
+fn own(session: &Session, method: &Method, params: Option<&Raw>) -> Option<Result<Raw, RpcError>> {
+    let text = |name: &str| params.and_then(|p| p.get(name)).and_then(|v| v.as_str().map(|s| s.into_owned()));
+    let invalid = |what: &str| Err(RpcError::invalid_params(format!("Invalid params: {what}")));
+    let done = || Ok(Raw::literal("{}"));
+    Some(match method {
+        Method::Ping => done(),
+        Method::SetLevel => match text("level").filter(|l| severity(l).is_some()) {
+            Some(level) => {
+                let mut own = session.log_level.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                *own = Some(Raw::string(&level));
+                done()
+            }
+            None => invalid("\"level\" must be one of the eight levels of RFC 5424"),
+        },
+        Method::Subscribe | Method::Unsubscribe => match text("uri") {
+            Some(uri) => match session.subscribe(&uri, *method == Method::Subscribe) {
+                Ok(()) => done(),
+                Err(limit) => {
+                    Err(RpcError::new(code::LIMIT, format!("more than {limit} resources are subscribed to")))
+                }
+            },
+            None => invalid("\"uri\" must be a string"),
+        },
+        _ => return None,
+    })
+}

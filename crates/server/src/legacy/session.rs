@@ -1,0 +1,303 @@
+//! Legacy sessions: sealed in their id, with what a process keeps for them on the side.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use model::{Principal, Timestamp};
+use protocol::{Capabilities, Id, Raw, Revision};
+use seal::{Binding, Purpose};
+use serde_json::json;
+use tokio::sync::{Notify, mpsc};
+
+use super::buffer::StreamBuffer;
+use crate::app::{App, Limits};
+
+/// The longest session id that is given out, in characters: proxies and clients limit their headers.
+const ID_CHARS_MAX: usize = 6 * 1024;
+
+/// A client's answer to a question of ours.
+pub(crate) type ClientAnswer = (Id, Result<Raw, Raw>);
+
+/// What a session was opened with.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub revision: Revision,
+    /// As the capabilities of modern requests.
+    pub capabilities: Raw,
+    pub client_info: Raw,
+}
+
+/// A session as this process knows it.
+pub(crate) struct Session {
+    pub name: String,
+    pub opened: Opened,
+    pub log_level: Mutex<Option<Raw>>,
+    ended: AtomicBool,
+    next: AtomicU64,
+    questions: Mutex<HashMap<Id, mpsc::UnboundedSender<ClientAnswer>>>,
+    calls: Mutex<HashMap<Id, Arc<Notify>>>,
+    streams: Mutex<HashMap<String, Arc<StreamBuffer>>>,
+    /// The stream that carries changes, and the task that writes it.
+    own: Mutex<Option<(Arc<StreamBuffer>, tokio::task::AbortHandle)>>,
+    /// The resources that the client subscribed to.
+    uris: Mutex<BTreeSet<String>>,
+    uris_changed: Notify,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    fn new(name: String, opened: Opened) -> Self {
+        Self {
+            name,
+            opened,
+            log_level: Mutex::default(),
+            ended: AtomicBool::new(false),
+            next: AtomicU64::new(1),
+            questions: Mutex::default(),
+            calls: Mutex::default(),
+            streams: Mutex::default(),
+            own: Mutex::default(),
+            uris: Mutex::default(),
+            uris_changed: Notify::new(),
+        }
+    }
+
+    /// A session that nobody can name again.
+    pub fn unkept(name: String, opened: Opened) -> Arc<Self> {
+        Arc::new(Self::new(name, opened))
+    }
+
+    /// What the client can do.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities::read(Some(&self.opened.capabilities))
+    }
+
+    /// A number that this process gives out once for this session.
+    pub fn next_number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Expects an answer.
+    pub fn ask(&self, id: &Id, answers: mpsc::UnboundedSender<ClientAnswer>) {
+        locked(&self.questions).insert(id.clone(), answers);
+    }
+
+    /// No longer expects it.
+    pub fn forget_question(&self, id: &Id) {
+        locked(&self.questions).remove(id);
+    }
+
+    /// Takes a client's answer; false where nobody asked.
+    pub fn answer(&self, id: &Id, outcome: Result<Raw, Raw>) -> bool {
+        let waiting = locked(&self.questions).remove(id);
+        waiting.is_some_and(|waiting| waiting.send((id.clone(), outcome)).is_ok())
+    }
+
+    /// Announces a call that can be cancelled. `None`: a call with this id runs already.
+    pub fn begin(self: &Arc<Self>, id: &Id) -> Option<Running> {
+        let cancel = Arc::new(Notify::new());
+        let mut calls = locked(&self.calls);
+        if calls.contains_key(id) {
+            return None;
+        }
+        calls.insert(id.clone(), Arc::clone(&cancel));
+        drop(calls);
+        Some(Running { session: Arc::clone(self), id: id.clone(), cancel })
+    }
+
+    /// Cancels a call.
+    pub fn cancel(&self, id: &Id) {
+        if let Some(cancel) = locked(&self.calls).get(id) {
+            cancel.notify_one();
+        }
+    }
+
+    /// Keeps a stream findable.
+    pub fn keep(&self, stream: &Arc<StreamBuffer>) {
+        locked(&self.streams).insert(stream.name().to_owned(), Arc::clone(stream));
+    }
+
+    /// Finds a stream.
+    pub fn stream(&self, name: &str) -> Option<Arc<StreamBuffer>> {
+        locked(&self.streams).get(name).cloned()
+    }
+
+    /// Forgets a stream.
+    pub fn drop_stream(&self, name: &str) {
+        locked(&self.streams).remove(name);
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        locked(&self.calls).values().for_each(|cancel| cancel.notify_one());
+        for (_, stream) in locked(&self.streams).drain() {
+            stream.close();
+        }
+        self.set_own(None);
+    }
+
+    /// Makes this the stream that carries changes; the one before ends.
+    pub fn set_own(&self, own: Option<(Arc<StreamBuffer>, tokio::task::AbortHandle)>) {
+        let before = std::mem::replace(&mut *locked(&self.own), own);
+        if let Some((stream, writer)) = before {
+            writer.abort();
+            stream.close();
+            self.drop_stream(stream.name());
+        }
+    }
+
+    /// Subscribes to a resource, or no longer. `Err`: as many as allowed are subscribed to.
+    pub fn subscribe(&self, uri: &str, wanted: bool) -> Result<(), usize> {
+        let mut uris = locked(&self.uris);
+        if !wanted {
+            uris.remove(uri);
+        } else if uris.len() >= URIS_MAX && !uris.contains(uri) {
+            return Err(URIS_MAX);
+        } else {
+            uris.insert(uri.to_owned());
+        }
+        drop(uris);
+        self.uris_changed.notify_one();
+        Ok(())
+    }
+
+    /// The resources that the client subscribed to.
+    pub fn uris(&self) -> BTreeSet<String> {
+        locked(&self.uris).clone()
+    }
+
+    /// Waits until they change.
+    pub async fn uris_changed(&self) {
+        self.uris_changed.notified().await;
+    }
+}
+
+/// The most resources that one session may subscribe to.
+const URIS_MAX: usize = 1_024;
+
+/// A call under way; dropping it takes its name back.
+pub(crate) struct Running {
+    session: Arc<Session>,
+    id: Id,
+    cancel: Arc<Notify>,
+}
+
+impl Running {
+    /// Waits for the client to cancel. Safe to cancel itself.
+    pub async fn cancelled(&self) {
+        self.cancel.notified().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        locked(&self.session.calls).remove(&self.id);
+    }
+}
+
+/// The sessions that this process keeps something for.
+pub struct Sessions {
+    known: moka::sync::Cache<String, Arc<Session>>,
+    limits: Limits,
+}
+
+impl Sessions {
+    /// None yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let known = moka::sync::Cache::builder()
+            .max_capacity(limits.sessions_max as u64)
+            .time_to_idle(limits.session_time)
+            .build();
+        Self { known, limits }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.known.entry_count()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Opens a session and gives its id.
+    pub(crate) fn open(&self, app: &App, principal: &Principal, endpoint: &str, opened: Opened) -> String {
+        let opened = within_limits(opened);
+        let mut random = [0; 16];
+        app.rng.fill(&mut random);
+        let name: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        let payload = json!({
+            "s": name,
+            "r": opened.revision.as_str(),
+            "c": opened.capabilities.to_value(),
+            "i": opened.client_info.to_value(),
+        });
+        let binding = Binding { principal, endpoint, purpose: Purpose::Session };
+        let expires = app.clock.now().plus(self.limits.session_time);
+        app.handles.keys.seal(&*app.rng, &binding, expires, payload.to_string().as_bytes())
+    }
+
+    /// The session of an id. `None`: made up, somebody else's, of another endpoint, expired or ended.
+    pub(crate) fn find(
+        &self,
+        app: &App,
+        principal: &Principal,
+        endpoint: &str,
+        id: &str,
+    ) -> Option<Arc<Session>> {
+        let binding = Binding { principal, endpoint, purpose: Purpose::Session };
+        let now: Timestamp = app.clock.now();
+        let payload = app.handles.keys.open(&binding, now, id)?;
+        let payload = Raw::parse(payload.into()).ok()?.object().ok()??;
+        let text = |name: &str| payload.get(name).and_then(|v| v.as_str().map(|s| s.into_owned()));
+        let name = text("s")?;
+        let revision = Revision::parse(&text("r")?)?;
+        let (capabilities, client_info) = (payload.get("c")?, payload.get("i")?);
+        let session = self.known.get_with(name.clone(), || {
+            Arc::new(Session::new(name, Opened { revision, capabilities, client_info }))
+        });
+        (!session.ended.load(Ordering::Acquire)).then_some(session)
+    }
+
+    /// Ends a session for good, as far as this process remembers.
+    pub(crate) fn end(&self, session: &Session) {
+        session.end();
+    }
+
+    /// A session that lives in this process alone: of the transport that has no session ids.
+    pub(crate) fn local(&self, name: String, opened: Opened) -> Arc<Session> {
+        let session = Arc::new(Session::new(name.clone(), opened));
+        self.known.insert(name, Arc::clone(&session));
+        session
+    }
+}
+
+/// What does not fit into a header is left out, least important first: pictures, then what only describes.
+fn within_limits(mut opened: Opened) -> Opened {
+    let size = |o: &Opened| (o.capabilities.as_bytes().len() + o.client_info.as_bytes().len() + 256) * 4 / 3;
+    if size(&opened) > ID_CHARS_MAX
+        && let Ok(Some(info)) = opened.client_info.object()
+    {
+        let short = |name: &str| info.get(name).filter(|v| v.as_bytes().len() <= 256);
+        let empty = protocol::json::Object::empty();
+        opened.client_info =
+            empty.edit().put("name", short("name")).put("version", short("version")).finish();
+    }
+    if size(&opened) > ID_CHARS_MAX
+        && let Ok(Some(declared)) = opened.capabilities.object()
+    {
+        opened.capabilities = declared.edit().remove("experimental").remove("extensions").finish();
+    }
+    if size(&opened) > ID_CHARS_MAX {
+        opened.capabilities = Raw::literal("{}");
+    }
+    opened
+}

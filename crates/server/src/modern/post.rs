@@ -1,0 +1,217 @@
+//! A modern POST: its checks in the order that satisfies every rule, and its answer.
+
+use futures_util::StreamExt as _;
+use http::{HeaderMap, StatusCode};
+use protocol::headers::{self, VERSION};
+use protocol::latest::{self, meta};
+use protocol::{
+    Call, Capabilities, Id, Message, Meta, Method, Raw, Request, Revision, RpcError, code, envelope,
+    http_status, sse,
+};
+use upstream::{Body, CallError, Item, ItemStream, Outcome, Reply};
+
+use super::listen::listen;
+use crate::answer::{self, Accepts, Answer, BodyError, Chunks};
+use crate::app::Exchange;
+use crate::pipeline::execute;
+
+/// Whether a message is a modern one: by its `_meta`, or by a header that names a revision with `_meta`.
+pub(crate) fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
+    let params = match message {
+        Message::Request(request) => request.params.as_ref(),
+        Message::Notification(note) => note.params.as_ref(),
+        Message::Response(_) => return false,
+    };
+    if Meta::read(params).is_ok_and(|meta| meta.is_modern()) {
+        return true;
+    }
+    let named = headers.get(VERSION).and_then(|v| v.to_str().ok());
+    named.is_some_and(|v| {
+        Revision::parse(v).map_or(v > Revision::NEWEST_LEGACY.as_str(), |r| r >= Revision::NEWEST)
+    })
+}
+
+/// Serves a modern message.
+pub(crate) async fn post(x: Exchange, message: Message) -> Answer {
+    match message {
+        Message::Request(request) => {
+            let id = request.id.clone();
+            match serve(x, request).await {
+                Ok(answer) => answer,
+                Err(error) => answer::error(Some(&id), &error),
+            }
+        }
+        // The core defines none over HTTP; whoever sends one is told that it arrived.
+        Message::Notification(_) => answer::empty(StatusCode::ACCEPTED),
+        Message::Response(_) => {
+            let text = "a client of this revision sends no responses: put answers into inputResponses";
+            answer::error(None, &RpcError::invalid_request(text))
+        }
+    }
+}
+
+async fn serve(mut x: Exchange, request: Request) -> Result<Answer, RpcError> {
+    let accepts = Accepts::read(&x.headers);
+    if !accepts.json && !accepts.events {
+        let text = "Accept must name application/json and text/event-stream";
+        let error = RpcError::invalid_request(text).to_raw();
+        return Ok(answer::error_with(StatusCode::NOT_ACCEPTABLE, Some(&request.id), &error));
+    }
+    let call = Call::read(request.method, request.params.as_ref())
+        .map_err(|error| RpcError::invalid_params(format!("Invalid params: {error}")))?;
+    check(&x.headers, &call)?;
+    x.caller.capabilities = call.capabilities();
+    if let Some(info) = call.meta.client_info.clone() {
+        x.caller.client_info = info;
+    }
+    if !served(&x, &call.method) {
+        return Err(RpcError::method_not_found(call.method.as_str()));
+    }
+    if call.method == Method::Listen {
+        return listen(x, request.id, &call).await;
+    }
+    let reply = execute(&x, &call).await?;
+    Ok(answer(&request.id, reply, accepts).await)
+}
+
+/// Headers against body, version, required metadata: in this order (transports, "Error responses").
+fn check(headers: &HeaderMap, call: &Call) -> Result<(), RpcError> {
+    let header = headers::single(headers, &VERSION)?;
+    let Some(header) = header else {
+        return Err(RpcError::header_mismatch(format!("Header mismatch: the {VERSION} header is missing")));
+    };
+    let header = header
+        .to_str()
+        .map_err(|_| RpcError::header_mismatch(format!("Header mismatch: {VERSION} is not text")))?;
+    let missing = |key: &str| RpcError::invalid_params(format!("Invalid params: _meta lacks {key}"));
+    let Some(version) = call.meta.protocol_version.as_ref() else {
+        return Err(missing(meta::PROTOCOL_VERSION));
+    };
+    let Some(version) = version.as_str() else {
+        return Err(RpcError::invalid_params(format!(
+            "Invalid params: {} must be a string",
+            meta::PROTOCOL_VERSION
+        )));
+    };
+    if version != header {
+        return Err(RpcError::header_mismatch(format!("Header mismatch: {VERSION} differs from the body")));
+    }
+    headers::check_standard(headers, &call.method, call.target().as_deref())?;
+    if version != latest::DATE {
+        let supported: Vec<&str> = Revision::ALL.iter().rev().map(|r| r.as_str()).collect();
+        return Err(RpcError::unsupported_version(&version, &supported));
+    }
+    match &call.meta.client_capabilities {
+        None => Err(missing(meta::CLIENT_CAPABILITIES)),
+        Some(raw) if !protocol::call::is_object(raw) => Err(RpcError::invalid_params(format!(
+            "Invalid params: {} must be an object",
+            meta::CLIENT_CAPABILITIES
+        ))),
+        Some(_) => check_meta(call),
+    }
+}
+
+fn check_meta(call: &Call) -> Result<(), RpcError> {
+    let invalid = |what: &str| Err(RpcError::invalid_params(format!("Invalid params: {what}")));
+    if call.meta.client_info.as_ref().is_some_and(|i| !protocol::call::is_object(i)) {
+        return invalid("clientInfo must be an object");
+    }
+    if let Some(level) = &call.meta.log_level {
+        let known = level.as_str().is_some_and(|l| crate::pipeline::severity(&l).is_some());
+        if !known {
+            return invalid("logLevel must be one of the eight levels of RFC 5424");
+        }
+    }
+    if call.meta.progress_token.as_ref().is_some_and(|t| Id::from_raw(t.clone()).is_none()) {
+        return invalid("progressToken must be a string or an integer");
+    }
+    Ok(())
+}
+
+/// Methods of the core and the extensions we know; at a direct endpoint also those that only its upstream may know.
+fn served(x: &Exchange, method: &Method) -> bool {
+    method.modern_request() || (x.endpoint.is_direct() && matches!(method, Method::Other(_)))
+}
+
+async fn answer(id: &Id, reply: Reply, accepts: Accepts) -> Answer {
+    match reply {
+        Reply::Ready(outcome) => ready(id, outcome, accepts),
+        Reply::Stream(items) if accepts.events => answer::events(stream(id.clone(), items)),
+        Reply::Stream(items) => match Reply::Stream(items).outcome().await {
+            Ok(Some(outcome)) => ready(id, outcome, accepts),
+            Ok(None) => {
+                answer::error(Some(id), &RpcError::new(code::UPSTREAM_BROKE, "The upstream broke off"))
+            }
+            Err(error) => answer::error(Some(id), &error.to_rpc()),
+        },
+    }
+}
+
+fn ready(id: &Id, outcome: Outcome, accepts: Accepts) -> Answer {
+    if !accepts.json {
+        return answer::events(Box::pin(outcome_event(id, outcome)));
+    }
+    match outcome {
+        Outcome::Result(Body::Whole(result)) => answer::json(StatusCode::OK, envelope::result(id, &result)),
+        Outcome::Result(Body::Stream(chunks)) => {
+            answer::streamed_result(id, Box::pin(chunks.map(|chunk| chunk.map_err(boxed))))
+        }
+        Outcome::Error(error) => {
+            let status = http_status(RpcError::read(&error).code);
+            answer::error_with(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Some(id), &error)
+        }
+    }
+}
+
+fn boxed(error: CallError) -> BodyError {
+    Box::new(error)
+}
+
+/// Notifications, then the response, as events.
+fn stream(id: Id, items: ItemStream) -> Chunks {
+    Box::pin(items.flat_map(move |item| -> Chunks {
+        match item {
+            Ok(Item::Notification { method, params }) => {
+                let message = envelope::notification(method.as_str(), params.as_ref());
+                Box::pin(futures_util::stream::iter([Ok(sse::event(None, &message))]))
+            }
+            Ok(Item::Done(outcome)) => Box::pin(outcome_event(&id, outcome)),
+            Err(error) => {
+                let message = envelope::error(Some(&id), &error.to_rpc().to_raw());
+                Box::pin(futures_util::stream::iter([Ok(sse::event(None, &message))]))
+            }
+        }
+    }))
+}
+
+/// The response as one event. JSON has no line breaks outside of its white space, so a large result can pass in chunks.
+fn outcome_event(id: &Id, outcome: Outcome) -> Chunks {
+    let one = |message: bytes::Bytes| -> Chunks {
+        Box::pin(futures_util::stream::iter([Ok(sse::event(None, &message))]))
+    };
+    match outcome {
+        Outcome::Result(Body::Whole(result)) => one(envelope::result(id, &result)),
+        Outcome::Error(error) => one(envelope::error(Some(id), &error)),
+        Outcome::Result(Body::Stream(chunks)) => {
+            let mut head = b"event: message\ndata: ".to_vec();
+            head.extend_from_slice(&envelope::result_head(id));
+            let head = futures_util::stream::iter([Ok(bytes::Bytes::from(head))]);
+            let tail = futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"}\n\n"))]);
+            let flat = chunks.map(|chunk| chunk.map(unbroken).map_err(boxed));
+            Box::pin(head.chain(flat).chain(tail))
+        }
+    }
+}
+
+fn unbroken(chunk: bytes::Bytes) -> bytes::Bytes {
+    if memchr::memchr2(b'\n', b'\r', &chunk).is_none() {
+        return chunk;
+    }
+    let flat: Vec<u8> = chunk.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }).collect();
+    bytes::Bytes::from(flat)
+}
+
+/// The caller of a request that has not been read yet.
+pub(crate) fn unknown_caller(principal: model::Principal) -> catalog::Caller {
+    catalog::Caller { principal, capabilities: Capabilities::none(), client_info: Raw::literal("{}") }
+}

@@ -1,0 +1,242 @@
+//! The way of a call, stage by stage. Both edges end here: what comes in is a modern call.
+
+use std::sync::Arc;
+
+use catalog::{Kind, Routed};
+use futures_util::StreamExt as _;
+use protocol::json::Object;
+use protocol::{Call, Method, Raw, RpcError, code};
+use upstream::{Body, CallContext, CallErrorKind, Item, Outcome, Reply};
+
+use crate::app::Exchange;
+
+/// Makes a call and gives its reply as the client may see it.
+///
+/// # Errors
+/// What the gateway itself has to say against the call. An error of the upstream's own is an [`Outcome::Error`].
+pub(crate) async fn execute(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
+    let started = x.app.metrics.operation(x, call);
+    let reply = dispatch(x, call).await;
+    match &reply {
+        Ok(Reply::Ready(Outcome::Error(error))) => started.failed(RpcError::read(error).code),
+        Ok(Reply::Ready(Outcome::Result(Body::Whole(raw)))) => started.answered(raw),
+        Ok(_) => started.succeeded(),
+        Err(error) => started.failed(error.code),
+    }
+    reply
+}
+
+async fn dispatch(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
+    if let Some(kind) = Kind::of(&call.method) {
+        let cursor = call.params.get("cursor").filter(|c| !c.is_null());
+        return x.endpoint.list(kind, &x.caller, cursor.as_ref()).await.map(Reply::result);
+    }
+    match &call.method {
+        Method::Discover => x.endpoint.discover().await.map(Reply::result),
+        Method::TasksGet | Method::TasksUpdate | Method::TasksCancel | Method::TasksResult => {
+            task(x, call).await
+        }
+        _ => {
+            let routed = locate(x, call).await?;
+            perform(x, call, routed).await
+        }
+    }
+}
+
+/// Where to: the upstream, its own names, and what a retry carries for it.
+async fn locate(x: &Exchange, call: &Call) -> Result<Routed, RpcError> {
+    let mut routed = x.endpoint.route(&x.caller, call).await?;
+    check_params(x, &routed)?;
+    if let Some(sealed) = call.params.get("requestState") {
+        let name = routed.source.upstream().name().clone();
+        let state = x.app.handles.open_state(x.holder(), &name, call, &sealed)?;
+        routed.call = routed.call.with("requestState", Some(Raw::string(&state)));
+    }
+    Ok(routed)
+}
+
+/// Headers that repeat arguments must repeat them exactly. Legacy clients know of no such headers.
+fn check_params(x: &Exchange, routed: &Routed) -> Result<(), RpcError> {
+    if x.revision.era() == protocol::Era::Legacy {
+        return Ok(());
+    }
+    let arguments = routed.call.params.get("arguments");
+    for rule in routed.rules.iter().flat_map(|rules| rules.iter()) {
+        rule.check(&x.headers, arguments.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Does it, and once more where the upstream says that our copy of the tool's schema is old: it ran nothing.
+async fn perform(x: &Exchange, call: &Call, routed: Routed) -> Result<Reply, RpcError> {
+    let reply = send(x, &routed).await?;
+    let stale = matches!(&reply, Reply::Ready(Outcome::Error(error)) if RpcError::read(error).code == code::HEADER_MISMATCH);
+    if !stale || call.method != Method::ToolsCall {
+        return Ok(shape(x, call, routed, reply));
+    }
+    routed.source.forget(Kind::Tools);
+    // The fresh list gives the fresh rules; where it cannot be had the first answer stands.
+    if routed.source.list(Kind::Tools, &x.caller).await.is_err() {
+        return Ok(shape(x, call, routed, reply));
+    }
+    let routed = locate(x, call).await?;
+    let reply = send(x, &routed).await?;
+    Ok(shape(x, call, routed, reply))
+}
+
+async fn send(x: &Exchange, routed: &Routed) -> Result<Reply, RpcError> {
+    let upstream = routed.source.upstream();
+    let cx = CallContext {
+        principal: x.caller.principal.clone(),
+        headers: x.forwarded(upstream.name().as_str()),
+        rules: routed.rules.clone(),
+    };
+    upstream.call(&cx, &routed.call).await.map_err(|error| {
+        if error.kind != CallErrorKind::ParkedGone {
+            tracing::warn!(%error, method = %routed.call.method, "the upstream gave no answer");
+        }
+        error.to_rpc()
+    })
+}
+
+/// Names, URIs and handles as the client knows them, on every exit of the call.
+fn shape(x: &Exchange, call: &Call, routed: Routed, reply: Reply) -> Reply {
+    let log_level = call.meta.log_level.as_ref().and_then(|l| l.as_str()).and_then(|l| severity(&l));
+    let shaper = Shaper { x: x.clone(), call: call.clone(), routed, log_level };
+    match reply {
+        Reply::Ready(outcome) => Reply::Ready(shaper.outcome(outcome)),
+        Reply::Stream(items) => {
+            let shaper = Arc::new(shaper);
+            Reply::Stream(Box::pin(items.filter_map(move |item| {
+                let shaper = Arc::clone(&shaper);
+                async move {
+                    match item {
+                        Ok(Item::Done(outcome)) => Some(Ok(Item::Done(shaper.outcome(outcome)))),
+                        Ok(Item::Notification { method, params }) => shaper
+                            .takes(&method, params.as_ref())
+                            .then_some(Ok(Item::Notification { method, params })),
+                        Err(error) => Some(Err(error)),
+                    }
+                }
+            })))
+        }
+    }
+}
+
+struct Shaper {
+    x: Exchange,
+    call: Call,
+    routed: Routed,
+    log_level: Option<u8>,
+}
+
+impl Shaper {
+    fn outcome(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Result(Body::Whole(result)) => match self.result(result) {
+                Ok(result) => Outcome::Result(Body::Whole(result)),
+                Err(error) => Outcome::Error(error.to_raw()),
+            },
+            other => other,
+        }
+    }
+
+    fn result(&self, result: Raw) -> Result<Raw, RpcError> {
+        let invalid = |what: &str| {
+            let name = self.routed.source.upstream().name();
+            RpcError::new(code::UPSTREAM_INVALID, format!("Upstream {name} {what}"))
+        };
+        let Ok(Some(object)) = result.object() else {
+            return Err(invalid("gave a result that is no object"));
+        };
+        match object.get("resultType").as_ref().map(Raw::as_bytes) {
+            Some(b"\"input_required\"") => self.questions(&object).map_err(invalid),
+            Some(b"\"task\"") => Ok(self.sealed_task(&object)),
+            _ => Ok(self.routed.shape(result)),
+        }
+    }
+
+    /// A question: only what the client declared, and the upstream's state under our seal.
+    fn questions(&self, object: &Object) -> Result<Raw, &'static str> {
+        if !self.call.method.may_ask() {
+            return Err("asked for input where that is not possible");
+        }
+        let questions = object.get("inputRequests").map(|q| q.object());
+        if let Some(questions) = questions {
+            let Ok(Some(questions)) = questions else { return Err("sent inputRequests that are no object") };
+            let able = &self.x.caller.capabilities;
+            if questions.iter().any(|(_, question)| !able.can_answer_question(&question)) {
+                return Err("asked for something that the client did not declare");
+            }
+        }
+        let Some(state) = object.get("requestState") else { return Ok(object.raw()) };
+        let Some(state) = state.as_str() else { return Err("sent a requestState that is no string") };
+        let upstream = self.routed.source.upstream().name();
+        let sealed = self.x.app.handles.seal_state(self.x.holder(), upstream, &self.call, &state);
+        Ok(object.edit().set("requestState", Raw::string(&sealed)).finish())
+    }
+
+    fn sealed_task(&self, object: &Object) -> Raw {
+        let upstream = self.routed.source.upstream().name();
+        seal_task_id(&self.x, upstream, object)
+    }
+
+    /// Whether the client asked for this notification.
+    fn takes(&self, method: &Method, params: Option<&Raw>) -> bool {
+        match method {
+            Method::LogMessage => {
+                let level = params.and_then(|p| p.get("level"));
+                let level = level.as_ref().and_then(|l| l.as_str()).and_then(|l| severity(&l));
+                self.log_level.is_some_and(|from| level.is_none_or(|level| level >= from))
+            }
+            Method::Progress => self.call.meta.progress_token.is_some(),
+            _ => true,
+        }
+    }
+}
+
+fn seal_task_id(x: &Exchange, upstream: &model::UpstreamName, object: &Object) -> Raw {
+    let Some(id) = object.get("taskId") else { return object.raw() };
+    let Some(id) = id.as_str() else { return object.raw() };
+    let sealed = x.app.handles.seal_task(x.holder(), upstream, &id);
+    object.edit().set("taskId", Raw::string(&sealed)).finish()
+}
+
+/// A method on a task that an upstream hosts.
+async fn task(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
+    if x.revision.era() == protocol::Era::Modern && !x.caller.capabilities.tasks {
+        let needed = serde_json::json!({"requiredCapabilities": {"extensions": {protocol::latest::TASKS_EXTENSION: {}}}});
+        let text = format!("{} needs the Tasks extension", call.method);
+        return Err(RpcError::new(code::MISSING_CAPABILITY, text).with(needed));
+    }
+    let Some(sealed) = call.text("taskId") else {
+        return Err(RpcError::invalid_params("Invalid params: \"taskId\" must be a string"));
+    };
+    let (upstream, id) = x.app.handles.open_task(x.holder(), &sealed)?;
+    let Some(source) = x.endpoint.source(&upstream).cloned() else {
+        return Err(RpcError::invalid_params("Unknown task"));
+    };
+    let own = call.with("taskId", Some(Raw::string(&id)));
+    let cx =
+        CallContext { principal: x.caller.principal.clone(), headers: x.forwarded(&upstream), rules: None };
+    let reply = source.upstream().call(&cx, &own).await.map_err(|error| error.to_rpc())?;
+    let given = Raw::string(&sealed);
+    match reply.outcome().await.map_err(|error| error.to_rpc())? {
+        Some(Outcome::Result(Body::Whole(result))) => {
+            let shaped = match result.object() {
+                Ok(Some(o)) if o.has("taskId") => o.edit().set("taskId", given).finish(),
+                _ => result,
+            };
+            Ok(Reply::result(shaped))
+        }
+        Some(other) => Ok(Reply::Ready(other)),
+        None => Err(RpcError::new(code::UPSTREAM_BROKE, "The upstream broke off")),
+    }
+}
+
+/// The rank of a log level (RFC 5424), higher is graver.
+pub(crate) fn severity(level: &str) -> Option<u8> {
+    const LEVELS: [&str; 8] =
+        ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    LEVELS.iter().position(|known| *known == level).and_then(|at| u8::try_from(at).ok())
+}

@@ -1,0 +1,57 @@
+//! From a path to what is served there.
+
+/// What a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    /// `/mcp` and `/NAME/mcp`
+    Mcp(&'a str),
+    /// `/sse` and `/NAME/sse`: the stream of the HTTP+SSE transport.
+    Sse(&'a str),
+    /// `/messages` and `/NAME/messages`: where its clients post.
+    Messages(&'a str),
+    /// `/metrics`
+    Metrics,
+    /// `/healthz`: the process lives.
+    Live,
+    /// `/readyz`: it takes work.
+    Ready,
+    /// Nothing.
+    Unknown,
+}
+
+/// Reads a path. Names are compared byte for byte: what is encoded or has an extra slash names nothing.
+pub(crate) fn route(path: &str) -> Route<'_> {
+    let everything = crate::app::EVERYTHING;
+    match path {
+        "/mcp" => Route::Mcp(everything),
+        "/sse" => Route::Sse(everything),
+        "/messages" => Route::Messages(everything),
+        "/metrics" => Route::Metrics,
+        "/healthz" => Route::Live,
+        "/readyz" => Route::Ready,
+        _ => match path.strip_prefix('/').and_then(|rest| rest.split_once('/')) {
+            Some((name, "mcp")) if !name.is_empty() => Route::Mcp(name),
+            Some((name, "sse")) if !name.is_empty() => Route::Sse(name),
+            Some((name, "messages")) if !name.is_empty() => Route::Messages(name),
+            _ => Route::Unknown,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_one_thing_or_nothing() {
+        assert_eq!(route("/mcp"), Route::Mcp("mcp"));
+        assert_eq!(route("/crm/mcp"), Route::Mcp("crm"));
+        assert_eq!(route("/crm/sse"), Route::Sse("crm"));
+        assert_eq!(route("/crm/messages"), Route::Messages("crm"));
+        for nothing in
+            ["", "/", "/MCP", "/mcp/", "//mcp", "/crm/mcp/", "/a/b/mcp", "/crm", "/crm/..%2fmcp", "/metrics/"]
+        {
+            assert_eq!(route(nothing), Route::Unknown, "{nothing}");
+        }
+    }
+}

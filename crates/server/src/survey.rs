@@ -1,0 +1,69 @@
+//! What the upstreams are and how they do, for the start and the command line.
+
+use std::time::Duration;
+
+use catalog::{Caller, Kind, Source};
+use futures_util::future::join_all;
+use model::Principal;
+use protocol::{Capabilities, Raw, Revision};
+use upstream::{HttpTransport, Target};
+
+use crate::app::Generation;
+
+/// One upstream.
+#[derive(Debug, Clone)]
+pub struct UpstreamRow {
+    /// Its name.
+    pub name: String,
+    /// How it is reached.
+    pub transport: &'static str,
+    /// What it speaks, once that is known.
+    pub revision: Option<Revision>,
+    /// How many tools it has; `None`: it offers none, or could not be asked.
+    pub tools: Option<usize>,
+    /// How many resources.
+    pub resources: Option<usize>,
+    /// How many prompts.
+    pub prompts: Option<usize>,
+    /// In one word: `up`, or the reason why not.
+    pub state: &'static str,
+    /// More of the reason.
+    pub error: Option<String>,
+    /// How long its last answer took.
+    pub latency: Option<Duration>,
+}
+
+/// Asks all upstreams at once; none waits for another.
+pub async fn survey(generation: &Generation) -> Vec<UpstreamRow> {
+    let mut sources: Vec<_> = generation.sources.iter().collect();
+    sources.sort_by(|a, b| a.0.cmp(b.0));
+    join_all(sources.into_iter().map(|(_, source)| row(source))).await
+}
+
+async fn row(source: &Source) -> UpstreamRow {
+    let caller = Caller {
+        principal: Principal::anonymous(),
+        capabilities: Capabilities::none(),
+        client_info: Raw::literal(r#"{"name":"tidegate","version":"0"}"#),
+    };
+    let count = async |kind| source.list(kind, &caller).await.ok().map(|list| list.items.len());
+    let (tools, resources, prompts) =
+        tokio::join!(count(Kind::Tools), count(Kind::Resources), count(Kind::Prompts));
+    let upstream = source.upstream();
+    let health = upstream.health();
+    UpstreamRow {
+        name: upstream.name().to_string(),
+        transport: match &upstream.options().target {
+            Target::Stdio(_) => "stdio",
+            Target::Http { transport: HttpTransport::SsePair, .. } => "http+sse",
+            Target::Http { .. } => "http",
+        },
+        revision: health.revision,
+        tools,
+        resources,
+        prompts,
+        state: health.state,
+        error: health.error.map(|error| error.to_string()),
+        latency: health.latency,
+    }
+}
