@@ -250,8 +250,12 @@ impl Source {
 
     async fn page(&self, kind: Kind, caller: &Caller, params: &Raw) -> Result<Raw, ListError> {
         let call = Call::own(kind.method(), params, &caller.capabilities, &caller.client_info);
-        let cx =
-            CallContext { principal: caller.principal.clone(), headers: Default::default(), rules: None };
+        let cx = CallContext {
+            principal: caller.principal.clone(),
+            headers: Default::default(),
+            rules: None,
+            polls: false,
+        };
         let reply = self.upstream.call(&cx, &call).await.map_err(ListError::Call)?;
         match reply.outcome().await.map_err(ListError::Call)? {
             Some(Outcome::Result(Body::Whole(result))) => Ok(result),

@@ -216,7 +216,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn metrics(app: &App, generation: &Generation) -> Answer {
-    app.metrics.sessions.set(i64::try_from(app.sessions.len()).unwrap_or(i64::MAX));
+    app.metrics.sessions.set(i64::try_from(app.sessions.count()).unwrap_or(i64::MAX));
     let mut answer = answer::text(StatusCode::OK, app.metrics.render(generation));
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, kind);

@@ -90,6 +90,7 @@ async fn send(x: &Exchange, routed: &Routed) -> Result<Reply, RpcError> {
         principal: x.caller.principal.clone(),
         headers: x.forwarded(upstream.name().as_str()),
         rules: routed.rules.clone(),
+        polls: x.revision.features().polled_streams,
     };
     upstream.call(&cx, &routed.call).await.map_err(|error| {
         if error.kind != CallErrorKind::ParkedGone {
@@ -115,6 +116,7 @@ fn shape(x: &Exchange, call: &Call, routed: Routed, reply: Reply) -> Reply {
                         Ok(Item::Notification { method, params }) => shaper
                             .takes(&method, params.as_ref())
                             .then_some(Ok(Item::Notification { method, params })),
+                        Ok(Item::HungUp) => Some(Ok(Item::HungUp)),
                         Err(error) => Some(Err(error)),
                     }
                 }
@@ -217,8 +219,12 @@ async fn task(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
         return Err(RpcError::invalid_params("Unknown task"));
     };
     let own = call.with("taskId", Some(Raw::string(&id)));
-    let cx =
-        CallContext { principal: x.caller.principal.clone(), headers: x.forwarded(&upstream), rules: None };
+    let cx = CallContext {
+        principal: x.caller.principal.clone(),
+        headers: x.forwarded(&upstream),
+        rules: None,
+        polls: false,
+    };
     let reply = source.upstream().call(&cx, &own).await.map_err(|error| error.to_rpc())?;
     let given = Raw::string(&sealed);
     match reply.outcome().await.map_err(|error| error.to_rpc())? {

@@ -5,7 +5,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 /// A table with these headings.
 pub fn new(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings.iter().map(|h| h.to_uppercase()));
     table
 }

@@ -125,13 +125,20 @@ pub struct CallContext {
     pub headers: http::HeaderMap,
     /// The tool's `x-mcp-header` rules, where its schema is known.
     pub rules: Option<Arc<[protocol::headers::ParamRule]>>,
+    /// Whether the client wants to know when the server hangs up to be polled ([`crate::Item::HungUp`]).
+    pub polls: bool,
 }
 
 impl CallContext {
     /// A call of the gateway's own.
     #[must_use]
     pub fn own() -> Self {
-        Self { principal: Principal::new("gateway", "gateway"), headers: http::HeaderMap::new(), rules: None }
+        Self {
+            principal: Principal::new("gateway", "gateway"),
+            headers: http::HeaderMap::new(),
+            rules: None,
+            polls: false,
+        }
     }
 }
 

@@ -49,7 +49,7 @@ impl ModernRun {
     pub async fn start(mut self) -> Result<Reply, CallError> {
         match self.next().await? {
             Item::Done(outcome) => Ok(Reply::Ready(outcome)),
-            first @ Item::Notification { .. } => {
+            first @ (Item::Notification { .. } | Item::HungUp) => {
                 let rest = futures_util::stream::unfold(Some(self), |run| async move {
                     let mut run = run?;
                     let item = run.next().await;

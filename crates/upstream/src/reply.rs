@@ -30,6 +30,9 @@ pub enum Item {
         /// Its parameters.
         params: Option<Raw>,
     },
+    /// The server hung up in the middle of the call, to go on when it is asked again (SEP-1699); the gateway asks. Only
+    /// for callers that want to know.
+    HungUp,
     /// The end.
     Done(Outcome),
 }

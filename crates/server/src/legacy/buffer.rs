@@ -38,6 +38,8 @@ struct Inner {
     next: u64,
     delivered: u64,
     closed: bool,
+    /// The reader is to leave once it has read everything, and to come back.
+    hang_up: bool,
     reader: u64,
     attached: bool,
     detached_at: Instant,
@@ -57,6 +59,7 @@ impl StreamBuffer {
                 next: 1,
                 delivered: 0,
                 closed: false,
+                hang_up: false,
                 reader: 0,
                 attached: false,
                 detached_at: Instant::now(),
@@ -109,6 +112,12 @@ impl StreamBuffer {
                 return Err(Gone);
             }
         }
+    }
+
+    /// Sends the reader away once it has read what there is; it will come back for the rest (SEP-1699).
+    pub fn hang_up(&self) {
+        self.inner().hang_up = true;
+        self.written.notify_waiters();
     }
 
     /// Nothing more will be written.
@@ -223,7 +232,7 @@ impl Reader {
                     self.buffer.read.notify_waiters();
                     return Some((format!("{}.{seq}", self.buffer.name), message));
                 }
-                if inner.closed {
+                if inner.closed || std::mem::take(&mut inner.hang_up) {
                     return None;
                 }
             }

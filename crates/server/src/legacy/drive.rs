@@ -1,5 +1,6 @@
 //! One call of a legacy client, written to its stream.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bridge::translate::down;
@@ -18,6 +19,9 @@ use crate::pipeline::execute;
 /// The largest result that is kept whole because events came before it.
 const RESULT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The call's first reply, which may be there already or still be waited for.
+pub(super) type FirstReply = Pin<Box<dyn Future<Output = Result<Reply, RpcError>> + Send>>;
+
 /// A call under way.
 pub(super) struct Drive {
     pub x: Exchange,
@@ -29,7 +33,7 @@ pub(super) struct Drive {
 
 impl Drive {
     /// Runs the call to its end: cancelled, abandoned, or answered on the stream.
-    pub async fn run(mut self, reply: Reply, running: Running) {
+    pub async fn run(mut self, reply: FirstReply, running: Running) {
         let stream = Arc::clone(&self.stream);
         tokio::select! {
             _ended = self.go(reply) => {}
@@ -38,8 +42,8 @@ impl Drive {
         }
     }
 
-    async fn go(&mut self, reply: Reply) -> Result<(), Gone> {
-        let mut reply: Result<Reply, RpcError> = Ok(reply);
+    async fn go(&mut self, reply: FirstReply) -> Result<(), Gone> {
+        let mut reply = reply.await;
         loop {
             let outcome = match reply {
                 Ok(reply) => self.pass(reply).await?,
@@ -71,6 +75,7 @@ impl Drive {
                         self.stream.push(envelope::notification(method.as_str(), Some(&params))).await?;
                     }
                 }
+                Ok(Item::HungUp) => self.stream.hang_up(),
                 Err(error) => return Ok(Outcome::Error(error.to_rpc().to_raw())),
             }
         }

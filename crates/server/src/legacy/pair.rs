@@ -138,7 +138,9 @@ async fn answer_on(x: Exchange, session: Arc<Session>, stream: Arc<StreamBuffer>
     let limits = x.generation.limits;
     let name = format!("{}-{}", stream.name(), session.next_number());
     match serve(x, session, request, || StreamBuffer::new(name, &limits)).await {
-        Served::Response(bytes) => drop(stream.push(bytes).await),
+        Served::Response(bytes) => {
+            let _ = stream.push(bytes).await;
+        }
         Served::Cancelled => {}
         Served::Large(mut chunks) => {
             let mut all = Vec::new();
@@ -150,12 +152,13 @@ async fn answer_on(x: Exchange, session: Arc<Session>, stream: Arc<StreamBuffer>
                     _ => {
                         let error =
                             RpcError::new(code::LIMIT, "the result is too large for this transport").to_raw();
-                        return drop(stream.push(envelope::error(Some(&id), &error)).await);
+                        let _ = stream.push(envelope::error(Some(&id), &error)).await;
+                        return;
                     }
                 }
             }
             if let Ok(result) = Raw::parse(all.into()) {
-                drop(stream.push(envelope::result(&id, &result)).await);
+                let _ = stream.push(envelope::result(&id, &result)).await;
             }
         }
         Served::Stream(own) => {

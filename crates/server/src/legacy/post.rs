@@ -1,6 +1,7 @@
 //! A legacy POST.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bridge::DownCall;
 use bridge::translate::down;
@@ -14,11 +15,14 @@ use protocol::{
 use upstream::{Body, Outcome, Reply};
 
 use super::buffer::StreamBuffer;
-use super::drive::Drive;
-use super::session::{Opened, Session};
+use super::drive::{Drive, FirstReply};
+use super::session::{Opened, Running, Session};
 use crate::answer::{self, Accepts, Answer};
 use crate::app::Exchange;
 use crate::pipeline::{execute, severity};
+
+/// A call that takes longer is answered on a stream.
+const STREAM_AFTER: Duration = Duration::from_secs(5);
 
 /// Serves one message of a legacy client.
 pub(crate) async fn post(mut x: Exchange, message: Message) -> Answer {
@@ -85,7 +89,7 @@ pub(super) fn session_of(x: &Exchange, message: &Message) -> Result<Arc<Session>
             refuse(StatusCode::BAD_REQUEST, "Bad Request: Mcp-Session-Id stands more than once")
         }
         (None, _) => match version {
-            Some(revision) if matches!(message, Message::Request(_)) => Ok(sessionless(x, revision)),
+            Some(revision) if matches!(message, Message::Request(_)) => Ok(sessionless(revision)),
             _ => refuse(
                 StatusCode::BAD_REQUEST,
                 "Bad Request: initialize first, or name a revision in MCP-Protocol-Version",
@@ -95,11 +99,8 @@ pub(super) fn session_of(x: &Exchange, message: &Message) -> Result<Arc<Session>
 }
 
 /// A client that never said what it can do can do nothing. The session is for this one request.
-fn sessionless(x: &Exchange, revision: Revision) -> Arc<Session> {
-    let mut random = [0; 8];
-    x.app.rng.fill(&mut random);
-    let opened = Opened { revision, capabilities: Raw::literal("{}"), client_info: Raw::literal("{}") };
-    Session::unkept(format!("none-{:x}", u64::from_le_bytes(random)), opened)
+fn sessionless(revision: Revision) -> Arc<Session> {
+    Session::unkept(Opened { revision, capabilities: Raw::literal("{}"), client_info: Raw::literal("{}") })
 }
 
 /// What an `initialize` asks for, read and granted.
@@ -239,11 +240,17 @@ pub(super) async fn serve(
         Ok(call) => call,
         Err(error) => return failed(&error),
     };
-    let reply = tokio::select! {
-        reply = execute(&x, &call) => reply,
+    let (own_x, own_call) = (x.clone(), call.clone());
+    let mut reply: FirstReply = Box::pin(async move { execute(&own_x, &own_call).await });
+    let first = tokio::select! {
+        first = &mut reply => first,
         () = running.cancelled() => return Served::Cancelled,
+        // A stream can be resumed where a single answer would be lost with its connection.
+        () = tokio::time::sleep(STREAM_AFTER) => {
+            return drive(Drive { x, session, id, down: DownCall::new(revision, call), stream: stream() }, reply, running);
+        }
     };
-    match reply {
+    match first {
         Err(error) => failed(&error),
         Ok(Reply::Ready(Outcome::Error(error))) => {
             Served::Response(envelope::error(Some(&id), &down::error(&method, revision, error)))
@@ -253,20 +260,25 @@ pub(super) async fn serve(
             Served::Response(envelope::result(&id, &down::result(&method, revision, result)))
         }
         Ok(reply) => {
-            let stream = stream();
             let down = DownCall::new(revision, call);
-            let drive = Drive { x, session: Arc::clone(&session), id, down, stream: Arc::clone(&stream) };
-            let (name, alone) = (stream.name().to_owned(), Arc::clone(&stream));
-            tokio::spawn(async move {
-                drive.run(reply, running).await;
-                alone.close();
-                // What was written can still be fetched for a while by a client that lost its connection.
-                alone.over().await;
-                session.drop_stream(&name);
-            });
-            Served::Stream(stream)
+            let reply = Box::pin(std::future::ready(Ok(reply)));
+            drive(Drive { x, session, id, down, stream: stream() }, reply, running)
         }
     }
+}
+
+/// Goes on with a call in a task of its own, which writes to the call's stream.
+fn drive(drive: Drive, reply: FirstReply, running: Running) -> Served {
+    let (stream, session) = (Arc::clone(&drive.stream), Arc::clone(&drive.session));
+    let served = Served::Stream(Arc::clone(&stream));
+    tokio::spawn(async move {
+        drive.run(reply, running).await;
+        stream.close();
+        // What was written can still be fetched for a while by a client that lost its connection.
+        stream.over().await;
+        session.drop_stream(stream.name());
+    });
+    served
 }
 
 /// The client's request as a modern one.

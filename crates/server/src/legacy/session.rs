@@ -30,7 +30,6 @@ pub(crate) struct Opened {
 
 /// A session as this process knows it.
 pub(crate) struct Session {
-    pub name: String,
     pub opened: Opened,
     pub log_level: Mutex<Option<Raw>>,
     ended: AtomicBool,
@@ -50,9 +49,8 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Session {
-    fn new(name: String, opened: Opened) -> Self {
+    fn new(opened: Opened) -> Self {
         Self {
-            name,
             opened,
             log_level: Mutex::default(),
             ended: AtomicBool::new(false),
@@ -67,8 +65,8 @@ impl Session {
     }
 
     /// A session that nobody can name again.
-    pub fn unkept(name: String, opened: Opened) -> Arc<Self> {
-        Arc::new(Self::new(name, opened))
+    pub fn unkept(opened: Opened) -> Arc<Self> {
+        Arc::new(Self::new(opened))
     }
 
     /// What the client can do.
@@ -218,14 +216,8 @@ impl Sessions {
 
     /// How many there are.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.known.entry_count()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Opens a session and gives its id.
@@ -261,9 +253,9 @@ impl Sessions {
         let name = text("s")?;
         let revision = Revision::parse(&text("r")?)?;
         let (capabilities, client_info) = (payload.get("c")?, payload.get("i")?);
-        let session = self.known.get_with(name.clone(), || {
-            Arc::new(Session::new(name, Opened { revision, capabilities, client_info }))
-        });
+        let session = self
+            .known
+            .get_with(name, || Arc::new(Session::new(Opened { revision, capabilities, client_info })));
         (!session.ended.load(Ordering::Acquire)).then_some(session)
     }
 
@@ -274,7 +266,7 @@ impl Sessions {
 
     /// A session that lives in this process alone: of the transport that has no session ids.
     pub(crate) fn local(&self, name: String, opened: Opened) -> Arc<Session> {
-        let session = Arc::new(Session::new(name.clone(), opened));
+        let session = Arc::new(Session::new(opened));
         self.known.insert(name, Arc::clone(&session));
         session
     }

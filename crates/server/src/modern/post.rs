@@ -38,7 +38,10 @@ pub(crate) async fn post(x: Exchange, message: Message) -> Answer {
             let id = request.id.clone();
             match serve(x, request).await {
                 Ok(answer) => answer,
-                Err(error) => answer::error(Some(&id), &error),
+                Err(Refused::Envelope(error)) => {
+                    answer::error_with(StatusCode::BAD_REQUEST, Some(&id), &error.to_raw())
+                }
+                Err(Refused::Call(error)) => answer::error(Some(&id), &error),
             }
         }
         // The core defines none over HTTP; whoever sends one is told that it arrived.
@@ -50,7 +53,21 @@ pub(crate) async fn post(x: Exchange, message: Message) -> Answer {
     }
 }
 
-async fn serve(mut x: Exchange, request: Request) -> Result<Answer, RpcError> {
+/// Why a request was not served.
+enum Refused {
+    /// Headers and metadata are not as the revision asks: always 400.
+    Envelope(RpcError),
+    /// The error decides.
+    Call(RpcError),
+}
+
+impl From<RpcError> for Refused {
+    fn from(error: RpcError) -> Self {
+        Self::Call(error)
+    }
+}
+
+async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
     let accepts = Accepts::read(&x.headers);
     if !accepts.json && !accepts.events {
         let text = "Accept must name application/json and text/event-stream";
@@ -58,17 +75,17 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, RpcError> {
         return Ok(answer::error_with(StatusCode::NOT_ACCEPTABLE, Some(&request.id), &error));
     }
     let call = Call::read(request.method, request.params.as_ref())
-        .map_err(|error| RpcError::invalid_params(format!("Invalid params: {error}")))?;
-    check(&x.headers, &call)?;
+        .map_err(|error| Refused::Envelope(RpcError::invalid_params(format!("Invalid params: {error}"))))?;
+    check(&x.headers, &call).map_err(Refused::Envelope)?;
     x.caller.capabilities = call.capabilities();
     if let Some(info) = call.meta.client_info.clone() {
         x.caller.client_info = info;
     }
     if !served(&x, &call.method) {
-        return Err(RpcError::method_not_found(call.method.as_str()));
+        return Err(RpcError::method_not_found(call.method.as_str()).into());
     }
     if call.method == Method::Listen {
-        return listen(x, request.id, &call).await;
+        return Ok(listen(x, request.id, &call).await?);
     }
     let reply = execute(&x, &call).await?;
     Ok(answer(&request.id, reply, accepts).await)
@@ -175,6 +192,7 @@ fn stream(id: Id, items: ItemStream) -> Chunks {
                 let message = envelope::notification(method.as_str(), params.as_ref());
                 Box::pin(futures_util::stream::iter([Ok(sse::event(None, &message))]))
             }
+            Ok(Item::HungUp) => Box::pin(futures_util::stream::empty()),
             Ok(Item::Done(outcome)) => Box::pin(outcome_event(&id, outcome)),
             Err(error) => {
                 let message = envelope::error(Some(&id), &error.to_rpc().to_raw());

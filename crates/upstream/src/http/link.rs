@@ -229,7 +229,10 @@ impl LargeResult {
                     Some(chunk) => chunk.map_err(|error| egress_error(&self.core, &error))?,
                     None if self.extractor.is_done() && self.seen_id => return Ok(None),
                     None => {
-                        return Err(self.core.error(CallErrorKind::Broke).detail("the result ends too early"));
+                        return Err(self
+                            .core
+                            .error(CallErrorKind::Broke)
+                            .detail("the result ends too early"));
                     }
                 },
             };

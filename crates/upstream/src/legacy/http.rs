@@ -222,6 +222,7 @@ impl LegacyHttp {
                         headers,
                         resumes_left: RESUMES_MAX,
                         side,
+                        reconnect: None,
                     };
                     let start = RunStart { machine, incoming, peer, permit };
                     return LegacyRun::new(Arc::clone(&self.core), cx, start).start().await;

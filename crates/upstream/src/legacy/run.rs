@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::SideIncoming;
 use crate::core::{Core, deadline};
-use crate::http::{Answer, EventStream, HttpLink};
+use crate::http::{Answer, EventStream, HttpLink, Reconnect};
 use crate::pipe::{Pipe, PipeIncoming};
 use crate::{Body, CallContext, CallError, CallErrorKind, Item, Outcome, Reply};
 
@@ -25,38 +25,48 @@ pub(crate) enum Incoming {
         headers: HeaderMap,
         resumes_left: u32,
         side: Option<SideIncoming>,
+        reconnect: Option<Reconnect>,
     },
     /// Its share of a channel.
     Pipe(PipeIncoming),
 }
 
+/// What came.
+enum Came {
+    Message(Message),
+    /// The stream broke in a place from which it can go on.
+    HungUp,
+    End,
+}
+
 impl Incoming {
-    async fn next(&mut self) -> Result<Option<Message>, CallError> {
+    async fn next(&mut self) -> Result<Came, CallError> {
         match self {
-            Self::Pipe(pipe) => pipe.next().await,
-            Self::Http { events, link, headers, resumes_left, side } => loop {
+            Self::Pipe(pipe) => Ok(pipe.next().await?.map_or(Came::End, Came::Message)),
+            Self::Http { events, link, headers, resumes_left, side, reconnect } => {
+                if let Some(at) = reconnect.take() {
+                    tokio::time::sleep(at.after).await;
+                    events.resume(resume(link, headers, &at.last_event_id).await?);
+                }
                 let message = match side {
                     None => events.message().await,
                     Some(side) => tokio::select! {
                         biased;
                         message = events.message() => message,
-                        message = side.next() => return Ok(Some(message)),
+                        message = side.next() => return Ok(Came::Message(message)),
                     },
                 };
                 let broken = match message {
-                    Ok(Some(message)) => return Ok(Some(message)),
-                    Ok(None) => None,
-                    Err(error) if error.kind == CallErrorKind::Broke => Some(error),
+                    Ok(Some(message)) => return Ok(Came::Message(message)),
+                    Ok(None) => Ok(Came::End),
+                    Err(error) if error.kind == CallErrorKind::Broke => Err(error),
                     Err(error) => return Err(error),
                 };
-                let Some(at) = events.reconnect().filter(|_| *resumes_left > 0) else {
-                    return broken.map_or(Ok(None), Err);
-                };
+                let Some(at) = events.reconnect().filter(|_| *resumes_left > 0) else { return broken };
                 *resumes_left -= 1;
-                tokio::time::sleep(at.after).await;
-                let body = resume(link, headers, &at.last_event_id).await?;
-                events.resume(body);
-            },
+                *reconnect = Some(at);
+                Ok(Came::HungUp)
+            }
         }
     }
 }
@@ -164,9 +174,14 @@ impl LegacyRun {
             };
             let message = timeout_at(self.until, incoming.next()).await;
             let message = message.map_err(|_| self.core.error(CallErrorKind::Timeout))??;
-            let Some(message) = message else {
-                self.ended = true;
-                return Err(self.core.error(CallErrorKind::Broke));
+            let message = match message {
+                Came::Message(message) => message,
+                Came::HungUp if self.cx.polls => return Ok(Step::Notification(Item::HungUp)),
+                Came::HungUp => continue,
+                Came::End => {
+                    self.ended = true;
+                    return Err(self.core.error(CallErrorKind::Broke));
+                }
             };
             match self.machine.on_message(message) {
                 None => {}
