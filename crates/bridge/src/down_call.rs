@@ -1,7 +1,8 @@
 //! A legacy client's call, made as a modern one.
 //!
-//! Where the modern side answers `input_required`, the machine turns each question into a request on the legacy
-//! client's stream, collects the responses, and makes the call again with them. The client sees one call.
+//! Where the modern side answers `input_required`, the machine turns each question into a request on the
+//! legacy client's stream, collects the responses, and makes the call again with them. The client sees one
+//! call.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,8 @@
 //! The two adapters between eras, as machines without I/O.
 //!
-//! [`UpCall`] makes a legacy server look modern to the core, [`DownCall`] makes the core look legacy to a legacy
-//! client; [`translate`] holds the words of each revision. Events and messages in, messages and actions out.
+//! [`UpCall`] makes a legacy server look modern to the core, [`DownCall`] makes the core look legacy to a
+//! legacy client; [`translate`] holds the words of each revision. Events and messages in, messages and
+//! actions out.
 
 mod down_call;
 pub mod translate;

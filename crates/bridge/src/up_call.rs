@@ -1,9 +1,10 @@
 //! A modern call that runs on a legacy server.
 //!
 //! The legacy server answers with notifications, with requests of its own (questions to the user, the model,
-//! the roots), and in the end with a response. The machine turns questions into an `input_required` result and
-//! the answers of the retry into responses. While a question is open the legacy call stays open: its driver
-//! parks the machine together with the stream, and finds it again by the handle that the state carries.
+//! the roots), and in the end with a response. The machine turns questions into an `input_required` result
+//! and the answers of the retry into responses. While a question is open the legacy call stays open: its
+//! driver parks the machine together with the stream, and finds it again by the handle that the state
+//! carries.
 
 use bytes::{BufMut, BytesMut};
 use protocol::json::{Object, string_into};
@@ -173,7 +174,8 @@ impl UpCall {
         self.theirs = theirs;
     }
 
-    /// An error that asks the user to open a URL becomes a question. The legacy call is over, so the retry is a new one.
+    /// An error that asks the user to open a URL becomes a question. The legacy call is over, so the retry
+    /// is a new one.
     fn failure(&self, error: Raw) -> Result<Raw, Raw> {
         if self.capabilities.elicit_url
             && let Some(questions) = up::url_questions(&self.method, self.revision, &error)

@@ -191,8 +191,8 @@ impl Endpoint {
     /// One page of a list.
     ///
     /// # Errors
-    /// -32601 where no upstream has anything of the kind, -32602 for a cursor that is none, and the reason where
-    /// there are upstreams and none of them answered: never an empty list in place of an error.
+    /// -32601 where no upstream has anything of the kind, -32602 for a cursor that is none, and the reason
+    /// where there are upstreams and none of them answered: never an empty list in place of an error.
     pub async fn list(&self, kind: Kind, caller: &Caller, cursor: Option<&Raw>) -> Result<Raw, RpcError> {
         let asked = join_all(self.parts.iter().map(|p| p.source.list(kind, caller))).await;
         let mut lists = Vec::with_capacity(asked.len());
@@ -291,8 +291,8 @@ impl Endpoint {
     /// Where a call goes, and what it is called there.
     ///
     /// # Errors
-    /// -32602 for a name that is unknown or not offered here (nobody learns which), -32601 for a method that has
-    /// no place here.
+    /// -32602 for a name that is unknown or not offered here (nobody learns which), -32601 for a method
+    /// that has no place here.
     pub async fn route(&self, caller: &Caller, call: &Call) -> Result<Routed, RpcError> {
         match &call.method {
             Method::ToolsCall => self.route_name(Kind::Tools, caller, call).await,
@@ -424,7 +424,8 @@ fn merge_again(kind: Kind, endpoint: &Endpoint, lists: &[(usize, Arc<Listing>)])
     merge(kind, &endpoint.parts, lists, |part, own| endpoint.allows(kind, part, own))
 }
 
-/// The rules of a tool. They are needed before the call, so a modern server's list is fetched where it is unknown.
+/// The rules of a tool. They are needed before the call, so a modern server's list is fetched where it is
+/// unknown.
 async fn rules_of(source: &Source, caller: &Caller, tool: &str) -> Option<Arc<[ParamRule]>> {
     let modern = source.upstream().health().revision.is_none_or(|r| r >= Revision::NEWEST);
     let list = match source.cached(Kind::Tools, caller) {

@@ -88,7 +88,8 @@ impl Merged {
 
     /// The beginning of a page's result: everything up to its hints, the closing brace not written.
     ///
-    /// `rest` is an object with the members that stand beside the entries, `next` gives the cursor after an entry.
+    /// `rest` is an object with the members that stand beside the entries, `next` gives the cursor after
+    /// an entry.
     pub fn page(
         &self,
         kind: Kind,

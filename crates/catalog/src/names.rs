@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-/// How an upstream's own names look at an endpoint: other names by the operator, then a prefix, then other names at
-/// this endpoint alone.
+/// How an upstream's own names look at an endpoint: other names by the operator, then a prefix, then other
+/// names at this endpoint alone.
 #[derive(Debug, Clone)]
 pub struct Naming {
     prefix: String,
@@ -51,8 +51,8 @@ impl Naming {
         Self { prefix: String::new(), max: usize::MAX, own: Renames::read(own), here: Renames::default() }
     }
 
-    /// Names behind `prefix`, at most `max` characters long. `own` gives other names for the upstream's own, `here`
-    /// for prefixed ones.
+    /// Names behind `prefix`, at most `max` characters long. `own` gives other names for the upstream's
+    /// own, `here` for prefixed ones.
     pub fn prefixed(
         prefix: String,
         max: usize,

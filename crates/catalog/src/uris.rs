@@ -44,7 +44,8 @@ fn root(uri: &str) -> Option<&str> {
     Some(&uri[..scheme.len() + 1 + authority])
 }
 
-/// How many literal characters of an RFC 6570 template a URI repeats in order; `None` where it cannot be an expansion.
+/// How many literal characters of an RFC 6570 template a URI repeats in order; `None` where it cannot be
+/// an expansion.
 fn template_fit(template: &str, uri: &str) -> Option<usize> {
     let (mut rest, mut at, mut literal) = (template, uri, 0);
     let mut open_start = false;

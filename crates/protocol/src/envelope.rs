@@ -119,8 +119,8 @@ impl Message {
     /// Reads one message.
     ///
     /// # Errors
-    /// [`EnvelopeError`] where it is none: not JSON, a member that stands twice, an array, a wrong version, id or
-    /// params of a wrong kind, neither or both of method and outcome.
+    /// [`EnvelopeError`] where it is none: not JSON, a member that stands twice, an array, a wrong
+    /// version, id or params of a wrong kind, neither or both of method and outcome.
     pub fn parse(bytes: Bytes) -> Result<Self, EnvelopeError> {
         let shape = |what, id: Option<Id>| Err(EnvelopeError::Shape { what, id });
         match bytes.iter().find(|b| !b.is_ascii_whitespace()) {

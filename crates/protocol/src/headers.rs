@@ -336,7 +336,10 @@ mod tests {
             r#"{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}"#,
             r#"{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}"#,
             r#"{"properties":{"a":{"type":"string","x-mcp-header":1}}}"#,
-            r#"{"properties":{"a":{"type":"string","x-mcp-header":"A"},"b":{"type":"string","x-mcp-header":"a"}}}"#,
+            concat!(
+                r#"{"properties":{"a":{"type":"string","x-mcp-header":"A"},"#,
+                r#""b":{"type":"string","x-mcp-header":"a"}}}"#
+            ),
             r#"{"properties":{"a":{"type":"array","items":{"type":"string","x-mcp-header":"A"}}}}"#,
             r#"{"oneOf":[{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}]}"#,
         ] {

@@ -110,7 +110,8 @@ methods! {
 }
 
 impl Method {
-    /// The member of `params` that the `Mcp-Name` header repeats (transports, "Standard headers"; SEP-2663 for tasks).
+    /// The member of `params` that the `Mcp-Name` header repeats (transports, "Standard headers"; SEP-2663
+    /// for tasks).
     #[must_use]
     pub fn mirrored(&self) -> Option<&'static str> {
         match self {
@@ -145,7 +146,8 @@ impl Method {
         }
     }
 
-    /// Whether a modern client may send it as a request (the core's requests and those of extensions we know).
+    /// Whether a modern client may send it as a request (the core's requests and those of extensions we
+    /// know).
     #[must_use]
     pub fn modern_request(&self) -> bool {
         matches!(

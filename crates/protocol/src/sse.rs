@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn events_are_the_same_however_the_bytes_are_cut() {
-        let text = b"\xef\xbb\xbfid: 7\nretry: 30\ndata: \n\n: note\r\nevent: message\r\ndata:{\"a\":1}\r\n\r\ndata: x\ndata: y\r\rdata: lost";
+        let first = b"\xef\xbb\xbfid: 7\nretry: 30\ndata: \n\n: note\r\nevent: message\r\n".as_slice();
+        let text = &[first, b"data:{\"a\":1}\r\n\r\ndata: x\ndata: y\r\rdata: lost"].concat()[..];
         let whole = read(&[text]);
         assert_eq!(whole.len(), 3);
         assert_eq!(

@@ -1,9 +1,10 @@
 //! Sealed handles: the only crate that holds the gateway's keys.
 //!
 //! A handle is what the gateway gives out and takes back: a session id, a cursor, a request state, a task id.
-//! It is encrypted and authenticated (AES-256-GCM-SIV, RFC 8452, which forgives a repeated nonce) and bound to
-//! tenant, principal, endpoint, purpose and expiry. A handle that was swapped between any of these opens to
-//! nothing, exactly like one that was made up. A handle is no authentication: it only says where to go on.
+//! It is encrypted and authenticated (AES-256-GCM-SIV, RFC 8452, which forgives a repeated nonce) and
+//! bound to tenant, principal, endpoint, purpose and expiry. A handle that was swapped between any of
+//! these opens to nothing, exactly like one that was made up. A handle is no authentication: it only says
+//! where to go on.
 
 use std::fmt;
 

@@ -199,7 +199,8 @@ impl Exchange {
                 out.append(name.clone(), value.clone());
             }
         }
-        // A header that repeats an argument by a rule that we do not know passes unchanged (transports, "Custom headers").
+        // A header that repeats an argument by a rule that we do not know passes unchanged (transports,
+        // "Custom headers").
         for (name, value) in
             self.headers.iter().filter(|(n, _)| n.as_str().starts_with(protocol::headers::PARAM_PREFIX))
         {

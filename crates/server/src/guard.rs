@@ -1,8 +1,8 @@
 //! Host and Origin, checked before anything else.
 //!
-//! A browser that was lured to `evil.example` can reach a gateway on loopback: by a name that resolves there (DNS
-//! rebinding: the `Host` is theirs) or by a cross-site request (the `Origin` is theirs). Both are refused before
-//! the request is routed or read.
+//! A browser that was lured to `evil.example` can reach a gateway on loopback: by a name that resolves
+//! there (DNS rebinding: the `Host` is theirs) or by a cross-site request (the `Origin` is theirs). Both
+//! are refused before the request is routed or read.
 
 use config::{HostList, OriginList};
 use http::header::{

@@ -1,7 +1,8 @@
 //! The handles that go through clients' hands: request states and task ids.
 //!
-//! What an upstream wants back is sealed together with the upstream's name and, for a request state, with a digest of
-//! the call that it belongs to. So a state cannot be moved to another tool, other arguments or another upstream.
+//! What an upstream wants back is sealed together with the upstream's name and, for a request state, with
+//! a digest of the call that it belongs to. So a state cannot be moved to another tool, other arguments or
+//! another upstream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,8 +63,8 @@ impl Handles {
         self.keys.seal(&*self.rng, &holder.binding(Purpose::RequestState), expires, &payload)
     }
 
-    /// Opens the request state of a retry: the upstream's own, if this is the call and the upstream that it was
-    /// sealed for.
+    /// Opens the request state of a retry: the upstream's own, if this is the call and the upstream that
+    /// it was sealed for.
     ///
     /// # Errors
     /// -32602 for anything else; nobody learns what was wrong.
@@ -107,7 +108,8 @@ fn split_name(bytes: &[u8]) -> Option<(&str, &str)> {
     std::str::from_utf8(bytes).ok()?.split_once('\0')
 }
 
-/// What makes two calls the same call: method and parameters, but for what a retry adds and the envelope's metadata.
+/// What makes two calls the same call: method and parameters, but for what a retry adds and the envelope's
+/// metadata.
 fn digest(call: &Call) -> [u8; DIGEST_BYTES] {
     let mut text = format!("{}\n", call.method);
     let rest = call.params.edit().remove("_meta").remove("inputResponses").remove("requestState").finish();

@@ -1,7 +1,7 @@
 //! Who wants to hear of changes, and what each upstream must be listened to for.
 //!
-//! One stream an upstream, however many clients listen: the hub adds up what they want, tells the upstreams, and
-//! hands each change to those who asked for it at an endpoint that the upstream is part of.
+//! One stream an upstream, however many clients listen: the hub adds up what they want, tells the
+//! upstreams, and hands each change to those who asked for it at an endpoint that the upstream is part of.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};

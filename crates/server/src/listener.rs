@@ -55,7 +55,8 @@ impl Listener {
         let builder = Arc::new(builder(limits.header_bytes_max));
         let graceful = GracefulShutdown::new();
         loop {
-            // At the limit new connections wait in the kernel's queue: nothing is accepted that cannot be served.
+            // At the limit new connections wait in the kernel's queue: nothing is accepted that cannot be
+            // served.
             let place = tokio::select! {
                 place = Arc::clone(&places).acquire_owned() => place,
                 () = app.drained() => break,

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use crate::app::{Exchange, Generation};
 
-/// The bucket bounds that the conventions ask for, in seconds, and finer ones below for a gateway's own share.
+/// The bucket bounds that the conventions ask for, in seconds, and finer ones below for a gateway's own
+/// share.
 const BUCKETS: [f64; 18] = [
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0,
     300.0,
@@ -158,7 +159,8 @@ fn upstreams(out: &mut String, generation: &Generation) {
     }
     let _ = writeln!(
         out,
-        "# HELP tidegate_upstream_state Why an upstream cannot be used; 1 for the state it is in.\n# TYPE tidegate_upstream_state gauge"
+        "# HELP tidegate_upstream_state 1 for the state that the upstream is in.\n{}",
+        "# TYPE tidegate_upstream_state gauge"
     );
     for upstream in &all {
         let health = upstream.health();

@@ -13,7 +13,8 @@ use crate::app::Exchange;
 /// Makes a call and gives its reply as the client may see it.
 ///
 /// # Errors
-/// What the gateway itself has to say against the call. An error of the upstream's own is an [`Outcome::Error`].
+/// What the gateway itself has to say against the call. An error of the upstream's own is an
+/// [`Outcome::Error`].
 pub(crate) async fn execute(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
     let started = x.app.metrics.operation(x, call);
     let reply = dispatch(x, call).await;
@@ -70,7 +71,10 @@ fn check_params(x: &Exchange, routed: &Routed) -> Result<(), RpcError> {
 /// Does it, and once more where the upstream says that our copy of the tool's schema is old: it ran nothing.
 async fn perform(x: &Exchange, call: &Call, routed: Routed) -> Result<Reply, RpcError> {
     let reply = send(x, &routed).await?;
-    let stale = matches!(&reply, Reply::Ready(Outcome::Error(error)) if RpcError::read(error).code == code::HEADER_MISMATCH);
+    let stale = match &reply {
+        Reply::Ready(Outcome::Error(error)) => RpcError::read(error).code == code::HEADER_MISMATCH,
+        _ => false,
+    };
     if !stale || call.method != Method::ToolsCall {
         return Ok(shape(x, call, routed, reply));
     }
@@ -207,7 +211,7 @@ fn seal_task_id(x: &Exchange, upstream: &model::UpstreamName, object: &Object) -
 /// A method on a task that an upstream hosts.
 async fn task(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
     if x.revision.era() == protocol::Era::Modern && !x.caller.capabilities.tasks {
-        let needed = serde_json::json!({"requiredCapabilities": {"extensions": {protocol::latest::TASKS_EXTENSION: {}}}});
+        let needed = crate::modern::tasks_needed();
         let text = format!("{} needs the Tasks extension", call.method);
         return Err(RpcError::new(code::MISSING_CAPABILITY, text).with(needed));
     }

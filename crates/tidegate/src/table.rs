@@ -12,7 +12,8 @@ pub fn new(headings: &[&str]) -> Table {
 
 /// What the upstreams are and how they do.
 pub fn upstreams(rows: &[server::UpstreamRow]) -> Table {
-    let mut table = new(&["upstream", "transport", "era", "revision", "tools", "resources", "prompts", "health"]);
+    let mut table =
+        new(&["upstream", "transport", "era", "revision", "tools", "resources", "prompts", "health"]);
     let number = |n: &Option<usize>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
     for row in rows {
         let health = match &row.error {

@@ -52,7 +52,8 @@ async fn add_demo(config: &mut Config) -> anyhow::Result<()> {
     let address = socket.local_addr().context("start the demo server")?;
     let server = demo::Server::builder().build();
     tokio::spawn(server.serve_http(socket, std::future::pending::<()>()));
-    let upstream = config::Upstream { url: Some(format!("http://{address}/mcp")), ..config::Upstream::default() };
+    let upstream =
+        config::Upstream { url: Some(format!("http://{address}/mcp")), ..config::Upstream::default() };
     config.upstreams.insert("demo".to_owned(), upstream);
     Ok(())
 }
@@ -60,7 +61,8 @@ async fn add_demo(config: &mut Config) -> anyhow::Result<()> {
 /// Says what runs where, once the upstreams were asked.
 async fn greet(gateway: &Gateway, loaded: &load::Loaded, demo: bool) {
     let generation = gateway.app().generation();
-    let base = format!("{}://{}", if loaded.config.tls.is_some() { "https" } else { "http" }, gateway.address());
+    let base =
+        format!("{}://{}", if loaded.config.tls.is_some() { "https" } else { "http" }, gateway.address());
     match &loaded.file {
         Some(file) => println!("tidegate {} serves {}", env!("CARGO_PKG_VERSION"), file.display()),
         None if demo => println!(
@@ -80,7 +82,9 @@ async fn greet(gateway: &Gateway, loaded: &load::Loaded, demo: bool) {
     }
     println!("metrics   {base}/metrics");
     println!();
-    println!("for a client:  {{\"mcpServers\": {{\"tidegate\": {{\"type\": \"http\", \"url\": \"{base}/mcp\"}}}}}}");
+    println!(
+        "for a client:  {{\"mcpServers\": {{\"tidegate\": {{\"type\": \"http\", \"url\": \"{base}/mcp\"}}}}}}"
+    );
 }
 
 /// Puts a changed file in force, or says why not and keeps what there is.
@@ -101,7 +105,9 @@ async fn watch(gateway: &Gateway, source: &Source, file: PathBuf, listen: Option
                 }
                 match gateway.reload(&config) {
                     Ok(number) => tracing::info!(generation = number, "the new configuration is in force"),
-                    Err(error) => tracing::error!(%error, "the new configuration was refused; the old one stays"),
+                    Err(error) => {
+                        tracing::error!(%error, "the new configuration was refused; the old one stays")
+                    }
                 }
             }
             Err(error) => tracing::error!("the new configuration was refused; the old one stays: {error:#}"),

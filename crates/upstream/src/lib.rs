@@ -1,7 +1,8 @@
 //! Connectors to MCP servers of either era.
 //!
-//! To the rest of the gateway every upstream is a modern server: [`Upstream::call`] takes a modern call and gives
-//! a modern reply. What the server really speaks is found out once, and translated here by `bridge`'s machines.
+//! To the rest of the gateway every upstream is a modern server: [`Upstream::call`] takes a modern call
+//! and gives a modern reply. What the server really speaks is found out once, and translated here by
+//! `bridge`'s machines.
 
 mod core;
 mod detect;

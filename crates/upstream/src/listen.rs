@@ -1,8 +1,9 @@
 //! Hearing of an upstream's changes: one stream for everybody who wants to know.
 //!
-//! A modern server is listened to with `subscriptions/listen`, and asked anew when the set of wanted resources
-//! changes. A legacy server sends changes on its session's stream by itself and is told which resources matter.
-//! After a loss the stream is opened again, and a [`Change::Gap`] says that something may have been missed.
+//! A modern server is listened to with `subscriptions/listen`, and asked anew when the set of wanted
+//! resources changes. A legacy server sends changes on its session's stream by itself and is told which
+//! resources matter. After a loss the stream is opened again, and a [`Change::Gap`] says that something
+//! may have been missed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -30,8 +30,8 @@ pub enum Item {
         /// Its parameters.
         params: Option<Raw>,
     },
-    /// The server hung up in the middle of the call, to go on when it is asked again (SEP-1699); the gateway asks. Only
-    /// for callers that want to know.
+    /// The server hung up in the middle of the call, to go on when it is asked again (SEP-1699); the
+    /// gateway asks. Only for callers that want to know.
     HungUp,
     /// The end.
     Done(Outcome),
@@ -85,7 +85,8 @@ impl Reply {
     /// The outcome alone; notifications are dropped. For calls of the gateway's own.
     ///
     /// # Errors
-    /// Those of the stream; `Ok(None)` never happens with a stream that keeps its promise to end with an outcome.
+    /// Those of the stream; `Ok(None)` never happens with a stream that keeps its promise to end with an
+    /// outcome.
     pub async fn outcome(self) -> Result<Option<Outcome>, CallError> {
         match self {
             Self::Ready(outcome) => Ok(Some(outcome)),

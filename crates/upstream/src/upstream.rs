@@ -189,8 +189,8 @@ impl Upstream {
     /// Makes a call.
     ///
     /// # Errors
-    /// Why there is no answer: who caused it and whether a retry is safe. An error of the upstream's own is an
-    /// [`crate::Outcome::Error`].
+    /// Why there is no answer: who caused it and whether a retry is safe. An error of the upstream's own
+    /// is an [`crate::Outcome::Error`].
     pub async fn call(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
         Stats::add(&self.core.stats.calls);
         let _running = Running::new(&self.core.stats);

@@ -203,7 +203,8 @@ impl<'a> Edit<'a> {
         self
     }
 
-    /// The new object; the old bytes themselves where nothing changes. Of several changes to one name the last counts.
+    /// The new object; the old bytes themselves where nothing changes. Of several changes to one name the
+    /// last counts.
     #[must_use]
     pub fn finish(self) -> Raw {
         let object = self.object;

@@ -236,7 +236,8 @@ impl<'a> Scan<'a> {
 mod tests {
     use super::*;
 
-    /// The reference: `serde_json` stepping over the text, which knows no depth limit and no lone surrogates rule.
+    /// The reference: `serde_json` stepping over the text, which knows no depth limit and no lone
+    /// surrogates rule.
     fn reference(bytes: &[u8]) -> bool {
         serde_json::from_slice::<&serde_json::value::RawValue>(bytes).is_ok()
     }
@@ -295,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_mutated_document_gets_the_same_verdict_as_from_serde_json() {
-        let seed = br#"{"jsonrpc":"2.0","id":17,"method":"tools/call","params":{"a":[1,2.5e3,{"b":"\u00e9\n"}],"c":null}}"#;
+        let seed = br#"{"jsonrpc":"2.0","id":17,"params":{"a":[1,2.5e3,{"b":"\u00e9\n"}],"c":null}}"#;
         let alphabet = b"{}[],:\"\\u0e1-.tfn \n\x01";
         for at in 0..seed.len() {
             for byte in alphabet {

@@ -79,7 +79,8 @@ impl Revision {
     pub const ALL: [Self; 5] =
         [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
 
-    /// The newest one with `initialize`: what a server grants to one that asks for something it does not know.
+    /// The newest one with `initialize`: what a server grants to one that asks for something it does not
+    /// know.
     pub const NEWEST_LEGACY: Self = Self::V2025_11_25;
 
     /// The newest one.

@@ -1,7 +1,8 @@
 //! One stream to a legacy client, which may leave and come back (transports, "Resumability and Redelivery").
 //!
-//! What is written stays until it has been delivered and room is needed; nothing undelivered is ever dropped. A writer
-//! waits for a slow reader, and for one that is gone as long as the limit says; then the stream is over.
+//! What is written stays until it has been delivered and room is needed; nothing undelivered is ever
+//! dropped. A writer waits for a slow reader, and for one that is gone as long as the limit says; then the
+//! stream is over.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,8 @@ use tokio::time::Instant;
 
 use crate::app::Limits;
 
-/// How long a stream that was read to its end can still be resumed: the last bytes may have been lost on the way.
+/// How long a stream that was read to its end can still be resumed: the last bytes may have been lost on
+/// the way.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// A stream that nobody will read any more.
@@ -171,7 +173,8 @@ impl StreamBuffer {
         }
     }
 
-    /// Reads from after this event; whoever read before is sent away. `None`: that event is not there any more.
+    /// Reads from after this event; whoever read before is sent away. `None`: that event is not there any
+    /// more.
     pub fn attach(self: &Arc<Self>, after: u64) -> Option<Reader> {
         let mut inner = self.inner();
         let oldest = inner.events.front().map_or(inner.next, |(seq, _)| *seq);

@@ -88,7 +88,8 @@ pub(super) fn stream_answer(
         let event = next_until(&mut reader, with_ids, until).await?;
         Some((Ok(event), (reader, until)))
     });
-    // The first event only carries an id: a client that loses the connection before anything came can resume (SEP-1699).
+    // The first event only carries an id: a client that loses the connection before anything came can
+    // resume (SEP-1699).
     let priming =
         (polled && after == 0).then(|| sse::priming(&format!("{}.0", stream.name()), Some(RETRY_MS)));
     let priming = futures_util::stream::iter(priming.map(Ok));
@@ -107,7 +108,8 @@ async fn next_until(
     }
 }
 
-/// Starts the stream that carries changes. `missed`: the client lost one, so anything may have changed meanwhile.
+/// Starts the stream that carries changes. `missed`: the client lost one, so anything may have changed
+/// meanwhile.
 pub(super) async fn open_own(x: &Exchange, session: &Arc<Session>, missed: bool) -> Arc<StreamBuffer> {
     let mut random = [0; 8];
     x.app.rng.fill(&mut random);

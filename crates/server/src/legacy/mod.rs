@@ -1,7 +1,8 @@
 //! The edge for clients of the revisions with `initialize`.
 //!
-//! A session id is sealed state: what the client declared travels in it, so that any replica with the key can serve
-//! it. What the process keeps besides (streams, open questions, subscriptions) is found by the session's own name.
+//! A session id is sealed state: what the client declared travels in it, so that any replica with the key
+//! can serve it. What the process keeps besides (streams, open questions, subscriptions) is found by the
+//! session's own name.
 
 mod batch;
 mod buffer;

@@ -247,7 +247,8 @@ pub(super) async fn serve(
         () = running.cancelled() => return Served::Cancelled,
         // A stream can be resumed where a single answer would be lost with its connection.
         () = tokio::time::sleep(STREAM_AFTER) => {
-            return drive(Drive { x, session, id, down: DownCall::new(revision, call), stream: stream() }, reply, running);
+            let down = DownCall::new(revision, call);
+            return drive(Drive { x, session, id, down, stream: stream() }, reply, running);
         }
     };
     match first {

@@ -40,8 +40,8 @@ pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, R
         }
     };
     if filter.has("taskIds") && !x.caller.capabilities.tasks {
-        let needed = json!({"requiredCapabilities": {"extensions": {protocol::latest::TASKS_EXTENSION: {}}}});
-        return Err(RpcError::new(code::MISSING_CAPABILITY, "taskIds needs the Tasks extension").with(needed));
+        let error = RpcError::new(code::MISSING_CAPABILITY, "taskIds needs the Tasks extension");
+        return Err(error.with(tasks_needed()));
     }
     let limit = x.generation.limits.streams_max;
     let Some(place) = Place::take(&x.app, limit) else {
@@ -57,6 +57,11 @@ pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, R
         let chunk = stream.next().await?;
         Some((Ok(chunk), stream))
     }))))
+}
+
+/// The data of an error that says that the Tasks extension is needed.
+pub(crate) fn tasks_needed() -> Value {
+    json!({"requiredCapabilities": {"extensions": {protocol::latest::TASKS_EXTENSION: {}}}})
 }
 
 /// The part of the filter that the endpoint's upstreams can serve.

@@ -3,4 +3,5 @@
 mod listen;
 mod post;
 
+pub(crate) use listen::tasks_needed;
 pub(crate) use post::{is_modern, post, unknown_caller};

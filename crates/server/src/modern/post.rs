@@ -145,7 +145,8 @@ fn check_meta(call: &Call) -> Result<(), RpcError> {
     Ok(())
 }
 
-/// Methods of the core and the extensions we know; at a direct endpoint also those that only its upstream may know.
+/// Methods of the core and the extensions we know; at a direct endpoint also those that only its upstream
+/// may know.
 fn served(x: &Exchange, method: &Method) -> bool {
     method.modern_request() || (x.endpoint.is_direct() && matches!(method, Method::Other(_)))
 }
@@ -202,7 +203,8 @@ fn stream(id: Id, items: ItemStream) -> Chunks {
     }))
 }
 
-/// The response as one event. JSON has no line breaks outside of its white space, so a large result can pass in chunks.
+/// The response as one event. JSON has no line breaks outside of its white space, so a large result can
+/// pass in chunks.
 fn outcome_event(id: &Id, outcome: Outcome) -> Chunks {
     let one = |message: bytes::Bytes| -> Chunks {
         Box::pin(futures_util::stream::iter([Ok(sse::event(None, &message))]))

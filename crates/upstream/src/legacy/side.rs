@@ -38,8 +38,8 @@ impl SideCalls {
         SideIncoming { calls: Arc::clone(self), id: id.clone(), messages }
     }
 
-    /// Hands a message to the only call there is. Gives it back where there is none or more than one: to guess
-    /// would be to show one call's question in another.
+    /// Hands a message to the only call there is. Gives it back where there is none or more than one: to
+    /// guess would be to show one call's question in another.
     fn offer(&self, message: Message) -> Result<(), Message> {
         let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = calls.values();

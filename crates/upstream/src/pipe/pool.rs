@@ -1,7 +1,8 @@
 //! The channels of one upstream: processes, or HTTP+SSE connections.
 //!
-//! A legacy server behind a channel does not say which call its question belongs to. So a channel whose client
-//! can be asked serves one such call at a time, and further calls get channels of their own, up to a limit.
+//! A legacy server behind a channel does not say which call its question belongs to. So a channel whose
+//! client can be asked serves one such call at a time, and further calls get channels of their own, up to
+//! a limit.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -109,7 +110,8 @@ impl PipePool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A channel for this principal and these capabilities; `alone` asks for one that nobody else uses meanwhile.
+    /// A channel for this principal and these capabilities; `alone` asks for one that nobody else uses
+    /// meanwhile.
     pub async fn lease(
         &self,
         principal: &Principal,
@@ -237,7 +239,8 @@ impl PipePool {
         Ok(Channel { pipe, spoken, class, child, busy: AtomicUsize::new(1), used })
     }
 
-    /// Asks `server/discover`. `Ok(None)`: whatever it is, it is not modern (basic/transports/stdio, "Detecting the era").
+    /// Asks `server/discover`. `Ok(None)`: whatever it is, it is not modern (basic/transports/stdio,
+    /// "Detecting the era").
     async fn probe(&self, pipe: &Arc<Pipe>) -> Result<Option<Spoken>, CallError> {
         Stats::add(&self.core.stats.probes);
         let id = self.core.next_id();

@@ -47,8 +47,8 @@ pub(super) async fn open(link: &HttpLink) -> Result<Arc<Pipe>, CallError> {
 
 /// Where to post, seen from the stream's URL. `None`: not on the same origin.
 ///
-/// A server that could send our messages, credentials among them, to a host of its choice would be a way round
-/// every rule about where the gateway may connect.
+/// A server that could send our messages, credentials among them, to a host of its choice would be a way
+/// round every rule about where the gateway may connect.
 fn resolve(base: &Uri, target: &str) -> Option<Uri> {
     if target.starts_with("//") {
         return None;

@@ -88,7 +88,8 @@ pub fn client_capabilities(from: Revision, declared: &Raw) -> Raw {
 ///
 /// `instructions` replaces the server's own. `tasks` is the capability of 2025-11-25 where the server behind
 /// has it; no other revision is told. `logging` is always offered: `logging/setLevel` is the gateway's to
-/// answer. Of `extensions` only Tasks goes: its results have no legacy form, and the others are no business of ours.
+/// answer. Of `extensions` only Tasks goes: its results have no legacy form, and the others are no
+/// business of ours.
 #[must_use]
 pub fn initialize_result(
     to: Revision,
@@ -209,7 +210,9 @@ mod tests {
         let discover = Raw::literal(line(
             r#"{"resultType":"complete","supportedVersions":["2026-07-28"],
                 "capabilities":{"tools":{"listChanged":true},"completions":{},
-                "experimental":{"x":{"n":1.0}},"extensions":{"a.b/c":{},"io.modelcontextprotocol/tasks":{}},"tasks":{"list":{}}},
+                
+                "experimental":{"x":{"n":1.0}},"extensions":{"a.b/c":{},
+                "io.modelcontextprotocol/tasks":{}},"tasks":{"list":{}}},
                 "instructions":"old","ttlMs":1,"cacheScope":"public","x":1.0,
                 "_meta":{"io.modelcontextprotocol/serverInfo":{},"a.b/c":1}}"#,
         ));
@@ -223,7 +226,8 @@ mod tests {
         ]) {
             let want = line(&format!(
                 r#"{{"capabilities":{{"tools":{{"listChanged":true}},
-                    {middle}"experimental":{{"x":{{"n":1.0}}}},"extensions":{{"a.b/c":{{}}}}{end},"logging":{{}}}},
+                    {middle}"experimental":{{"x":{{"n":1.0}}}},
+                    "extensions":{{"a.b/c":{{}}}}{end},"logging":{{}}}},
                     "instructions":"old","x":1.0,"_meta":{{"a.b/c":1}},"protocolVersion":"{to}",
                     "serverInfo":{{"name":"gw","version":"1"}}}}"#
             ));

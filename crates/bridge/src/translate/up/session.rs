@@ -31,8 +31,8 @@ pub fn params(to: Revision, method: &Method, params: &Object) -> Raw {
 /// capabilities.
 ///
 /// Declares what both the revision knows and the gateway can relay: elicitation, sampling and roots as the
-/// client declared them, in a fixed order, so that equal declarations are equal bytes. Extensions pass, but for Tasks. `roots.listChanged` is
-/// not declared: a modern client never says that its roots changed.
+/// client declared them, in a fixed order, so that equal declarations are equal bytes. Extensions pass,
+/// but for Tasks. `roots.listChanged` is not declared: a modern client never says that its roots changed.
 #[must_use]
 pub fn initialize_params(to: Revision, capabilities: &Raw, client_info: &Raw) -> Raw {
     let features = to.features();
