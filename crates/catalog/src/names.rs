@@ -148,7 +148,7 @@ mod tests {
             (direct.own("crm_a"), direct.own("b"), direct.own("a")),
             (Own::Is("crm_a"), Own::Is("a"), Own::NotOurs)
         );
-        assert_eq!(direct.own(&"x".repeat(64)), Own::Is(&*"x".repeat(64)));
+        assert_eq!(direct.own(&"x".repeat(64)), Own::Is(&"x".repeat(64)));
     }
 
     #[test]

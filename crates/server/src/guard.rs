@@ -93,10 +93,8 @@ mod tests {
     use super::*;
 
     fn guard() -> Guard {
-        Guard {
-            hosts: vec!["localhost".into(), "127.0.0.1".into(), "[::1]".into(), "mcp.example".into()],
-            origins: vec![],
-        }
+        let hosts = ["localhost", "127.0.0.1", "[::1]", "mcp.example"].map(String::from);
+        Guard { hosts: HostList::new(&hosts).expect("hosts"), origins: OriginList::loopback() }
     }
 
     fn refused(host: &[&str], origin: &[&str]) -> bool {
@@ -119,7 +117,7 @@ mod tests {
             "127.0.0.1:1",
             "[::1]:80",
             "mcp.example",
-            "mcp.example.",
+            "MCP.example:8443",
         ] {
             assert!(!refused(&[good], &[]), "{good}");
         }

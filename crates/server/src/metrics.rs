@@ -140,7 +140,8 @@ fn upstreams(out: &mut String, generation: &Generation) {
             );
         }
     }
-    let gauges: [(&str, &str, fn(&upstream::Health) -> u64); 3] = [
+    type ReadHealth = fn(&upstream::Health) -> u64;
+    let gauges: [(&str, &str, ReadHealth); 3] = [
         ("up", "Whether the last attempt to use the upstream succeeded", |h| u64::from(h.state == "up")),
         ("in_flight", "Calls under way on the upstream", |h| h.in_flight),
         ("parked", "Calls that wait for input", |h| h.parked as u64),
@@ -157,10 +158,13 @@ fn upstreams(out: &mut String, generation: &Generation) {
             );
         }
     }
-    let _ = writeln!(
-        out,
-        "# HELP tidegate_upstream_state 1 for the state that the upstream is in.\n{}",
-        "# TYPE tidegate_upstream_state gauge"
+    out.push_str(
+        "# HELP tidegate_upstream_state 1 for the state that the upstream is in.
+",
+    );
+    out.push_str(
+        "# TYPE tidegate_upstream_state gauge
+",
     );
     for upstream in &all {
         let health = upstream.health();

@@ -70,11 +70,11 @@ impl Lot {
     }
 
     /// Takes out what waited too long; dropping it cancels it upstream.
-    pub fn sweep(&self, now: Timestamp) -> Vec<Box<LegacyRun>> {
+    pub fn sweep(&self, now: Timestamp) -> Vec<LegacyRun> {
         let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         let late: Vec<String> =
             parked.iter().filter(|(_, p)| p.until <= now).map(|(name, _)| name.clone()).collect();
-        late.iter().filter_map(|name| parked.remove(name)).map(|p| p.run).collect()
+        late.iter().filter_map(|name| parked.remove(name)).map(|p| *p.run).collect()
     }
 
     /// How many calls are parked.

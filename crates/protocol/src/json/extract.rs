@@ -215,7 +215,10 @@ impl Extractor {
 mod tests {
     use super::*;
 
-    fn run(text: &[u8], size: usize) -> Result<(String, Vec<(String, String)>, bool), JsonError> {
+    /// The result, the other members, and whether the response ended.
+    type Run = (String, Vec<(String, String)>, bool);
+
+    fn run(text: &[u8], size: usize) -> Result<Run, JsonError> {
         let mut extractor = Extractor::new(1_000);
         let (mut result, mut members) = (Vec::new(), Vec::new());
         for chunk in text.chunks(size) {

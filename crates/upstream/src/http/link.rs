@@ -21,10 +21,14 @@ const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event
 #[derive(Clone)]
 pub(crate) struct HttpLink {
     pub core: Arc<Core>,
+    way: Arc<Way>,
+}
+
+struct Way {
     http: Http,
-    pub url: Uri,
+    url: Uri,
     timeouts: egress::Timeouts,
-    headers: Arc<HeaderMap>,
+    headers: HeaderMap,
 }
 
 /// What a POST brought back.
@@ -58,12 +62,19 @@ impl HttpLink {
             ..egress::Timeouts::default()
         };
         let headers = extra.iter().cloned().collect();
-        Self { core, http, url, timeouts, headers: Arc::new(headers) }
+        Self { core, way: Arc::new(Way { http, url, timeouts, headers }) }
     }
 
     /// The same way with another path: where an HTTP+SSE server wants its messages.
     pub fn at(&self, url: Uri) -> Self {
-        Self { url, ..self.clone() }
+        let Way { http, timeouts, headers, .. } = &*self.way;
+        let way = Way { http: http.clone(), url, timeouts: *timeouts, headers: headers.clone() };
+        Self { core: Arc::clone(&self.core), way: Arc::new(way) }
+    }
+
+    /// Where it leads.
+    pub fn url(&self) -> &Uri {
+        &self.way.url
     }
 
     fn request(
@@ -74,10 +85,10 @@ impl HttpLink {
     ) -> Result<Request<egress::Body>, CallError> {
         let mut request = Request::new(egress::Body::from(body));
         *request.method_mut() = method;
-        *request.uri_mut() = self.url.clone();
+        *request.uri_mut() = self.way.url.clone();
         let all = request.headers_mut();
         all.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-        for (name, value) in self.headers.iter() {
+        for (name, value) in self.way.headers.iter() {
             all.insert(name.clone(), value.clone());
         }
         Ok(request)
@@ -96,7 +107,11 @@ impl HttpLink {
         }
         Stats::add(&self.core.stats.requests);
         let request = self.request(method, &headers, body)?;
-        self.http.send(request, &self.timeouts).await.map_err(|error| egress_error(&self.core, &error))
+        self.way
+            .http
+            .send(request, &self.way.timeouts)
+            .await
+            .map_err(|error| egress_error(&self.core, &error))
     }
 
     /// Posts a message; `id` is the request's, `None` for notifications and responses.

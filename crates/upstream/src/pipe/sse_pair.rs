@@ -29,7 +29,7 @@ pub(super) async fn open(link: &HttpLink) -> Result<Arc<Pipe>, CallError> {
             let text = String::from_utf8_lossy(&event.data).into_owned();
             let refused =
                 || core.error(CallErrorKind::Invalid).detail("the endpoint event names another origin");
-            break resolve(&link.url, &text).ok_or_else(refused)?;
+            break resolve(link.url(), &text).ok_or_else(refused)?;
         }
     };
     let pipe = Pipe::new(Arc::clone(core), Writer::Post(link.at(post)));
