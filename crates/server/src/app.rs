@@ -182,6 +182,8 @@ pub(crate) struct Exchange {
     pub caller: Caller,
     /// The client's own headers. Nothing of them goes upstream but what the operator lets through.
     pub headers: Arc<HeaderMap>,
+    /// Whether the request came over HTTP, where headers repeat parts of the body.
+    pub over_http: bool,
     /// What the client speaks.
     pub revision: Revision,
 }

@@ -9,6 +9,7 @@ use config::Config;
 use model::{Clock, Rng};
 use protocol::Raw;
 use seal::KeyRing;
+use serde_json::json;
 use tokio::task::JoinHandle;
 use upstream::Upstream;
 
@@ -54,6 +55,53 @@ pub struct Gateway {
     sweeper: JoinHandle<()>,
 }
 
+/// A gateway that listens nowhere: for the command line and for standard input and output.
+pub struct Embedded {
+    app: Arc<App>,
+}
+
+impl Embedded {
+    /// Puts a configuration in force. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ComposeError`]
+    pub fn start(config: &Config, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, ComposeError> {
+        Ok(Self { app: prepare(config, clock, rng)?.0 })
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Ends the upstreams' sessions and processes.
+    pub async fn stop(self) {
+        for upstream in self.app.generation().upstreams() {
+            upstream.shutdown().await;
+        }
+    }
+}
+
+fn prepare(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+) -> Result<(Arc<App>, Shared), ComposeError> {
+    let handles = Handles {
+        keys: Arc::new(KeyRing::generate(&*rng)),
+        clock,
+        rng,
+        state_time: config.limits.park_time_max.duration(),
+        task_time: TASK_TIME,
+    };
+    let info = json!({"name": "tidegate", "title": "Tidegate", "version": env!("CARGO_PKG_VERSION")});
+    let shared = Shared { handles, hub: Arc::new(Hub::default()), server_info: Raw::from_value(&info) };
+    let generation = compose(config, &shared, None)?;
+    let (hub, handles) = (Arc::clone(&shared.hub), shared.handles.clone());
+    Ok((App::new(generation, hub, handles, shared.server_info.clone()), shared))
+}
+
 impl Gateway {
     /// Starts to serve a configuration. Must be called within a tokio runtime.
     ///
@@ -64,22 +112,8 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Result<Self, StartError> {
-        let handles = Handles {
-            keys: Arc::new(KeyRing::generate(&*rng)),
-            clock,
-            rng,
-            state_time: config.limits.park_time_max.duration(),
-            task_time: TASK_TIME,
-        };
-        let version = env!("CARGO_PKG_VERSION");
-        let server_info = Raw::from_value(
-            &serde_json::json!({"name": "tidegate", "title": "Tidegate", "version": version}),
-        );
-        let shared = Shared { handles, hub: Arc::new(Hub::default()), server_info };
-        let generation = compose(config, &shared, None)?;
+        let (app, shared) = prepare(config, clock, rng)?;
         let tls = config.tls.as_ref().map(|tls| tls_config(&tls.cert, &tls.key)).transpose()?;
-        let app =
-            App::new(generation, Arc::clone(&shared.hub), shared.handles.clone(), shared.server_info.clone());
         let failed = |source| StartError::Listen { address: config.listen, source };
         let listener = Listener::bind(config.listen, tls).await.map_err(failed)?;
         let address = listener.address().map_err(failed)?;

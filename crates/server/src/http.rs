@@ -72,6 +72,7 @@ where
                 endpoint: Arc::clone(endpoint),
                 caller: modern::unknown_caller(Principal::anonymous()),
                 headers: Arc::new(request.headers().clone()),
+                over_http: true,
                 revision: Revision::NEWEST,
             };
             endpoint_request(x, route, request).await

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{call, config_command, list, stdio, up};
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
 #[derive(Debug, Parser)]
@@ -24,6 +26,28 @@ pub struct Source {
     pub mcp_json: Option<PathBuf>,
 }
 
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// What the commands that use an endpoint share.
+#[derive(Debug, Clone, Args)]
+pub struct Use {
+    #[command(flatten)]
+    pub source: Source,
+    /// The endpoint: the name of an upstream or of an endpoint; everything where none is named.
+    #[arg(long, value_name = "NAME", default_value = server::EVERYTHING)]
+    pub endpoint: String,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start the gateway; with no configuration, in front of a built-in demo server.
@@ -34,13 +58,49 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<SocketAddr>,
     },
+    /// List the tools of an endpoint.
+    Tools(Use),
+    /// List the resources and resource templates of an endpoint.
+    Resources(Use),
+    /// List the prompts of an endpoint.
+    Prompts(Use),
+    /// Call a tool; shows its progress and asks its questions on the terminal.
+    Call(call::Arguments),
+    /// Show what the upstreams are and how they do.
+    Upstreams {
+        #[command(flatten)]
+        source: Source,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Check the configuration, or explain its keys.
+    Config {
+        #[command(subcommand)]
+        command: config_command::Command,
+    },
+    /// Serve one endpoint on standard input and output.
+    Stdio {
+        #[command(flatten)]
+        source: Source,
+        /// The endpoint: the name of an upstream or of an endpoint; everything where none is named.
+        #[arg(long, value_name = "NAME", default_value = server::EVERYTHING)]
+        endpoint: String,
+    },
 }
 
 impl Cli {
     /// Does what was asked for and gives the exit code.
     pub async fn run(self) -> anyhow::Result<u8> {
         match self.command {
-            Command::Up { source, listen } => crate::up::run(source, listen).await,
+            Command::Up { source, listen } => up::run(source, listen).await,
+            Command::Tools(wanted) => list::run(&wanted, &[list::TOOLS]).await,
+            Command::Resources(wanted) => list::run(&wanted, &[list::RESOURCES, list::TEMPLATES]).await,
+            Command::Prompts(wanted) => list::run(&wanted, &[list::PROMPTS]).await,
+            Command::Call(arguments) => call::run(arguments).await,
+            Command::Upstreams { source, output } => list::upstreams(&source, output).await,
+            Command::Config { command } => config_command::run(command),
+            Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,
         }
     }
 }

@@ -7,6 +7,11 @@ pub const USAGE: u8 = 2;
 /// The configuration is wrong; nothing was started.
 pub const CONFIG: u8 = 3;
 
+/// The gateway or the server refused: unreachable, unknown name, an error of its own.
+pub const REFUSED: u8 = 4;
+/// The tool ran and says that it failed.
+pub const TOOL_FAILED: u8 = 5;
+
 /// An error that names its exit code.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]

@@ -1,9 +1,17 @@
 //! The gateway's program: arguments, exit codes, what is printed.
 
+mod ask;
+mod call;
 mod cli;
+mod config_command;
+mod demo_server;
+mod embedded;
 mod exit;
+mod list;
 mod load;
 mod logging;
+mod out;
+mod stdio;
 mod table;
 mod up;
 

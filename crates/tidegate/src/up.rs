@@ -5,14 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context as _;
-use config::Config;
 use model::SystemClock;
 use seal::SystemRng;
 use server::Gateway;
 
 use crate::cli::Source;
-use crate::{load, logging, table};
+use crate::{demo_server, load, logging, out, table};
 
 /// How often the configuration file is looked at.
 const WATCH: Duration = Duration::from_secs(1);
@@ -26,7 +24,7 @@ pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u
     }
     let demo = loaded.config.upstreams.is_empty();
     if demo {
-        add_demo(&mut loaded.config).await?;
+        demo_server::add(&mut loaded.config).await?;
     }
     if let Some(listen) = listen {
         loaded.config.listen = listen;
@@ -46,45 +44,33 @@ pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u
     Ok(0)
 }
 
-/// Starts the demo server on a free loopback port, as an upstream like any other.
-async fn add_demo(config: &mut Config) -> anyhow::Result<()> {
-    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("start the demo server")?;
-    let address = socket.local_addr().context("start the demo server")?;
-    let server = demo::Server::builder().build();
-    tokio::spawn(server.serve_http(socket, std::future::pending::<()>()));
-    let upstream =
-        config::Upstream { url: Some(format!("http://{address}/mcp")), ..config::Upstream::default() };
-    config.upstreams.insert("demo".to_owned(), upstream);
-    Ok(())
-}
-
 /// Says what runs where, once the upstreams were asked.
 async fn greet(gateway: &Gateway, loaded: &load::Loaded, demo: bool) {
     let generation = gateway.app().generation();
     let base =
         format!("{}://{}", if loaded.config.tls.is_some() { "https" } else { "http" }, gateway.address());
     match &loaded.file {
-        Some(file) => println!("tidegate {} serves {}", env!("CARGO_PKG_VERSION"), file.display()),
-        None if demo => println!(
+        Some(file) => out::line(format!("tidegate {} serves {}", env!("CARGO_PKG_VERSION"), file.display())),
+        None if demo => out::line(format!(
             "tidegate {} serves its built-in demo server (write a tidegate.yaml to serve your own)",
             env!("CARGO_PKG_VERSION")
-        ),
-        None => println!("tidegate {}", env!("CARGO_PKG_VERSION")),
+        )),
+        None => out::line(format!("tidegate {}", env!("CARGO_PKG_VERSION"))),
     }
-    println!();
-    println!("{}", table::upstreams(&server::survey(&generation).await));
-    println!();
-    println!("endpoint  {base}/mcp");
+    out::line("");
+    out::line(table::upstreams(&server::survey(&generation).await));
+    out::line("");
+    out::line(format!("endpoint  {base}/mcp"));
     let mut names: Vec<_> = generation.endpoints.keys().filter(|name| *name != server::EVERYTHING).collect();
     names.sort();
     for name in names {
-        println!("endpoint  {base}/{name}/mcp");
+        out::line(format!("endpoint  {base}/{name}/mcp"));
     }
-    println!("metrics   {base}/metrics");
-    println!();
-    println!(
+    out::line(format!("metrics   {base}/metrics"));
+    out::line("");
+    out::line(format!(
         "for a client:  {{\"mcpServers\": {{\"tidegate\": {{\"type\": \"http\", \"url\": \"{base}/mcp\"}}}}}}"
-    );
+    ));
 }
 
 /// Puts a changed file in force, or says why not and keeps what there is.

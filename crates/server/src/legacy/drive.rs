@@ -144,7 +144,7 @@ impl Drive {
 }
 
 /// A large result in one piece, as far as the limit goes.
-async fn gather(mut chunks: BodyStream) -> Result<Raw, RpcError> {
+pub(crate) async fn gather(mut chunks: BodyStream) -> Result<Raw, RpcError> {
     let mut all = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk: Bytes = chunk.map_err(|error| error.to_rpc())?;

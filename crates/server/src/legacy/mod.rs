@@ -6,6 +6,7 @@
 
 mod batch;
 mod buffer;
+mod channel;
 mod drive;
 mod get;
 mod pair;
@@ -13,6 +14,8 @@ mod post;
 mod session;
 
 pub(crate) use batch::batch;
+pub(crate) use channel::LocalSession;
+pub(crate) use drive::gather;
 pub(crate) use get::{delete, get};
 pub(crate) use pair::{Pair, open as pair_open, post as pair_post};
 pub(crate) use post::post;

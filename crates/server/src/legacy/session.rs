@@ -129,7 +129,7 @@ impl Session {
         locked(&self.streams).remove(name);
     }
 
-    fn end(&self) {
+    pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
         locked(&self.calls).values().for_each(|cancel| cancel.notify_one());
         for (_, stream) in locked(&self.streams).drain() {

@@ -31,6 +31,15 @@ pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, R
     if !Accepts::read(&x.headers).events {
         return Err(RpcError::invalid_request("Accept must name text/event-stream to listen"));
     }
+    let stream = open(x, id, call).await?;
+    Ok(answer::events(Box::pin(futures_util::stream::unfold(stream, |mut stream| async move {
+        let message = stream.next_message().await?;
+        Some((Ok(sse::event(None, &message)), stream))
+    }))))
+}
+
+/// Opens the stream of messages, however they travel.
+pub(crate) async fn open(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     let filter = call.params.get("notifications").map(|f| f.object());
     let filter = match filter {
         None => Object::empty(),
@@ -51,12 +60,7 @@ pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, R
     };
     let agreed = agree(&x, &filter).await?;
     let subscription = x.app.hub.subscribe(wanted(&x, &agreed).await);
-    let stream =
-        Stream { x, id, agreed, subscription, queue: Vec::new(), opened: false, ended: false, _place: place };
-    Ok(answer::events(Box::pin(futures_util::stream::unfold(stream, |mut stream| async move {
-        let chunk = stream.next().await?;
-        Some((Ok(chunk), stream))
-    }))))
+    Ok(Stream { x, id, agreed, subscription, queue: Vec::new(), opened: false, ended: false, _place: place })
 }
 
 /// The data of an error that says that the Tasks extension is needed.
@@ -133,7 +137,8 @@ impl Drop for Place {
     }
 }
 
-struct Stream {
+/// A stream of changes.
+pub(crate) struct Stream {
     x: Exchange,
     id: Id,
     agreed: Agreed,
@@ -145,7 +150,8 @@ struct Stream {
 }
 
 impl Stream {
-    async fn next(&mut self) -> Option<Bytes> {
+    /// The next message. `None`: the stream ended.
+    pub async fn next_message(&mut self) -> Option<Bytes> {
         if !std::mem::replace(&mut self.opened, true) {
             return Some(self.message(
                 "notifications/subscriptions/acknowledged",
@@ -225,13 +231,13 @@ impl Stream {
 
     fn message(&self, method: &str, mut params: Value) -> Bytes {
         params["_meta"] = json!({meta::SUBSCRIPTION_ID: self.id.raw().to_value()});
-        sse::event(None, &envelope::notification(method, Some(&Raw::from_value(&params))))
+        envelope::notification(method, Some(&Raw::from_value(&params)))
     }
 
     /// The response that ends the stream.
     fn last(&self) -> Bytes {
         let result =
             json!({"resultType": "complete", "_meta": {meta::SUBSCRIPTION_ID: self.id.raw().to_value()}});
-        sse::event(None, &envelope::result(&self.id, &Raw::from_value(&result)))
+        envelope::result(&self.id, &Raw::from_value(&result))
     }
 }

@@ -3,5 +3,5 @@
 mod listen;
 mod post;
 
-pub(crate) use listen::tasks_needed;
-pub(crate) use post::{is_modern, post, unknown_caller};
+pub(crate) use listen::{open as open_stream, tasks_needed};
+pub(crate) use post::{check_body, enter, is_modern, post, served, unknown_caller};

@@ -77,10 +77,7 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
     let call = Call::read(request.method, request.params.as_ref())
         .map_err(|error| Refused::Envelope(RpcError::invalid_params(format!("Invalid params: {error}"))))?;
     check(&x.headers, &call).map_err(Refused::Envelope)?;
-    x.caller.capabilities = call.capabilities();
-    if let Some(info) = call.meta.client_info.clone() {
-        x.caller.client_info = info;
-    }
+    enter(&mut x, &call);
     if !served(&x, &call.method) {
         return Err(RpcError::method_not_found(call.method.as_str()).into());
     }
@@ -89,6 +86,14 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
     }
     let reply = execute(&x, &call).await?;
     Ok(answer(&request.id, reply, accepts).await)
+}
+
+/// The exchange as the client of this call makes it.
+pub(crate) fn enter(x: &mut Exchange, call: &Call) {
+    x.caller.capabilities = call.capabilities();
+    if let Some(info) = call.meta.client_info.clone() {
+        x.caller.client_info = info;
+    }
 }
 
 /// Headers against body, version, required metadata: in this order (transports, "Error responses").
@@ -100,30 +105,39 @@ fn check(headers: &HeaderMap, call: &Call) -> Result<(), RpcError> {
     let header = header
         .to_str()
         .map_err(|_| RpcError::header_mismatch(format!("Header mismatch: {VERSION} is not text")))?;
-    let missing = |key: &str| RpcError::invalid_params(format!("Invalid params: _meta lacks {key}"));
-    let Some(version) = call.meta.protocol_version.as_ref() else {
-        return Err(missing(meta::PROTOCOL_VERSION));
-    };
-    let Some(version) = version.as_str() else {
-        return Err(RpcError::invalid_params(format!(
-            "Invalid params: {} must be a string",
-            meta::PROTOCOL_VERSION
-        )));
-    };
+    let version = version_of(call)?;
     if version != header {
         return Err(RpcError::header_mismatch(format!("Header mismatch: {VERSION} differs from the body")));
     }
     headers::check_standard(headers, &call.method, call.target().as_deref())?;
+    check_body(call)
+}
+
+fn missing(key: &str) -> RpcError {
+    RpcError::invalid_params(format!("Invalid params: _meta lacks {key}"))
+}
+
+fn version_of(call: &Call) -> Result<String, RpcError> {
+    let Some(version) = call.meta.protocol_version.as_ref() else {
+        return Err(missing(meta::PROTOCOL_VERSION));
+    };
+    let text = format!("Invalid params: {} must be a string", meta::PROTOCOL_VERSION);
+    version.as_str().map(std::borrow::Cow::into_owned).ok_or_else(|| RpcError::invalid_params(text))
+}
+
+/// The part of the checks that does not depend on headers.
+pub(crate) fn check_body(call: &Call) -> Result<(), RpcError> {
+    let version = version_of(call)?;
     if version != latest::DATE {
         let supported: Vec<&str> = Revision::ALL.iter().rev().map(|r| r.as_str()).collect();
         return Err(RpcError::unsupported_version(&version, &supported));
     }
     match &call.meta.client_capabilities {
         None => Err(missing(meta::CLIENT_CAPABILITIES)),
-        Some(raw) if !protocol::call::is_object(raw) => Err(RpcError::invalid_params(format!(
-            "Invalid params: {} must be an object",
-            meta::CLIENT_CAPABILITIES
-        ))),
+        Some(raw) if !protocol::call::is_object(raw) => {
+            let text = format!("Invalid params: {} must be an object", meta::CLIENT_CAPABILITIES);
+            Err(RpcError::invalid_params(text))
+        }
         Some(_) => check_meta(call),
     }
 }
@@ -147,7 +161,7 @@ fn check_meta(call: &Call) -> Result<(), RpcError> {
 
 /// Methods of the core and the extensions we know; at a direct endpoint also those that only its upstream
 /// may know.
-fn served(x: &Exchange, method: &Method) -> bool {
+pub(crate) fn served(x: &Exchange, method: &Method) -> bool {
     method.modern_request() || (x.endpoint.is_direct() && matches!(method, Method::Other(_)))
 }
 

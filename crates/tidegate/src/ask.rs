@@ -1,0 +1,121 @@
+//! A server's question to the person at the terminal.
+
+use std::io::{BufRead as _, Write as _};
+
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+
+/// Asks, and gives the `ElicitResult`.
+pub fn elicitation(params: &Value) -> anyhow::Result<Value> {
+    let message = params["message"].as_str().unwrap_or_default();
+    eprintln!("\nThe server asks: {message}");
+    if params["mode"] == "url" {
+        // The URL comes from the server: it is shown, and never opened.
+        eprintln!("Open this only if you trust it: {}", params["url"].as_str().unwrap_or_default());
+        let answer = prompt("Done? [y/N]")?;
+        let accepted = answer.trim().eq_ignore_ascii_case("y");
+        return Ok(json!({"action": if accepted { "accept" } else { "decline" }}));
+    }
+    let schema = &params["requestedSchema"];
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut content = Map::new();
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let needed = required.contains(&name.as_str());
+        loop {
+            let answer = prompt(&label(name, field, needed))?;
+            match read(field, answer.trim()) {
+                Ok(Some(value)) => {
+                    content.insert(name.clone(), value);
+                    break;
+                }
+                Ok(None) if !needed => break,
+                Ok(None) => eprintln!("  this one is required"),
+                Err(problem) => eprintln!("  {problem}"),
+            }
+        }
+    }
+    let answer = prompt("Send? [Y]es, [d]ecline, [c]ancel")?;
+    Ok(match answer.trim().to_ascii_lowercase().as_str() {
+        "" | "y" | "yes" => json!({"action": "accept", "content": content}),
+        "d" | "decline" => json!({"action": "decline"}),
+        _ => json!({"action": "cancel"}),
+    })
+}
+
+fn label(name: &str, field: &Value, needed: bool) -> String {
+    let title = field["title"].as_str().unwrap_or(name);
+    let kind = match choices(field) {
+        Some(choices) => choices.join("|"),
+        None => field["type"].as_str().unwrap_or("text").to_owned(),
+    };
+    let default = field.get("default").map(|d| format!(", default {d}")).unwrap_or_default();
+    let optional = if needed { "" } else { ", optional" };
+    format!("  {title} ({kind}{default}{optional}):")
+}
+
+fn choices(field: &Value) -> Option<Vec<String>> {
+    let texts = |list: &Value, member: Option<&str>| {
+        let list = list.as_array()?;
+        let text = |v: &Value| member.map_or(v, |m| &v[m]).as_str().map(str::to_owned);
+        Some(list.iter().filter_map(text).collect())
+    };
+    texts(&field["enum"], None)
+        .or_else(|| texts(&field["oneOf"], Some("const")))
+        .or_else(|| texts(&field["items"]["enum"], None))
+        .or_else(|| texts(&field["items"]["anyOf"], Some("const")))
+}
+
+/// The value of an answer. `Ok(None)`: nothing was entered, and there is no default.
+fn read(field: &Value, text: &str) -> Result<Option<Value>, String> {
+    if text.is_empty() {
+        return Ok(field.get("default").cloned());
+    }
+    let value = match field["type"].as_str() {
+        Some("integer") => json!(text.parse::<i64>().map_err(|_| "a whole number, please".to_owned())?),
+        Some("number") => json!(text.parse::<f64>().map_err(|_| "a number, please".to_owned())?),
+        Some("boolean") => match text.to_ascii_lowercase().as_str() {
+            "y" | "yes" | "true" | "1" => json!(true),
+            "n" | "no" | "false" | "0" => json!(false),
+            _ => return Err("yes or no, please".to_owned()),
+        },
+        Some("array") => json!(text.split(',').map(str::trim).collect::<Vec<_>>()),
+        _ => json!(text),
+    };
+    if let Some(choices) = choices(field) {
+        let chosen = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+        if !chosen.iter().all(|one| one.as_str().is_some_and(|one| choices.iter().any(|c| c == one))) {
+            return Err(format!("one of: {}", choices.join(", ")));
+        }
+    }
+    Ok(Some(value))
+}
+
+fn prompt(text: &str) -> anyhow::Result<String> {
+    let mut err = std::io::stderr().lock();
+    write!(err, "{text} ").and_then(|()| err.flush()).context("ask on the terminal")?;
+    let mut line = String::new();
+    let size = std::io::stdin().lock().read_line(&mut line).context("read the answer")?;
+    anyhow::ensure!(size > 0, "read the answer: the input ended");
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_as_its_field_says() {
+        assert_eq!(read(&json!({"type": "integer"}), "7"), Ok(Some(json!(7))));
+        assert!(read(&json!({"type": "integer"}), "7.5").is_err());
+        assert_eq!(read(&json!({"type": "boolean"}), "Yes"), Ok(Some(json!(true))));
+        assert_eq!(read(&json!({"type": "string", "default": "x"}), ""), Ok(Some(json!("x"))));
+        assert_eq!(read(&json!({"type": "string"}), ""), Ok(None));
+        let titled = json!({"type": "string", "oneOf": [{"const": "a", "title": "A"}]});
+        assert_eq!(read(&titled, "a"), Ok(Some(json!("a"))));
+        assert!(read(&titled, "b").is_err());
+        let several = json!({"type": "array", "items": {"enum": ["a", "b"]}});
+        assert_eq!(read(&several, "a, b"), Ok(Some(json!(["a", "b"]))));
+        assert!(read(&several, "a, c").is_err());
+    }
+}
