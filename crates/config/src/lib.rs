@@ -1,1 +1,50 @@
 //! Typed configuration: loading, diagnostics, schema, import of client files.
+//!
+//! * [`load_str`] reads a `tidegate.yaml` into a [`Config`], or says everything that is wrong with it and
+//!   where.
+//! * [`mcp_json::load_str`] does the same with the file of servers that a client has.
+//! * [`schema`], [`reference`] and [`explain`] describe the keys, all from the same types.
+//!
+//! Nothing here reads a file or the environment: text, variables and files come as arguments.
+
+mod advice;
+mod check;
+mod describe;
+mod diagnostic;
+mod load;
+pub mod mcp_json;
+mod section;
+mod source;
+mod value;
+
+pub use describe::{explain, key_paths, nearest_key, reference, schema};
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use load::{FILE_BYTES_MAX, load_slice, load_str};
+pub use section::{
+    Cache, Config, Endpoint, Limits, ListenTls, LogFormat, LogLevel, Names, Resolved, Revision, Sessions,
+    Stdio, Telemetry, Timeouts, Transport, Upstream, UpstreamTls,
+};
+pub use value::{
+    GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, RuleError, SECRET_BYTES_MAX, Secret,
+    SecretError, SecretErrorKind, SecretText, Size, SizeError, Span, SpanError, parse_listen,
+};
+
+/// Reads any bytes as every kind of file, for the fuzzer. Must never panic, hang or take much memory.
+pub fn fuzz(input: &[u8]) {
+    for result in [load_slice(input, "f"), mcp_json::load_slice(input, "f").map(|imported| imported.config)] {
+        match result {
+            Ok(config) => {
+                for upstream in config.upstreams.values() {
+                    assert!(upstream.url.is_some() != upstream.command.is_some(), "a target is checked");
+                    let _ = upstream.fingerprint();
+                }
+                let _ = (config.host_list(), config.origin_list(), format!("{config:?}"));
+            }
+            Err(faults) => {
+                for fault in &faults {
+                    assert!(fault.line > 0 && fault.column > 0, "every fault has a position: {fault}");
+                }
+            }
+        }
+    }
+}

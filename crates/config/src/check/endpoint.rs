@@ -1,0 +1,52 @@
+//! One endpoint.
+
+use std::collections::HashMap;
+
+use super::Report;
+use super::names::check_aliases;
+use crate::advice;
+use crate::section::{Config, Endpoint};
+use crate::source::Path;
+
+pub(super) fn check(name: &str, endpoint: &Endpoint, config: &Config, report: &mut Report<'_>) {
+    let path = Path::keys(["endpoints", name]);
+    let list = path.key("upstreams");
+    if endpoint.upstreams.is_empty() {
+        let at = if report.has(&list) { &list } else { &path };
+        report.absent(at, "the endpoint has no upstreams", Some("name at least one".to_owned()));
+    }
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for (index, upstream) in endpoint.upstreams.iter().enumerate() {
+        if report.is_full() {
+            return;
+        }
+        let at = list.index(index);
+        // One that could not be read is there all the same.
+        if !report.keys_of("upstreams").any(|known| known == upstream) {
+            let hint = unknown_hint(upstream, config, report);
+            report.value(&at, format!("there is no upstream {upstream:?}"), Some(hint));
+        }
+        if let Some(first) = seen.insert(upstream, index) {
+            report.value(&at, format!("{upstream:?} was given before, as item {first}"), None);
+        }
+    }
+    check_aliases(&endpoint.aliases, &path.key("aliases"), report);
+    if endpoint.page_size == Some(0) {
+        report.value(&path.key("page_size"), "must be at least 1", None);
+    }
+}
+
+fn unknown_hint(name: &str, config: &Config, report: &Report<'_>) -> String {
+    let known: Vec<_> = report.keys_of("upstreams").collect();
+    if let Some(near) = advice::nearest(name, known.iter().copied()) {
+        return advice::did_you_mean(near);
+    }
+    if config.endpoints.contains_key(name) {
+        return "an endpoint is made of upstreams, not of endpoints".to_owned();
+    }
+    match known.as_slice() {
+        [] => "there are none under \"upstreams\"".to_owned(),
+        known if known.len() <= 10 => format!("use {}", advice::one_of(known)),
+        _ => "see the names under \"upstreams\"".to_owned(),
+    }
+}

@@ -1,0 +1,40 @@
+//! What types cannot say: names that must exist, values that must fit together.
+//!
+//! Each file holds the rules of one section. All of them run, and all of what they find is reported.
+
+mod endpoint;
+mod limits;
+mod listener;
+mod names;
+mod report;
+mod upstream;
+mod url;
+
+pub(crate) use report::Report;
+
+use crate::section::Config;
+use crate::source::Path;
+
+/// How many upstreams, and how many endpoints, there may be.
+const SECTIONS_MAX: usize = 1000;
+
+/// Runs every rule.
+pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
+    for (section, count) in [("upstreams", config.upstreams.len()), ("endpoints", config.endpoints.len())] {
+        if count > SECTIONS_MAX {
+            let message = format!("there are {count} of them, and there may be {SECTIONS_MAX}");
+            return report.key(&Path::keys([section]), message, None);
+        }
+    }
+    listener::check(config, report);
+    names::check(config, report);
+    limits::check(config, report);
+    for (name, upstream) in &config.upstreams {
+        upstream::check(name, upstream, report);
+    }
+    for (name, endpoint) in &config.endpoints {
+        endpoint::check(name, endpoint, config, report);
+    }
+}
+
+pub(crate) use names::{NAME_MAX, name_fault};

@@ -1,0 +1,104 @@
+//! The JSON Schema of a configuration.
+
+use serde_json::Value;
+
+use crate::section::Config;
+
+/// The JSON Schema (2020-12) of a configuration file, for editors and for the other descriptions.
+///
+/// An editor with the YAML language server uses it by a first line such as
+/// `# yaml-language-server: $schema=config.schema.json`.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(Config).to_value();
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("title".to_owned(), "Tidegate configuration".into());
+    }
+    take_null_out(&mut schema);
+    schema
+}
+
+/// A key without a value is a fault, so that an empty list is not taken for an absent one; the types that
+/// schemars gives to `Option` say otherwise.
+fn take_null_out(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(take_null_out),
+        Value::Object(map) => {
+            if let Some(Value::Array(types)) = map.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    map.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = map.get_mut("anyOf") {
+                choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
+                if let [Value::Object(only)] = choices.as_mut_slice() {
+                    let only = std::mem::take(only);
+                    map.remove("anyOf");
+                    for (key, inner) in only {
+                        map.entry(key).or_insert(inner);
+                    }
+                }
+            }
+            map.values_mut().for_each(take_null_out);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every schema of an object with properties in `schema`, with the name it goes by.
+    fn objects(schema: &Value) -> Vec<(String, &Value)> {
+        let defs = schema["$defs"].as_object().expect("there are definitions");
+        let all = std::iter::once(("Config".to_owned(), schema));
+        all.chain(defs.iter().map(|(name, def)| (name.clone(), def)))
+            .filter(|(_, def)| def.get("properties").is_some())
+            .collect()
+    }
+
+    #[test]
+    fn every_key_says_what_it_means_since_when_and_what_holds_without_it() {
+        let schema = schema();
+        let objects = objects(&schema);
+        assert!(objects.len() >= 12, "found {}", objects.len());
+        for (name, def) in objects {
+            assert_eq!(def["additionalProperties"], false, "{name}");
+            assert!(def.get("description").is_some(), "{name}");
+            for (key, property) in def["properties"].as_object().expect("an object") {
+                let text = property["description"].as_str().unwrap_or_default();
+                assert!(text.contains("Since 0."), "{name}.{key}: {text}");
+                let told =
+                    ["By default", "Either this or", "Required."].iter().any(|words| text.contains(words));
+                assert!(property.get("default").is_some() || told, "{name}.{key} has no default: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_may_be_null() {
+        let text = schema().to_string();
+        assert!(!text.contains("null"), "{text}");
+    }
+
+    #[test]
+    fn the_schema_knows_the_keys_and_words_of_the_file() {
+        let schema = schema();
+        assert_eq!(schema["properties"]["listen"]["default"], "127.0.0.1:7400");
+        assert_eq!(schema["properties"]["listen"]["type"], "string");
+        assert_eq!(schema["$defs"]["Limits"]["properties"]["request_bytes_max"]["default"], "4MiB");
+        assert_eq!(schema["$defs"]["Limits"]["properties"]["page_size"]["minimum"], 1);
+        assert_eq!(schema["$defs"]["Timeouts"]["properties"]["connect"]["default"], "5s");
+        let revisions: Vec<_> = schema["$defs"]["Revision"]["oneOf"]
+            .as_array()
+            .expect("words")
+            .iter()
+            .map(|r| &r["const"])
+            .collect();
+        let all: Vec<_> = crate::Revision::ALL.iter().map(|revision| revision.as_str()).collect();
+        assert_eq!(revisions, all);
+    }
+}

@@ -1,0 +1,163 @@
+//! The top of a configuration.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Cache, Endpoint, Limits, ListenTls, Names, Sessions, Telemetry, Upstream};
+use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
+
+/// The configuration of a gateway.
+///
+/// Every key has a default, so an empty file is a configuration too. A relative path starts at the folder of
+/// the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The address and port to listen on.
+    ///
+    /// `localhost` stands for 127.0.0.1; other names are refused. Port 0 takes any free port. Since 0.1.
+    #[serde(deserialize_with = "listen_from_text", serialize_with = "listen_to_text")]
+    #[schemars(with = "String")]
+    pub listen: SocketAddr,
+
+    /// The certificate to serve with TLS.
+    ///
+    /// By default the gateway speaks plain HTTP. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenTls>,
+
+    /// The values of the `Host` header that are served: names, with or without a port; `*` is any.
+    ///
+    /// A request for another host is refused, which stops pages in a browser that pretend to be this machine.
+    /// By default the loopback names and the address of `listen`; a gateway behind a name or a proxy needs
+    /// that name here. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Vec<String>>,
+
+    /// The origins of web pages that may call: `https://app.example.com`, with `:*` for any port; `*` is any.
+    ///
+    /// A request with another `Origin` header is refused; requests without one, as programs send them, are
+    /// not concerned. By default pages of this machine (`localhost`, `127.0.0.1`, `[::1]`). Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origins: Option<Vec<String>>,
+
+    /// The servers behind the gateway, by name.
+    ///
+    /// A name has 1 to 32 of `a-z`, `0-9` and `-`. The upstream `crm` alone is served at `/crm/mcp`, and all
+    /// of them together at `/mcp`, with names such as `crm_lookup`. Since 0.1.
+    pub upstreams: IndexMap<String, Upstream>,
+
+    /// Selections of what the upstreams offer, by name: `support` is served at `/support/mcp`.
+    ///
+    /// A name has 1 to 32 of `a-z`, `0-9` and `-`, and is not the name of an upstream. Since 0.1.
+    pub endpoints: IndexMap<String, Endpoint>,
+
+    /// How the names of tools and prompts are made where several upstreams meet.
+    ///
+    /// Since 0.1.
+    pub names: Names,
+
+    /// How much of everything there may be.
+    ///
+    /// Since 0.1.
+    pub limits: Limits,
+
+    /// What is kept of the upstreams' answers.
+    ///
+    /// Since 0.1.
+    pub cache: Cache,
+
+    /// Sessions of clients that speak a revision with sessions (2025-11-25 and older).
+    ///
+    /// Since 0.1.
+    pub sessions: Sessions,
+
+    /// Logs and traces.
+    ///
+    /// Since 0.1.
+    pub telemetry: Telemetry,
+
+    /// How long running calls may still take when the gateway stops.
+    ///
+    /// New calls are refused meanwhile, and what is then still running is ended. Since 0.1.
+    pub drain_timeout: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
+            tls: None,
+            hosts: None,
+            origins: None,
+            upstreams: IndexMap::new(),
+            endpoints: IndexMap::new(),
+            names: Names::default(),
+            limits: Limits::default(),
+            cache: Cache::default(),
+            sessions: Sessions::default(),
+            telemetry: Telemetry::default(),
+            drain_timeout: Span::from_secs(30),
+        }
+    }
+}
+
+impl Config {
+    /// The hosts that are served: those of `hosts`, or those that `listen` implies.
+    ///
+    /// A loaded configuration has valid entries only. Where a program has put an invalid one here, nothing is
+    /// served under it.
+    #[must_use]
+    pub fn host_list(&self) -> HostList {
+        match &self.hosts {
+            None => HostList::of_listen(self.listen),
+            Some(entries) => {
+                let valid: Vec<_> = entries
+                    .iter()
+                    .filter(|e| HostList::new(std::slice::from_ref(*e)).is_ok())
+                    .cloned()
+                    .collect();
+                HostList::new(&valid).unwrap_or_else(|_| HostList::of_listen(self.listen))
+            }
+        }
+    }
+
+    /// The origins that may call: those of `origins`, or this machine's own pages.
+    ///
+    /// Invalid entries are treated as by [`Config::host_list`].
+    #[must_use]
+    pub fn origin_list(&self) -> OriginList {
+        match &self.origins {
+            None => OriginList::loopback(),
+            Some(entries) => {
+                let valid: Vec<_> = entries
+                    .iter()
+                    .filter(|e| OriginList::new(std::slice::from_ref(*e)).is_ok())
+                    .cloned()
+                    .collect();
+                OriginList::new(&valid).unwrap_or_else(|_| OriginList::loopback())
+            }
+        }
+    }
+
+    /// The upstreams that are switched on, in the file's order.
+    pub fn upstreams_enabled(&self) -> impl Iterator<Item = (&str, &Upstream)> {
+        self.upstreams.iter().filter(|(_, upstream)| upstream.enabled).map(|(name, u)| (name.as_str(), u))
+    }
+
+    /// Makes every relative path start at `folder`, which is that of the configuration file.
+    ///
+    /// The program of a `command` is left as it is: the operating system looks it up.
+    pub fn anchor_paths(&mut self, folder: &Path) {
+        if let Some(tls) = &mut self.tls {
+            tls.anchor(folder);
+        }
+        for upstream in self.upstreams.values_mut() {
+            upstream.anchor(folder);
+        }
+    }
+}

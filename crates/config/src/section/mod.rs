@@ -1,0 +1,21 @@
+//! The sections of a configuration: one file each, with what a key means, its unit and its default.
+
+mod cache;
+mod endpoint;
+mod gateway;
+mod limits;
+mod names;
+mod sessions;
+mod telemetry;
+mod tls;
+mod upstream;
+
+pub use cache::Cache;
+pub use endpoint::Endpoint;
+pub use gateway::Config;
+pub use limits::Limits;
+pub use names::Names;
+pub use sessions::Sessions;
+pub use telemetry::{LogFormat, LogLevel, Telemetry};
+pub use tls::{ListenTls, UpstreamTls};
+pub use upstream::{Resolved, Revision, Stdio, Timeouts, Transport, Upstream};

@@ -1,0 +1,435 @@
+//! A server behind the gateway.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use http::{HeaderName, HeaderValue};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::UpstreamTls;
+use super::endpoint::offers;
+use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
+
+/// A server behind the gateway: either at a `url`, or a `command` to start.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["url"] }, { "required": ["command"] }]))]
+pub struct Upstream {
+    /// The URL of its MCP endpoint, `http` or `https`. Either this or `command`.
+    ///
+    /// Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+
+    /// The program to start and its arguments, as a list. Either this or `url`.
+    ///
+    /// No shell reads it. The program is looked up in `PATH`, unless it is a path. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub command: Option<Vec<String>>,
+
+    /// Variables for the program, besides `PATH`, `HOME`, `LANG`, `TMPDIR` and `USER`. Only with `command`.
+    ///
+    /// Nothing else of the gateway's environment reaches the program. Since 0.1.
+    pub env: BTreeMap<String, Secret>,
+
+    /// The program's working folder. Only with `command`.
+    ///
+    /// By default the gateway's own. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<PathBuf>,
+
+    /// How the server at `url` is spoken to. Only with `url`.
+    ///
+    /// Since 0.1.
+    pub transport: Transport,
+
+    /// The one revision of the protocol to speak.
+    ///
+    /// By default the gateway finds out. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+
+    /// Headers for every request to the server, such as `Authorization`. Only with `url`.
+    ///
+    /// Since 0.1.
+    pub headers: BTreeMap<String, Secret>,
+
+    /// The client's headers that are passed on to the server. Only with `url`.
+    ///
+    /// Credentials (`Authorization`, `Cookie`) and what belongs to one connection cannot be passed on. By
+    /// default none. Since 0.1.
+    pub forward_headers: Vec<String>,
+
+    /// How long to wait for what.
+    ///
+    /// Since 0.1.
+    pub timeouts: Timeouts,
+
+    /// How many calls may run on it at a time; further ones wait.
+    ///
+    /// Since 0.1.
+    #[schemars(range(min = 1))]
+    pub concurrency_max: usize,
+
+    /// How long its lists are fresh if it gives no hint.
+    ///
+    /// By default `cache.list_ttl`. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_ttl: Option<Span>,
+
+    /// Other names for its tools and prompts, by its own name for them: `get_customer_by_id: customer`.
+    ///
+    /// Where several upstreams meet, the prefix is added to the new name. Since 0.1.
+    pub aliases: BTreeMap<String, String>,
+
+    /// The names of tools and prompts that are offered at all, as patterns over its own names.
+    ///
+    /// By default all; an empty list offers none. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expose: Option<Vec<Glob>>,
+
+    /// The names of tools and prompts that are not offered, even where `expose` names them.
+    ///
+    /// Since 0.1.
+    pub hide: Vec<Glob>,
+
+    /// How the program's processes are kept. Only with `command`.
+    ///
+    /// Since 0.1.
+    pub stdio: Stdio,
+
+    /// Whom to trust as this server. Only with `url`.
+    ///
+    /// Since 0.1.
+    pub tls: UpstreamTls,
+
+    /// What it is for, in a sentence for people.
+    ///
+    /// By default nothing. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+
+    /// Whether it is used at all. One that is switched off is still checked.
+    ///
+    /// Since 0.1.
+    pub enabled: bool,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            url: None,
+            command: None,
+            env: BTreeMap::new(),
+            cwd: None,
+            transport: Transport::Auto,
+            revision: None,
+            headers: BTreeMap::new(),
+            forward_headers: Vec::new(),
+            timeouts: Timeouts::default(),
+            concurrency_max: 64,
+            list_ttl: None,
+            aliases: BTreeMap::new(),
+            expose: None,
+            hide: Vec::new(),
+            stdio: Stdio::default(),
+            tls: UpstreamTls::default(),
+            description: None,
+            enabled: true,
+        }
+    }
+}
+
+/// How the server at a URL is spoken to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// Find out.
+    #[default]
+    Auto,
+    /// One endpoint to post to (2025-03-26 and newer).
+    StreamableHttp,
+    /// A stream of events and an endpoint to post to (2024-11-05).
+    HttpSse,
+}
+
+/// A revision of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Revision {
+    /// The first one, with the HTTP+SSE transport.
+    #[serde(rename = "2024-11-05")]
+    V2024_11_05,
+    /// The first one with Streamable HTTP; the only one with batches.
+    #[serde(rename = "2025-03-26")]
+    V2025_03_26,
+    /// With structured results and elicitation.
+    #[serde(rename = "2025-06-18")]
+    V2025_06_18,
+    /// The last one with sessions.
+    #[serde(rename = "2025-11-25")]
+    V2025_11_25,
+    /// Stateless.
+    #[serde(rename = "2026-07-28")]
+    V2026_07_28,
+}
+
+impl Revision {
+    /// All revisions, oldest first.
+    pub const ALL: [Self; 5] =
+        [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
+
+    /// The revision as the protocol writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V2024_11_05 => "2024-11-05",
+            Self::V2025_03_26 => "2025-03-26",
+            Self::V2025_06_18 => "2025-06-18",
+            Self::V2025_11_25 => "2025-11-25",
+            Self::V2026_07_28 => "2026-07-28",
+        }
+    }
+}
+
+/// How long to wait for an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// For a connection with TLS, or for a started program's first answer.
+    ///
+    /// Since 0.1.
+    pub connect: Span,
+
+    /// From a request to the first byte of its answer.
+    ///
+    /// Since 0.1.
+    pub first_byte: Span,
+
+    /// Between two pieces of an answer.
+    ///
+    /// Since 0.1.
+    pub idle: Span,
+
+    /// For a whole call, the client's time for answers not counted.
+    ///
+    /// Since 0.1.
+    pub total: Span,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Span::from_secs(5),
+            first_byte: Span::from_secs(60),
+            idle: Span::from_secs(120),
+            total: Span::from_mins(10),
+        }
+    }
+}
+
+/// How the processes of a program are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stdio {
+    /// How many processes may run at a time.
+    ///
+    /// Since 0.1.
+    #[schemars(range(min = 1))]
+    pub processes_max: usize,
+
+    /// How long a process without work is kept.
+    ///
+    /// Since 0.1.
+    pub idle_stop: Span,
+
+    /// How long to wait before a crashed program is started again, the first time. Each time it doubles.
+    ///
+    /// Since 0.1.
+    pub restart_backoff_min: Span,
+
+    /// How long to wait before a crashed program is started again, at most.
+    ///
+    /// Since 0.1.
+    pub restart_backoff_max: Span,
+
+    /// How many of the last lines that the program wrote to its standard error are kept.
+    ///
+    /// Since 0.1.
+    pub stderr_lines_max: usize,
+}
+
+impl Default for Stdio {
+    fn default() -> Self {
+        Self {
+            processes_max: 4,
+            idle_stop: Span::from_mins(10),
+            restart_backoff_min: Span::from_millis(500),
+            restart_backoff_max: Span::from_secs(30),
+            stderr_lines_max: 200,
+        }
+    }
+}
+
+/// An upstream's values with every secret looked up. Two that are equal need no new connector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// Variables for the program.
+    pub env: Vec<(String, SecretText)>,
+    /// Headers for every request. The values are marked as sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Upstream {
+    /// Whether its own name `own` passes `expose` and `hide`.
+    #[must_use]
+    pub fn offers(&self, own: &str) -> bool {
+        offers(self.expose.as_deref(), &self.hide, own)
+    }
+
+    /// A value that changes when a connector built from this section would be another one.
+    ///
+    /// What only concerns names, lists and people (`aliases`, `expose`, `hide`, `list_ttl`, `description`,
+    /// `enabled`) does not count, so that a reload which changes them keeps connections and processes. Nor
+    /// does the content of files and variables; compare [`Resolved`] for that. Holds within one process.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let Self {
+            url,
+            command,
+            env,
+            cwd,
+            transport,
+            revision,
+            headers,
+            forward_headers,
+            timeouts,
+            concurrency_max,
+            list_ttl: _,
+            aliases: _,
+            expose: _,
+            hide: _,
+            stdio,
+            tls,
+            description: _,
+            enabled: _,
+        } = self;
+        let mut hasher = DefaultHasher::new();
+        (url, command, env, cwd, transport, revision).hash(&mut hasher);
+        (headers, forward_headers, timeouts, concurrency_max, stdio, tls).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Looks all secrets up: variables with `env`, files with `read`.
+    ///
+    /// # Errors
+    /// [`SecretError`] for the first one that cannot be had or cannot be sent. It contains no secret.
+    pub fn resolve(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Resolved, SecretError> {
+        let mut found = Resolved { env: Vec::new(), headers: Vec::new() };
+        for (name, secret) in &self.env {
+            let failed = |kind| SecretError { at: format!("env.{name}"), kind };
+            let value = secret.resolve(env, read).map_err(failed)?;
+            if value.expose().contains('\0') {
+                return Err(failed(SecretErrorKind::Unsendable));
+            }
+            found.env.push((name.clone(), value));
+        }
+        for (name, secret) in &self.headers {
+            let failed = |kind| SecretError { at: format!("headers.{name}"), kind };
+            let value = secret.resolve(env, read).map_err(failed)?;
+            let unsendable = |_| failed(SecretErrorKind::Unsendable);
+            let mut value = HeaderValue::from_str(value.expose()).map_err(unsendable)?;
+            value.set_sensitive(true);
+            let name = HeaderName::try_from(name.as_str());
+            found.headers.push((name.map_err(|_| failed(SecretErrorKind::Unsendable))?, value));
+        }
+        Ok(found)
+    }
+
+    pub(super) fn anchor(&mut self, folder: &Path) {
+        for secret in self.env.values_mut().chain(self.headers.values_mut()) {
+            secret.anchor(folder);
+        }
+        if let Some(cwd) = &mut self.cwd {
+            *cwd = folder.join(&*cwd);
+        }
+        self.tls.anchor(folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_connector_is_made_of_changes_the_fingerprint() {
+        let base = Upstream { url: Some("http://127.0.0.1:1/mcp".to_owned()), ..Upstream::default() };
+        let same = [
+            Upstream { description: Some("x".to_owned()), ..base.clone() },
+            Upstream { expose: Some(Vec::new()), ..base.clone() },
+            Upstream { aliases: BTreeMap::from([("a".to_owned(), "b".to_owned())]), ..base.clone() },
+            Upstream { list_ttl: Some(Span::from_secs(1)), ..base.clone() },
+            Upstream { enabled: false, ..base.clone() },
+        ];
+        for other in same {
+            assert_eq!(other.fingerprint(), base.fingerprint(), "{other:?}");
+        }
+        let headers = |value: &str| BTreeMap::from([("x".to_owned(), Secret::plain(value))]);
+        let others = [
+            Upstream { url: Some("http://127.0.0.1:2/mcp".to_owned()), ..base.clone() },
+            Upstream { revision: Some(Revision::V2025_11_25), ..base.clone() },
+            Upstream { transport: Transport::HttpSse, ..base.clone() },
+            Upstream { concurrency_max: 1, ..base.clone() },
+            Upstream { headers: headers("one"), ..base.clone() },
+            Upstream { headers: headers("two"), ..base.clone() },
+            Upstream { forward_headers: vec!["x".to_owned()], ..base.clone() },
+            Upstream {
+                timeouts: Timeouts { idle: Span::from_secs(1), ..Timeouts::default() },
+                ..base.clone()
+            },
+            Upstream { tls: UpstreamTls { ca: Some("/ca".into()) }, ..base.clone() },
+            Upstream { stdio: Stdio { processes_max: 1, ..Stdio::default() }, ..base.clone() },
+        ];
+        let mut seen = vec![base.fingerprint()];
+        for other in others {
+            assert!(!seen.contains(&other.fingerprint()), "{other:?}");
+            seen.push(other.fingerprint());
+        }
+    }
+
+    #[test]
+    fn secrets_are_looked_up_and_marked() {
+        let upstream = Upstream {
+            env: BTreeMap::from([("KEY".to_owned(), Secret::file("/key"))]),
+            headers: BTreeMap::from([("Authorization".to_owned(), Secret::env("T").with_prefix("Bearer "))]),
+            ..Upstream::default()
+        };
+        let env = |name: &str| (name == "T").then(|| "hunter2".to_owned());
+        let read = |_: &Path| Ok(b"hunter3\n".to_vec());
+        let found = upstream.resolve(&env, &read).expect("both are there");
+        assert_eq!(found.env[0].1.expose(), "hunter3");
+        assert_eq!(found.headers[0].0, "authorization");
+        assert_eq!(found.headers[0].1.as_bytes(), b"Bearer hunter2");
+        assert!(!format!("{found:?}").contains("hunter"));
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_sent_is_named_and_not_shown() {
+        let headers = BTreeMap::from([("x-key".to_owned(), Secret::env("T"))]);
+        let upstream = Upstream { headers, ..Upstream::default() };
+        let env = |_: &str| Some("hun\nter2".to_owned());
+        let read = |_: &Path| Ok(Vec::new());
+        let error = upstream.resolve(&env, &read).expect_err("a header has one line");
+        assert_eq!(error.to_string(), "read the value of headers.x-key");
+        assert_eq!(error.kind.to_string(), "it has characters that cannot be sent");
+        let gone = upstream.resolve(&|_| None, &read).expect_err("there is no variable");
+        assert_eq!(gone.kind.to_string(), "the environment variable T is not set");
+    }
+}

@@ -1,0 +1,234 @@
+//! YAML as a [`Node`] tree.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
+
+use super::fault::{Fault, Problem};
+use super::path::Path;
+use super::tree::{Entry, Node, Position, Value};
+use crate::load::FILE_BYTES_MAX;
+
+/// Limits against files that are small and become large. A configuration with a thousand upstreams keeps far
+/// below.
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: 32,
+            flow_nesting_limit: 32,
+            max_documents: 2,
+            max_events: 400_000,
+            max_nodes: 200_000,
+            max_anchors: 1_000,
+            max_aliases: 2_000,
+            max_merge_keys: 2_000,
+            max_recorded_anchor_events: 200_000,
+            max_recorded_anchor_bytes: 8 * 1024 * 1024,
+            max_total_scalar_bytes: 2 * FILE_BYTES_MAX,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 200_000,
+            max_replay_stack_depth: 16,
+        },
+        // The tree sees all of them, so that each can be named.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        // Otherwise `no`, a country and an answer, would be a flag.
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        // There is a limit on how many comments may follow one another, which people reach who comment out a
+        // section.
+        emit_comments: false,
+        with_snippet: false,
+    }
+}
+
+/// Reads a document. An empty one is an empty map.
+///
+/// # Errors
+/// What is wrong with the text as such. Repeated keys are put into `faults` and left out.
+pub(crate) fn parse(text: &str, faults: &mut Vec<Fault>) -> Result<Node, Fault> {
+    let fault =
+        |at, message, hint| Fault { at, path: Path::default(), problem: Problem::Other { message, hint } };
+    if text.len() > FILE_BYTES_MAX {
+        let message = format!("the file has more than {FILE_BYTES_MAX} bytes");
+        return Err(fault(Position::START, message, None));
+    }
+    let raw: RawNode = serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
+        let at = error.location().map_or(Position::START, position);
+        let (message, hint) = words(&error, text, at);
+        fault(at, message, hint)
+    })?;
+    let mut builder = Builder { text, ids: 0 };
+    let mut root = builder.node(raw);
+    if matches!(root.value, Value::Null) {
+        root.value = Value::Map(Vec::new());
+    }
+    root.drop_repeated_keys(&Path::default(), faults);
+    Ok(root)
+}
+
+/// What is wrong with the text, without its position, and what to do about it.
+fn words(error: &Error, text: &str, at: Position) -> (String, Option<String>) {
+    match error {
+        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => words(error, text, at),
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            ("the file is too large, too deep or repeats too much".to_owned(), None)
+        }
+        _ => (UserMessageFormatter.format_message(error).into_owned(), star_hint(text, at)),
+    }
+}
+
+/// A pattern such as `*_read` without quotes is a reference to YAML, and its fault is not clear to those who
+/// wrote it.
+fn star_hint(text: &str, at: Position) -> Option<String> {
+    let index = |n: u32| usize::try_from(n).ok()?.checked_sub(1);
+    let line = text.lines().nth(index(at.line)?)?;
+    let starts = line.chars().nth(index(at.column)?) == Some('*');
+    starts.then(|| "a pattern that begins with \"*\" stands in quotes".to_owned())
+}
+
+fn position(location: Location) -> Position {
+    let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
+    Position { line: count(location.line()), column: count(location.column()) }
+}
+
+/// A value as the YAML reader gives it.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct RawNode(Spanned<RawValue>);
+
+enum RawValue {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<RawNode>),
+    Map(Vec<(Spanned<String>, RawNode)>),
+}
+
+impl<'de> Deserialize<'de> for RawValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = RawValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, a number, true, false, a list or a map")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<RawValue, D::Error> {
+        RawValue::deserialize(inner)
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<RawValue, E> {
+        Ok(RawValue::Bool(flag))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<RawValue, E> {
+        Ok(RawValue::Int(number.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<RawValue, E> {
+        Ok(RawValue::Int(number.into()))
+    }
+
+    fn visit_i128<E: de::Error>(self, number: i128) -> Result<RawValue, E> {
+        Ok(RawValue::Int(number))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<RawValue, E> {
+        Ok(RawValue::Float(number))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<RawValue, E> {
+        Ok(RawValue::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<RawValue, E> {
+        Ok(RawValue::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawValue, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(RawValue::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawValue, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(RawValue::Map(entries))
+    }
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    ids: u32,
+}
+
+impl Builder<'_> {
+    fn node(&mut self, raw: RawNode) -> Node {
+        let location = raw.0.defined;
+        // The budget keeps this far below the limit of the type.
+        self.ids = self.ids.saturating_add(1);
+        let id = self.ids;
+        let value = match raw.0.value {
+            RawValue::Null => Value::Null,
+            RawValue::Bool(flag) => Value::Bool(flag),
+            RawValue::Int(number) => Value::Int(number, self.spelling(location, || number.to_string())),
+            RawValue::Float(number) => Value::Float(number, self.spelling(location, || number.to_string())),
+            RawValue::Text(text) => Value::Text(text),
+            RawValue::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
+            RawValue::Map(entries) => {
+                Value::Map(entries.into_iter().map(|(key, value)| self.entry(key, value)).collect())
+            }
+        };
+        Node { id, at: position(location), value }
+    }
+
+    fn entry(&mut self, key: Spanned<String>, raw: RawNode) -> Entry {
+        let unwritten = raw.0.defined.span().is_empty();
+        let mut value = self.node(raw);
+        let key_at = position(key.defined);
+        if unwritten && matches!(value.value, Value::Null) {
+            // There is nothing to point at but the key.
+            value.at = key_at;
+        }
+        Entry { key: key.value, key_at, value }
+    }
+
+    /// A number as it was written: `0755` and `1.10` are text to somebody.
+    fn spelling(&self, location: Location, otherwise: impl Fn() -> String) -> String {
+        let span = location.span();
+        let range = span.byte_offset().zip(span.byte_len()).and_then(|(start, len)| {
+            let start = usize::try_from(start).ok()?;
+            Some(start..start.checked_add(usize::try_from(len).ok()?)?)
+        });
+        range.and_then(|range| self.text.get(range)).map_or_else(otherwise, |text| text.trim().to_owned())
+    }
+}

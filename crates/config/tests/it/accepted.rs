@@ -1,0 +1,228 @@
+//! Files that can be used.
+
+use std::path::Path;
+
+use tidegate_config::{
+    Config, Glob, LogFormat, LogLevel, Revision, Secret, Size, Span, Timeouts, Transport, load_slice,
+    load_str,
+};
+
+fn load(text: &str) -> Config {
+    load_str(text, "tidegate.yaml").unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+/// Every key that there is, in no default.
+pub(crate) const FULL: &str = include_str!("full.yaml");
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    for text in ["", "\n", "# nothing yet\n", "---\n", "{}", "\u{feff}", "upstreams:\nendpoints:\nlimits:\n"]
+    {
+        assert_eq!(load(text), Config::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_defaults_are_those_that_are_promised() {
+    let config = Config::default();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:7400");
+    assert_eq!((config.tls.is_none(), config.hosts.is_none(), config.origins.is_none()), (true, true, true));
+    assert_eq!((config.names.separator.as_str(), config.names.max), ("_", 64));
+    assert_eq!(config.limits.request_bytes_max, Size::from_mib(4));
+    assert_eq!(config.limits.response_buffer_bytes_max, Size::from_mib(1));
+    assert_eq!((config.limits.page_size, config.limits.json_depth_max), (1000, 128));
+    assert_eq!(config.telemetry.service_name, "tidegate");
+    assert_eq!((config.telemetry.log_format, config.telemetry.log_level), (LogFormat::Auto, LogLevel::Info));
+    let config = load("upstreams: {crm: {url: 'http://127.0.0.1:9100/mcp'}}");
+    let crm = &config.upstreams["crm"];
+    assert!(crm.enabled && crm.forward_headers.is_empty() && crm.headers.is_empty() && crm.env.is_empty());
+    assert_eq!((crm.transport, crm.revision, crm.concurrency_max), (Transport::Auto, None, 64));
+    let seconds = |secs| Span::from_secs(secs);
+    let Timeouts { connect, first_byte, idle, total } = crm.timeouts;
+    assert_eq!([connect, first_byte, idle, total], [seconds(5), seconds(60), seconds(120), seconds(600)]);
+    assert_eq!((crm.stdio.processes_max, crm.stdio.idle_stop), (4, Span::from_mins(10)));
+}
+
+#[test]
+fn defaults_pass_the_rules_and_are_written_as_they_are_read() {
+    let text = serde_json::to_string(&Config::default()).expect("a configuration is JSON");
+    assert_eq!(load(&text), Config::default());
+}
+
+#[test]
+fn the_example_of_the_readme_is_read() {
+    let config = load(
+        r#"
+listen: 127.0.0.1:7400
+upstreams:
+  crm:
+    url: http://127.0.0.1:9100/mcp
+    revision: 2025-11-25          # optional: pin instead of detect
+  files:
+    command: [npx, -y, "@modelcontextprotocol/server-filesystem", /srv/data]
+endpoints:
+  support:                        # served at /support/mcp
+    upstreams: [crm, files]
+    expose: ["crm_*", "files_read_*"]
+"#,
+    );
+    assert_eq!(config.upstreams.keys().collect::<Vec<_>>(), ["crm", "files"]);
+    assert_eq!(config.upstreams["crm"].revision, Some(Revision::V2025_11_25));
+    let argv = config.upstreams["files"].command.as_ref().expect("a command");
+    assert_eq!(argv, &["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv/data"]);
+    let support = &config.endpoints["support"];
+    assert!(
+        support.offers("crm_lookup") && support.offers("files_read_text") && !support.offers("files_write")
+    );
+}
+
+#[test]
+fn every_key_can_be_set() {
+    let config = load(FULL);
+    let default = serde_json::to_value(Config::default()).expect("JSON");
+    let full = serde_json::to_value(&config).expect("JSON");
+    for path in tidegate_config::key_paths() {
+        // `*` is the first name in the file's map.
+        let value = |root: &serde_json::Value| {
+            path.split('.').try_fold(root.clone(), |at, key| match key {
+                "*" => at.as_object().and_then(|map| map.values().next().cloned()),
+                key => at.get(key).cloned(),
+            })
+        };
+        let set = value(&full).or_else(|| {
+            // Keys of a program are in the second upstream.
+            let rest = path.strip_prefix("upstreams.*.")?;
+            rest.split('.').try_fold(full["upstreams"]["files"].clone(), |at, key| at.get(key).cloned())
+        });
+        assert!(set.is_some(), "{path} is not in full.yaml");
+        assert_ne!(set, value(&default), "{path} has its default in full.yaml");
+    }
+}
+
+#[test]
+fn what_is_written_is_read_as_the_same() {
+    let config = load(FULL);
+    let text = serde_json::to_string(&config).expect("JSON");
+    assert_eq!(load(&text), config);
+}
+
+#[test]
+fn values_can_be_spelt_as_yaml_allows() {
+    let config = load(
+        "upstreams:\n  a:\n    command: [run, 8080, 0755, 1.10, true, no]\n    \
+         env: {PORT: 8080, MODE: 0755, DEBUG: true}\n",
+    );
+    let a = &config.upstreams["a"];
+    assert_eq!(a.command.as_deref().expect("a command"), ["run", "8080", "0755", "1.10", "true", "no"]);
+    let env: Vec<_> = [("DEBUG", "true"), ("MODE", "0755"), ("PORT", "8080")]
+        .map(|(name, value)| (name.to_owned(), Secret::plain(value)))
+        .into();
+    assert_eq!(a.env.clone().into_iter().collect::<Vec<_>>(), env);
+    let sizes = load("limits: {request_bytes_max: 65536, response_buffer_bytes_max: '65536'}");
+    assert_eq!(sizes.limits.request_bytes_max, sizes.limits.response_buffer_bytes_max);
+    assert_eq!(sizes.limits.request_bytes_max, Size::from_kib(64));
+}
+
+#[test]
+fn anchors_and_merges_repeat_a_section() {
+    let config = load(
+        "upstreams:\n  a: &a {url: 'http://a/mcp', timeouts: {idle: 1s}}\n  \
+         b: {<<: *a, url: 'http://b/mcp'}\n",
+    );
+    assert_eq!(config.upstreams["b"].url.as_deref(), Some("http://b/mcp"));
+    assert_eq!(config.upstreams["b"].timeouts.idle, Span::from_secs(1));
+}
+
+#[test]
+fn lines_may_end_as_on_windows() {
+    assert_eq!(load(&FULL.replace('\n', "\r\n")), load(FULL));
+}
+
+#[test]
+fn a_long_run_of_comments_is_no_fault() {
+    let text = format!(
+        "listen: 127.0.0.1:1\n{}limits:\n{}  page_size: 5\n",
+        "# x\n".repeat(500),
+        "  # x\n".repeat(500)
+    );
+    assert_eq!(load(&text).limits.page_size, 5);
+}
+
+#[test]
+fn an_upstream_that_is_switched_off_is_not_enabled() {
+    let config = load("upstreams: {a: {url: 'http://a', enabled: false}, b: {url: 'http://b'}}");
+    assert_eq!(config.upstreams_enabled().map(|(name, _)| name).collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn relative_paths_start_at_the_folder_of_the_file() {
+    let mut config = load(
+        "tls: {cert: c.pem, key: /k.pem}\nupstreams:\n  \
+         a: {command: [./run], cwd: sub, env: {K: {file: secrets/k}}}\n  \
+         b: {url: 'https://b', tls: {ca: ca.pem}, headers: {x: {file: t}}}\n",
+    );
+    config.anchor_paths(Path::new("/etc/tidegate"));
+    let tls = config.tls.as_ref().expect("it is configured");
+    assert_eq!((tls.cert.to_str(), tls.key.to_str()), (Some("/etc/tidegate/c.pem"), Some("/k.pem")));
+    let a = &config.upstreams["a"];
+    assert_eq!(a.cwd.as_deref(), Some(Path::new("/etc/tidegate/sub")));
+    assert_eq!(a.env["K"], Secret::file("/etc/tidegate/secrets/k"));
+    assert_eq!(a.command.as_deref().expect("a command"), ["./run"]);
+    let b = &config.upstreams["b"];
+    assert_eq!(b.tls.ca.as_deref(), Some(Path::new("/etc/tidegate/ca.pem")));
+    assert_eq!(b.headers["x"], Secret::file("/etc/tidegate/t"));
+}
+
+#[test]
+fn hosts_and_origins_follow_the_configuration() {
+    let config = load("listen: 10.0.0.7:7400");
+    assert!(config.host_list().allows("10.0.0.7:7400") && config.host_list().allows("localhost"));
+    assert!(!config.host_list().allows("gw.example.com"));
+    assert!(config.origin_list().allows("http://localhost:5173"));
+    let config = load("hosts: [gw.example.com]\norigins: ['https://app.example.com']");
+    assert!(config.host_list().allows("gw.example.com") && !config.host_list().allows("localhost"));
+    assert!(config.origin_list().allows("https://app.example.com"));
+    assert!(!config.origin_list().allows("http://localhost:5173"));
+    let config = load("origins: []");
+    assert!(!config.origin_list().allows("http://localhost:5173"));
+}
+
+#[test]
+fn what_a_program_writes_wrongly_serves_nobody() {
+    let config = Config { hosts: Some(vec!["http://x".to_owned()]), ..Config::default() };
+    assert!(!config.host_list().allows("x") && !config.host_list().allows("localhost"));
+    let config = Config { origins: Some(vec!["x".to_owned()]), ..Config::default() };
+    assert!(!config.origin_list().allows("http://x") && !config.origin_list().allows("http://localhost"));
+}
+
+#[test]
+fn secrets_are_not_shown_by_a_configuration() {
+    let text = "upstreams:\n  a: {url: 'http://a', headers: {Authorization: Bearer hunter2}}\n  \
+                b: {command: [b], env: {KEY: hunter2}}\n";
+    let config = load(text);
+    let shown = format!("{config:?} {config:#?} {}", serde_json::to_string(&config).expect("JSON"));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("[secret]"));
+}
+
+#[test]
+fn equal_sections_have_equal_fingerprints() {
+    let (one, other) = (load(FULL), load(FULL));
+    for (name, upstream) in &one.upstreams {
+        assert_eq!(upstream, &other.upstreams[name]);
+        assert_eq!(upstream.fingerprint(), other.upstreams[name].fingerprint());
+    }
+}
+
+#[test]
+fn bytes_are_read_as_text_is() {
+    assert_eq!(load_slice(FULL.as_bytes(), "f"), load_str(FULL, "f"));
+}
+
+#[test]
+fn patterns_are_ready_to_match() {
+    let config = load("upstreams: {a: {url: 'http://a', expose: ['read_*'], hide: [read_secret]}}");
+    assert_eq!(config.upstreams["a"].hide, [Glob::new("read_secret").expect("valid")]);
+    assert!(config.upstreams["a"].offers("read_file"));
+    assert!(!config.upstreams["a"].offers("read_secret") && !config.upstreams["a"].offers("write_file"));
+}

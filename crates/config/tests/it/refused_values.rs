@@ -1,0 +1,128 @@
+//! Files whose values do not fit: each rule with its message, word by word, and its position, in
+//! `refused_values.txt`.
+
+use crate::refused::faults;
+
+fn hold(name: &str) {
+    crate::table::hold(include_str!("refused_values.txt"), name, faults);
+}
+
+#[test]
+fn every_table_is_held() {
+    crate::table::every_group_has_a_test(
+        include_str!("refused_values.txt"),
+        include_str!("refused_values.rs"),
+    );
+}
+
+#[test]
+fn an_upstream_has_either_a_url_or_a_command() {
+    hold("an_upstream_has_either_a_url_or_a_command");
+}
+
+#[test]
+fn a_command_has_a_program() {
+    hold("a_command_has_a_program");
+}
+
+#[test]
+fn a_url_is_one_that_can_be_asked() {
+    hold("a_url_is_one_that_can_be_asked");
+}
+
+#[test]
+fn keys_of_one_kind_of_upstream_are_refused_on_the_other() {
+    hold("keys_of_one_kind_of_upstream_are_refused_on_the_other");
+}
+
+#[test]
+fn headers_that_are_the_gateways_own_are_refused() {
+    hold("headers_that_are_the_gateways_own_are_refused");
+}
+
+#[test]
+fn a_secret_is_in_one_place() {
+    hold("a_secret_is_in_one_place");
+}
+
+#[test]
+fn names_are_plain_free_and_not_taken_twice() {
+    hold("names_are_plain_free_and_not_taken_twice");
+}
+
+#[test]
+fn an_endpoint_is_made_of_upstreams_that_there_are() {
+    hold("an_endpoint_is_made_of_upstreams_that_there_are");
+}
+
+#[test]
+fn a_new_name_is_fit_and_given_once() {
+    hold("a_new_name_is_fit_and_given_once");
+}
+
+#[test]
+fn the_separator_cannot_be_part_of_an_upstreams_name() {
+    hold("the_separator_cannot_be_part_of_an_upstreams_name");
+}
+
+#[test]
+fn hosts_and_origins_are_what_headers_carry() {
+    hold("hosts_and_origins_are_what_headers_carry");
+}
+
+#[test]
+fn times_and_sizes_are_read_or_explained() {
+    hold("times_and_sizes_are_read_or_explained");
+}
+
+/// Keys for which nothing at all is a choice, and what it means.
+const ZERO_IS_A_CHOICE: [(&str, &str); 5] = [
+    ("drain_timeout", "stop at once"),
+    ("cache.list_ttl", "a list without a hint is never fresh"),
+    ("cache.ttl_max", "nothing is ever fresh"),
+    ("upstreams.*.list_ttl", "its lists are never fresh"),
+    ("upstreams.*.stdio.stderr_lines_max", "nothing is kept"),
+];
+
+#[test]
+fn every_limit_refuses_zero_unless_zero_is_a_choice() {
+    let mut held = 0;
+    for path in tidegate_config::key_paths() {
+        let text = tidegate_config::explain(&path).expect("it is a key");
+        let zero = match text.lines().nth(1).expect("a line on what it takes") {
+            "  takes    number" | "  takes    size" => "0",
+            "  takes    duration" => "0s",
+            _ => continue,
+        };
+        let target = if path.contains("stdio") { "command: [a]" } else { "url: 'http://a'" };
+        let mut file = serde_json::json!({});
+        let mut at = &mut file;
+        for key in path.split('.') {
+            at = at
+                .as_object_mut()
+                .expect("a map")
+                .entry(if key == "*" { "x" } else { key })
+                .or_insert(serde_json::json!({}));
+        }
+        *at = serde_json::json!(zero);
+        let file =
+            file.to_string().replace("\"0\"", "0").replacen("{\"x\":{", &format!("{{\"x\":{{{target}, "), 1);
+        let loaded = tidegate_config::load_str(&file, "f");
+        let refused = loaded
+            .as_ref()
+            .is_err_and(|faults| faults.iter().any(|fault| fault.path == path.replace('*', "x")));
+        let choice = ZERO_IS_A_CHOICE.iter().any(|(key, _)| *key == path);
+        assert_eq!(refused, !choice && path != "endpoints.*.upstreams", "{path}: {file}: {loaded:?}");
+        held += 1;
+    }
+    assert!(held > 40, "only {held} keys were held against zero");
+}
+
+#[test]
+fn there_are_at_most_a_thousand_upstreams() {
+    let names: String = (0..1001).map(|n| format!("  u{n}: {{}}\n")).collect();
+    assert_eq!(
+        faults(&format!("upstreams:\n{names}")),
+        "tidegate.yaml:1:1: upstreams: there are 1001 of them, and there may be 1000"
+    );
+}
