@@ -12,7 +12,11 @@ const MODERN: &[Revision] = &[Revision::V2026_07_28];
 async fn a_session_gets_the_revision_that_it_asks_for_if_that_is_spoken() {
     let served = Served::all().await;
     for revision in Revision::LEGACY {
-        served.initialize(revision, json!({})).await;
+        let session = served.initialize(revision, json!({})).await;
+        let capabilities = &session.initialized["capabilities"];
+        assert_eq!(capabilities.get("completions").is_some(), revision > Revision::V2024_11_05);
+        let info = session.initialized["serverInfo"].as_object().unwrap();
+        assert_eq!(info.contains_key("title"), revision >= Revision::V2025_06_18);
     }
 }
 

@@ -4,7 +4,7 @@ use demo::{Listing, Revision, Server};
 use serde_json::{Value, json};
 use tidegate_demo as demo;
 
-use crate::client::Served;
+use crate::client::{Served, within};
 
 fn keys(value: &Value) -> String {
     let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
@@ -192,6 +192,7 @@ async fn the_counter_counts_over_all_clients_and_survives_a_restart() {
         json!({ "count": 2 })
     );
     served.kill().await;
+    assert_eq!(served.server.stats().sessions(), 0);
     let again = Served::of(served.server.clone()).await;
     assert_eq!(again.ask_modern("tools/call", counter).await["structuredContent"], json!({ "count": 3 }));
     assert_eq!(again.server.counter(), 3);
@@ -233,6 +234,6 @@ async fn statistics_show_what_arrived() {
     assert_eq!(stats.last_headers()["mcp-name"], "echo");
     assert_eq!(seen.message["params"]["arguments"], json!({ "text": "x" }));
     assert_eq!((stats.http_requests(), stats.connections_accepted()), (1, 1));
-    stats.wait_until(|stats| stats.connections_open() == 0 && stats.calls_running() == 0).await;
+    within(stats.wait_until(|stats| stats.connections_open() == 0 && stats.calls_running() == 0)).await;
     assert_eq!(stats.cancelled(), Vec::<String>::new());
 }

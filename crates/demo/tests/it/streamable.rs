@@ -147,6 +147,19 @@ async fn a_get_streams_what_belongs_to_no_request() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_not_ready_yet_is_told_of_no_changes() {
+    let served = Served::all().await;
+    let response = served.post("/mcp", initialize_message("2025-11-25", json!({}))).send().await;
+    let id = response.header("mcp-session-id").unwrap().to_owned();
+    let mut stream = served.get("/mcp").header("Mcp-Session-Id", &id).send().await;
+    served.server.toggle(demo::Listing::Tools);
+    let ready = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    assert_eq!(served.post("/mcp", ready).header("Mcp-Session-Id", &id).send().await.status, 202);
+    served.server.toggle(demo::Listing::Prompts);
+    assert_eq!(stream.next().await.unwrap()["method"], "notifications/prompts/list_changed");
+}
+
+#[tokio::test]
 async fn only_a_resource_that_exists_can_be_subscribed_to() {
     let served = Served::all().await;
     let session = served.initialize(Revision::V2025_11_25, json!({})).await;
@@ -203,7 +216,7 @@ async fn a_cancelled_call_gets_no_answer() {
         json!({ "name": "slow", "arguments": { "seconds": 600, "steps": 1 } }),
     );
     let cancelling = async {
-        stats.wait_until(|stats| stats.calls_running() == 1).await;
+        within(stats.wait_until(|stats| stats.calls_running() == 1)).await;
         let params = json!({ "requestId": 5, "reason": "test" });
         let cancel = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params });
         assert_eq!(session.post(cancel).send().await.status, 202);
@@ -222,7 +235,7 @@ async fn an_id_cannot_be_used_twice_at_a_time() {
     let params = json!({ "name": "slow", "arguments": { "seconds": 600, "steps": 2 } });
     let calling = session.request(1, "tools/call", params);
     let second = async {
-        served.server.stats().wait_until(|stats| stats.calls_running() == 1).await;
+        within(served.server.stats().wait_until(|stats| stats.calls_running() == 1)).await;
         let mut response = session.request(1, "ping", json!({})).await;
         assert_eq!(response.json().await["error"]["code"], -32600);
         assert_eq!(session.delete().send().await.status, 200);
