@@ -29,22 +29,30 @@ pub struct Caller {
 pub struct SourceOptions {
     /// In place of what the upstream says; `None` believes it.
     pub list_ttl: Option<Duration>,
+    /// For an upstream that gives no hints but tells of its changes.
+    pub unhinted_ttl: Duration,
+    /// At most, whatever the upstream says; zero keeps nothing.
+    pub ttl_max: Duration,
     /// The most entries of one list.
     pub items_max: usize,
+    /// The most pages of one list.
+    pub pages_max: usize,
     /// How many lists of this upstream are kept, over all principals.
     pub lists_max: u64,
 }
 
 impl Default for SourceOptions {
     fn default() -> Self {
-        Self { list_ttl: None, items_max: 50_000, lists_max: 1_024 }
+        Self {
+            list_ttl: None,
+            unhinted_ttl: Duration::from_secs(300),
+            ttl_max: Duration::from_secs(3_600),
+            items_max: 10_000,
+            pages_max: 1_000,
+            lists_max: 10_000,
+        }
     }
 }
-
-/// How long a legacy upstream's list is kept where the upstream promised to tell of changes.
-const LEGACY_TTL: Duration = Duration::from_secs(60);
-/// The most pages of one list.
-const PAGES_MAX: usize = 1_000;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -199,7 +207,7 @@ impl Source {
             return Ok(listing);
         }
         let tells = offered.get("listChanged").is_some_and(|l| l.as_bool() == Some(true));
-        let fallback = if era == Era::Legacy && tells { LEGACY_TTL } else { Duration::ZERO };
+        let fallback = if era == Era::Legacy && tells { self.options.unhinted_ttl } else { Duration::ZERO };
         let listing = Arc::new(self.fetch(kind, caller, fallback).await?);
         own.set(&listing);
         if listing.public {
@@ -229,7 +237,7 @@ impl Source {
         let started = Instant::now();
         let mut pages = Pages::default();
         let mut cursor: Option<Raw> = None;
-        for _ in 0..PAGES_MAX {
+        for _ in 0..self.options.pages_max {
             let params = match &cursor {
                 None => Raw::literal("{}"),
                 Some(cursor) => Raw::from_value(&json!({"cursor": cursor.to_value()})),
@@ -245,7 +253,7 @@ impl Source {
         }
         let ttl = self.options.list_ttl.unwrap_or_else(|| pages.ttl().max(fallback));
         let version = self.versions.fetch_add(1, Ordering::Relaxed);
-        Ok(pages.finish(started + ttl.min(Duration::from_secs(86_400)), version, epoch))
+        Ok(pages.finish(started + ttl.min(self.options.ttl_max), version, epoch))
     }
 
     async fn page(&self, kind: Kind, caller: &Caller, params: &Raw) -> Result<Raw, ListError> {

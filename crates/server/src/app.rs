@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -25,6 +25,14 @@ pub struct Limits {
     pub request_bytes_max: usize,
     /// The largest head of a request.
     pub header_bytes_max: usize,
+    /// Header fields of a request.
+    pub header_count_max: usize,
+    /// How long the head of a request may take to arrive.
+    pub header_read_timeout: Duration,
+    /// Requests at a time; streams that only listen are not counted.
+    pub calls_max: usize,
+    /// Resources that one stream may be about.
+    pub subscriptions_per_stream_max: usize,
     /// How long a body may take to arrive.
     pub body_read_timeout: Duration,
     /// Connections at a time.
@@ -55,7 +63,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             request_bytes_max: 4 * 1024 * 1024,
-            header_bytes_max: 32 * 1024,
+            header_bytes_max: 64 * 1024,
+            header_count_max: 100,
+            header_read_timeout: Duration::from_secs(10),
+            calls_max: 4_096,
+            subscriptions_per_stream_max: 1_000,
             body_read_timeout: Duration::from_secs(30),
             connections_max: 10_000,
             streams_max: 8_192,
@@ -115,6 +127,7 @@ pub struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) server_info: Raw,
+    pub(crate) calls: AtomicUsize,
     draining: AtomicBool,
     drain_started: tokio::sync::Notify,
 }
@@ -136,6 +149,7 @@ impl App {
             clock,
             rng,
             server_info,
+            calls: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             drain_started: tokio::sync::Notify::new(),
         })

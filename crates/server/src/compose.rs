@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use catalog::{Endpoint, EndpointOptions, Filter, Naming, Part, Source, SourceOptions};
 use config::{Config, Glob, Transport};
@@ -26,6 +28,8 @@ pub struct Shared {
     pub hub: Arc<Hub>,
     /// Who the gateway says it is: an `Implementation`.
     pub server_info: Raw,
+    /// Calls on all upstreams that wait for input.
+    pub parked: Arc<AtomicUsize>,
 }
 
 /// Why a configuration cannot be put in force.
@@ -118,7 +122,11 @@ fn limits(config: &Config) -> Limits {
         header_bytes_max: l.header_bytes_max.as_usize(),
         body_read_timeout: l.body_read_timeout.duration(),
         connections_max: l.connections_max,
+        header_count_max: l.header_count_max,
+        header_read_timeout: l.header_read_timeout.duration(),
+        calls_max: l.calls_max,
         streams_max: l.streams_max,
+        subscriptions_per_stream_max: l.subscriptions_per_stream_max,
         batch_max: l.batch_max,
         stream_buffer_events_max: l.stream_buffer_events_max,
         stream_buffer_bytes_max: l.stream_buffer_bytes_max.as_usize(),
@@ -141,8 +149,11 @@ fn limits_fingerprint(config: &Config) -> u64 {
 fn source_options(config: &Config, section: &config::Upstream) -> SourceOptions {
     SourceOptions {
         list_ttl: section.list_ttl.map(config::Span::duration),
+        unhinted_ttl: config.cache.list_ttl.duration(),
+        ttl_max: if config.cache.enabled { config.cache.ttl_max.duration() } else { Duration::ZERO },
         items_max: config.limits.list_items_max,
-        ..SourceOptions::default()
+        pages_max: config.limits.list_pages_max,
+        lists_max: config.cache.entries_max as u64,
     }
 }
 
@@ -169,7 +180,8 @@ fn make_upstream(
         response_buffer_bytes_max: l.response_buffer_bytes_max.as_usize(),
         message_bytes_max: l.upstream_message_bytes_max.as_usize(),
         sessions_max: l.upstream_sessions_max,
-        parked_max: l.parked_calls_per_upstream_max.min(l.parked_calls_max),
+        parked_max: l.parked_calls_per_upstream_max,
+        parked_total_max: l.parked_calls_max,
         parked_per_principal_max: l.parked_calls_per_principal_max,
         park_time_max: l.park_time_max.duration(),
     };
@@ -183,7 +195,8 @@ fn make_upstream(
         client_info: shared.server_info.clone(),
     };
     let http = client(name, section, &timeouts)?;
-    Ok(Upstream::new(options, http, Arc::clone(&shared.handles.clock), Arc::clone(&shared.handles.rng)))
+    let (h, parked) = (&shared.handles, Arc::clone(&shared.parked));
+    Ok(Upstream::new(options, http, Arc::clone(&h.clock), Arc::clone(&h.rng), parked))
 }
 
 fn target(

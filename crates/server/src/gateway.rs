@@ -96,7 +96,12 @@ fn prepare(
         task_time: TASK_TIME,
     };
     let info = json!({"name": "tidegate", "title": "Tidegate", "version": env!("CARGO_PKG_VERSION")});
-    let shared = Shared { handles, hub: Arc::new(Hub::default()), server_info: Raw::from_value(&info) };
+    let shared = Shared {
+        handles,
+        hub: Arc::new(Hub::default()),
+        server_info: Raw::from_value(&info),
+        parked: Arc::default(),
+    };
     let generation = compose(config, &shared, None)?;
     let (hub, handles) = (Arc::clone(&shared.hub), shared.handles.clone());
     Ok((App::new(generation, hub, handles, shared.server_info.clone()), shared))

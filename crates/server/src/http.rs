@@ -1,6 +1,7 @@
 //! One HTTP request, from its head to its answer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -75,8 +76,29 @@ where
                 over_http: true,
                 revision: Revision::NEWEST,
             };
+            let Some(_call) = Call::begin(app, generation.limits.calls_max) else {
+                app.metrics.refused("calls_max");
+                return busy(generation.limits.calls_max);
+            };
             endpoint_request(x, route, request).await
         }
+    }
+}
+
+/// One of the requests that are served at a time.
+struct Call<'a>(&'a App);
+
+impl<'a> Call<'a> {
+    fn begin(app: &'a App, max: usize) -> Option<Self> {
+        let before = app.calls.fetch_add(1, Ordering::AcqRel);
+        let call = Self(app);
+        (before < max).then_some(call)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -231,7 +253,17 @@ fn not_allowed(allow: &'static str) -> Answer {
 }
 
 fn draining() -> Answer {
-    let error = RpcError::new(code::LIMIT, "this gateway is shutting down: nothing ran, try again").to_raw();
+    unavailable("this gateway is shutting down: nothing ran, try again")
+}
+
+fn busy(max: usize) -> Answer {
+    unavailable(&format!(
+        "this gateway serves {max} requests at a time (limit calls_max): nothing ran, try again"
+    ))
+}
+
+fn unavailable(text: &str) -> Answer {
+    let error = RpcError::new(code::LIMIT, text).to_raw();
     let mut answer = answer::error_with(StatusCode::SERVICE_UNAVAILABLE, None, &error);
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     answer

@@ -16,11 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::app::App;
+use crate::app::{App, Limits};
 use crate::http::serve;
 
-/// How long a TLS handshake may take, or the head of a request.
-const HEAD_TIME: Duration = Duration::from_secs(15);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(15);
 /// HTTP/2 streams on one connection.
 const H2_STREAMS_MAX: u32 = 256;
 
@@ -52,7 +52,7 @@ impl Listener {
     pub async fn run(self, app: Arc<App>) {
         let limits = app.generation().limits;
         let places = Arc::new(Semaphore::new(limits.connections_max));
-        let builder = Arc::new(builder(limits.header_bytes_max));
+        let builder = Arc::new(builder(&limits));
         let graceful = GracefulShutdown::new();
         loop {
             // At the limit new connections wait in the kernel's queue: nothing is accepted that cannot be
@@ -94,19 +94,20 @@ impl Listener {
     }
 }
 
-fn builder(header_bytes_max: usize) -> auto::Builder<TokioExecutor> {
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(header_bytes_max.max(8 * 1024))
+        .header_read_timeout(limits.header_read_timeout)
+        .max_headers(limits.header_count_max)
+        .max_buf_size(limits.header_bytes_max.max(8 * 1024))
         .pipeline_flush(true);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS_MAX)
-        .max_header_list_size(u32::try_from(header_bytes_max).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(Duration::from_secs(30)));
     builder
 }
@@ -121,7 +122,7 @@ impl Connection {
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         match tls {
             None => self.serve(stream).await,
-            Some(tls) => match tokio::time::timeout(HEAD_TIME, tls.accept(stream)).await {
+            Some(tls) => match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
                 Ok(Ok(stream)) => self.serve(stream).await,
                 Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
                 Err(_) => tracing::debug!("the TLS handshake took too long"),

@@ -1,7 +1,7 @@
 //! What every connector of one upstream shares.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::{Clock, Principal, Rng};
@@ -66,10 +66,10 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub fn new(options: Options, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
+    pub fn new(options: Options, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, parked: Arc<AtomicUsize>) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(options.concurrency_max)),
-            lot: Lot::new(options.limits),
+            lot: Lot::new(options.limits, parked),
             options,
             clock,
             rng,

@@ -84,8 +84,11 @@ async fn modern(core: &Arc<Core>, link: &HttpLink) -> Result<Modern, CallError> 
     let probe = ModernHttp { link: link.clone() };
     let info = &core.options.client_info;
     let call = Call::own(Method::Discover, &Raw::literal("{}"), &Capabilities::none(), info);
-    let permit = core.slot().await?;
-    match probe.call(&CallContext::own(), &call, permit).await {
+    let mut reply = probe.call(&CallContext::own(), &call, core.slot().await?).await;
+    if matches!(&reply, Ok(Reply::Ready(Outcome::Error(error))) if names_ours(error)) {
+        reply = probe.call(&CallContext::own(), &call, core.slot().await?).await;
+    }
+    match reply {
         Ok(Reply::Ready(Outcome::Result(Body::Whole(discover)))) if serves_modern(&discover) => {
             Ok(Modern::Yes(discover))
         }
@@ -94,6 +97,14 @@ async fn modern(core: &Arc<Core>, link: &HttpLink) -> Result<Modern, CallError> 
         Err(error) if is_no_modern_server(&error) => Ok(Modern::No(error.to_string())),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a server refuses a version and names the modern one among those it supports: it is asked once more,
+/// as a client that picks from the list would (versioning, "Version negotiation").
+fn names_ours(error: &Raw) -> bool {
+    let supported = error.get("data").and_then(|d| d.get("supported")).and_then(|s| s.items());
+    RpcError::read(error).code == code::UNSUPPORTED_VERSION
+        && supported.unwrap_or_default().iter().any(|v| v.as_str().as_deref() == Some(latest::DATE))
 }
 
 /// A server that knows the modern errors is a modern server, even if this one request was not to its liking.
@@ -133,4 +144,46 @@ pub(crate) async fn pipe(pool: PipePool) -> Result<Found, CallError> {
     };
     drop(lease);
     Ok(Found { connector: Connector::Pipe(pool), revision, discover })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Scripted, upstream};
+
+    const DISCOVER: &str = concat!(
+        r#"{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"#,
+        r#""capabilities":{"tools":{}}}}"#
+    );
+
+    fn refusal(supported: &str) -> String {
+        let data = format!(r#"{{"supported":[{supported}],"requested":"2026-07-28"}}"#);
+        let error = format!(r#"{{"code":-32022,"message":"Unsupported protocol version","data":{data}}}"#);
+        format!(r#"{{"jsonrpc":"2.0","id":ID,"error":{error}}}"#)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_a_version_and_names_it_as_supported_is_asked_once_more() {
+        let mut server = Scripted::start().await;
+        let upstream = upstream(server.url());
+        let asking = tokio::spawn(async move { upstream.discovery().await });
+        server.next().await.answer("400 Bad Request", &refusal(r#""2026-07-28""#)).await;
+        let again = server.next().await;
+        assert!(again.body.contains("server/discover"), "{}", again.body);
+        again.answer("200 OK", DISCOVER).await;
+        let found = asking.await.expect("no panic").expect("a modern server");
+        assert_eq!(found.revision, Revision::NEWEST);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_supports_other_versions_only_is_greeted_as_a_legacy_one() {
+        let mut server = Scripted::start().await;
+        let upstream = upstream(server.url());
+        let asking = tokio::spawn(async move { upstream.discovery().await });
+        server.next().await.answer("400 Bad Request", &refusal(r#""2025-11-25""#)).await;
+        let greeting = server.next().await;
+        assert!(greeting.body.contains(r#""method":"initialize""#), "{}", greeting.body);
+        drop(greeting);
+        assert!(asking.await.expect("no panic").is_err());
+    }
 }

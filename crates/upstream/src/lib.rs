@@ -16,6 +16,8 @@ mod outbound;
 mod park;
 mod pipe;
 mod reply;
+#[cfg(test)]
+mod testing;
 mod upstream;
 
 pub use crate::core::{CallContext, Change, Stats};

@@ -96,8 +96,10 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Sessions with a legacy upstream.
     pub sessions_max: usize,
-    /// Calls that wait for input.
+    /// Calls on this upstream that wait for input.
     pub parked_max: usize,
+    /// Calls on all upstreams together that wait for input.
+    pub parked_total_max: usize,
     /// Calls of one principal that wait for input.
     pub parked_per_principal_max: usize,
     /// How long a call waits for input.
@@ -122,6 +124,7 @@ impl Default for Limits {
             message_bytes_max: 16 * 1024 * 1024,
             sessions_max: 256,
             parked_max: 256,
+            parked_total_max: 1_024,
             parked_per_principal_max: 32,
             park_time_max: Duration::from_secs(300),
         }

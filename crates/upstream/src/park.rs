@@ -4,7 +4,8 @@
 //! limited time, and there may be only so many of them. Whoever comes late finds nothing.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::{Principal, Timestamp};
@@ -16,6 +17,8 @@ use crate::options::Limits;
 pub(crate) struct Lot {
     parked: Mutex<HashMap<String, Parked>>,
     parked_max: usize,
+    total: Arc<AtomicUsize>,
+    total_max: usize,
     per_principal_max: usize,
     time_max: Duration,
 }
@@ -24,13 +27,34 @@ struct Parked {
     principal: Principal,
     until: Timestamp,
     run: Box<LegacyRun>,
+    _place: Place,
+}
+
+/// One of the places for parked calls, over all upstreams.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(total: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        let before = total.fetch_add(1, Ordering::AcqRel);
+        let place = Self(Arc::clone(total));
+        (before < max).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Lot {
-    pub fn new(limits: Limits) -> Self {
+    /// `total` counts the parked calls of all upstreams.
+    pub fn new(limits: Limits, total: Arc<AtomicUsize>) -> Self {
         Self {
             parked: Mutex::new(HashMap::new()),
             parked_max: limits.parked_max,
+            total,
+            total_max: limits.parked_total_max,
             per_principal_max: limits.parked_per_principal_max,
             time_max: limits.park_time_max,
         }
@@ -50,7 +74,11 @@ impl Lot {
         if parked.len() >= self.parked_max || own >= self.per_principal_max {
             return Err(run);
         }
-        parked.insert(name, Parked { principal: principal.clone(), until: now.plus(self.time_max), run });
+        let Some(place) = Place::take(&self.total, self.total_max) else { return Err(run) };
+        parked.insert(
+            name,
+            Parked { principal: principal.clone(), until: now.plus(self.time_max), run, _place: place },
+        );
         drop(parked);
         drop(gone);
         Ok(())

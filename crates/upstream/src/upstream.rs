@@ -1,6 +1,6 @@
 //! One upstream: what it is, how it is doing, and calls on it.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,11 +65,17 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream that nothing has been sent to yet.
+    /// An upstream that nothing has been sent to yet. `parked` counts the calls that wait for input on all upstreams.
     #[must_use]
-    pub fn new(options: Options, http: egress::Http, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Arc<Self> {
+    pub fn new(
+        options: Options,
+        http: egress::Http,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+        parked: Arc<AtomicUsize>,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            core: Arc::new(Core::new(options, clock, rng)),
+            core: Arc::new(Core::new(options, clock, rng, parked)),
             http,
             found: Mutex::new(None),
             finding: AsyncMutex::new(Attempts::default()),

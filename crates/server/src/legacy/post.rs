@@ -224,7 +224,7 @@ pub(super) async fn serve(
     let failed = |error: &RpcError| {
         Served::Response(envelope::error(Some(&id), &down::error(&method, revision, error.to_raw())))
     };
-    if let Some(answer) = own(&session, &method, params.as_ref()) {
+    if let Some(answer) = own(&x, &session, &method, params.as_ref()) {
         return match answer {
             Ok(result) => Served::Response(envelope::result(&id, &result)),
             Err(error) => failed(&error),
@@ -309,7 +309,12 @@ fn known(x: &Exchange, method: &Method) -> bool {
 }
 
 /// Requests that the gateway answers itself.
-fn own(session: &Session, method: &Method, params: Option<&Raw>) -> Option<Result<Raw, RpcError>> {
+fn own(
+    x: &Exchange,
+    session: &Session,
+    method: &Method,
+    params: Option<&Raw>,
+) -> Option<Result<Raw, RpcError>> {
     let text = |name: &str| params.and_then(|p| p.get(name)).and_then(|v| v.as_str().map(|s| s.into_owned()));
     let invalid = |what: &str| Err(RpcError::invalid_params(format!("Invalid params: {what}")));
     let done = || Ok(Raw::literal("{}"));
@@ -324,7 +329,11 @@ fn own(session: &Session, method: &Method, params: Option<&Raw>) -> Option<Resul
             None => invalid("\"level\" must be one of the eight levels of RFC 5424"),
         },
         Method::Subscribe | Method::Unsubscribe => match text("uri") {
-            Some(uri) => match session.subscribe(&uri, *method == Method::Subscribe) {
+            Some(uri) => match session.subscribe(
+                &uri,
+                *method == Method::Subscribe,
+                x.generation.limits.subscriptions_per_stream_max,
+            ) {
                 Ok(()) => done(),
                 Err(limit) => {
                     Err(RpcError::new(code::LIMIT, format!("more than {limit} resources are subscribed to")))

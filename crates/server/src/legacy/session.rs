@@ -149,12 +149,12 @@ impl Session {
     }
 
     /// Subscribes to a resource, or no longer. `Err`: as many as allowed are subscribed to.
-    pub fn subscribe(&self, uri: &str, wanted: bool) -> Result<(), usize> {
+    pub fn subscribe(&self, uri: &str, wanted: bool, max: usize) -> Result<(), usize> {
         let mut uris = locked(&self.uris);
         if !wanted {
             uris.remove(uri);
-        } else if uris.len() >= URIS_MAX && !uris.contains(uri) {
-            return Err(URIS_MAX);
+        } else if uris.len() >= max && !uris.contains(uri) {
+            return Err(max);
         } else {
             uris.insert(uri.to_owned());
         }
@@ -173,9 +173,6 @@ impl Session {
         self.uris_changed.notified().await;
     }
 }
-
-/// The most resources that one session may subscribe to.
-const URIS_MAX: usize = 1_024;
 
 /// A call under way; dropping it takes its name back.
 pub(crate) struct Running {

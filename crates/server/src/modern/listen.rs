@@ -14,9 +14,6 @@ use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
 use crate::hub::{Subscription, Wanted};
 
-/// The most resources that one stream may be about.
-const URIS_MAX: usize = 1_024;
-
 /// What a client asked for, as far as the endpoint can give it.
 #[derive(Debug, Default)]
 struct Agreed {
@@ -81,11 +78,12 @@ async fn agree(x: &Exchange, filter: &Object) -> Result<Agreed, RpcError> {
         uris: Vec::new(),
     };
     let uris = filter.get("resourceSubscriptions").map(|u| u.items());
+    let limit = x.generation.limits.subscriptions_per_stream_max;
     let uris = match uris {
         None => Vec::new(),
-        Some(Some(uris)) if uris.len() <= URIS_MAX => uris,
+        Some(Some(uris)) if uris.len() <= limit => uris,
         Some(Some(_)) => {
-            return Err(RpcError::invalid_params(format!("Invalid params: more than {URIS_MAX} resources")));
+            return Err(RpcError::invalid_params(format!("Invalid params: more than {limit} resources")));
         }
         Some(None) => {
             return Err(RpcError::invalid_params(

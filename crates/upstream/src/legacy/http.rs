@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bridge::UpCall;
 use bridge::translate::up;
@@ -10,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use model::Principal;
 use protocol::headers::{SESSION, VERSION};
 use protocol::{Call, Capabilities, Message, Raw, Revision, envelope};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -23,20 +24,27 @@ use crate::{CallContext, CallError, CallErrorKind, Outcome, Reply};
 
 /// How often one call's stream is picked up again after it broke.
 const RESUMES_MAX: u32 = 64;
+/// How long a session waits for its own stream before its first call. Most servers answer at once; some only
+/// with the first event.
+const SIDE_WAIT: Duration = Duration::from_secs(1);
 
 /// A session with the server, shared by all calls of one principal and one class of capabilities.
 pub(crate) struct Session {
     pub handshake: Handshake,
     /// The session id and version headers that every request repeats.
     pub headers: HeaderMap,
-    side: Option<(Arc<SideCalls>, tokio::task::AbortHandle)>,
+    side: Option<Side>,
 }
 
-impl Drop for Session {
+/// A session's own stream, read until this value goes.
+struct Side {
+    calls: Arc<SideCalls>,
+    reader: tokio::task::AbortHandle,
+}
+
+impl Drop for Side {
     fn drop(&mut self) {
-        if let Some((_, reader)) = &self.side {
-            reader.abort();
-        }
+        self.reader.abort();
     }
 }
 
@@ -153,12 +161,22 @@ impl LegacyHttp {
         if let Answer::Refused(refusal) = self.link.post(own.clone(), note, None).await?.0 {
             return Err(self.refused(&refusal));
         }
-        let side = wants_side(&handshake, class).then(|| {
-            let calls = Arc::new(SideCalls::default());
-            let reader = super::side::read(self.link.clone(), own.clone(), Arc::clone(&calls));
-            (calls, tokio::spawn(reader).abort_handle())
-        });
+        let side = if wants_side(&handshake, class) { Some(self.listen(&own, class).await) } else { None };
         Ok(Arc::new(Session { handshake, headers: own, side }))
+    }
+
+    /// Opens the session's own stream. Where the client can be asked something the stream has to stand before
+    /// the first call: what a server asks on a stream that is not open yet is lost.
+    async fn listen(&self, headers: &HeaderMap, class: &Raw) -> Side {
+        let calls = Arc::new(SideCalls::default());
+        let (tried, answered) = oneshot::channel();
+        let reader = super::side::read(self.link.clone(), headers.clone(), Arc::clone(&calls), tried);
+        let side = Side { calls, reader: tokio::spawn(reader).abort_handle() };
+        if can_answer(class) {
+            // A server that takes longer still gets its calls, as it would have without the wait.
+            let _ = timeout(SIDE_WAIT, answered).await;
+        }
+        side
     }
 
     fn refused(&self, refusal: &Refusal) -> CallError {
@@ -194,6 +212,9 @@ impl LegacyHttp {
             let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
             let mut headers = cx.headers.clone();
             headers.extend(session.headers.iter().map(|(k, v)| (k.clone(), v.clone())));
+            // Announced before it is sent: the question may overtake the head of the answer.
+            let asks = capabilities.can_answer() && call.method.may_ask();
+            let side = session.side.as_ref().filter(|_| asks).map(|side| side.calls.join(&id));
             let (answer, _) = self.link.post(headers, bytes, Some(&id)).await?;
             let tokens = tokens.map(|t| (t.ours, t.theirs));
             let mut machine = UpCall::new(revision, id.clone(), call, tokens);
@@ -213,8 +234,6 @@ impl LegacyHttp {
                 }
                 Answer::Events(events) => {
                     let headers = session.headers.clone();
-                    let asks = capabilities.can_answer() && call.method.may_ask();
-                    let side = session.side.as_ref().filter(|_| asks).map(|(calls, _)| calls.join(&id));
                     let peer = Peer::Http { link: self.link.clone(), headers: headers.clone() };
                     let incoming = Incoming::Http {
                         events,
@@ -252,9 +271,13 @@ impl LegacyHttp {
 /// Whether there is anything to hear on a session's own stream.
 fn wants_side(handshake: &Handshake, class: &Raw) -> bool {
     let has = |raw: &Raw, what: &[u8]| memchr::memmem::find(raw.as_bytes(), what).is_some();
-    let can_answer = class.get("capabilities").is_some_and(|c| c.as_bytes() != b"{}");
     let changes = handshake.discover.get("capabilities");
-    can_answer || changes.is_some_and(|c| has(&c, b"\"listChanged\"") || has(&c, b"\"subscribe\""))
+    can_answer(class) || changes.is_some_and(|c| has(&c, b"\"listChanged\"") || has(&c, b"\"subscribe\""))
+}
+
+/// Whether a server may ask the clients of this class anything.
+fn can_answer(class: &Raw) -> bool {
+    class.get("capabilities").is_some_and(|c| c.as_bytes() != b"{}")
 }
 
 fn forgotten(refusal: &Refusal, session: &Session) -> bool {
@@ -291,4 +314,40 @@ async fn first_response(
         }
     }
     Err(core.error(CallErrorKind::Broke))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{ManualClock, SeededRng};
+
+    use super::*;
+    use crate::testing::{self, Scripted};
+
+    const GREETING: &str = concat!(
+        r#"{"jsonrpc":"2.0","id":ID,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"#,
+        r#""serverInfo":{"name":"scripted","version":"0"}}}"#
+    );
+
+    fn connector(url: http::Uri) -> LegacyHttp {
+        let options = testing::options(url.clone());
+        let clock = Arc::new(ManualClock::default());
+        let core = Arc::new(Core::new(options, clock, Arc::new(SeededRng::new(1))));
+        LegacyHttp::new(Arc::clone(&core), HttpLink::new(core, testing::http(), url, &[]))
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_client_can_be_asked_stands_once_its_own_stream_does() {
+        let mut server = Scripted::start().await;
+        let http = connector(server.url());
+        let able = Capabilities::read(&Raw::literal(r#"{"elicitation":{}}"#));
+        let opening =
+            tokio::spawn(async move { http.session(&Principal::anonymous(), &able).await.map(drop) });
+        server.next().await.answer("200 OK", GREETING).await;
+        server.next().await.answer("202 Accepted", "").await;
+        let stream = server.next().await;
+        assert!(stream.head.starts_with("GET "), "{}", stream.head);
+        assert!(!opening.is_finished(), "a question now would find no stream to come by");
+        stream.answer("405 Method Not Allowed", "").await;
+        opening.await.expect("no panic").expect("a session, also with a server that has no such stream");
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use protocol::{Id, Message, Method, Raw, RpcError, code, envelope};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Peer;
 use crate::core::Stats;
@@ -66,12 +66,24 @@ impl Drop for SideIncoming {
     }
 }
 
-/// Reads the session's stream until the task is aborted or the server says that there is none.
-pub(crate) async fn read(link: HttpLink, headers: HeaderMap, calls: Arc<SideCalls>) {
+/// Reads the session's stream until the task is aborted or the server says that there is none. `tried` hears
+/// once the server has answered to the first attempt, whatever it said.
+pub(crate) async fn read(
+    link: HttpLink,
+    headers: HeaderMap,
+    calls: Arc<SideCalls>,
+    tried: oneshot::Sender<()>,
+) {
     let mut wait = RETRY_MIN;
     let mut last: Option<String> = None;
+    let mut tried = Some(tried);
     loop {
-        match open(&link, &headers, last.as_deref()).await {
+        let opened = open(&link, &headers, last.as_deref()).await;
+        if let Some(tried) = tried.take() {
+            // Who waits may have gone.
+            let _ = tried.send(());
+        }
+        match opened {
             Opened::Stream(mut events) => {
                 wait = RETRY_MIN;
                 while let Ok(Some(message)) = events.message().await {
