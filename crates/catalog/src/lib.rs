@@ -5,6 +5,7 @@ mod filter;
 mod listing;
 mod merge;
 mod names;
+mod reads;
 mod source;
 mod uris;
 
@@ -12,4 +13,5 @@ pub use endpoint::{Endpoint, EndpointOptions, MISSING, Part, Routed};
 pub use filter::Filter;
 pub use listing::{Item, Kind, Listing};
 pub use names::{NAME_CHARS_MAX, Naming};
+pub use reads::ReadOptions;
 pub use source::{Caller, Source, SourceOptions};

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use upstream::{Body, CallContext, CallError, CallErrorKind, Change, Outcome, Upstream};
 
 use crate::listing::{BadPage, Kind, Listing, Pages};
+use crate::reads::{ReadOptions, Reads};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct SourceOptions {
     pub pages_max: usize,
     /// How many lists of this upstream are kept, over all principals.
     pub lists_max: u64,
+    /// How answers to reads are kept.
+    pub reads: ReadOptions,
 }
 
 impl Default for SourceOptions {
@@ -50,6 +53,11 @@ impl Default for SourceOptions {
             items_max: 10_000,
             pages_max: 1_000,
             lists_max: 10_000,
+            reads: ReadOptions {
+                ttl_max: Duration::from_secs(3_600),
+                bytes_max: 64 * 1024 * 1024,
+                entry_bytes_max: 1024 * 1024,
+            },
         }
     }
 }
@@ -86,6 +94,7 @@ pub struct Source {
     slots: moka::sync::Cache<Key, Arc<Slot>>,
     epochs: [AtomicU64; 4],
     versions: AtomicU64,
+    reads: Reads,
 }
 
 /// Why a list cannot be had.
@@ -113,6 +122,7 @@ impl Source {
             slots,
             epochs: Default::default(),
             versions: AtomicU64::new(1),
+            reads: Reads::new(options.reads),
         });
         tokio::spawn(watch(Arc::downgrade(&source), source.upstream.changes()));
         source
@@ -168,6 +178,23 @@ impl Source {
             let era = self.upstream.health().revision.map_or(Era::Modern, protocol::Revision::era);
             self.slots.get(&self.own_key(kind, caller, era)).and_then(|slot| slot.get())
         })
+    }
+
+    /// The kept contents of a resource.
+    #[must_use]
+    pub fn read_kept(&self, uri: &str, principal: &Principal) -> Option<Raw> {
+        self.reads.get(uri, principal)
+    }
+
+    /// When a read leaves, for [`Source::keep_read`].
+    #[must_use]
+    pub fn reading(&self) -> (Instant, u64) {
+        self.reads.asking()
+    }
+
+    /// Keeps the contents of a resource as their hints say.
+    pub fn keep_read(&self, uri: &str, principal: &Principal, result: &Raw, asked_at: (Instant, u64)) {
+        self.reads.put(uri, principal, result, asked_at);
     }
 
     /// Forgets what it knows of a list: headers and schema disagreed.
@@ -290,8 +317,11 @@ async fn watch(source: Weak<Source>, mut changes: tokio::sync::broadcast::Receiv
             Ok(Change::Tools) => source.invalidate(&[Kind::Tools]),
             Ok(Change::Prompts) => source.invalidate(&[Kind::Prompts]),
             Ok(Change::Resources) => source.invalidate(&[Kind::Resources, Kind::Templates]),
-            Ok(Change::Resource(_)) => {}
-            Ok(Change::Gap) | Err(RecvError::Lagged(_)) => source.invalidate(&Kind::ALL),
+            Ok(Change::Resource(_)) => source.reads.invalidate(),
+            Ok(Change::Gap) | Err(RecvError::Lagged(_)) => {
+                source.invalidate(&Kind::ALL);
+                source.reads.invalidate();
+            }
             Err(RecvError::Closed) => return,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use catalog::{Endpoint, EndpointOptions, Filter, Naming, Part, Source, SourceOptions};
+use catalog::{Endpoint, EndpointOptions, Filter, Naming, Part, ReadOptions, Source, SourceOptions};
 use config::{Config, Glob, Transport};
 use egress::{EgressError, Guard as Reach, Http, HttpOptions, TlsOptions};
 use model::{NameError, UpstreamName};
@@ -150,10 +150,15 @@ fn source_options(config: &Config, section: &config::Upstream) -> SourceOptions 
     SourceOptions {
         list_ttl: section.list_ttl.map(config::Span::duration),
         unhinted_ttl: config.cache.list_ttl.duration(),
-        ttl_max: if config.cache.enabled { config.cache.ttl_max.duration() } else { Duration::ZERO },
+        ttl_max: config.cache.ttl_max.duration(),
         items_max: config.limits.list_items_max,
         pages_max: config.limits.list_pages_max,
         lists_max: config.cache.entries_max as u64,
+        reads: ReadOptions {
+            ttl_max: if config.cache.enabled { config.cache.ttl_max.duration() } else { Duration::ZERO },
+            bytes_max: config.cache.bytes_max.bytes(),
+            entry_bytes_max: config.cache.entry_bytes_max.as_usize(),
+        },
     }
 }
 

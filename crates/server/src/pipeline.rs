@@ -70,7 +70,12 @@ fn check_params(x: &Exchange, routed: &Routed) -> Result<(), RpcError> {
 
 /// Does it, and once more where the upstream says that our copy of the tool's schema is old: it ran nothing.
 async fn perform(x: &Exchange, call: &Call, routed: Routed) -> Result<Reply, RpcError> {
+    if let Some(kept) = read_kept(x, &routed) {
+        return Ok(shape(x, call, routed, Reply::result(kept)));
+    }
+    let asked_at = routed.source.reading();
     let reply = send(x, &routed).await?;
+    keep_read(x, &routed, &reply, asked_at);
     let stale = match &reply {
         Reply::Ready(Outcome::Error(error)) => RpcError::read(error).code == code::HEADER_MISMATCH,
         _ => false,
@@ -86,6 +91,27 @@ async fn perform(x: &Exchange, call: &Call, routed: Routed) -> Result<Reply, Rpc
     let routed = locate(x, call).await?;
     let reply = send(x, &routed).await?;
     Ok(shape(x, call, routed, reply))
+}
+
+/// The URI of a read that may be answered from the cache. A retry with answers never is, nor what may depend on
+/// headers of this one client.
+fn plain_read(x: &Exchange, routed: &Routed) -> Option<String> {
+    let upstream = routed.source.upstream().name().as_str();
+    if x.generation.forward_headers.get(upstream).is_some_and(|names| !names.is_empty()) {
+        return None;
+    }
+    let plain = !routed.call.params.has("inputResponses") && !routed.call.params.has("requestState");
+    (routed.call.method == Method::ResourcesRead && plain).then(|| routed.call.text("uri")).flatten()
+}
+
+fn read_kept(x: &Exchange, routed: &Routed) -> Option<Raw> {
+    routed.source.read_kept(&plain_read(x, routed)?, &x.caller.principal)
+}
+
+fn keep_read(x: &Exchange, routed: &Routed, reply: &Reply, asked_at: (tokio::time::Instant, u64)) {
+    if let (Reply::Ready(Outcome::Result(Body::Whole(result))), Some(uri)) = (reply, plain_read(x, routed)) {
+        routed.source.keep_read(&uri, &x.caller.principal, result, asked_at);
+    }
 }
 
 async fn send(x: &Exchange, routed: &Routed) -> Result<Reply, RpcError> {

@@ -72,10 +72,7 @@ fn check_limits(limits: &Limits, report: &mut Report<'_>) {
         stream_buffer_bytes_max,
         header_read_timeout,
         body_read_timeout,
-        call_total_timeout,
-        keep_alive_interval,
         batch_max,
-        json_depth_max,
     } = limits;
     let mut floor = Floor { path: Path::keys(["limits"]), report };
     floor.sizes(&[
@@ -101,18 +98,12 @@ fn check_limits(limits: &Limits, report: &mut Report<'_>) {
         ("list_pages_max", *list_pages_max, 1),
         ("stream_buffer_events_max", *stream_buffer_events_max, 1),
         ("batch_max", *batch_max, 1),
-        ("json_depth_max", *json_depth_max, 16),
     ]);
     floor.times(&[
         ("park_time_max", *park_time_max),
         ("header_read_timeout", *header_read_timeout),
         ("body_read_timeout", *body_read_timeout),
-        ("call_total_timeout", *call_total_timeout),
-        ("keep_alive_interval", *keep_alive_interval),
     ]);
-    if *json_depth_max > 1024 {
-        report.value(&Path::keys(["limits", "json_depth_max"]), "must be at most 1024", None);
-    }
 }
 
 fn check_cache(cache: &Cache, report: &mut Report<'_>) {

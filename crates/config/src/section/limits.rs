@@ -136,27 +136,12 @@ pub struct Limits {
     /// Since 0.1.
     pub body_read_timeout: Span,
 
-    /// How long one call may take in all, the client's time for answers not counted.
-    ///
-    /// An upstream's `timeouts` end a call earlier. Since 0.1.
-    pub call_total_timeout: Span,
-
-    /// How long a stream may be silent before the gateway sends a comment to keep it open.
-    ///
-    /// Since 0.1.
-    pub keep_alive_interval: Span,
-
     /// How many messages a batch may have. Only revision 2025-03-26 has batches.
     ///
     /// Since 0.1.
     #[schemars(range(min = 1))]
     pub batch_max: usize,
 
-    /// How deep the JSON of a message may nest; 16 to 1024.
-    ///
-    /// Since 0.1.
-    #[schemars(range(min = 16, max = 1024))]
-    pub json_depth_max: usize,
 }
 
 impl Default for Limits {
@@ -184,10 +169,7 @@ impl Default for Limits {
             stream_buffer_bytes_max: Size::from_kib(256),
             header_read_timeout: Span::from_secs(10),
             body_read_timeout: Span::from_secs(30),
-            call_total_timeout: Span::from_mins(15),
-            keep_alive_interval: Span::from_secs(15),
             batch_max: 64,
-            json_depth_max: 128,
         }
     }
 }

@@ -30,7 +30,7 @@ fn the_defaults_are_those_that_are_promised() {
     assert_eq!((config.names.separator.as_str(), config.names.max), ("_", 64));
     assert_eq!(config.limits.request_bytes_max, Size::from_mib(4));
     assert_eq!(config.limits.response_buffer_bytes_max, Size::from_mib(1));
-    assert_eq!((config.limits.page_size, config.limits.json_depth_max), (1000, 128));
+    assert_eq!((config.limits.page_size, config.limits.batch_max), (1000, 64));
     assert_eq!(config.telemetry.service_name, "tidegate");
     assert_eq!((config.telemetry.log_format, config.telemetry.log_level), (LogFormat::Auto, LogLevel::Info));
     let config = load("upstreams: {crm: {url: 'http://127.0.0.1:9100/mcp'}}");
