@@ -58,7 +58,8 @@ impl Asked {
     /// Answers with a status and a JSON body, in which `ID` stands for the request's id.
     pub async fn answer(mut self, status: &str, body: &str) {
         let id = Raw::parse(self.body.clone().into()).ok().and_then(|asked| asked.get("id"));
-        let id = id.map_or_else(|| "null".to_owned(), |id| String::from_utf8_lossy(id.as_bytes()).into_owned());
+        let id =
+            id.map_or_else(|| "null".to_owned(), |id| String::from_utf8_lossy(id.as_bytes()).into_owned());
         let body = body.replace("ID", &id);
         let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
         let length = body.len();
@@ -86,5 +87,6 @@ pub(crate) fn http() -> egress::Http {
 }
 
 pub(crate) fn upstream(url: http::Uri) -> Arc<Upstream> {
-    Upstream::new(options(url), http(), Arc::new(ManualClock::default()), Arc::new(SeededRng::new(1)))
+    let (clock, rng) = (Arc::new(ManualClock::default()), Arc::new(SeededRng::new(1)));
+    Upstream::new(options(url), http(), clock, rng, Arc::default())
 }

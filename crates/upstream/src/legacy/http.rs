@@ -329,19 +329,19 @@ mod tests {
     );
 
     fn connector(url: http::Uri) -> LegacyHttp {
-        let options = testing::options(url.clone());
-        let clock = Arc::new(ManualClock::default());
-        let core = Arc::new(Core::new(options, clock, Arc::new(SeededRng::new(1))));
+        let (clock, rng) = (Arc::new(ManualClock::default()), Arc::new(SeededRng::new(1)));
+        let core = Arc::new(Core::new(testing::options(url.clone()), clock, rng, Arc::default()));
         LegacyHttp::new(Arc::clone(&core), HttpLink::new(core, testing::http(), url, &[]))
     }
 
     #[tokio::test]
     async fn a_session_whose_client_can_be_asked_stands_once_its_own_stream_does() {
         let mut server = Scripted::start().await;
-        let http = connector(server.url());
-        let able = Capabilities::read(&Raw::literal(r#"{"elicitation":{}}"#));
+        let http = Arc::new(connector(server.url()));
+        let able = Capabilities::read(Some(&Raw::literal(r#"{"elicitation":{}}"#)));
+        let opener = Arc::clone(&http);
         let opening =
-            tokio::spawn(async move { http.session(&Principal::anonymous(), &able).await.map(drop) });
+            tokio::spawn(async move { opener.session(&Principal::anonymous(), &able).await.map(drop) });
         server.next().await.answer("200 OK", GREETING).await;
         server.next().await.answer("202 Accepted", "").await;
         let stream = server.next().await;
