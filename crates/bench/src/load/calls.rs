@@ -1,0 +1,189 @@
+//! Calls of the tool `echo` with 1 KiB in and out: as fast as possible, so many, or at a rate.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{Endpoint, Quantiles, pace};
+use crate::Result;
+use crate::wire::{Client, Target, Template};
+
+/// What goes in, and comes out.
+const TEXT_BYTES: usize = 1024;
+
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    endpoint: Endpoint,
+    /// What the endpoint calls the tool.
+    #[arg(long, default_value = "echo")]
+    tool: String,
+    /// Connections, each with one call at a time; a legacy one is a session.
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// How long to measure.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// How long to call before that.
+    #[arg(long, default_value_t = 0.3)]
+    warmup: f64,
+    /// Make so many calls instead and measure them all.
+    #[arg(long, conflicts_with_all = ["rate", "warmup"])]
+    count: Option<u64>,
+    /// Calls a second, begun when their time has come and not when another one ends.
+    #[arg(long)]
+    rate: Option<u32>,
+}
+
+/// What one connection needs to call.
+#[derive(Debug)]
+pub struct Caller {
+    client: Client,
+    template: Template,
+    body: Vec<u8>,
+}
+
+impl Caller {
+    pub async fn open(target: &Target, tool: &str) -> Result<Self> {
+        let client = Client::open(target).await?;
+        let text: String = ('a'..='z').cycle().take(TEXT_BYTES).collect();
+        let fields = format!(r#""name":"{tool}","arguments":{{"text":"{text}"}}"#);
+        let template = client.template("tools/call", Some(tool), &fields, None);
+        Ok(Self { client, template, body: Vec::new() })
+    }
+
+    pub async fn call(&mut self) -> Result<()> {
+        self.client.exchange(&mut self.template, &mut self.body).await?;
+        if self.body.len() > TEXT_BYTES { Ok(()) } else { Err("the text did not come back".to_owned()) }
+    }
+}
+
+/// When calls count.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    from: Instant,
+    until: Instant,
+    count: u64,
+}
+
+pub async fn run(options: &Options) -> Result<Value> {
+    let target = options.endpoint.target()?;
+    let mut callers = Vec::new();
+    for _ in 0..options.connections {
+        callers.push(Caller::open(&target, &options.tool).await?);
+    }
+    let warmup = Duration::from_secs_f64(options.warmup);
+    let time = Duration::from_secs_f64(options.seconds);
+    let took = match (options.rate, options.count) {
+        (Some(rate), _) => pace::run(callers, rate, warmup, time).await?,
+        (None, Some(count)) => {
+            let now = Instant::now();
+            let share = count / options.connections.max(1) as u64;
+            flat_out(callers, Window { from: now, until: now + Duration::from_secs(600), count: share })
+                .await?
+        }
+        (None, None) => {
+            let from = Instant::now() + warmup;
+            flat_out(callers, Window { from, until: from + time, count: u64::MAX }).await?
+        }
+    };
+    let mut measured = took.to_json();
+    measured["calls"] = json!(took.count());
+    measured["per_second"] = json!((took.count() as f64 / options.seconds).round());
+    Ok(measured)
+}
+
+/// Each caller calls again as soon as it has its answer.
+async fn flat_out(callers: Vec<Caller>, window: Window) -> Result<Quantiles> {
+    let all = Rc::new(RefCell::new(Quantiles::default()));
+    let mut tasks = JoinSet::new();
+    for mut caller in callers {
+        let all = Rc::clone(&all);
+        tasks.spawn_local(async move {
+            for _ in 0..window.count {
+                let begun = Instant::now();
+                caller.call().await?;
+                let now = Instant::now();
+                if now >= window.until {
+                    break;
+                }
+                if now >= window.from {
+                    all.borrow_mut().add(now - begun);
+                }
+            }
+            Ok::<(), String>(())
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(|e| e.to_string())??;
+    }
+    let mut sum = Quantiles::default();
+    sum.append(all.take());
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::tests::started;
+    use crate::wire::Era;
+    use tokio::task::LocalSet;
+
+    fn options(url: String, era: Era) -> Options {
+        Options {
+            endpoint: Endpoint { url, era },
+            tool: "echo".to_owned(),
+            connections: 4,
+            seconds: 1.0,
+            warmup: 0.0,
+            count: Some(40),
+            rate: None,
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn every_call_of_a_count_is_measured_in_both_eras() {
+        let test = async {
+            let url = started().await;
+            for (era, path) in [(Era::Modern, "modern/3/mcp"), (Era::Legacy, "legacy/3/mcp")] {
+                let measured = run(&options(format!("{url}/{path}"), era)).await.unwrap();
+                assert_eq!(measured["calls"], 40, "{measured}");
+            }
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn paced_calls_are_as_many_as_the_rate_says() {
+        let test = async {
+            let url = started().await;
+            let options = Options {
+                count: None,
+                rate: Some(500),
+                seconds: 0.2,
+                warmup: 0.02,
+                ..options(format!("{url}/modern/3/mcp"), Era::Modern)
+            };
+            assert_eq!(run(&options).await.unwrap()["calls"], 100);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_answer_that_is_no_result_fails_the_run() {
+        let test = async {
+            let url = started().await;
+            let unknown =
+                Options { tool: "none".to_owned(), ..options(format!("{url}/modern/3/mcp"), Era::Modern) };
+            let told = run(&unknown).await.unwrap_err();
+            assert!(told.contains("unknown tool"), "{told}");
+            let other_era = options(format!("{url}/modern/3/mcp"), Era::Legacy);
+            assert!(run(&other_era).await.is_err());
+        };
+        LocalSet::new().run_until(test).await;
+    }
+}
