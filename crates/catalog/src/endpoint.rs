@@ -163,6 +163,12 @@ impl Endpoint {
         Ok(self.merged_discover(&known, &versions, &missing))
     }
 
+    /// The experimental tasks of 2025-11-25, where the endpoint is one upstream that has them.
+    pub async fn legacy_tasks(&self) -> Option<Raw> {
+        let [only] = self.parts.as_slice() else { return None };
+        only.source.upstream().discovery().await.ok()?.tasks.filter(|_| self.options.direct)
+    }
+
     fn merged_discover(&self, known: &[Raw], versions: &Raw, missing: &[(String, RpcError)]) -> Raw {
         let mut capabilities = json!({});
         for discover in known {
@@ -318,14 +324,19 @@ impl Endpoint {
         let (part, own) = self.find_name(kind, caller, &name).await?;
         let source = Arc::clone(&self.parts[part].source);
         let call = if own == name { call.clone() } else { call.with("name", Some(Raw::string(&own))) };
-        let rules = if kind == Kind::Tools { rules_of(&source, caller, &own).await } else { None };
+        let rules = match kind {
+            Kind::Tools => {
+                rules_of(&source, caller, &own).await.map_err(|Unusable| unknown("tool", &name))?
+            }
+            _ => None,
+        };
         Ok(Routed { source, call, rules, wrapped: None })
     }
 
     /// The upstream that a name belongs to, and its own name for it.
     async fn find_name(&self, kind: Kind, caller: &Caller, name: &str) -> Result<(usize, String), RpcError> {
         let what = if kind == Kind::Tools { "tool" } else { "prompt" };
-        let unknown = || RpcError::invalid_params(format!("Unknown {what}: {name}"));
+        let unknown = || unknown(what, name);
         for (part, p) in self.parts.iter().enumerate() {
             let own = match p.naming.own(name) {
                 Own::NotOurs => continue,
@@ -424,16 +435,32 @@ fn merge_again(kind: Kind, endpoint: &Endpoint, lists: &[(usize, Arc<Listing>)])
     merge(kind, &endpoint.parts, lists, |part, own| endpoint.allows(kind, part, own))
 }
 
+fn unknown(what: &str, name: &str) -> RpcError {
+    RpcError::invalid_params(format!("Unknown {what}: {name}"))
+}
+
+/// A tool that a client must not use.
+struct Unusable;
+
 /// The rules of a tool. They are needed before the call, so a modern server's list is fetched where it is
 /// unknown.
-async fn rules_of(source: &Source, caller: &Caller, tool: &str) -> Option<Arc<[ParamRule]>> {
+async fn rules_of(
+    source: &Source,
+    caller: &Caller,
+    tool: &str,
+) -> Result<Option<Arc<[ParamRule]>>, Unusable> {
     let modern = source.upstream().health().revision.is_none_or(|r| r >= Revision::NEWEST);
     let list = match source.cached(Kind::Tools, caller) {
-        Some(list) => list,
-        None if modern => source.known(Kind::Tools, caller).await.ok()?,
-        None => return None,
+        None if modern => source.known(Kind::Tools, caller).await.ok(),
+        cached => cached,
     };
-    list.get(tool)?.rules.clone()
+    let Some(list) = list else { return Ok(None) };
+    match list.get(tool) {
+        Some(item) => Ok(item.rules.clone()),
+        // What is not listed passes: the upstream knows best. What may not be called does not.
+        None if list.is_unusable(tool) => Err(Unusable),
+        None => Ok(None),
+    }
 }
 
 fn missing_value(missing: &[(String, RpcError)]) -> Value {

@@ -1,6 +1,6 @@
 //! One upstream's list, read once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +98,7 @@ pub struct Listing {
     /// The entries in the upstream's order, without those that a client must ignore.
     pub items: Vec<Item>,
     index: HashMap<Arc<str>, usize>,
+    unusable: HashSet<Arc<str>>,
     /// The first page without its entries and hints: what the upstream says beside them.
     pub rest: Raw,
     /// Until when it may be served.
@@ -113,6 +114,7 @@ pub struct Listing {
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     items: Vec<Item>,
+    unusable: HashSet<Arc<str>>,
     rest: Option<Raw>,
     ttl: Option<Duration>,
     private: bool,
@@ -129,11 +131,13 @@ impl Pages {
         let items =
             object.get(kind.member()).and_then(|i| i.items()).ok_or(BadPage("a list without its items"))?;
         for raw in items {
-            if self.items.len() == items_max {
+            if self.items.len() + self.unusable.len() >= items_max {
                 return Err(BadPage("more items than the limit allows"));
             }
-            if let Some(item) = read_item(kind, raw) {
-                self.items.push(item);
+            match read_item(kind, raw) {
+                Entry::Item(item) => self.items.push(item),
+                Entry::Unusable(name) => drop(self.unusable.insert(name)),
+                Entry::Nameless => {}
             }
         }
         let ttl = object.get("ttlMs").and_then(|t| t.as_i64()).unwrap_or(0);
@@ -164,15 +168,24 @@ impl Pages {
             }
         }
         let rest = self.rest.unwrap_or_else(|| Object::empty().raw());
-        Listing { items, index, rest, fresh_until, public: !self.private, version, epoch }
+        let unusable = self.unusable;
+        Listing { items, index, unusable, rest, fresh_until, public: !self.private, version, epoch }
     }
 }
 
-/// `None`: an entry without a name, or a tool that a client must drop (SEP-2243).
-fn read_item(kind: Kind, raw: Raw) -> Option<Item> {
-    let object = raw.object().ok().flatten()?;
-    let key = object.get(kind.key())?;
-    let key = Arc::from(&*key.as_str()?);
+/// What an entry of a list turns out to be.
+enum Entry {
+    Item(Item),
+    /// A tool that a client must drop (SEP-2243).
+    Unusable(Arc<str>),
+    Nameless,
+}
+
+fn read_item(kind: Kind, raw: Raw) -> Entry {
+    let Ok(Some(object)) = raw.object() else { return Entry::Nameless };
+    let name = object.get(kind.key());
+    let Some(name) = name.as_ref().and_then(|name| name.as_str()) else { return Entry::Nameless };
+    let key: Arc<str> = Arc::from(&*name);
     let mut rules = None;
     if kind == Kind::Tools
         && let Some(schema) = object.get("inputSchema")
@@ -182,11 +195,11 @@ fn read_item(kind: Kind, raw: Raw) -> Option<Item> {
             Ok(found) => rules = Some(Arc::from(found)),
             Err(why) => {
                 tracing::warn!(tool = %key, why, "a tool with a bad x-mcp-header annotation is not offered");
-                return None;
+                return Entry::Unusable(key);
             }
         }
     }
-    Some(Item { key, raw, rules })
+    Entry::Item(Item { key, raw, rules })
 }
 
 impl Listing {
@@ -194,5 +207,35 @@ impl Listing {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Item> {
         self.index.get(key).map(|at| &self.items[*at])
+    }
+
+    /// Whether the upstream lists a tool of this name that a client must not use: its annotations make no
+    /// valid headers (SEP-2243).
+    #[must_use]
+    pub fn is_unusable(&self, key: &str) -> bool {
+        self.unusable.contains(key) && !self.index.contains_key(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_with_bad_annotations_is_not_listed_and_known_as_unusable() {
+        let tool = |name: &str, header: &str| {
+            let region = format!(r#"{{"type":"string","x-mcp-header":"{header}"}}"#);
+            format!(r#"{{"name":"{name}","inputSchema":{{"type":"object","properties":{{"r":{region}}}}}}}"#)
+        };
+        let list = format!(r#"{{"tools":[{},{}]}}"#, tool("good", "Region"), tool("bad", "My Region"));
+        let list = Raw::parse(list.into()).expect("JSON");
+        let mut pages = Pages::default();
+        assert_eq!(pages.add(Kind::Tools, &list, 2), Ok(None));
+        let listing = pages.finish(Instant::now(), 1, 0);
+        assert!(listing.get("good").is_some_and(|item| item.rules.is_some()));
+        assert!(listing.get("bad").is_none() && listing.is_unusable("bad"));
+        assert!(!listing.is_unusable("good") && !listing.is_unusable("unheard of"));
+        let mut pages = Pages::default();
+        assert!(pages.add(Kind::Tools, &list, 1).is_err(), "what is dropped counts");
     }
 }

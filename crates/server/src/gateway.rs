@@ -21,8 +21,6 @@ use crate::listener::Listener;
 
 /// How often what waited or idled too long is looked for.
 const SWEEP: Duration = Duration::from_secs(5);
-/// How long a task id that an upstream gave out can be used.
-const TASK_TIME: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +91,6 @@ fn prepare(
         clock,
         rng,
         state_time: config.limits.park_time_max.duration(),
-        task_time: TASK_TIME,
     };
     let info = json!({"name": "tidegate", "title": "Tidegate", "version": env!("CARGO_PKG_VERSION")});
     let shared = Shared {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Clock, Principal, Rng, UpstreamName};
+use model::{Clock, Principal, Rng, Timestamp, UpstreamName};
 use protocol::json::Object;
 use protocol::{Call, Raw, RpcError};
 use seal::{Binding, KeyRing, Purpose};
@@ -24,8 +24,6 @@ pub struct Handles {
     pub rng: Arc<dyn Rng>,
     /// How long an answer to a question may take.
     pub state_time: Duration,
-    /// How long a task id is good.
-    pub task_time: Duration,
 }
 
 /// To whom and where a handle is given.
@@ -84,12 +82,15 @@ impl Handles {
         opened.ok_or_else(|| RpcError::invalid_params("Invalid requestState: make the call again without it"))
     }
 
-    /// Seals an upstream's task id.
+    /// Seals an upstream's task id. The same id gives the same handle every time, and the upstream decides
+    /// how long it is good.
     #[must_use]
     pub fn seal_task(&self, holder: Holder<'_>, upstream: &UpstreamName, task: &str) -> String {
         let payload = [upstream.as_str().as_bytes(), &[0], task.as_bytes()].concat();
-        let expires = self.clock.now().plus(self.task_time);
-        self.keys.seal(&*self.rng, &holder.binding(Purpose::Task), expires, &payload)
+        // The cipher forgives a repeated nonce: all it tells is that two handles are equal, which is what
+        // we want.
+        let nonce = Derived(seal::sha256(&payload));
+        self.keys.seal(&nonce, &holder.binding(Purpose::Task), Timestamp(u64::MAX), &payload)
     }
 
     /// The upstream and its own id for a task.
@@ -101,6 +102,15 @@ impl Handles {
         let found =
             payload.and_then(|p| split_name(&p).map(|(name, task)| (name.to_owned(), task.to_owned())));
         found.ok_or_else(|| RpcError::invalid_params("Unknown task"))
+    }
+}
+
+/// Bytes that follow from what is sealed.
+struct Derived([u8; 32]);
+
+impl Rng for Derived {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.iter_mut().zip(self.0.iter().cycle()).for_each(|(out, byte)| *out = *byte);
     }
 }
 
@@ -146,7 +156,7 @@ fn canonical(value: &Value, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use model::{ManualClock, SeededRng, Timestamp};
+    use model::{ManualClock, SeededRng};
     use protocol::Method;
 
     use super::*;
@@ -158,7 +168,6 @@ mod tests {
             clock: Arc::new(ManualClock::at(Timestamp(1_000))),
             rng: Arc::new(rng),
             state_time: Duration::from_secs(60),
-            task_time: Duration::from_secs(60),
         }
     }
 
@@ -196,6 +205,8 @@ mod tests {
         let holder = Holder { principal: &me, endpoint: "all" };
         let task = h.seal_task(holder, &crm, "t-1");
         assert_eq!(h.open_task(holder, &task), Ok(("crm".to_owned(), "t-1".to_owned())));
+        assert_eq!(h.seal_task(holder, &crm, "t-1"), task, "a task keeps its name");
+        assert_ne!(h.seal_task(holder, &crm, "t-2"), task);
         let state = h.seal_state(holder, &crm, &call("{}"), "t-1");
         assert!(h.open_task(holder, &state).is_err());
     }

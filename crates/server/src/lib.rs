@@ -17,6 +17,7 @@ mod pipeline;
 mod route;
 mod stdio;
 mod survey;
+mod tasks;
 
 pub use app::{App, EVERYTHING, Generation, Limits};
 pub use compose::{ComposeError, Shared, compose};

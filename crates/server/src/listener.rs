@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Request;
@@ -135,13 +136,31 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let app = self.app;
-        let service = service_fn(move |request: Request<Incoming>| {
-            let app = Arc::clone(&app);
-            async move { Ok::<_, Infallible>(serve(app, request).await) }
+        let patience = app.generation().limits.header_read_timeout;
+        let begun = Arc::new(AtomicBool::new(false));
+        let service = service_fn({
+            let begun = Arc::clone(&begun);
+            move |request: Request<Incoming>| {
+                begun.store(true, Ordering::Relaxed);
+                let app = Arc::clone(&app);
+                async move { Ok::<_, Infallible>(serve(app, request).await) }
+            }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        if let Err(error) = self.watcher.watch(connection).await {
-            tracing::debug!(%error, "a connection ended early");
+        tokio::select! {
+            ended = self.watcher.watch(connection) => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended early");
+            },
+            () = silence(patience, &begun) => tracing::debug!("a connection without a request"),
         }
+    }
+}
+
+/// Ends if no request has begun within this time. The HTTP library watches over the head of a request only
+/// once it knows which version of HTTP is spoken: until then a silent connection would be kept for ever.
+async fn silence(patience: Duration, begun: &AtomicBool) {
+    tokio::time::sleep(patience).await;
+    if begun.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }

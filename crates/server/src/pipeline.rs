@@ -9,6 +9,7 @@ use protocol::{Call, Method, Raw, RpcError, code};
 use upstream::{Body, CallContext, CallErrorKind, Item, Outcome, Reply};
 
 use crate::app::Exchange;
+use crate::tasks::{self, TaskIds};
 
 /// Makes a call and gives its reply as the client may see it.
 ///
@@ -34,9 +35,11 @@ async fn dispatch(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
     }
     match &call.method {
         Method::Discover => x.endpoint.discover().await.map(Reply::result),
-        Method::TasksGet | Method::TasksUpdate | Method::TasksCancel | Method::TasksResult => {
-            task(x, call).await
-        }
+        Method::TasksGet
+        | Method::TasksUpdate
+        | Method::TasksCancel
+        | Method::TasksResult
+        | Method::TasksList => tasks::serve(x, call).await,
         _ => {
             let routed = locate(x, call).await?;
             perform(x, call, routed).await
@@ -93,8 +96,8 @@ async fn perform(x: &Exchange, call: &Call, routed: Routed) -> Result<Reply, Rpc
     Ok(shape(x, call, routed, reply))
 }
 
-/// The URI of a read that may be answered from the cache. A retry with answers never is, nor what may depend on
-/// headers of this one client.
+/// The URI of a read that may be answered from the cache. A retry with answers never is, nor what may
+/// depend on headers of this one client.
 fn plain_read(x: &Exchange, routed: &Routed) -> Option<String> {
     let upstream = routed.source.upstream().name().as_str();
     if x.generation.forward_headers.get(upstream).is_some_and(|names| !names.is_empty()) {
@@ -183,8 +186,14 @@ impl Shaper {
         };
         match object.get("resultType").as_ref().map(Raw::as_bytes) {
             Some(b"\"input_required\"") => self.questions(&object).map_err(invalid),
-            Some(b"\"task\"") => Ok(self.sealed_task(&object)),
-            _ => Ok(self.routed.shape(result)),
+            Some(b"\"task\"") => Ok(self.tasks().seal_in(&object)),
+            _ if self.call.params.has("task") => Ok(self.tasks().seal_everywhere(&object)),
+            Some(_) => Ok(self.routed.shape(result)),
+            // A server that leaves it out means this, and our clients may insist on it (basic, "Results").
+            None => {
+                let complete = Raw::literal(r#""complete""#);
+                Ok(self.routed.shape(object.edit().set("resultType", complete).finish()))
+            }
         }
     }
 
@@ -208,9 +217,8 @@ impl Shaper {
         Ok(object.edit().set("requestState", Raw::string(&sealed)).finish())
     }
 
-    fn sealed_task(&self, object: &Object) -> Raw {
-        let upstream = self.routed.source.upstream().name();
-        seal_task_id(&self.x, upstream, object)
+    fn tasks(&self) -> TaskIds<'_> {
+        TaskIds { x: &self.x, upstream: self.routed.source.upstream().name() }
     }
 
     /// Whether the client asked for this notification.
@@ -224,49 +232,6 @@ impl Shaper {
             Method::Progress => self.call.meta.progress_token.is_some(),
             _ => true,
         }
-    }
-}
-
-fn seal_task_id(x: &Exchange, upstream: &model::UpstreamName, object: &Object) -> Raw {
-    let Some(id) = object.get("taskId") else { return object.raw() };
-    let Some(id) = id.as_str() else { return object.raw() };
-    let sealed = x.app.handles.seal_task(x.holder(), upstream, &id);
-    object.edit().set("taskId", Raw::string(&sealed)).finish()
-}
-
-/// A method on a task that an upstream hosts.
-async fn task(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
-    if x.revision.era() == protocol::Era::Modern && !x.caller.capabilities.tasks {
-        let needed = crate::modern::tasks_needed();
-        let text = format!("{} needs the Tasks extension", call.method);
-        return Err(RpcError::new(code::MISSING_CAPABILITY, text).with(needed));
-    }
-    let Some(sealed) = call.text("taskId") else {
-        return Err(RpcError::invalid_params("Invalid params: \"taskId\" must be a string"));
-    };
-    let (upstream, id) = x.app.handles.open_task(x.holder(), &sealed)?;
-    let Some(source) = x.endpoint.source(&upstream).cloned() else {
-        return Err(RpcError::invalid_params("Unknown task"));
-    };
-    let own = call.with("taskId", Some(Raw::string(&id)));
-    let cx = CallContext {
-        principal: x.caller.principal.clone(),
-        headers: x.forwarded(&upstream),
-        rules: None,
-        polls: false,
-    };
-    let reply = source.upstream().call(&cx, &own).await.map_err(|error| error.to_rpc())?;
-    let given = Raw::string(&sealed);
-    match reply.outcome().await.map_err(|error| error.to_rpc())? {
-        Some(Outcome::Result(Body::Whole(result))) => {
-            let shaped = match result.object() {
-                Ok(Some(o)) if o.has("taskId") => o.edit().set("taskId", given).finish(),
-                _ => result,
-            };
-            Ok(Reply::result(shaped))
-        }
-        Some(other) => Ok(Reply::Ready(other)),
-        None => Err(RpcError::new(code::UPSTREAM_BROKE, "The upstream broke off")),
     }
 }
 

@@ -1,7 +1,8 @@
-//! One endpoint on standard input and output, for clients that can only start a process (transports, "stdio").
+//! One endpoint on standard input and output, for clients that can only start a process (transports,
+//! "stdio").
 //!
-//! The first message decides the era: `initialize` makes it legacy for its lifetime, anything else is modern. A
-//! message with modern metadata is always modern.
+//! The first message decides the era: `initialize` makes it legacy for its lifetime, anything else is
+//! modern. A message with modern metadata is always modern.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,7 +6,7 @@ use protocol::{Call, Capabilities, Era, Method, Raw, Revision, RpcError, code, l
 
 use crate::core::{Core, Stats};
 use crate::http::{HttpLink, ModernHttp};
-use crate::legacy::LegacyHttp;
+use crate::legacy::{Handshake, LegacyHttp};
 use crate::options::HttpTransport;
 use crate::pipe::{Dial, PipePool};
 use crate::{Body, CallContext, CallError, CallErrorKind, Outcome, Reply};
@@ -23,6 +23,8 @@ pub(crate) struct Found {
     pub connector: Connector,
     pub revision: Revision,
     pub discover: Raw,
+    /// The experimental tasks of 2025-11-25, where it has them.
+    pub tasks: Option<Raw>,
 }
 
 /// What is known of a modern server that has no `server/discover`.
@@ -49,7 +51,7 @@ pub(crate) async fn http(
         match modern(core, &link).await? {
             Modern::Yes(discover) => {
                 let connector = Connector::ModernHttp(ModernHttp { link });
-                return Ok(Found { connector, revision: Revision::NEWEST, discover });
+                return Ok(Found { connector, revision: Revision::NEWEST, discover, tasks: None });
             }
             Modern::No(why) if era == Some(Era::Modern) => {
                 return Err(core.error(CallErrorKind::OtherRevision).detail(why));
@@ -99,8 +101,8 @@ async fn modern(core: &Arc<Core>, link: &HttpLink) -> Result<Modern, CallError> 
     }
 }
 
-/// Whether a server refuses a version and names the modern one among those it supports: it is asked once more,
-/// as a client that picks from the list would (versioning, "Version negotiation").
+/// Whether a server refuses a version and names the modern one among those it supports: it is asked once
+/// more, as a client that picks from the list would (versioning, "Version negotiation").
 fn names_ours(error: &Raw) -> bool {
     let supported = error.get("data").and_then(|d| d.get("supported")).and_then(|s| s.items());
     RpcError::read(error).code == code::UNSUPPORTED_VERSION
@@ -127,8 +129,8 @@ fn is_no_modern_server(error: &CallError) -> bool {
 async fn legacy(core: &Arc<Core>, link: &HttpLink) -> Result<Found, CallError> {
     let http = LegacyHttp::new(Arc::clone(core), link.clone());
     let session = http.session(&CallContext::own().principal, &Capabilities::none()).await?;
-    let (revision, discover) = (session.handshake.revision, session.handshake.discover.clone());
-    Ok(Found { connector: Connector::LegacyHttp(http), revision, discover })
+    let Handshake { revision, discover, tasks } = session.handshake.clone();
+    Ok(Found { connector: Connector::LegacyHttp(http), revision, discover, tasks })
 }
 
 async fn sse_pair(core: &Arc<Core>, link: HttpLink) -> Result<Found, CallError> {
@@ -138,12 +140,12 @@ async fn sse_pair(core: &Arc<Core>, link: HttpLink) -> Result<Found, CallError> 
 /// Greets the server on a channel.
 pub(crate) async fn pipe(pool: PipePool) -> Result<Found, CallError> {
     let lease = pool.lease(&CallContext::own().principal, &Capabilities::none(), false).await?;
-    let (revision, discover) = match &lease.channel().spoken {
-        crate::pipe::Spoken::Modern { discover } => (Revision::NEWEST, discover.clone()),
-        crate::pipe::Spoken::Legacy(handshake) => (handshake.revision, handshake.discover.clone()),
+    let (revision, discover, tasks) = match &lease.channel().spoken {
+        crate::pipe::Spoken::Modern { discover } => (Revision::NEWEST, discover.clone(), None),
+        crate::pipe::Spoken::Legacy(h) => (h.revision, h.discover.clone(), h.tasks.clone()),
     };
     drop(lease);
-    Ok(Found { connector: Connector::Pipe(pool), revision, discover })
+    Ok(Found { connector: Connector::Pipe(pool), revision, discover, tasks })
 }
 
 #[cfg(test)]

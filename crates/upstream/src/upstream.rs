@@ -40,6 +40,8 @@ pub struct Discovery {
     pub revision: Revision,
     /// Its `DiscoverResult`, or what a legacy handshake says in that shape.
     pub discover: Raw,
+    /// The experimental tasks of 2025-11-25, where it has them.
+    pub tasks: Option<Raw>,
 }
 
 /// A failed attempt is not repeated before this has passed, doubled with each further one.
@@ -65,7 +67,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream that nothing has been sent to yet. `parked` counts the calls that wait for input on all upstreams.
+    /// An upstream that nothing has been sent to yet. `parked` counts the calls that wait for input on all
+    /// upstreams.
     #[must_use]
     pub fn new(
         options: Options,
@@ -189,7 +192,8 @@ impl Upstream {
     /// Why it cannot be asked.
     pub async fn discovery(&self) -> Result<Discovery, CallError> {
         let found = self.connector().await?;
-        Ok(Discovery { revision: found.revision, discover: found.discover.clone() })
+        let (discover, tasks) = (found.discover.clone(), found.tasks.clone());
+        Ok(Discovery { revision: found.revision, discover, tasks })
     }
 
     /// Makes a call.

@@ -105,7 +105,7 @@ fn run_cells(workspace: &Workspace, cells: &[Cell], options: &Options) -> Result
             Ok(scenarios) => Report::judge(*cell, scenarios, &ratchet, scenario.is_none()),
             Err(message) => Report::broken(*cell, message),
         };
-        let report = report.compared_with(&reports);
+        let report = report.compared_with(&reports, &ratchet);
         report.print();
         counts.add(report.counts());
         reports.push(report);

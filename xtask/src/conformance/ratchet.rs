@@ -19,6 +19,8 @@ struct Expected {
     scenario: String,
     /// One check; without it, any check of the scenario may fail.
     check: Option<String>,
+    /// The check is not made through the gateway, though it passes without it.
+    not_made: bool,
 }
 
 /// How a scenario compares with the list.
@@ -55,8 +57,7 @@ impl Ratchet {
 
     /// Compares a result with the list.
     pub fn judge(&self, cell: &str, scenario: &Scenario) -> Verdict {
-        let listed: Vec<&Expected> =
-            self.0.get(cell).into_iter().flatten().filter(|e| e.scenario == scenario.name).collect();
+        let listed: Vec<&Expected> = self.failing(cell).filter(|e| e.scenario == scenario.name).collect();
         let failures = scenario.failures();
         let mut faults = Vec::new();
         for (check, message) in &failures {
@@ -80,9 +81,19 @@ impl Ratchet {
         }
     }
 
+    fn failing(&self, cell: &str) -> impl Iterator<Item = &Expected> {
+        self.0.get(cell).into_iter().flatten().filter(|e| !e.not_made)
+    }
+
+    /// The checks of a scenario that are expected not to be made through the gateway.
+    pub fn not_made(&self, cell: &str, scenario: &str) -> Vec<&str> {
+        let listed = self.0.get(cell).into_iter().flatten().filter(|e| e.not_made && e.scenario == scenario);
+        listed.filter_map(|e| e.check.as_deref()).collect()
+    }
+
     /// Lines about scenarios that are listed for a cell and did not run at all.
     pub fn unknown(&self, cell: &str, ran: &[Scenario]) -> Vec<String> {
-        let listed = self.0.get(cell).into_iter().flatten();
+        let listed = self.failing(cell);
         let gone = listed.filter(|e| !ran.iter().any(|scenario| scenario.name == e.scenario));
         gone.map(|e| format!("{} is stale in {FILE}: there is no such scenario, remove it", e.scenario))
             .collect()
@@ -95,7 +106,7 @@ fn overlap(one: &Expected, other: &Expected) -> bool {
 
 fn entry(value: &Value) -> Result<Expected> {
     let table = value.as_table().ok_or("an entry is not a table")?;
-    if let Some(key) = table.keys().find(|key| !["scenario", "reason"].contains(&key.as_str())) {
+    if let Some(key) = table.keys().find(|key| !["scenario", "reason", "not_made"].contains(&key.as_str())) {
         return Err(format!("unknown key {key}"));
     }
     let text = |key: &str| table.get(key).and_then(Value::as_str).unwrap_or_default().trim();
@@ -107,7 +118,11 @@ fn entry(value: &Value) -> Result<Expected> {
         return Err(format!("{name} is listed without a reason"));
     }
     let (scenario, check) = name.split_once(':').map_or((name, None), |(scenario, id)| (scenario, Some(id)));
-    Ok(Expected { scenario: scenario.to_owned(), check: check.map(str::to_owned) })
+    let not_made = table.get("not_made").and_then(Value::as_bool).unwrap_or(false);
+    if not_made && check.is_none() {
+        return Err(format!("{name}: not_made is about one check, scenario:check"));
+    }
+    Ok(Expected { scenario: scenario.to_owned(), check: check.map(str::to_owned), not_made })
 }
 
 fn first_line(message: &str) -> String {

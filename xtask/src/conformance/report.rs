@@ -34,7 +34,7 @@ impl Report {
     }
 
     /// The report, with the checks that pass without the gateway and were not made through it.
-    pub fn compared_with(mut self, others: &[Self]) -> Self {
+    pub fn compared_with(mut self, others: &[Self], ratchet: &Ratchet) -> Self {
         let control =
             self.cell.control().and_then(|name| others.iter().find(|other| other.cell.name == name));
         for (direct, _) in control.into_iter().flat_map(|control| &control.scenarios) {
@@ -44,6 +44,10 @@ impl Report {
             let told = through.failures();
             let lost = direct.successes().into_iter().filter(|id| !told.contains_key(id));
             let lost: Vec<_> = lost.filter(|id| !through.successes().contains(id)).collect();
+            let known = ratchet.not_made(self.cell.name, direct.name.as_str());
+            let made = known.iter().filter(|id| !lost.contains(id));
+            self.faults.extend(made.map(|id| format!("{}:{id} is listed as not made, and is", direct.name)));
+            let lost: Vec<_> = lost.into_iter().filter(|id| !known.contains(id)).collect();
             if !lost.is_empty() {
                 let what = format!(
                     "{}: passes directly, and was not even checked: {}",
@@ -195,10 +199,25 @@ mod tests {
     #[test]
     fn what_passes_directly_must_be_checked_through_the_gateway_of_the_same_era() {
         let direct = [report("direct_2026-07-28", &["a", "b", "c"], &[])];
-        let through = report("2026-07-28_modern", &["a"], &["b"]).compared_with(&direct);
+        let through = report("2026-07-28_modern", &["a"], &["b"]).compared_with(&direct, &Ratchet::default());
         assert_eq!(through.faults, ["ping: passes directly, and was not even checked: c"]);
-        assert!(report("2026-07-28_modern", &["a", "b", "c"], &[]).compared_with(&direct).faults.is_empty());
-        assert!(report("2026-07-28_legacy", &["a"], &[]).compared_with(&direct).faults.is_empty());
-        assert!(report("2026-07-28_modern", &["a"], &[]).compared_with(&[]).faults.is_empty());
+        assert!(
+            report("2026-07-28_modern", &["a", "b", "c"], &[])
+                .compared_with(&direct, &Ratchet::default())
+                .faults
+                .is_empty()
+        );
+        assert!(
+            report("2026-07-28_legacy", &["a"], &[])
+                .compared_with(&direct, &Ratchet::default())
+                .faults
+                .is_empty()
+        );
+        assert!(
+            report("2026-07-28_modern", &["a"], &[])
+                .compared_with(&[], &Ratchet::default())
+                .faults
+                .is_empty()
+        );
     }
 }

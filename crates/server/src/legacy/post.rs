@@ -128,7 +128,8 @@ pub(super) async fn handshake(x: &Exchange, request: &Request) -> Result<(Opened
     let discover = x.endpoint.discover().await?;
     let info = discover.get("_meta").and_then(|m| m.get(protocol::latest::meta::SERVER_INFO));
     let info = info.unwrap_or_else(|| x.app.server_info.clone());
-    let result = down::initialize_result(granted, &discover, &info, None, None);
+    let tasks = x.endpoint.legacy_tasks().await;
+    let result = down::initialize_result(granted, &discover, &info, None, tasks.as_ref());
     Ok((opened, result))
 }
 
@@ -301,8 +302,7 @@ fn modern_call(session: &Session, method: &Method, params: Option<&Raw>) -> Resu
 fn known(x: &Exchange, method: &Method) -> bool {
     match method {
         Method::Discover | Method::Listen | Method::TasksUpdate => false,
-        Method::TasksList => false,
-        Method::TasksResult => true,
+        Method::TasksList | Method::TasksResult => x.endpoint.is_direct(),
         Method::Other(_) => x.endpoint.is_direct(),
         method => method.modern_request(),
     }

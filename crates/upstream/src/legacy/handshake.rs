@@ -13,6 +13,8 @@ pub(crate) struct Handshake {
     pub revision: Revision,
     /// The `InitializeResult` as a `DiscoverResult`.
     pub discover: Raw,
+    /// The experimental tasks of 2025-11-25, which have no place in a `DiscoverResult`.
+    pub tasks: Option<Raw>,
 }
 
 /// The part of a client's declaration that a legacy session depends on: sessions are shared within a class.
@@ -43,5 +45,6 @@ pub(crate) fn handshake_result(core: &Core, outcome: Result<Raw, Raw>) -> Result
         let text = format!("the server chose {revision}, and another revision is pinned");
         return Err(core.error(CallErrorKind::OtherRevision).detail(text));
     }
-    Ok(Handshake { revision, discover: up::discover(revision, &result) })
+    let tasks = result.get("capabilities").and_then(|c| c.get("tasks")).filter(|_| revision.features().tasks);
+    Ok(Handshake { revision, discover: up::discover(revision, &result), tasks })
 }

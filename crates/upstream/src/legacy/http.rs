@@ -214,7 +214,8 @@ impl LegacyHttp {
             headers.extend(session.headers.iter().map(|(k, v)| (k.clone(), v.clone())));
             // Announced before it is sent: the question may overtake the head of the answer.
             let asks = capabilities.can_answer() && call.method.may_ask();
-            let side = session.side.as_ref().filter(|_| asks).map(|side| side.calls.join(&id));
+            let listens = asks || call.meta.log_level.is_some();
+            let side = session.side.as_ref().filter(|_| listens).map(|side| side.calls.join(&id));
             let (answer, _) = self.link.post(headers, bytes, Some(&id)).await?;
             let tokens = tokens.map(|t| (t.ours, t.theirs));
             let mut machine = UpCall::new(revision, id.clone(), call, tokens);
@@ -242,6 +243,8 @@ impl LegacyHttp {
                         resumes_left: RESUMES_MAX,
                         side,
                         reconnect: None,
+                        held: None,
+                        talks_aside: false,
                     };
                     let start = RunStart { machine, incoming, peer, permit };
                     return LegacyRun::new(Arc::clone(&self.core), cx, start).start().await;

@@ -1,6 +1,7 @@
 //! One call on a legacy server, from its request to its response, questions included.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bridge::{UpAction, UpCall};
 use bytes::Bytes;
@@ -8,13 +9,16 @@ use http::HeaderMap;
 use protocol::json::Object;
 use protocol::{Call, Message, Raw, envelope};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::SideIncoming;
 use crate::core::{Core, deadline};
 use crate::http::{Answer, EventStream, HttpLink, Reconnect};
 use crate::pipe::{Pipe, PipeIncoming};
 use crate::{Body, CallContext, CallError, CallErrorKind, Item, Outcome, Reply};
+
+/// How long a response waits for what a server says beside the call's stream.
+const ASIDE_TIME: Duration = Duration::from_millis(20);
 
 /// Where the call's messages come from.
 pub(crate) enum Incoming {
@@ -26,6 +30,10 @@ pub(crate) enum Incoming {
         resumes_left: u32,
         side: Option<SideIncoming>,
         reconnect: Option<Reconnect>,
+        /// The response, held back for what the server said beside the call's stream before it.
+        held: Option<Message>,
+        /// Whether the server says things there.
+        talks_aside: bool,
     },
     /// Its share of a channel.
     Pipe(PipeIncoming),
@@ -43,7 +51,17 @@ impl Incoming {
     async fn next(&mut self) -> Result<Came, CallError> {
         match self {
             Self::Pipe(pipe) => Ok(pipe.next().await?.map_or(Came::End, Came::Message)),
-            Self::Http { events, link, headers, resumes_left, side, reconnect } => {
+            Self::Http { events, link, headers, resumes_left, side, reconnect, held, talks_aside } => {
+                if let (Some(response), Some(side)) = (held.take(), side.as_mut()) {
+                    // The two streams are not ordered: what was said before the response may arrive after it.
+                    return Ok(match timeout(ASIDE_TIME, side.next()).await {
+                        Ok(message) => {
+                            *held = Some(response);
+                            Came::Message(message)
+                        }
+                        Err(_quiet) => Came::Message(response),
+                    });
+                }
                 if let Some(at) = reconnect.take() {
                     tokio::time::sleep(at.after).await;
                     events.resume(resume(link, headers, &at.last_event_id).await?);
@@ -53,10 +71,17 @@ impl Incoming {
                     Some(side) => tokio::select! {
                         biased;
                         message = events.message() => message,
-                        message = side.next() => return Ok(Came::Message(message)),
+                        message = side.next() => {
+                            *talks_aside = true;
+                            return Ok(Came::Message(message));
+                        }
                     },
                 };
                 let broken = match message {
+                    Ok(Some(response @ Message::Response(_))) if *talks_aside => {
+                        *held = Some(response);
+                        return Box::pin(self.next()).await;
+                    }
                     Ok(Some(message)) => return Ok(Came::Message(message)),
                     Ok(None) => Ok(Came::End),
                     Err(error) if error.kind == CallErrorKind::Broke => Err(error),
