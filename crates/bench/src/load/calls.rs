@@ -1,6 +1,6 @@
 //! Calls of the tool `echo` with 1 KiB in and out: as fast as possible, so many, or at a rate.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,7 @@ pub async fn run(options: &Options) -> Result<Value> {
     }
     let warmup = Duration::from_secs_f64(options.warmup);
     let time = Duration::from_secs_f64(options.seconds);
-    let took = match (options.rate, options.count) {
+    let (took, made) = match (options.rate, options.count) {
         (Some(rate), _) => pace::run(callers, rate, warmup, time).await?,
         (None, Some(count)) => {
             let now = Instant::now();
@@ -93,20 +93,24 @@ pub async fn run(options: &Options) -> Result<Value> {
     };
     let mut measured = took.to_json();
     measured["calls"] = json!(took.count());
+    measured["made"] = json!(made);
     measured["per_second"] = json!((took.count() as f64 / options.seconds).round());
     Ok(measured)
 }
 
-/// Each caller calls again as soon as it has its answer.
-async fn flat_out(callers: Vec<Caller>, window: Window) -> Result<Quantiles> {
+/// Each caller calls again as soon as it has its answer. Gives the times of the calls that count, and how
+/// many there were in all.
+async fn flat_out(callers: Vec<Caller>, window: Window) -> Result<(Quantiles, u64)> {
     let all = Rc::new(RefCell::new(Quantiles::default()));
+    let made = Rc::new(Cell::new(0));
     let mut tasks = JoinSet::new();
     for mut caller in callers {
-        let all = Rc::clone(&all);
+        let (all, made) = (Rc::clone(&all), Rc::clone(&made));
         tasks.spawn_local(async move {
             for _ in 0..window.count {
                 let begun = Instant::now();
                 caller.call().await?;
+                made.set(made.get() + 1);
                 let now = Instant::now();
                 if now >= window.until {
                     break;
@@ -121,9 +125,7 @@ async fn flat_out(callers: Vec<Caller>, window: Window) -> Result<Quantiles> {
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|e| e.to_string())??;
     }
-    let mut sum = Quantiles::default();
-    sum.append(all.take());
-    Ok(sum)
+    Ok((all.take(), made.get()))
 }
 
 #[cfg(test)]

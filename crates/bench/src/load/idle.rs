@@ -12,8 +12,8 @@ use crate::{Result, process};
 
 /// How many are opened at a time.
 const AT_A_TIME: usize = 32;
-/// How many are opened before the process is weighed for the first time: what the first one of all costs is no
-/// cost of each.
+/// How many are opened before the process is weighed for the first time: what the first one of all costs
+/// is no cost of each.
 const FIRST: usize = 32;
 
 #[derive(Debug, Args)]

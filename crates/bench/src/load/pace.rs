@@ -12,12 +12,18 @@ use super::Quantiles;
 use super::calls::Caller;
 use crate::Result;
 
-/// Makes `rate` calls a second for `time`, after `warmup` of the same that does not count.
+/// Makes `rate` calls a second for `time`, after `warmup` of the same that does not count. Gives the times of
+/// those that count, and how many there were in all.
 ///
 /// A call's time begins when it is due, so one that waits for a free connection is slow, as it is for whoever
 /// waits for it. The thread that says so is woken by the kernel to some tens of microseconds, where the
 /// runtime's own timers know milliseconds only; how late that was is not the server's fault and not counted.
-pub async fn run(callers: Vec<Caller>, rate: u32, warmup: Duration, time: Duration) -> Result<Quantiles> {
+pub async fn run(
+    callers: Vec<Caller>,
+    rate: u32,
+    warmup: Duration,
+    time: Duration,
+) -> Result<(Quantiles, u64)> {
     let period = Duration::from_secs(1) / rate;
     let skipped = periods(warmup, period);
     let total = skipped + periods(time, period);
@@ -56,7 +62,7 @@ pub async fn run(callers: Vec<Caller>, rate: u32, warmup: Duration, time: Durati
         }
     }
     pacer.join().map_err(|_| "the pacer failed".to_owned())?;
-    Ok(all)
+    Ok((all, u64::from(total)))
 }
 
 fn periods(time: Duration, period: Duration) -> u32 {

@@ -13,10 +13,6 @@ impl Quantiles {
         self.0.push(took);
     }
 
-    pub fn append(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
-    }
-
     pub fn count(&self) -> usize {
         self.0.len()
     }

@@ -1,7 +1,8 @@
 //! The server behind what is measured: small and fast, so that it hides nothing.
 //!
 //! `/modern/TOOLS/mcp` speaks 2026-07-28, `/legacy/TOOLS/mcp` 2025-11-25 with sessions; both answer with JSON
-//! and offer that many tools. Anything may stand between the number and `mcp`, so that one server can be many.
+//! and offer that many tools. Anything may stand between the number and `mcp`, so that one server can be
+//! many.
 
 mod body;
 mod content;

@@ -141,7 +141,6 @@ pub struct Limits {
     /// Since 0.1.
     #[schemars(range(min = 1))]
     pub batch_max: usize,
-
 }
 
 impl Default for Limits {
