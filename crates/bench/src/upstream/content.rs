@@ -136,9 +136,8 @@ pub fn call(era: Era, id: &RawValue, params: Option<&RawValue>) -> Response<Body
 /// A stream of changes of which there are none.
 pub fn listen(id: &RawValue) -> Response<Body> {
     let id = id.get();
-    let params = format!(
-        r#"{{"notifications":{{"toolsListChanged":true}},"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}}}"#
-    );
+    let meta = format!(r#"{{"io.modelcontextprotocol/subscriptionId":{id}}}"#);
+    let params = format!(r#"{{"notifications":{{"toolsListChanged":true}},"_meta":{meta}}}"#);
     let method = "notifications/subscriptions/acknowledged";
     let message = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
     rpc::events(Body::open(format!("event: message\ndata: {message}\n\n").into()))
