@@ -318,6 +318,7 @@ async fn watch(source: Weak<Source>, mut changes: tokio::sync::broadcast::Receiv
             Ok(Change::Prompts) => source.invalidate(&[Kind::Prompts]),
             Ok(Change::Resources) => source.invalidate(&[Kind::Resources, Kind::Templates]),
             Ok(Change::Resource(_)) => source.reads.invalidate(),
+            Ok(Change::Task(..)) => {}
             Ok(Change::Gap) | Err(RecvError::Lagged(_)) => {
                 source.invalidate(&Kind::ALL);
                 source.reads.invalidate();

@@ -4,10 +4,11 @@
 //! upstreams, and hands each change to those who asked for it at an endpoint that the upstream is part of.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 use upstream::{Change, Interest, Upstream};
 
 /// How many changes may wait for one subscriber; more become one [`Change::Gap`].
@@ -20,6 +21,7 @@ pub(crate) struct Wanted {
     pub prompts: bool,
     pub resources: bool,
     pub uris: BTreeSet<Arc<str>>,
+    pub tasks: BTreeSet<Arc<str>>,
 }
 
 impl Wanted {
@@ -28,17 +30,32 @@ impl Wanted {
             Change::Tools => self.tools,
             Change::Prompts => self.prompts,
             Change::Resources => self.resources,
-            // A change may name a part of what was subscribed to (server/utilities/subscriptions).
-            Change::Resource(uri) => self.uris.iter().any(|wanted| uri.starts_with(&**wanted)),
+            Change::Resource(uri) => self.uris.iter().any(|wanted| is_within(uri, wanted)),
+            Change::Task(id, _) => self.tasks.contains(id),
             Change::Gap => true,
         }
     }
 }
 
+/// Whether a change of `uri` is one of `wanted`: it may name a part of what was subscribed to
+/// (server/utilities/subscriptions).
+pub(crate) fn is_within(uri: &str, wanted: &str) -> bool {
+    let part = |rest: &str| rest.is_empty() || wanted.ends_with('/') || rest.starts_with(['/', '?', '#']);
+    uri.strip_prefix(wanted).is_some_and(part)
+}
+
 struct Subscriber {
     wanted: HashMap<String, Wanted>,
-    changes: mpsc::Sender<(String, Change)>,
-    overflowed: bool,
+    changes: mpsc::Sender<Heard>,
+    lost: Arc<AtomicBool>,
+}
+
+/// A change and the upstream that it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    /// `None`: of any of them.
+    pub upstream: Option<Arc<str>>,
+    pub change: Change,
 }
 
 /// The hub of one process.
@@ -53,18 +70,19 @@ pub struct Hub {
 pub(crate) struct Subscription {
     hub: Arc<Hub>,
     id: u64,
-    changes: mpsc::Receiver<(String, Change)>,
+    changes: mpsc::Receiver<Heard>,
+    lost: Arc<AtomicBool>,
 }
 
 impl Hub {
     /// Watches an upstream from now on. Must be called within a tokio runtime.
     pub fn watch(self: &Arc<Self>, upstream: &Arc<Upstream>) {
-        let name = upstream.name().to_string();
+        let name: Arc<str> = Arc::from(upstream.name().as_str());
         let mut changes = upstream.changes();
         self.upstreams
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.clone(), Arc::downgrade(upstream));
+            .insert(name.to_string(), Arc::downgrade(upstream));
         let hub = Arc::downgrade(self);
         tokio::spawn(async move {
             use tokio::sync::broadcast::error::RecvError;
@@ -80,14 +98,16 @@ impl Hub {
         });
     }
 
-    fn publish(&self, upstream: &str, change: &Change) {
+    fn publish(&self, upstream: &Arc<str>, change: &Change) {
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         for subscriber in subscribers.values_mut() {
-            if !subscriber.wanted.get(upstream).is_some_and(|wanted| wanted.takes(change)) {
+            if !subscriber.wanted.get(&**upstream).is_some_and(|wanted| wanted.takes(change)) {
                 continue;
             }
-            let change = if subscriber.overflowed { Change::Gap } else { change.clone() };
-            subscriber.overflowed = subscriber.changes.try_send((upstream.to_owned(), change)).is_err();
+            let heard = Heard { upstream: Some(Arc::clone(upstream)), change: change.clone() };
+            if subscriber.changes.try_send(heard).is_err() {
+                subscriber.lost.store(true, Ordering::Release);
+            }
         }
     }
 
@@ -96,10 +116,11 @@ impl Hub {
         let (sender, changes) = mpsc::channel(CHANGES_MAX);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let names: Vec<String> = wanted.keys().cloned().collect();
-        let subscriber = Subscriber { wanted, changes: sender, overflowed: false };
+        let lost = Arc::new(AtomicBool::new(false));
+        let subscriber = Subscriber { wanted, changes: sender, lost: Arc::clone(&lost) };
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, subscriber);
         self.tell(names);
-        Subscription { hub: Arc::clone(self), id, changes }
+        Subscription { hub: Arc::clone(self), id, changes, lost }
     }
 
     /// Tells these upstreams what is wanted of them now.
@@ -126,14 +147,24 @@ impl Hub {
         for wanted in subscribers.values().filter_map(|s| s.wanted.get(upstream)) {
             sum.lists |= wanted.tools || wanted.prompts || wanted.resources;
             sum.uris.extend(wanted.uris.iter().cloned());
+            sum.tasks.extend(wanted.tasks.iter().cloned());
         }
         sum
     }
 }
 
 impl Subscription {
-    /// The next change and the upstream that it came from. Safe to cancel.
-    pub async fn next(&mut self) -> Option<(String, Change)> {
+    /// The next change. Safe to cancel.
+    pub async fn next(&mut self) -> Option<Heard> {
+        match self.changes.try_recv() {
+            Ok(heard) => return Some(heard),
+            // What did not fit was later than all that did.
+            Err(TryRecvError::Empty) if self.lost.swap(false, Ordering::AcqRel) => {
+                return Some(Heard { upstream: None, change: Change::Gap });
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return None,
+        }
         self.changes.recv().await
     }
 
@@ -155,5 +186,57 @@ impl Drop for Subscription {
         if let (Some(gone), Ok(_runtime)) = (gone, tokio::runtime::Handle::try_current()) {
             self.hub.tell(gone.wanted.into_keys().collect());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Raw;
+
+    use super::*;
+
+    fn subscribed(hub: &Arc<Hub>, uri: &str) -> Subscription {
+        let wanted = Wanted { tools: true, uris: BTreeSet::from([Arc::from(uri)]), ..Wanted::default() };
+        hub.subscribe(HashMap::from([("crm".to_owned(), wanted)]))
+    }
+
+    #[test]
+    fn a_change_below_a_resource_is_one_of_it_and_one_beside_it_is_not() {
+        assert!(is_within("file:///a", "file:///a"));
+        assert!(is_within("file:///a/b", "file:///a"));
+        assert!(is_within("file:///a/b", "file:///a/"));
+        assert!(is_within("x://a?part=1", "x://a"));
+        assert!(!is_within("file:///ab", "file:///a"));
+        assert!(!is_within("file:///", "file:///a"));
+    }
+
+    #[tokio::test]
+    async fn changes_that_do_not_fit_are_told_of_as_one_gap_at_the_end() {
+        let hub = Arc::new(Hub::default());
+        let mut subscription = subscribed(&hub, "x://a");
+        let crm: Arc<str> = Arc::from("crm");
+        for _ in 0..=CHANGES_MAX {
+            hub.publish(&crm, &Change::Tools);
+        }
+        for _ in 0..CHANGES_MAX {
+            assert_eq!(subscription.next().await.map(|h| h.change), Some(Change::Tools));
+        }
+        let gap = subscription.next().await.expect("the gap is told of");
+        assert_eq!((gap.change, gap.upstream), (Change::Gap, None));
+        hub.publish(&crm, &Change::Tools);
+        assert_eq!(subscription.next().await.map(|h| h.change), Some(Change::Tools));
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_hears_of_its_upstreams_and_resources_alone() {
+        let hub = Arc::new(Hub::default());
+        let mut subscription = subscribed(&hub, "x://a");
+        hub.publish(&Arc::from("other"), &Change::Tools);
+        hub.publish(&Arc::from("crm"), &Change::Prompts);
+        hub.publish(&Arc::from("crm"), &Change::Resource(Arc::from("x://b")));
+        hub.publish(&Arc::from("crm"), &Change::Task(Arc::from("t"), Raw::literal("{}")));
+        hub.publish(&Arc::from("crm"), &Change::Resource(Arc::from("x://a")));
+        let heard = subscription.next().await.expect("the change of its own resource");
+        assert_eq!(heard.change, Change::Resource(Arc::from("x://a")));
     }
 }

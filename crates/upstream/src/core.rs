@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::{Clock, Principal, Rng};
-use protocol::Id;
+use protocol::{Id, Raw};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 use crate::park::Lot;
@@ -22,6 +22,8 @@ pub enum Change {
     Resources,
     /// The contents of the resource with this URI, or of one below it.
     Resource(Arc<str>),
+    /// The state of the task with this id, as the parameters of `notifications/tasks` (Tasks extension).
+    Task(Arc<str>, Raw),
     /// The upstream's changes were not heard for a while: anything may have changed.
     Gap,
 }

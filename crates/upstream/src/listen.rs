@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::latest::TASKS_EXTENSION;
 use protocol::{Call, Capabilities, Era, Message, Method, Raw, envelope};
 use serde_json::json;
 use tokio::sync::watch;
@@ -25,11 +26,13 @@ pub struct Interest {
     pub lists: bool,
     /// Changes of these resources.
     pub uris: BTreeSet<Arc<str>>,
+    /// The states of these tasks; only a modern server tells of them.
+    pub tasks: BTreeSet<Arc<str>>,
 }
 
 impl Interest {
     fn is_empty(&self) -> bool {
-        !self.lists && self.uris.is_empty()
+        !self.lists && self.uris.is_empty() && self.tasks.is_empty()
     }
 }
 
@@ -211,14 +214,19 @@ async fn tell(connector: &Connector, upstream: &Upstream, method: &str, uri: &st
 }
 
 fn listen_call(info: &Raw, wanted: &Interest) -> Call {
-    let uris: Vec<&str> = wanted.uris.iter().map(|uri| &**uri).collect();
+    let texts = |set: &BTreeSet<Arc<str>>| json!(set.iter().map(|text| &**text).collect::<Vec<_>>());
     let mut filter = json!({});
     if wanted.lists {
         filter = json!({"toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true});
     }
-    if !uris.is_empty() {
-        filter["resourceSubscriptions"] = json!(uris);
+    if !wanted.uris.is_empty() {
+        filter["resourceSubscriptions"] = texts(&wanted.uris);
+    }
+    let mut able = Capabilities::none();
+    if !wanted.tasks.is_empty() {
+        filter["taskIds"] = texts(&wanted.tasks);
+        able = Capabilities::read(Some(&Raw::from_value(&json!({"extensions": {TASKS_EXTENSION: {}}}))));
     }
     let params = Raw::from_value(&json!({"notifications": filter}));
-    Call::own(Method::Listen, &params, &Capabilities::none(), info)
+    Call::own(Method::Listen, &params, &able, info)
 }

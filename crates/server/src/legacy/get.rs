@@ -1,13 +1,11 @@
 //! A legacy GET, which opens or resumes a stream, and DELETE, which ends a session.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use http::StatusCode;
 use protocol::headers::SESSION;
-use protocol::{Message, Notification, Raw, Revision, envelope, sse};
-use serde_json::{Value, json};
+use protocol::{Message, Notification, Revision, envelope, sse};
 use upstream::Change;
 
 use super::buffer::{Gone, Reader, StreamBuffer, split_event_id};
@@ -15,7 +13,8 @@ use super::post::{enter, session_of};
 use super::session::Session;
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{Exchange, Limits};
-use crate::hub::Wanted;
+use crate::changes::{Lists, Watch};
+use crate::hub::Heard;
 
 /// How soon a client should come back after the server hung up.
 const RETRY_MS: u64 = 500;
@@ -127,8 +126,10 @@ pub(super) async fn write_changes(
     missed: bool,
 ) {
     let offered = match x.endpoint.discover().await {
-        Ok(discover) => discover.get("capabilities").map(|c| c.to_value()).unwrap_or_default(),
-        Err(_) => Value::Null,
+        Ok(discover) => {
+            Lists::offered(&discover.get("capabilities").map(|c| c.to_value()).unwrap_or_default())
+        }
+        Err(_) => Lists::default(),
     };
     let writer = Writer { x: x.clone(), session: Arc::clone(session), stream: Arc::clone(stream), offered };
     let task = tokio::spawn(writer.run(missed));
@@ -139,22 +140,27 @@ struct Writer {
     x: Exchange,
     session: Arc<Session>,
     stream: Arc<StreamBuffer>,
-    offered: Value,
+    offered: Lists,
 }
 
 impl Writer {
     async fn run(self, missed: bool) {
-        let mut changes = self.x.app.hub.subscribe(self.wanted().await);
-        if missed && self.tell(&Change::Gap).await.is_err() {
+        let mut watch = self.watch().await;
+        let mut changes = self.x.app.hub.subscribe(watch.wanted());
+        let gap = Heard { upstream: None, change: Change::Gap };
+        if missed && self.tell(&watch, &gap).await.is_err() {
             return;
         }
         loop {
             tokio::select! {
-                change = changes.next() => match change {
-                    Some((_, change)) => if self.tell(&change).await.is_err() { return },
+                heard = changes.next() => match heard {
+                    Some(heard) => if self.tell(&watch, &heard).await.is_err() { return },
                     None => return,
                 },
-                () = self.session.uris_changed() => changes.replace(self.wanted().await),
+                () = self.session.uris_changed() => {
+                    watch = self.watch().await;
+                    changes.replace(watch.wanted());
+                }
                 () = self.stream.abandoned() => break,
                 () = self.x.app.drained() => break,
             }
@@ -163,55 +169,13 @@ impl Writer {
         self.session.drop_stream(self.stream.name());
     }
 
-    fn offers(&self, what: &str) -> bool {
-        self.offered[what]["listChanged"] == Value::Bool(true)
+    async fn watch(&self) -> Watch {
+        Watch::find(&self.x, self.offered, self.session.uris().into_iter().map(Arc::from)).await
     }
 
-    async fn wanted(&self) -> HashMap<String, Wanted> {
-        let lists = Wanted {
-            tools: self.offers("tools"),
-            prompts: self.offers("prompts"),
-            resources: self.offers("resources"),
-            uris: BTreeSet::new(),
-        };
-        let parts = self.x.endpoint.parts();
-        let mut all: HashMap<String, Wanted> =
-            parts.iter().map(|p| (p.source.upstream().name().to_string(), lists.clone())).collect();
-        for uri in self.session.uris() {
-            if let Some((part, own)) = self.x.endpoint.find_uri(&self.x.caller, &uri).await {
-                let name = parts[part].source.upstream().name().to_string();
-                all.entry(name).or_default().uris.insert(Arc::from(own));
-            }
-        }
-        all
-    }
-
-    async fn tell(&self, change: &Change) -> Result<(), Gone> {
-        let gap = *change == Change::Gap;
-        let lists = [
-            (self.offers("tools") && (gap || *change == Change::Tools), "notifications/tools/list_changed"),
-            (
-                self.offers("prompts") && (gap || *change == Change::Prompts),
-                "notifications/prompts/list_changed",
-            ),
-            (
-                self.offers("resources") && (gap || *change == Change::Resources),
-                "notifications/resources/list_changed",
-            ),
-        ];
-        for (_, method) in lists.into_iter().filter(|(tell, _)| *tell) {
-            self.stream.push(envelope::notification(method, None)).await?;
-        }
-        let updated: Vec<String> = match change {
-            Change::Resource(uri) => vec![uri.to_string()],
-            Change::Gap => self.session.uris().into_iter().collect(),
-            _ => Vec::new(),
-        };
-        for uri in updated {
-            let params = Raw::from_value(&json!({"uri": uri}));
-            self.stream
-                .push(envelope::notification("notifications/resources/updated", Some(&params)))
-                .await?;
+    async fn tell(&self, watch: &Watch, heard: &Heard) -> Result<(), Gone> {
+        for (method, params) in watch.messages(heard) {
+            self.stream.push(envelope::notification(method, params.as_ref())).await?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `subscriptions/listen`: a stream of changes (basic/patterns/subscriptions).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,20 +8,11 @@ use protocol::json::Object;
 use protocol::latest::meta;
 use protocol::{Call, Id, Raw, RpcError, code, envelope, sse};
 use serde_json::{Value, json};
-use upstream::Change;
 
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
-use crate::hub::{Subscription, Wanted};
-
-/// What a client asked for, as far as the endpoint can give it.
-#[derive(Debug, Default)]
-struct Agreed {
-    tools: bool,
-    prompts: bool,
-    resources: bool,
-    uris: Vec<Arc<str>>,
-}
+use crate::changes::{Lists, Watch};
+use crate::hub::Subscription;
 
 /// Opens the stream; its first message says what will come.
 pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, RpcError> {
@@ -55,9 +46,10 @@ pub(crate) async fn open(x: Exchange, id: Id, call: &Call) -> Result<Stream, Rpc
             format!("As many streams as allowed are open (limit {limit}, streams_max): try again later");
         return Err(RpcError::new(code::LIMIT, text));
     };
-    let agreed = agree(&x, &filter).await?;
-    let subscription = x.app.hub.subscribe(wanted(&x, &agreed).await);
-    Ok(Stream { x, id, agreed, subscription, queue: Vec::new(), opened: false, ended: false, _place: place })
+    let watch = agree(&x, &filter).await?;
+    let subscription = x.app.hub.subscribe(watch.wanted());
+    let queue = VecDeque::new();
+    Ok(Stream { x, id, watch, subscription, queue, opened: false, ended: false, _place: place })
 }
 
 /// The data of an error that says that the Tasks extension is needed.
@@ -66,56 +58,56 @@ pub(crate) fn tasks_needed() -> Value {
 }
 
 /// The part of the filter that the endpoint's upstreams can serve.
-async fn agree(x: &Exchange, filter: &Object) -> Result<Agreed, RpcError> {
+async fn agree(x: &Exchange, filter: &Object) -> Result<Watch, RpcError> {
     let discover = x.endpoint.discover().await?;
-    let offered = discover.get("capabilities").map(|c| c.to_value()).unwrap_or_default();
-    let offers = |what: &str, how: &str| offered[what][how] == Value::Bool(true);
-    let asks = |name: &str| filter.get(name).is_some_and(|v| v.as_bool() == Some(true));
-    let mut agreed = Agreed {
-        tools: asks("toolsListChanged") && offers("tools", "listChanged"),
-        prompts: asks("promptsListChanged") && offers("prompts", "listChanged"),
-        resources: asks("resourcesListChanged") && offers("resources", "listChanged"),
-        uris: Vec::new(),
-    };
-    let uris = filter.get("resourceSubscriptions").map(|u| u.items());
-    let limit = x.generation.limits.subscriptions_per_stream_max;
-    let uris = match uris {
-        None => Vec::new(),
-        Some(Some(uris)) if uris.len() <= limit => uris,
-        Some(Some(_)) => {
-            return Err(RpcError::invalid_params(format!("Invalid params: more than {limit} resources")));
-        }
+    let capabilities = discover.get("capabilities").map(|c| c.to_value()).unwrap_or_default();
+    let offered = Lists::offered(&capabilities);
+    let asks = |name: &str| match filter.get(name).map(|v| v.as_bool()) {
+        None => Ok(false),
+        Some(Some(asked)) => Ok(asked),
         Some(None) => {
-            return Err(RpcError::invalid_params(
-                "Invalid params: \"resourceSubscriptions\" must be an array",
-            ));
+            Err(RpcError::invalid_params(format!("Invalid params: \"{name}\" must be true or false")))
         }
     };
-    if offers("resources", "subscribe") {
-        agreed.uris = uris.iter().filter_map(|u| u.as_str().map(|u| Arc::from(&*u))).collect();
+    let lists = Lists {
+        tools: asks("toolsListChanged")? && offered.tools,
+        prompts: asks("promptsListChanged")? && offered.prompts,
+        resources: asks("resourcesListChanged")? && offered.resources,
+    };
+    let max = x.generation.limits.subscriptions_per_stream_max;
+    let mut uris = strings(filter, "resourceSubscriptions", max)?;
+    if capabilities["resources"]["subscribe"] != Value::Bool(true) {
+        uris.clear();
     }
-    Ok(agreed)
+    let tasks = strings(filter, "taskIds", max)?;
+    let mut watch = Watch::find(x, lists, uris).await;
+    for sealed in tasks {
+        // An id that means nothing here is left out, as a resource is that nobody has.
+        if let Some((upstream, own)) = task_of(x, &sealed).await {
+            watch.add_task(&upstream, &own, &sealed);
+        }
+    }
+    Ok(watch)
 }
 
-/// The same, an upstream at a time.
-async fn wanted(x: &Exchange, agreed: &Agreed) -> HashMap<String, Wanted> {
-    let lists = Wanted {
-        tools: agreed.tools,
-        prompts: agreed.prompts,
-        resources: agreed.resources,
-        uris: BTreeSet::new(),
-    };
-    let mut all: HashMap<String, Wanted> = HashMap::new();
-    for part in x.endpoint.parts() {
-        all.insert(part.source.upstream().name().to_string(), lists.clone());
+/// The upstream that hosts a task and its own id for it, where that upstream can tell of tasks.
+async fn task_of(x: &Exchange, sealed: &str) -> Option<(String, String)> {
+    let (upstream, own) = x.app.handles.open_task(x.holder(), sealed).ok()?;
+    let spoken = x.endpoint.source(&upstream)?.upstream().discovery().await.ok()?.revision;
+    (spoken.era() == protocol::Era::Modern).then_some((upstream, own))
+}
+
+/// The strings of a member of the filter.
+fn strings(filter: &Object, name: &str, max: usize) -> Result<Vec<Arc<str>>, RpcError> {
+    let invalid = |what: String| RpcError::invalid_params(format!("Invalid params: {what}"));
+    let wrong = || invalid(format!("\"{name}\" must be an array of strings"));
+    let Some(member) = filter.get(name) else { return Ok(Vec::new()) };
+    let items = member.items().ok_or_else(wrong)?;
+    if items.len() > max {
+        let text = format!("more than {max} entries in \"{name}\" (limit subscriptions_per_stream_max)");
+        return Err(invalid(text));
     }
-    for uri in &agreed.uris {
-        if let Some((part, own)) = x.endpoint.find_uri(&x.caller, uri).await {
-            let name = x.endpoint.parts()[part].source.upstream().name().to_string();
-            all.entry(name).or_default().uris.insert(Arc::from(own));
-        }
-    }
-    all
+    items.iter().map(|item| item.as_str().map(|text| Arc::from(&*text)).ok_or_else(wrong)).collect()
 }
 
 /// One of the places for streams.
@@ -139,9 +131,9 @@ impl Drop for Place {
 pub(crate) struct Stream {
     x: Exchange,
     id: Id,
-    agreed: Agreed,
+    watch: Watch,
     subscription: Subscription,
-    queue: Vec<Bytes>,
+    queue: VecDeque<Bytes>,
     opened: bool,
     ended: bool,
     _place: Place,
@@ -151,13 +143,11 @@ impl Stream {
     /// The next message. `None`: the stream ended.
     pub async fn next_message(&mut self) -> Option<Bytes> {
         if !std::mem::replace(&mut self.opened, true) {
-            return Some(self.message(
-                "notifications/subscriptions/acknowledged",
-                json!({"notifications": self.accepted()}),
-            ));
+            let params = Raw::from_value(&json!({"notifications": self.accepted()}));
+            return Some(self.message("notifications/subscriptions/acknowledged", Some(&params)));
         }
         loop {
-            if let Some(message) = self.queue.pop() {
+            if let Some(message) = self.queue.pop_front() {
                 return Some(message);
             }
             if self.ended {
@@ -166,7 +156,12 @@ impl Stream {
             let app = Arc::clone(&self.x.app);
             tokio::select! {
                 change = self.subscription.next() => match change {
-                    Some((_, change)) => self.take(&change),
+                    Some(heard) => {
+                        for (method, params) in self.watch.messages(&heard) {
+                            let message = self.message(method, params.as_ref());
+                            self.queue.push_back(message);
+                        }
+                    }
                     None => return None,
                 },
                 () = app.drained() => {
@@ -180,56 +175,32 @@ impl Stream {
     /// The client's filter as far as it is granted.
     fn accepted(&self) -> Value {
         let mut accepted = json!({});
+        let lists = self.watch.lists;
         let flags = [
-            ("toolsListChanged", self.agreed.tools),
-            ("promptsListChanged", self.agreed.prompts),
-            ("resourcesListChanged", self.agreed.resources),
+            ("toolsListChanged", lists.tools),
+            ("promptsListChanged", lists.prompts),
+            ("resourcesListChanged", lists.resources),
         ];
-        for (name, granted) in flags {
-            if granted {
-                accepted[name] = json!(true);
-            }
+        for (name, _) in flags.into_iter().filter(|(_, granted)| *granted) {
+            accepted[name] = json!(true);
         }
-        if !self.agreed.uris.is_empty() {
-            accepted["resourceSubscriptions"] =
-                json!(self.agreed.uris.iter().map(|u| &**u).collect::<Vec<_>>());
+        let uris: Vec<&str> = self.watch.uris().collect();
+        let tasks: Vec<&str> = self.watch.tasks().collect();
+        for (name, granted) in [("resourceSubscriptions", uris), ("taskIds", tasks)] {
+            if !granted.is_empty() {
+                accepted[name] = json!(granted);
+            }
         }
         accepted
     }
 
-    fn take(&mut self, change: &Change) {
-        let gap = *change == Change::Gap;
-        let lists = [
-            (self.agreed.tools && (gap || *change == Change::Tools), "notifications/tools/list_changed"),
-            (
-                self.agreed.prompts && (gap || *change == Change::Prompts),
-                "notifications/prompts/list_changed",
-            ),
-            (
-                self.agreed.resources && (gap || *change == Change::Resources),
-                "notifications/resources/list_changed",
-            ),
-        ];
-        for (tell, method) in lists {
-            if tell {
-                let message = self.message(method, json!({}));
-                self.queue.push(message);
-            }
-        }
-        let updated: Vec<String> = match change {
-            Change::Resource(uri) => vec![uri.to_string()],
-            Change::Gap => self.agreed.uris.iter().map(ToString::to_string).collect(),
-            _ => Vec::new(),
-        };
-        for uri in updated {
-            let message = self.message("notifications/resources/updated", json!({"uri": uri}));
-            self.queue.push(message);
-        }
-    }
-
-    fn message(&self, method: &str, mut params: Value) -> Bytes {
-        params["_meta"] = json!({meta::SUBSCRIPTION_ID: self.id.raw().to_value()});
-        envelope::notification(method, Some(&Raw::from_value(&params)))
+    /// A notification of this stream; whatever else its `_meta` says stays.
+    fn message(&self, method: &str, params: Option<&Raw>) -> Bytes {
+        let object = |raw: Option<&Raw>| raw.and_then(|r| r.object().ok().flatten());
+        let params = object(params).unwrap_or_else(Object::empty);
+        let entries = object(params.get("_meta").as_ref()).unwrap_or_else(Object::empty);
+        let entries = entries.edit().set(meta::SUBSCRIPTION_ID, self.id.raw().clone()).finish();
+        envelope::notification(method, Some(&params.edit().set("_meta", entries).finish()))
     }
 
     /// The response that ends the stream.

@@ -189,6 +189,10 @@ pub(crate) fn change_of(method: &Method, params: Option<&Raw>) -> Option<Change>
             let uri = params.and_then(|p| p.get("uri"))?;
             Change::Resource(Arc::from(&*uri.as_str()?))
         }
+        Method::TaskChanged => {
+            let id = params.and_then(|p| p.get("taskId"))?;
+            Change::Task(Arc::from(&*id.as_str()?), params?.clone())
+        }
         _ => return None,
     })
 }
