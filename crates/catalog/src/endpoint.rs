@@ -377,15 +377,17 @@ impl Endpoint {
             let part = self.parts.iter().position(|p| p.source.upstream().name().as_str() == upstream)?;
             Some((part, own.to_owned()))
         });
-        let found = match (named, self.parts.as_slice()) {
-            (Some(named), _) => named,
-            (None, [_]) => (0, uri.to_owned()),
-            (None, _) => (self.best_fit(caller, uri).await?, uri.to_owned()),
+        let found = match (self.parts.as_slice(), named) {
+            // Nothing is wrapped where nothing can collide.
+            ([_], _) => (0, uri.to_owned()),
+            (_, Some(named)) => named,
+            (_, None) => (self.best_fit(caller, uri).await?, uri.to_owned()),
         };
         self.allows(Kind::Resources, found.0, &found.1).then_some(found)
     }
 
-    async fn best_fit(&self, caller: &Caller, uri: &str) -> Option<usize> {
+    /// The upstream that a URI which names none fits best.
+    pub(crate) async fn best_fit(&self, caller: &Caller, uri: &str) -> Option<usize> {
         let fits = join_all(self.parts.iter().map(|p| async {
             let resources = p.source.known(Kind::Resources, caller).await.ok();
             let templates = p.source.known(Kind::Templates, caller).await.ok();

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod filter;
+mod links;
 mod listing;
 mod merge;
 mod names;

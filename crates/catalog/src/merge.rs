@@ -44,7 +44,7 @@ pub(crate) fn merge(
     let mut entries = Vec::with_capacity(total);
     let mut places = HashMap::with_capacity(total);
     let mut seen: HashMap<Arc<str>, ()> = HashMap::new();
-    let several = lists.len() > 1;
+    let several = parts.len() > 1;
     for (part, list) in lists {
         for item in &list.items {
             if !allows(*part, &item.key) {
@@ -52,7 +52,7 @@ pub(crate) fn merge(
             }
             let taken = several
                 && matches!(kind, Kind::Resources | Kind::Templates)
-                && seen.insert(Arc::clone(&item.key), ()).is_some();
+                && (uris::is_wrapped(&item.key) || seen.insert(Arc::clone(&item.key), ()).is_some());
             let raw = given_out(kind, &parts[*part], item, taken);
             places.insert((*part, Arc::clone(&item.key)), entries.len());
             entries.push(Entry { raw, part: *part, key: Arc::clone(&item.key) });

@@ -74,7 +74,7 @@ fn check_params(x: &Exchange, routed: &Routed) -> Result<(), RpcError> {
 /// Does it, and once more where the upstream says that our copy of the tool's schema is old: it ran nothing.
 async fn perform(x: &Exchange, call: &Call, routed: Routed) -> Result<Reply, RpcError> {
     if let Some(kept) = read_kept(x, &routed) {
-        return Ok(shape(x, call, routed, Reply::result(kept)));
+        return Ok(shape(x, call, routed, Reply::result(kept)).await);
     }
     let asked_at = routed.source.reading();
     let reply = send(x, &routed).await?;
@@ -84,16 +84,16 @@ async fn perform(x: &Exchange, call: &Call, routed: Routed) -> Result<Reply, Rpc
         _ => false,
     };
     if !stale || call.method != Method::ToolsCall {
-        return Ok(shape(x, call, routed, reply));
+        return Ok(shape(x, call, routed, reply).await);
     }
     routed.source.forget(Kind::Tools);
     // The fresh list gives the fresh rules; where it cannot be had the first answer stands.
     if routed.source.list(Kind::Tools, &x.caller).await.is_err() {
-        return Ok(shape(x, call, routed, reply));
+        return Ok(shape(x, call, routed, reply).await);
     }
     let routed = locate(x, call).await?;
     let reply = send(x, &routed).await?;
-    Ok(shape(x, call, routed, reply))
+    Ok(shape(x, call, routed, reply).await)
 }
 
 /// The URI of a read that may be answered from the cache. A retry with answers never is, nor what may
@@ -134,18 +134,18 @@ async fn send(x: &Exchange, routed: &Routed) -> Result<Reply, RpcError> {
 }
 
 /// Names, URIs and handles as the client knows them, on every exit of the call.
-fn shape(x: &Exchange, call: &Call, routed: Routed, reply: Reply) -> Reply {
+async fn shape(x: &Exchange, call: &Call, routed: Routed, reply: Reply) -> Reply {
     let log_level = call.meta.log_level.as_ref().and_then(|l| l.as_str()).and_then(|l| severity(&l));
     let shaper = Shaper { x: x.clone(), call: call.clone(), routed, log_level };
     match reply {
-        Reply::Ready(outcome) => Reply::Ready(shaper.outcome(outcome)),
+        Reply::Ready(outcome) => Reply::Ready(shaper.outcome(outcome).await),
         Reply::Stream(items) => {
             let shaper = Arc::new(shaper);
             Reply::Stream(Box::pin(items.filter_map(move |item| {
                 let shaper = Arc::clone(&shaper);
                 async move {
                     match item {
-                        Ok(Item::Done(outcome)) => Some(Ok(Item::Done(shaper.outcome(outcome)))),
+                        Ok(Item::Done(outcome)) => Some(Ok(Item::Done(shaper.outcome(outcome).await))),
                         Ok(Item::Notification { method, params }) => shaper
                             .takes(&method, params.as_ref())
                             .then_some(Ok(Item::Notification { method, params })),
@@ -166,9 +166,9 @@ struct Shaper {
 }
 
 impl Shaper {
-    fn outcome(&self, outcome: Outcome) -> Outcome {
+    async fn outcome(&self, outcome: Outcome) -> Outcome {
         match outcome {
-            Outcome::Result(Body::Whole(result)) => match self.result(result) {
+            Outcome::Result(Body::Whole(result)) => match self.result(result).await {
                 Ok(result) => Outcome::Result(Body::Whole(result)),
                 Err(error) => Outcome::Error(error.to_raw()),
             },
@@ -176,7 +176,7 @@ impl Shaper {
         }
     }
 
-    fn result(&self, result: Raw) -> Result<Raw, RpcError> {
+    async fn result(&self, result: Raw) -> Result<Raw, RpcError> {
         let invalid = |what: &str| {
             let name = self.routed.source.upstream().name();
             RpcError::new(code::UPSTREAM_INVALID, format!("Upstream {name} {what}"))
@@ -188,13 +188,19 @@ impl Shaper {
             Some(b"\"input_required\"") => self.questions(&object).map_err(invalid),
             Some(b"\"task\"") => Ok(self.tasks().seal_in(&object)),
             _ if self.call.params.has("task") => Ok(self.tasks().seal_everywhere(&object)),
-            Some(_) => Ok(self.routed.shape(result)),
+            Some(_) => Ok(self.links(result).await),
             // A server that leaves it out means this, and our clients may insist on it (basic, "Results").
             None => {
                 let complete = Raw::literal(r#""complete""#);
-                Ok(self.routed.shape(object.edit().set("resultType", complete).finish()))
+                Ok(self.links(object.edit().set("resultType", complete).finish()).await)
             }
         }
+    }
+
+    /// The URIs that the client knows.
+    async fn links(&self, result: Raw) -> Raw {
+        let upstream = self.routed.source.upstream().name().as_str();
+        self.routed.shape(self.x.endpoint.relink(&self.x.caller, upstream, result).await)
     }
 
     /// A question: only what the client declared, and the upstream's state under our seal.
