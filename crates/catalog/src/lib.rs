@@ -15,4 +15,4 @@ pub use filter::Filter;
 pub use listing::{Item, Kind, Listing};
 pub use names::{NAME_CHARS_MAX, Naming};
 pub use reads::ReadOptions;
-pub use source::{Caller, Source, SourceOptions};
+pub use source::{Caller, ListStats, Source, SourceOptions};

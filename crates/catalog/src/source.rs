@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use model::Principal;
+use model::{Principal, TraceContext};
 use protocol::{Call, Capabilities, Era, Raw, RpcError, code};
 use serde_json::json;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
-use upstream::{Body, CallContext, CallError, CallErrorKind, Change, Outcome, Upstream};
+use upstream::{Body, CallContext, CallError, CallErrorKind, Change, Outcome, Upstream, Watched};
 
 use crate::listing::{BadPage, Kind, Listing, Pages};
 use crate::reads::{ReadOptions, Reads};
@@ -23,6 +23,8 @@ pub struct Caller {
     pub capabilities: Capabilities,
     /// Who the client says it is.
     pub client_info: Raw,
+    /// The span that what is asked on the caller's behalf is a part of.
+    pub trace: Option<TraceContext>,
 }
 
 /// How lists are kept.
@@ -87,6 +89,15 @@ impl Slot {
     }
 }
 
+/// Counters of one upstream's lists; the server turns them into metrics.
+#[derive(Debug, Default)]
+pub struct ListStats {
+    /// Lists that were needed and still known.
+    pub hits: AtomicU64,
+    /// Lists that had to be fetched.
+    pub misses: AtomicU64,
+}
+
 /// One upstream and what is known of its lists.
 pub struct Source {
     upstream: Arc<Upstream>,
@@ -95,6 +106,7 @@ pub struct Source {
     epochs: [AtomicU64; 4],
     versions: AtomicU64,
     reads: Reads,
+    stats: ListStats,
 }
 
 /// Why a list cannot be had.
@@ -123,6 +135,7 @@ impl Source {
             epochs: Default::default(),
             versions: AtomicU64::new(1),
             reads: Reads::new(options.reads),
+            stats: ListStats::default(),
         });
         tokio::spawn(watch(Arc::downgrade(&source), source.upstream.changes()));
         source
@@ -138,6 +151,12 @@ impl Source {
     #[must_use]
     pub fn options(&self) -> SourceOptions {
         self.options
+    }
+
+    /// How often its lists were known.
+    #[must_use]
+    pub fn stats(&self) -> &ListStats {
+        &self.stats
     }
 
     fn epoch(&self, kind: Kind) -> &AtomicU64 {
@@ -222,17 +241,21 @@ impl Source {
         let Some(offered) = offered else { return Err(ListError::None) };
         let shared = self.slots.get_with(self.key(kind, None, None), Arc::default);
         if let Some(listing) = shared.get().filter(|l| good(l)) {
+            self.stats.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(listing);
         }
         let era = discovery.revision.era();
         let own = self.slots.get_with(self.own_key(kind, caller, era), Arc::default);
         if let Some(listing) = own.get().filter(|l| good(l)) {
+            self.stats.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(listing);
         }
         let _one_at_a_time = own.fetching.lock().await;
         if let Some(listing) = own.get().or_else(|| shared.get()).filter(|l| good(l)) {
+            self.stats.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(listing);
         }
+        self.stats.misses.fetch_add(1, Ordering::Relaxed);
         let tells = offered.get("listChanged").is_some_and(|l| l.as_bool() == Some(true));
         let fallback = if era == Era::Legacy && tells { self.options.unhinted_ttl } else { Duration::ZERO };
         let listing = Arc::new(self.fetch(kind, caller, fallback).await?);
@@ -290,6 +313,7 @@ impl Source {
             headers: Default::default(),
             rules: None,
             polls: false,
+            watched: Watched { parent: caller.trace.clone(), tool: None },
         };
         let reply = self.upstream.call(&cx, &call).await.map_err(ListError::Call)?;
         match reply.outcome().await.map_err(ListError::Call)? {

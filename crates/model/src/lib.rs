@@ -8,9 +8,11 @@ mod fault;
 mod name;
 mod principal;
 mod rng;
+mod trace;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use fault::{Fault, Retry};
 pub use name::{EndpointName, NameError, UpstreamName};
 pub use principal::Principal;
 pub use rng::{Rng, SeededRng};
+pub use trace::{NewSpan, Span, SpanKind, SpanValue, TraceContext, TraceFigures, Tracer};

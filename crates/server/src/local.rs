@@ -41,6 +41,7 @@ impl Local {
             principal: Principal::anonymous(),
             capabilities: self.capabilities.clone(),
             client_info: info,
+            trace: None,
         };
         let Some(x) = exchange(&self.app, &self.endpoint, caller) else {
             return Err(RpcError::invalid_request("the endpoint is gone"));

@@ -6,7 +6,7 @@ use catalog::{Kind, Routed};
 use futures_util::StreamExt as _;
 use protocol::json::Object;
 use protocol::{Call, Method, Raw, RpcError, code};
-use upstream::{Body, CallContext, CallErrorKind, Item, Outcome, Reply};
+use upstream::{Body, CallContext, CallErrorKind, Item, Outcome, Reply, Watched};
 
 use crate::app::Exchange;
 use crate::tasks::{self, TaskIds};
@@ -124,6 +124,7 @@ async fn send(x: &Exchange, routed: &Routed) -> Result<Reply, RpcError> {
         headers: x.forwarded(upstream.name().as_str()),
         rules: routed.rules.clone(),
         polls: x.revision.features().polled_streams,
+        watched: Watched { parent: x.caller.trace.clone(), tool: None },
     };
     upstream.call(&cx, &routed.call).await.map_err(|error| {
         if error.kind != CallErrorKind::ParkedGone {

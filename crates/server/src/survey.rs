@@ -45,6 +45,7 @@ async fn row(source: &Source) -> UpstreamRow {
         principal: Principal::anonymous(),
         capabilities: Capabilities::none(),
         client_info: Raw::literal(r#"{"name":"tidegate","version":"0"}"#),
+        trace: None,
     };
     let count = async |kind| source.list(kind, &caller).await.ok().map(|list| list.items.len());
     let (tools, resources, prompts) =

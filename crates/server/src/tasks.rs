@@ -4,7 +4,7 @@
 use model::UpstreamName;
 use protocol::json::{Object, array};
 use protocol::{Call, Era, Method, Raw, RpcError, code};
-use upstream::{Body, CallContext, Outcome, Reply};
+use upstream::{Body, CallContext, Outcome, Reply, Watched};
 
 use crate::app::Exchange;
 use crate::modern::tasks_needed;
@@ -37,7 +37,9 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
         return Err(RpcError::new(code::NOT_TRANSLATABLE, text));
     }
     let principal = x.caller.principal.clone();
-    let cx = CallContext { principal, headers: x.forwarded(&upstream), rules: None, polls: false };
+    let headers = x.forwarded(&upstream);
+    let watched = Watched { parent: x.caller.trace.clone(), tool: None };
+    let cx = CallContext { principal, headers, rules: None, polls: false, watched };
     let reply = source.upstream().call(&cx, &own).await.map_err(|error| error.to_rpc())?;
     match reply.outcome().await.map_err(|error| error.to_rpc())? {
         Some(Outcome::Result(Body::Whole(result))) => {

@@ -1,7 +1,7 @@
 //! What every connector of one upstream shares.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use model::{Clock, Principal, Rng};
@@ -9,7 +9,7 @@ use protocol::{Id, Raw};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 use crate::park::Lot;
-use crate::{CallError, CallErrorKind, Options};
+use crate::{CallError, CallErrorKind, Observer, Options, Watched};
 
 /// Something changed at an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub(crate) struct Core {
     pub stats: Stats,
     pub lot: Lot,
     pub changes: broadcast::Sender<Change>,
+    /// Set once, where anybody wants to know.
+    pub observer: OnceLock<Arc<dyn Observer>>,
     slots: Arc<Semaphore>,
     ids: AtomicU64,
 }
@@ -77,6 +79,7 @@ impl Core {
             rng,
             stats: Stats::default(),
             changes: broadcast::channel(256).0,
+            observer: OnceLock::new(),
             ids: AtomicU64::new(1),
         }
     }
@@ -129,6 +132,8 @@ pub struct CallContext {
     pub rules: Option<Arc<[protocol::headers::ParamRule]>>,
     /// Whether the client wants to know when the server hangs up to be polled ([`crate::Item::HungUp`]).
     pub polls: bool,
+    /// For whoever watches.
+    pub watched: Watched,
 }
 
 impl CallContext {
@@ -140,6 +145,7 @@ impl CallContext {
             headers: http::HeaderMap::new(),
             rules: None,
             polls: false,
+            watched: Watched::default(),
         }
     }
 }

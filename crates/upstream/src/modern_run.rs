@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::core::{Core, Stats, deadline};
 use crate::http::EventStream;
+use crate::observe::Hop;
 use crate::outbound::{self, Tokens};
 use crate::pipe::{Pipe, PipeIncoming};
 use crate::{Body, CallError, CallErrorKind, Item, Outcome, Reply};
@@ -30,6 +31,7 @@ pub(crate) struct ModernRun {
     tokens: Option<Tokens>,
     until: Instant,
     ended: bool,
+    hop: Hop,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -37,12 +39,12 @@ impl ModernRun {
     pub fn new(
         core: Arc<Core>,
         source: Source,
-        id: Id,
-        tokens: Option<Tokens>,
+        (id, tokens): (Id, Option<Tokens>),
+        hop: Hop,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let until = deadline(core.options.timeouts.total);
-        Self { core, source, id, tokens, until, ended: false, _permit: permit }
+        Self { core, source, id, tokens, until, ended: false, hop, _permit: permit }
     }
 
     /// Waits for the first item: most streams carry nothing but the response.
@@ -70,6 +72,14 @@ impl ModernRun {
     }
 
     async fn next(&mut self) -> Result<Item, CallError> {
+        match self.item().await {
+            Ok(Item::Done(outcome)) => Ok(Item::Done(self.hop.done(outcome))),
+            Ok(item) => Ok(item),
+            Err(error) => Err(self.hop.fail(error)),
+        }
+    }
+
+    async fn item(&mut self) -> Result<Item, CallError> {
         loop {
             match self.message().await? {
                 None => {

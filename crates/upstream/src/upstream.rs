@@ -14,7 +14,7 @@ use crate::detect::{self, Connector, Found};
 use crate::http::HttpLink;
 use crate::options::Target;
 use crate::pipe::{Dial, PipePool};
-use crate::{CallContext, CallError, CallErrorKind, Options, Reply};
+use crate::{CallContext, CallError, CallErrorKind, Observer, Options, Reply};
 
 /// How an upstream is doing.
 #[derive(Debug, Clone)]
@@ -103,6 +103,12 @@ impl Upstream {
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.core.stats
+    }
+
+    /// Says who hears of its requests from now on. Only the first one is heard.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        // A second one has nothing to say: an upstream belongs to one gateway.
+        let _ = self.core.observer.set(observer);
     }
 
     /// Its changes from now on.

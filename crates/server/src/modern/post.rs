@@ -247,5 +247,6 @@ fn unbroken(chunk: bytes::Bytes) -> bytes::Bytes {
 
 /// The caller of a request that has not been read yet.
 pub(crate) fn unknown_caller(principal: model::Principal) -> catalog::Caller {
-    catalog::Caller { principal, capabilities: Capabilities::none(), client_info: Raw::literal("{}") }
+    let client_info = Raw::literal("{}");
+    catalog::Caller { principal, capabilities: Capabilities::none(), client_info, trace: None }
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
-use protocol::Call;
 use protocol::headers::{METHOD, NAME, VERSION, encode};
 use protocol::latest::{self, meta};
+use protocol::{Call, Revision};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 use super::{Answer, EventStream, HttpLink};
 use crate::core::deadline;
 use crate::modern_run::{ModernRun, Source, whole};
+use crate::observe::Hop;
 use crate::outbound;
 use crate::{Body, CallContext, CallError, CallErrorKind, Outcome, Reply};
 
@@ -31,21 +32,27 @@ impl ModernHttp {
     ) -> Result<Reply, CallError> {
         let core = &self.link.core;
         let until = deadline(core.options.timeouts.total);
-        let out = outbound::modern(call, core.next_id());
-        let headers = headers_of(cx, call);
+        let id = core.next_id();
+        let mut hop = Hop::begin(core, cx, call, &id, (Revision::NEWEST, None));
+        let call = hop.carry(call);
+        let out = outbound::modern(&call, id);
+        let headers = headers_of(cx, &call);
         let answer = timeout_at(until, self.link.post(headers, out.bytes, Some(&out.id))).await;
-        let (answer, _) = answer.map_err(|_| core.error(CallErrorKind::Timeout))??;
+        let answer = answer.unwrap_or_else(|_| Err(core.error(CallErrorKind::Timeout)));
+        let (answer, _) = answer.map_err(|error| hop.fail(error))?;
         match answer {
-            Answer::Outcome(outcome) => Ok(Reply::Ready(whole(outcome))),
-            Answer::Large(body) => Ok(Reply::Ready(Outcome::Result(hold(body, permit)))),
+            Answer::Outcome(outcome) => Ok(Reply::Ready(hop.done(whole(outcome)))),
+            Answer::Large(body) => Ok(Reply::Ready(Outcome::Result(hop.stream(hold(body, permit))))),
             Answer::Events(events) => {
                 let source = Source::Http(events);
-                ModernRun::new(Arc::clone(core), source, out.id, out.tokens, permit).start().await
+                ModernRun::new(Arc::clone(core), source, (out.id, out.tokens), hop, permit).start().await
             }
-            Answer::Accepted => Err(core.error(CallErrorKind::Invalid).detail("no answer to a request")),
+            Answer::Accepted => {
+                Err(hop.fail(core.error(CallErrorKind::Invalid).detail("no answer to a request")))
+            }
             Answer::Refused(refusal) => match refusal.error {
-                Some(error) => Ok(Reply::Ready(Outcome::Error(error))),
-                None => Err(core.error(refused_kind(refusal.status.as_u16()))),
+                Some(error) => Ok(Reply::Ready(hop.done(Outcome::Error(error)))),
+                None => Err(hop.fail(core.error(refused_kind(refusal.status.as_u16())))),
             },
         }
     }
@@ -96,7 +103,7 @@ fn headers_of(cx: &CallContext, call: &Call) -> HeaderMap {
 }
 
 /// W3C trace context goes as headers too, for servers that read only those (SEP-414).
-fn trace_headers(call: &Call, all: &mut HeaderMap) {
+pub(crate) fn trace_headers(call: &Call, all: &mut HeaderMap) {
     for (name, value) in meta::TRACE.into_iter().zip(&call.meta.trace) {
         let text = value.as_ref().and_then(|v| v.as_str());
         if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {

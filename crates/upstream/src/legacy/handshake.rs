@@ -1,10 +1,13 @@
 //! `initialize`, and what it tells.
 
+use std::sync::Arc;
+
 use bridge::translate::up;
 use bytes::Bytes;
 use protocol::{Capabilities, Id, Raw, Revision, envelope};
 
 use crate::core::Core;
+use crate::observe::SessionWatch;
 use crate::{CallError, CallErrorKind};
 
 /// What a legacy server said in its handshake.
@@ -15,6 +18,8 @@ pub(crate) struct Handshake {
     pub discover: Raw,
     /// The experimental tasks of 2025-11-25, which have no place in a `DiscoverResult`.
     pub tasks: Option<Raw>,
+    /// Held as long as the session.
+    _watch: Arc<SessionWatch>,
 }
 
 /// The part of a client's declaration that a legacy session depends on: sessions are shared within a class.
@@ -30,7 +35,7 @@ pub(crate) fn initialize(id: &Id, class: &Raw) -> Bytes {
 }
 
 /// Reads the answer to `initialize`.
-pub(crate) fn handshake_result(core: &Core, outcome: Result<Raw, Raw>) -> Result<Handshake, CallError> {
+pub(crate) fn handshake_result(core: &Arc<Core>, outcome: Result<Raw, Raw>) -> Result<Handshake, CallError> {
     let result = match outcome {
         Ok(result) => result,
         Err(error) => return Err(core.error(CallErrorKind::OtherRevision).detail(error)),
@@ -46,5 +51,6 @@ pub(crate) fn handshake_result(core: &Core, outcome: Result<Raw, Raw>) -> Result
         return Err(core.error(CallErrorKind::OtherRevision).detail(text));
     }
     let tasks = result.get("capabilities").and_then(|c| c.get("tasks")).filter(|_| revision.features().tasks);
-    Ok(Handshake { revision, discover: up::discover(revision, &result), tasks })
+    let watch = Arc::new(SessionWatch::begin(core, revision));
+    Ok(Handshake { revision, discover: up::discover(revision, &result), tasks, _watch: watch })
 }

@@ -18,7 +18,8 @@ use super::{
     Handshake, Incoming, LegacyRun, Peer, RunStart, SideCalls, class_of, handshake_result, initialize,
 };
 use crate::core::{Core, Stats};
-use crate::http::{Answer, EventStream, HttpLink, Refusal};
+use crate::http::{Answer, EventStream, HttpLink, Refusal, trace_headers};
+use crate::observe::Hop;
 use crate::outbound::params_with_token;
 use crate::{CallContext, CallError, CallErrorKind, Outcome, Reply};
 
@@ -205,33 +206,40 @@ impl LegacyHttp {
         loop {
             let session = self.session(&cx.principal, &capabilities).await?;
             let id = self.core.next_id();
-            let (params, tokens) = params_with_token(call, &id);
-            let params = params.object().ok().flatten().unwrap_or_else(protocol::json::Object::empty);
             let revision = session.handshake.revision;
+            let name = session.headers.get(SESSION).and_then(|name| name.to_str().ok());
+            let mut hop = Hop::begin(&self.core, cx, call, &id, (revision, name));
+            let call = hop.carry(call);
+            let (params, tokens) = params_with_token(&call, &id);
+            let params = params.object().ok().flatten().unwrap_or_else(protocol::json::Object::empty);
             let params = up::params(revision, &call.method, &params);
             let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
             let mut headers = cx.headers.clone();
+            trace_headers(&call, &mut headers);
             headers.extend(session.headers.iter().map(|(k, v)| (k.clone(), v.clone())));
             // Announced before it is sent: the question may overtake the head of the answer.
             let asks = capabilities.can_answer() && call.method.may_ask();
             let listens = asks || call.meta.log_level.is_some();
             let side = session.side.as_ref().filter(|_| listens).map(|side| side.calls.join(&id));
-            let (answer, _) = self.link.post(headers, bytes, Some(&id)).await?;
+            let answer = self.link.post(headers, bytes, Some(&id)).await;
+            let (answer, _) = answer.map_err(|error| hop.fail(error))?;
             let tokens = tokens.map(|t| (t.ours, t.theirs));
-            let mut machine = UpCall::new(revision, id.clone(), call, tokens);
+            let mut machine = UpCall::new(revision, id.clone(), &call, tokens);
             match answer {
                 Answer::Refused(refusal) if forgotten(&refusal, &session) && !fresh => {
                     self.forget(&key, &session);
                     fresh = true;
+                    hop.fail(self.refused(&refusal));
                 }
-                Answer::Refused(refusal) => return refused_call(self, &refusal),
+                Answer::Refused(refusal) => return hop.reply(refused_call(self, &refusal)),
                 Answer::Accepted => {
-                    return Err(self.core.error(CallErrorKind::Invalid).detail("no answer to a request"));
+                    let error = self.core.error(CallErrorKind::Invalid);
+                    return Err(hop.fail(error.detail("no answer to a request")));
                 }
-                Answer::Large(body) => return Ok(Reply::Ready(Outcome::Result(body))),
+                Answer::Large(body) => return Ok(Reply::Ready(Outcome::Result(hop.stream(body)))),
                 Answer::Outcome(outcome) => {
                     let response = protocol::Response { id: Some(id), outcome };
-                    return done(&self.core, machine.on_message(Message::Response(response)));
+                    return hop.reply(done(&self.core, machine.on_message(Message::Response(response))));
                 }
                 Answer::Events(events) => {
                     let headers = session.headers.clone();
@@ -246,7 +254,7 @@ impl LegacyHttp {
                         held: None,
                         talks_aside: false,
                     };
-                    let start = RunStart { machine, incoming, peer, permit };
+                    let start = RunStart { machine, incoming, peer, permit, hop };
                     return LegacyRun::new(Arc::clone(&self.core), cx, start).start().await;
                 }
             }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::SideIncoming;
 use crate::core::{Core, deadline};
 use crate::http::{Answer, EventStream, HttpLink, Reconnect};
+use crate::observe::Hop;
 use crate::pipe::{Pipe, PipeIncoming};
 use crate::{Body, CallContext, CallError, CallErrorKind, Item, Outcome, Reply};
 
@@ -139,6 +140,7 @@ pub(crate) struct RunStart {
     pub incoming: Incoming,
     pub peer: Peer,
     pub permit: OwnedSemaphorePermit,
+    pub hop: Hop,
 }
 
 /// A call under way. Dropping it before its end tells the server that it is no longer wanted.
@@ -151,6 +153,8 @@ pub(crate) struct LegacyRun {
     until: Instant,
     ended: bool,
     permit: Option<OwnedSemaphorePermit>,
+    /// The request lasts as long as the run, also where the run waits for answers.
+    hop: Hop,
 }
 
 impl LegacyRun {
@@ -165,6 +169,7 @@ impl LegacyRun {
             until,
             ended: false,
             permit: Some(start.permit),
+            hop: start.hop,
         })
     }
 
@@ -193,6 +198,14 @@ impl LegacyRun {
     }
 
     async fn next(&mut self) -> Result<Step, CallError> {
+        match self.step().await {
+            Ok(Step::Done(outcome)) => Ok(Step::Done(self.hop.done(outcome))),
+            Ok(step) => Ok(step),
+            Err(error) => Err(self.hop.fail(error)),
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step, CallError> {
         loop {
             let Some(incoming) = &mut self.incoming else {
                 return Err(self.core.error(CallErrorKind::Stopped));

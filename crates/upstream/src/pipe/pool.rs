@@ -21,6 +21,7 @@ use crate::core::{Core, Stats};
 use crate::http::HttpLink;
 use crate::legacy::{Handshake, Incoming, LegacyRun, Peer, RunStart, class_of, handshake_result, initialize};
 use crate::modern_run::{self, ModernRun};
+use crate::observe::Hop;
 use crate::options::Stdio;
 use crate::outbound::params_with_token;
 use crate::{CallContext, CallError, CallErrorKind, Reply};
@@ -285,25 +286,33 @@ impl PipePool {
         let lease = self.lease(&cx.principal, &capabilities, alone).await?;
         let channel = Arc::clone(&lease.channel);
         let id = self.core.next_id();
-        let (params, tokens) = params_with_token(call, &id);
+        let revision = match &channel.spoken {
+            Spoken::Modern { .. } => Revision::NEWEST,
+            Spoken::Legacy(handshake) => handshake.revision,
+        };
+        let mut hop = Hop::begin(&self.core, cx, call, &id, (revision, None));
+        let call = hop.carry(call);
+        let (params, tokens) = params_with_token(&call, &id);
         match &channel.spoken {
             Spoken::Modern { .. } => {
                 let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
-                let mut incoming = channel.pipe.request(&id, bytes, false).await?;
+                let incoming = channel.pipe.request(&id, bytes, false).await;
+                let mut incoming = incoming.map_err(|error| hop.fail(error))?;
                 incoming.lease = Some(lease);
                 let source = modern_run::Source::Pipe { incoming, pipe: Arc::clone(&channel.pipe) };
-                ModernRun::new(Arc::clone(&self.core), source, id, tokens, permit).start().await
+                ModernRun::new(Arc::clone(&self.core), source, (id, tokens), hop, permit).start().await
             }
             Spoken::Legacy(handshake) => {
                 let params = params.object().ok().flatten().unwrap_or_else(Object::empty);
                 let params = up::params(handshake.revision, &call.method, &params);
                 let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
-                let mut incoming = channel.pipe.request(&id, bytes, false).await?;
+                let incoming = channel.pipe.request(&id, bytes, false).await;
+                let mut incoming = incoming.map_err(|error| hop.fail(error))?;
                 incoming.lease = Some(lease);
                 let tokens = tokens.map(|t| (t.ours, t.theirs));
-                let machine = UpCall::new(handshake.revision, id, call, tokens);
+                let machine = UpCall::new(handshake.revision, id, &call, tokens);
                 let peer = Peer::Pipe(Arc::clone(&channel.pipe));
-                let start = RunStart { machine, incoming: Incoming::Pipe(incoming), peer, permit };
+                let start = RunStart { machine, incoming: Incoming::Pipe(incoming), peer, permit, hop };
                 LegacyRun::new(Arc::clone(&self.core), cx, start).start().await
             }
         }
