@@ -102,8 +102,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
         .max_headers(limits.header_count_max)
-        .max_buf_size(limits.header_bytes_max.max(8 * 1024))
-        .pipeline_flush(true);
+        .max_buf_size(limits.header_bytes_max.max(8 * 1024));
     builder
         .http2()
         .timer(TokioTimer::new())
