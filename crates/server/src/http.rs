@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use model::Principal;
-use protocol::{Message, Revision, RpcError, code};
+use protocol::{EnvelopeError, Message, Revision, RpcError, code};
 
 use crate::answer::{self, Answer};
 use crate::app::{App, Exchange, Generation};
@@ -20,6 +20,10 @@ pub(crate) async fn serve<B>(app: Arc<App>, request: Request<B>) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
+    if let Some(refusal) = refuse_coding(request.headers()) {
+        app.metrics.refused("coding");
+        return refusal;
+    }
     let generation = app.generation();
     let guard = &generation.guard;
     if let Some(refusal) = guard.refuse(request.uri(), request.headers()) {
@@ -39,6 +43,30 @@ where
     };
     guard.cors(&origin, &mut answer);
     answer
+}
+
+/// The answer to a request whose body is coded in a way that another reader might undo differently.
+///
+/// Chunks are the one coding that everybody reads alike, and only where they are named once: what follows
+/// another body on the connection may be part of it, so the connection ends (RFC 9112, section 6.1).
+fn refuse_coding(headers: &HeaderMap) -> Option<Answer> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    match (codings.next(), codings.next()) {
+        (None, _) => {}
+        (Some(coding), None) if chunked(coding) => {}
+        _ => {
+            let error = RpcError::invalid_request("Transfer-Encoding must be chunked, once");
+            let mut answer = answer::error(None, &error);
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return Some(answer);
+        }
+    }
+    let plain = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    headers.get_all(CONTENT_ENCODING).iter().any(|value| !plain(value)).then(|| {
+        let error = RpcError::invalid_request("Content-Encoding: a body must not be compressed").to_raw();
+        answer::error_with(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, &error)
+    })
 }
 
 async fn dispatch<B>(app: &Arc<App>, generation: &Arc<Generation>, request: Request<B>) -> Answer
@@ -119,9 +147,12 @@ where
             let query = request.uri().query().unwrap_or_default().to_owned();
             match message(&x, request).await {
                 Ok(Incoming::One(message)) => legacy::pair_post(x, &query, *message).await,
-                Ok(Incoming::Batch(_)) => {
-                    answer::error(None, &RpcError::invalid_request("Invalid request: expected an object"))
-                }
+                Ok(Incoming::Batch(body)) => match Message::parse(body) {
+                    Err(error) => unreadable(&error),
+                    Ok(_) => {
+                        answer::error(None, &RpcError::invalid_request("Invalid request: expected an object"))
+                    }
+                },
                 Err(answer) => *answer,
             }
         }
@@ -189,11 +220,14 @@ where
     }
     match Message::parse(body) {
         Ok(message) => Ok(Incoming::One(Box::new(message))),
-        Err(error) => {
-            let (id, error) = error.to_rpc();
-            Err(Box::new(answer::error(id.as_ref(), &error)))
-        }
+        Err(error) => Err(Box::new(unreadable(&error))),
     }
+}
+
+/// The answer to what is no message.
+fn unreadable(error: &EnvelopeError) -> Answer {
+    let (id, error) = error.to_rpc();
+    answer::error(id.as_ref(), &error)
 }
 
 enum BodyError {
