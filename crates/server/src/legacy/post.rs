@@ -118,12 +118,17 @@ pub(super) async fn handshake(x: &Exchange, request: &Request) -> Result<(Opened
     let granted = Revision::parse(&asked)
         .filter(|r| r.era() == protocol::Era::Legacy)
         .unwrap_or(Revision::NEWEST_LEGACY);
-    let object = |name: &str| params.get(name).filter(protocol::call::is_object);
-    let declared = object("capabilities").unwrap_or_else(|| Raw::literal("{}"));
+    // Some clients leave one of these out, which harms nobody; another type is a mistake worth telling.
+    let object = |name: &str| match params.get(name) {
+        None => Ok(Raw::literal("{}")),
+        Some(raw) if protocol::call::is_object(&raw) => Ok(raw),
+        Some(_) => Err(RpcError::invalid_params(format!("Invalid params: \"{name}\" must be an object"))),
+    };
+    let declared = object("capabilities")?;
     let opened = Opened {
         revision: granted,
         capabilities: down::client_capabilities(granted, &declared),
-        client_info: object("clientInfo").unwrap_or_else(|| Raw::literal("{}")),
+        client_info: object("clientInfo")?,
     };
     let discover = x.endpoint.discover().await?;
     let info = discover.get("_meta").and_then(|m| m.get(protocol::latest::meta::SERVER_INFO));
