@@ -20,7 +20,7 @@ pub(crate) fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
     let params = match message {
         Message::Request(request) => request.params.as_ref(),
         Message::Notification(note) => note.params.as_ref(),
-        Message::Response(_) => return false,
+        Message::Response(_) => None,
     };
     if Meta::read(params).is_ok_and(|meta| meta.is_modern()) {
         return true;
