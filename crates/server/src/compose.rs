@@ -132,6 +132,8 @@ fn limits(config: &Config) -> Limits {
         stream_buffer_bytes_max: l.stream_buffer_bytes_max.as_usize(),
         sessions_max: l.sessions_max,
         session_time: config.sessions.ttl.duration(),
+        detached_time: config.sessions.resume_timeout.duration(),
+        poll_after: config.sessions.poll_after.map(config::Span::duration),
         answer_time: l.park_time_max.duration(),
         drain_time: config.drain_timeout.duration(),
         ..Limits::default()

@@ -10,8 +10,10 @@ use crate::value::{Size, Span};
 pub(super) fn check(config: &Config, report: &mut Report<'_>) {
     check_limits(&config.limits, report);
     check_cache(&config.cache, report);
-    let Sessions { ttl } = &config.sessions;
-    Floor { path: Path::keys(["sessions"]), report }.times(&[("ttl", *ttl)]);
+    let Sessions { ttl, resume_timeout, poll_after } = &config.sessions;
+    let mut floor = Floor { path: Path::keys(["sessions"]), report };
+    floor.times(&[("ttl", *ttl), ("resume_timeout", *resume_timeout)]);
+    floor.times(poll_after.map(|after| ("poll_after", after)).as_slice());
     // No time at all is a choice here: stop at once.
     let _ = config.drain_timeout;
 }
