@@ -1,1 +1,38 @@
-//! Fake clients, clocks and harnesses for the tests of every crate.
+//! Fake clients of every revision, raw connections, and a gateway in front of fake servers, for tests.
+//!
+//! The clients are written after the specification's text and share no code with the gateway, so that a
+//! mistake in one is not repeated in the other. Nothing here sleeps: what has to come is waited for, and
+//! [`within`] turns a wait that never ends into a failed test.
+//!
+//! | Module | What |
+//! | --- | --- |
+//! | [`client`] | one client for each revision, all with the same methods |
+//! | [`harness`] | demo servers, and a gateway in front of them |
+//! | [`http`] | requests made by hand, answers and event streams read as they come |
+//! | [`wire`] | bytes on a socket, for what no HTTP library would send |
+
+pub mod client;
+pub mod harness;
+pub mod http;
+pub mod sse;
+pub mod wire;
+
+use std::time::Duration;
+
+pub use client::{Client, End, Outcome};
+pub use demo::Revision;
+pub use harness::{Demo, World};
+
+/// Nothing in a test takes that long unless it hangs, not even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the work comes to.
+///
+/// # Panics
+/// If it hangs.
+pub async fn within<T>(work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done,
+        Err(_) => panic!("it hangs"),
+    }
+}

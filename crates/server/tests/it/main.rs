@@ -1,0 +1,5 @@
+//! The gateway as its clients see it: real sockets, fake clients of every revision, demo servers behind it.
+
+mod bad;
+mod links;
+mod smoke;

@@ -1,0 +1,214 @@
+//! Demo servers, and a gateway in front of them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use config::{Config, Upstream};
+use demo::{Builder, Revision, Server};
+use model::{Clock, ManualClock, Rng, SeededRng, Timestamp};
+use server::Gateway;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::Client;
+use crate::client::Options;
+use crate::within;
+
+/// Where the clock of a [`World`] begins: 2026-07-28.
+const BEGINNING: Timestamp = Timestamp(1_785_196_800_000);
+
+/// A demo server on a port of its own, until it is dropped.
+pub struct Demo {
+    /// The server, for its switches and its statistics.
+    pub server: Server,
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Demo {
+    /// One with choices of its own.
+    ///
+    /// # Panics
+    /// If the machine has no port left.
+    pub async fn start(builder: Builder) -> Self {
+        let server = builder.build();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let task = tokio::spawn(server.clone().serve_http(listener, std::future::pending::<()>()));
+        Self { server, address, task }
+    }
+
+    /// One that speaks a single revision.
+    pub async fn speaking(revision: Revision) -> Self {
+        Self::start(Server::builder().revisions(&[revision])).await
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL that a configuration names: the oldest revision alone has its stream elsewhere.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let pair_only = self.server.revisions() == [Revision::V2024_11_05];
+        format!("http://{}/{}", self.address, if pair_only { "sse" } else { "mcp" })
+    }
+
+    /// A client of it.
+    pub async fn client(&self, revision: Revision) -> Client {
+        Client::connect(self.address, "/mcp", revision).await
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A gateway in front of demo servers, with a clock that stands still until it is told to move.
+pub struct World {
+    /// The demo servers, by the names of their upstreams.
+    pub demos: BTreeMap<String, Demo>,
+    /// The clock of handles: sessions, cursors, request states.
+    pub clock: Arc<ManualClock>,
+    /// The configuration that is in force.
+    pub config: Config,
+    gateway: Gateway,
+}
+
+/// What a [`World`] will be.
+#[derive(Default)]
+pub struct WorldBuilder {
+    demos: Vec<(String, Builder, Upstream)>,
+    config: Config,
+    seed: u64,
+}
+
+impl WorldBuilder {
+    /// Puts a demo server behind the gateway, as an upstream of this name.
+    #[must_use]
+    pub fn demo(self, name: impl Into<String>, builder: Builder) -> Self {
+        self.demo_with(name, builder, |_| ())
+    }
+
+    /// The same, with other choices in its section of the configuration.
+    #[must_use]
+    pub fn demo_with(
+        mut self,
+        name: impl Into<String>,
+        builder: Builder,
+        change: impl FnOnce(&mut Upstream),
+    ) -> Self {
+        let mut upstream = Upstream::default();
+        change(&mut upstream);
+        self.demos.push((name.into(), builder, upstream));
+        self
+    }
+
+    /// Puts one that speaks a single revision behind the gateway, as [`upstream_name`].
+    #[must_use]
+    pub fn speaking(self, revision: Revision) -> Self {
+        self.demo(upstream_name(revision), Server::builder().revisions(&[revision]))
+    }
+
+    /// One of each revision.
+    #[must_use]
+    pub fn all_revisions(self) -> Self {
+        Revision::ALL.into_iter().fold(self, Self::speaking)
+    }
+
+    /// The seed of the gateway's keys: gateways of one seed know one another's handles. Default: 0.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Changes the configuration; the upstreams are added to it.
+    #[must_use]
+    pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Starts everything.
+    ///
+    /// # Panics
+    /// If the gateway does not start.
+    pub async fn start(self) -> World {
+        let Self { demos: builders, mut config, seed } = self;
+        config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut demos = BTreeMap::new();
+        for (name, builder, upstream) in builders {
+            let demo = Demo::start(builder).await;
+            let upstream = Upstream { url: Some(demo.url()), ..upstream };
+            config.upstreams.insert(name.clone(), upstream);
+            demos.insert(name, demo);
+        }
+        let clock = Arc::new(ManualClock::at(BEGINNING));
+        let rng: Arc<dyn Rng> = Arc::new(SeededRng::new(seed));
+        let gateway = Gateway::start(&config, Arc::clone(&clock) as Arc<dyn Clock>, rng).await;
+        let gateway = gateway.unwrap_or_else(|error| panic!("the gateway does not start: {error:?}"));
+        World { demos, clock, config, gateway }
+    }
+}
+
+impl World {
+    /// Choices first.
+    #[must_use]
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder::default()
+    }
+
+    /// The gateway's address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// The gateway.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The demo server of this upstream.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn demo(&self, name: &str) -> &Demo {
+        self.demos.get(name).expect("a demo of that name")
+    }
+
+    /// A usual client of an endpoint: `mcp` is that of everything, others are `NAME/mcp`.
+    pub async fn client(&self, endpoint: &str, revision: Revision) -> Client {
+        Client::connect(self.address(), &path(endpoint), revision).await
+    }
+
+    /// A client with choices of its own.
+    pub async fn client_with(&self, endpoint: &str, revision: Revision, options: Options) -> Client {
+        Client::with(self.address(), &path(endpoint), revision, options).await
+    }
+
+    /// Stops the gateway in order.
+    pub async fn stop(self) {
+        within(self.gateway.stop()).await;
+    }
+}
+
+/// The path of an endpoint; that of everything is called `mcp`.
+#[must_use]
+pub fn path(endpoint: &str) -> String {
+    if endpoint == "mcp" { "/mcp".to_owned() } else { format!("/{endpoint}/mcp") }
+}
+
+/// The name of the upstream that speaks this revision alone.
+#[must_use]
+pub fn upstream_name(revision: Revision) -> String {
+    format!("r{revision}")
+}
