@@ -6,13 +6,17 @@ mod links;
 mod listing;
 mod merge;
 mod names;
+mod part;
 mod reads;
+mod route;
 mod source;
 mod uris;
 
-pub use endpoint::{Endpoint, EndpointOptions, MISSING, Part, Routed};
+pub use endpoint::{Endpoint, EndpointOptions, MISSING};
 pub use filter::Filter;
 pub use listing::{Item, Kind, Listing};
 pub use names::{NAME_CHARS_MAX, Naming};
+pub use part::Part;
 pub use reads::ReadOptions;
+pub use route::Routed;
 pub use source::{Caller, ListStats, Source, SourceOptions};

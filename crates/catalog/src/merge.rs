@@ -7,8 +7,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use protocol::Raw;
 use protocol::json::string_into;
 
-use crate::endpoint::Part;
 use crate::listing::{Item, Kind, Listing};
+use crate::part::Part;
 use crate::uris;
 
 /// One entry as it is given out.

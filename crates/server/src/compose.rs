@@ -136,7 +136,6 @@ fn limits(config: &Config) -> Limits {
         poll_after: config.sessions.poll_after.map(config::Span::duration),
         answer_time: l.park_time_max.duration(),
         drain_time: config.drain_timeout.duration(),
-        ..Limits::default()
     }
 }
 

@@ -1,0 +1,17 @@
+//! One upstream of an endpoint.
+
+use std::sync::Arc;
+
+use crate::filter::Filter;
+use crate::names::Naming;
+use crate::source::Source;
+
+/// One upstream of an endpoint.
+pub struct Part {
+    /// The upstream and its lists.
+    pub source: Arc<Source>,
+    /// How its names look here.
+    pub naming: Naming,
+    /// Which of its own names it offers anywhere.
+    pub filter: Filter,
+}

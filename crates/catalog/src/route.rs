@@ -1,0 +1,217 @@
+//! Where a call goes: the upstream that a name or a URI belongs to, and what it is called there.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use protocol::headers::ParamRule;
+use protocol::json::Object;
+use protocol::{Call, Method, Raw, Revision, RpcError};
+use serde_json::json;
+
+use crate::endpoint::Endpoint;
+use crate::listing::{Kind, Listing};
+use crate::names::Own;
+use crate::source::{Caller, Source};
+use crate::uris;
+
+/// Where a call goes.
+pub struct Routed {
+    /// The upstream.
+    pub source: Arc<Source>,
+    /// The call as that upstream knows it.
+    pub call: Call,
+    /// The tool's `x-mcp-header` rules.
+    pub rules: Option<Arc<[ParamRule]>>,
+    /// The URI as the client knows it, where that is another one.
+    pub wrapped: Option<(String, String)>,
+}
+
+impl Endpoint {
+    /// Where a call goes, and what it is called there.
+    ///
+    /// # Errors
+    /// -32602 for a name that is unknown or not offered here (nobody learns which), -32601 for a method
+    /// that has no place here.
+    pub async fn route(&self, caller: &Caller, call: &Call) -> Result<Routed, RpcError> {
+        match &call.method {
+            Method::ToolsCall => self.route_name(Kind::Tools, caller, call).await,
+            Method::PromptsGet => self.route_name(Kind::Prompts, caller, call).await,
+            Method::ResourcesRead => self.route_uri(caller, call).await,
+            Method::Complete => self.route_completion(caller, call).await,
+            _ => match self.parts() {
+                [only] if self.is_direct() => Ok(Routed {
+                    source: Arc::clone(&only.source),
+                    call: call.clone(),
+                    rules: None,
+                    wrapped: None,
+                }),
+                _ => Err(RpcError::method_not_found(call.method.as_str())),
+            },
+        }
+    }
+
+    async fn route_name(&self, kind: Kind, caller: &Caller, call: &Call) -> Result<Routed, RpcError> {
+        let Some(name) = call.text("name") else {
+            return Err(RpcError::invalid_params("Invalid params: \"name\" must be a string"));
+        };
+        let (part, own) = self.find_name(kind, caller, &name).await?;
+        let source = Arc::clone(&self.parts()[part].source);
+        let call = if own == name { call.clone() } else { call.with("name", Some(Raw::string(&own))) };
+        let rules = match kind {
+            Kind::Tools => {
+                rules_of(&source, caller, &own).await.map_err(|Unusable| unknown("tool", &name))?
+            }
+            _ => None,
+        };
+        Ok(Routed { source, call, rules, wrapped: None })
+    }
+
+    /// The upstream that a name belongs to, and its own name for it.
+    async fn find_name(&self, kind: Kind, caller: &Caller, name: &str) -> Result<(usize, String), RpcError> {
+        let what = if kind == Kind::Tools { "tool" } else { "prompt" };
+        let unknown = || unknown(what, name);
+        for (part, p) in self.parts().iter().enumerate() {
+            let own = match p.naming.own(name) {
+                Own::NotOurs => continue,
+                Own::Is(own) => own.to_owned(),
+                Own::Cut(own) => {
+                    let list = p.source.known(kind, caller).await.ok();
+                    let cut = |l: &Arc<Listing>| {
+                        l.items.iter().find(|i| p.naming.exposed(&i.key) == name).map(|i| i.key.to_string())
+                    };
+                    list.as_ref().and_then(cut).unwrap_or_else(|| own.to_owned())
+                }
+            };
+            return if self.allows(kind, part, &own) { Ok((part, own)) } else { Err(unknown()) };
+        }
+        Err(unknown())
+    }
+
+    async fn route_uri(&self, caller: &Caller, call: &Call) -> Result<Routed, RpcError> {
+        let Some(uri) = call.text("uri") else {
+            return Err(RpcError::invalid_params("Invalid params: \"uri\" must be a string"));
+        };
+        let Some((part, own)) = self.find_uri(caller, &uri).await else {
+            return Err(
+                RpcError::invalid_params(format!("Resource not found: {uri}")).with(json!({"uri": uri}))
+            );
+        };
+        let source = Arc::clone(&self.parts()[part].source);
+        let (call, wrapped) = match own == uri {
+            true => (call.clone(), None),
+            false => (call.with("uri", Some(Raw::string(&own))), Some((own, uri))),
+        };
+        Ok(Routed { source, call, rules: None, wrapped })
+    }
+
+    /// The upstream that a URI belongs to, and its own URI.
+    pub async fn find_uri(&self, caller: &Caller, uri: &str) -> Option<(usize, String)> {
+        let named = uris::unwrap(uri).and_then(|(upstream, own)| {
+            let part = self.parts().iter().position(|p| p.source.upstream().name().as_str() == upstream)?;
+            Some((part, own.to_owned()))
+        });
+        let found = match (self.parts(), named) {
+            // Nothing is wrapped where nothing can collide.
+            ([_], _) => (0, uri.to_owned()),
+            (_, Some(named)) => named,
+            (_, None) => (self.best_fit(caller, uri).await?, uri.to_owned()),
+        };
+        self.allows(Kind::Resources, found.0, &found.1).then_some(found)
+    }
+
+    /// The upstream that a URI which names none fits best.
+    pub(crate) async fn best_fit(&self, caller: &Caller, uri: &str) -> Option<usize> {
+        let fits = join_all(self.parts().iter().map(|p| async {
+            let resources = p.source.known(Kind::Resources, caller).await.ok();
+            let templates = p.source.known(Kind::Templates, caller).await.ok();
+            let has_any = resources.is_some() || templates.is_some();
+            (has_any, uris::fit(uri, resources.as_deref(), templates.as_deref()))
+        }))
+        .await;
+        let best = fits.iter().filter_map(|(_, fit)| *fit).max();
+        match best {
+            // Of several that fit equally the first counts: the later's URIs are given out wrapped.
+            Some(best) => fits.iter().position(|(_, fit)| *fit == Some(best)),
+            None => {
+                let mut holders = fits.iter().enumerate().filter(|(_, (has_any, _))| *has_any);
+                match (holders.next(), holders.next()) {
+                    (Some((only, _)), None) => Some(only),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    async fn route_completion(&self, caller: &Caller, call: &Call) -> Result<Routed, RpcError> {
+        let invalid = || RpcError::invalid_params("Invalid params: \"ref\" must name a prompt or a resource");
+        let reference = call.params.get("ref").and_then(|r| r.object().ok().flatten()).ok_or_else(invalid)?;
+        let text = |name: &str| reference.get(name).and_then(|v| v.as_str().map(|s| s.into_owned()));
+        let (part, member, own) = match text("type").as_deref() {
+            Some("ref/prompt") => {
+                let name = text("name").ok_or_else(invalid)?;
+                let (part, own) = self.find_name(Kind::Prompts, caller, &name).await?;
+                (part, "name", own)
+            }
+            Some("ref/resource") => {
+                let uri = text("uri").ok_or_else(invalid)?;
+                let unknown = || RpcError::invalid_params(format!("Resource not found: {uri}"));
+                let (part, own) = self.find_uri(caller, &uri).await.ok_or_else(unknown)?;
+                (part, "uri", own)
+            }
+            _ => return Err(invalid()),
+        };
+        let reference = reference.edit().set(member, Raw::string(&own)).finish();
+        let call = call.with("ref", Some(reference));
+        Ok(Routed { source: Arc::clone(&self.parts()[part].source), call, rules: None, wrapped: None })
+    }
+}
+
+fn unknown(what: &str, name: &str) -> RpcError {
+    RpcError::invalid_params(format!("Unknown {what}: {name}"))
+}
+
+/// A tool that a client must not use.
+struct Unusable;
+
+/// The rules of a tool. They are needed before the call, so a modern server's list is fetched where it is
+/// unknown.
+async fn rules_of(
+    source: &Source,
+    caller: &Caller,
+    tool: &str,
+) -> Result<Option<Arc<[ParamRule]>>, Unusable> {
+    let modern = source.upstream().health().revision.is_none_or(|r| r >= Revision::NEWEST);
+    let list = match source.cached(Kind::Tools, caller) {
+        None if modern => source.known(Kind::Tools, caller).await.ok(),
+        cached => cached,
+    };
+    let Some(list) = list else { return Ok(None) };
+    match list.get(tool) {
+        Some(item) => Ok(item.rules.clone()),
+        // What is not listed passes: the upstream knows best. What may not be called does not.
+        None if list.is_unusable(tool) => Err(Unusable),
+        None => Ok(None),
+    }
+}
+
+impl Routed {
+    /// A result with the URIs that the client knows.
+    #[must_use]
+    pub fn shape(&self, result: Raw) -> Raw {
+        let Some((own, given)) = &self.wrapped else { return result };
+        let Some(object) = result.object().ok().flatten() else { return result };
+        let Some(contents) = object.get("contents").and_then(|c| c.items()) else { return result };
+        let contents: Vec<Raw> = contents
+            .into_iter()
+            .map(|item| match item.object() {
+                Ok(Some(o)) if is_text(&o, "uri", own) => o.edit().set("uri", Raw::string(given)).finish(),
+                _ => item,
+            })
+            .collect();
+        object.edit().set("contents", protocol::json::array(&contents)).finish()
+    }
+}
+
+fn is_text(object: &Object, member: &str, text: &str) -> bool {
+    object.get(member).is_some_and(|v| v.as_str().as_deref() == Some(text))
+}
