@@ -117,14 +117,15 @@ const DEPTH_MAX: usize = 16;
 /// # Errors
 /// What is wrong: one bad annotation makes the whole tool invalid, and a client drops it from its list.
 pub fn param_rules(input_schema: &Raw) -> Result<Vec<ParamRule>, &'static str> {
-    let needle = memchr::memmem::find(input_schema.as_bytes(), b"x-mcp-header");
-    if needle.is_none() {
+    // The name may be spelled with escapes, which only a look at each member can tell.
+    let holds = |needle: &[u8]| memchr::memmem::find(input_schema.as_bytes(), needle).is_some();
+    if !holds(b"x-mcp-header") && !holds(b"\\u") {
         return Ok(Vec::new());
     }
     let mut rules = Vec::new();
     let mut counted = 0;
     collect_rules(input_schema, &mut Vec::new(), &mut rules, &mut counted)?;
-    if counted != count_annotations(input_schema) {
+    if counted != count_annotations(input_schema)? {
         return Err("x-mcp-header stands where it is not reachable through properties alone");
     }
     Ok(rules)
@@ -178,62 +179,65 @@ fn rule(annotation: &Raw, property: &Raw, path: &[String]) -> Result<ParamRule, 
 }
 
 /// How many schemas anywhere in the tree carry the annotation, properties of that name not counted.
-fn count_annotations(schema: &Raw) -> usize {
-    fn walk(value: &serde_json::Value, is_map_of_schemas: bool, depth: usize) -> usize {
-        match value {
-            _ if depth == 0 => 0,
-            serde_json::Value::Object(map) => map
-                .iter()
-                .map(|(key, inner)| match key.as_str() {
-                    "x-mcp-header" if !is_map_of_schemas => 1,
-                    "const" | "default" | "enum" | "examples" if !is_map_of_schemas => 0,
-                    "properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas"
-                        if !is_map_of_schemas =>
-                    {
-                        walk(inner, true, depth - 1)
-                    }
-                    _ => walk(inner, false, depth - 1),
-                })
-                .sum(),
-            serde_json::Value::Array(items) => items.iter().map(|item| walk(item, false, depth - 1)).sum(),
-            _ => 0,
+fn count_annotations(schema: &Raw) -> Result<usize, &'static str> {
+    fn walk(value: &Raw, is_map_of_schemas: bool) -> Result<usize, &'static str> {
+        if value.kind() == Kind::Array {
+            return value.items().unwrap_or_default().iter().map(|item| walk(item, false)).sum();
         }
+        let Some(members) = value.object().map_err(|_| "the schema names a member twice")? else {
+            return Ok(0);
+        };
+        let count = |(name, inner): (Cow<'_, str>, Raw)| match &*name {
+            "x-mcp-header" if !is_map_of_schemas => Ok(1),
+            "const" | "default" | "enum" | "examples" if !is_map_of_schemas => Ok(0),
+            "properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas"
+                if !is_map_of_schemas =>
+            {
+                walk(&inner, true)
+            }
+            _ => walk(&inner, false),
+        };
+        members.iter().map(count).sum()
     }
-    walk(&schema.to_value(), false, 64)
+    walk(schema, false)
 }
 
 impl ParamRule {
-    /// The argument that the rule speaks of; `None` where it is absent or null.
-    fn argument(&self, arguments: Option<&Raw>) -> Option<Raw> {
-        let mut at = arguments?.clone();
+    /// The argument that the rule speaks of; `None` where it is absent, null, or of a kind that no header
+    /// repeats.
+    fn argument(&self, arguments: Option<&Raw>) -> Result<Option<Raw>, &'static str> {
+        let Some(mut at) = arguments.cloned() else { return Ok(None) };
         for step in &self.path {
-            at = at.get(step)?;
+            let object = at.object().map_err(|_| "stands twice")?;
+            let Some(value) = object.and_then(|object| object.get(step)) else { return Ok(None) };
+            at = value;
         }
-        (!at.is_null()).then_some(at)
+        match at.kind() {
+            Kind::Object | Kind::Array | Kind::Null => Ok(None),
+            Kind::String if at.as_str().is_none() => Err("is no text"),
+            Kind::String | Kind::Number | Kind::Bool => Ok(Some(at)),
+        }
     }
 
     /// The header's value for these arguments, not yet encoded. `None`: the header must be absent.
     #[must_use]
     pub fn value(&self, arguments: Option<&Raw>) -> Option<String> {
-        let argument = self.argument(arguments)?;
-        match argument.kind() {
-            Kind::String => argument.as_str().map(Cow::into_owned),
-            Kind::Bool => Some(argument.as_text().to_owned()),
-            Kind::Number => {
-                Some(integer(&argument).map_or_else(|| argument.as_text().to_owned(), |n| n.to_string()))
-            }
-            Kind::Object | Kind::Array | Kind::Null => None,
-        }
+        self.argument(arguments).ok().flatten().and_then(|argument| value(&argument))
     }
 
     /// Checks the header against the arguments.
     ///
     /// # Errors
-    /// -32020 where it is missing, stands twice, is badly encoded, differs, or is there without an argument.
+    /// -32020 where it is missing, stands twice, is badly encoded, differs, or is there without an argument;
+    /// also where the argument stands twice or is no text, because then no header says the same to everybody.
     pub fn check(&self, headers: &HeaderMap, arguments: Option<&Raw>) -> Result<(), RpcError> {
         let name = &self.header;
         let found = single(headers, name)?;
-        let Some(expected) = self.value(arguments) else {
+        let argument = self.argument(arguments).map_err(|what| {
+            RpcError::header_mismatch(format!("Header mismatch: the argument behind {name} {what}"))
+        })?;
+        let is_number = argument.as_ref().is_some_and(|argument| argument.kind() == Kind::Number);
+        let Some(expected) = argument.as_ref().and_then(value) else {
             return if found.is_none() {
                 Ok(())
             } else {
@@ -249,7 +253,7 @@ impl ParamRule {
             )));
         };
         let numeric = || match (self.kind, found.parse::<f64>(), expected.parse::<f64>()) {
-            (ParamKind::Integer, Ok(a), Ok(b)) => a == b && a.abs() <= INTEGER_MAX,
+            (ParamKind::Integer, Ok(a), Ok(b)) if is_number => a == b && a.abs() <= INTEGER_MAX,
             _ => false,
         };
         if found == expected || numeric() {
@@ -257,6 +261,18 @@ impl ParamRule {
         } else {
             Err(RpcError::header_mismatch(format!("Header mismatch: {name} differs from the argument")))
         }
+    }
+}
+
+/// An argument as a header says it, not yet encoded.
+fn value(argument: &Raw) -> Option<String> {
+    match argument.kind() {
+        Kind::String => argument.as_str().map(Cow::into_owned),
+        Kind::Bool => Some(argument.as_text().to_owned()),
+        Kind::Number => {
+            Some(integer(argument).map_or_else(|| argument.as_text().to_owned(), |n| n.to_string()))
+        }
+        Kind::Object | Kind::Array | Kind::Null => None,
     }
 }
 
@@ -330,8 +346,49 @@ mod tests {
     }
 
     #[test]
+    fn an_argument_that_two_readers_read_differently_is_refused_with_any_header() {
+        let schema = Raw::literal(
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"A"},
+                "in":{"properties":{"n":{"type":"integer","x-mcp-header":"N"}}}}}"#,
+        );
+        let rules = param_rules(&schema).expect("valid");
+        for (rule, arguments) in [
+            (&rules[0], r#"{"a":"us","a":"eu"}"#),
+            (&rules[0], r#"{"a":"us","\u0061":"eu"}"#),
+            (&rules[0], r#"{"a":"\ud800"}"#),
+            (&rules[1], r#"{"in":{"n":1,"n":2}}"#),
+            (&rules[1], r#"{"in":{"n":1},"in":{}}"#),
+        ] {
+            for given in [headers(&[]), headers(&[("mcp-param-a", "us"), ("mcp-param-n", "1")])] {
+                assert!(rule.check(&given, Some(&Raw::literal(arguments))).is_err(), "{arguments}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_numbers_have_several_spellings() {
+        let schema = Raw::literal(r#"{"properties":{"n":{"type":"integer","x-mcp-header":"N"}}}"#);
+        let rules = param_rules(&schema).expect("valid");
+        let given = headers(&[("mcp-param-n", "42.0")]);
+        assert!(rules[0].check(&given, Some(&Raw::literal(r#"{"n":42}"#))).is_ok());
+        assert!(rules[0].check(&given, Some(&Raw::literal(r#"{"n":"42"}"#))).is_err());
+    }
+
+    #[test]
+    fn an_annotation_counts_in_any_spelling_and_beside_any_text() {
+        let escaped = r#"{"properties":{"a":{"type":"string","x-mcp-h\u0065ader":"A"}}}"#;
+        assert_eq!(param_rules(&Raw::literal(escaped)).map(|rules| rules.len()), Ok(1));
+        let hidden = concat!(
+            r#"{"description":"\ud800","#,
+            r#""oneOf":[{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}]}"#
+        );
+        assert!(param_rules(&Raw::literal(hidden)).is_err(), "a text of no meaning hides nothing");
+    }
+
+    #[test]
     fn a_bad_annotation_makes_the_tool_invalid() {
         for schema in [
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"A","x-mcp-header":"B"}}}"#,
             r#"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#,
             r#"{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}"#,
             r#"{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}"#,
