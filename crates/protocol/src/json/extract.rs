@@ -27,6 +27,8 @@ pub struct Extractor {
     key: BytesMut,
     value: BytesMut,
     offset: usize,
+    has_result: bool,
+    has_error: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ impl Extractor {
             key: BytesMut::new(),
             value: BytesMut::new(),
             offset: 0,
+            has_result: false,
+            has_error: false,
         }
     }
 
@@ -67,7 +71,9 @@ impl Extractor {
     /// Takes a chunk.
     ///
     /// # Errors
-    /// [`JsonError`] where the bytes are no response: what came before it stays valid.
+    /// [`JsonError`] where the bytes are no response: what came before it stays valid. A second result is
+    /// refused, since what was handed on of the first cannot be taken back, and so is a response that ends
+    /// without a result or an error.
     pub fn feed(&mut self, chunk: &Bytes, pieces: &mut Vec<Piece>) -> Result<(), JsonError> {
         let mut at = 0;
         while at < chunk.len() {
@@ -100,10 +106,19 @@ impl Extractor {
                 self.key.extend_from_slice(b"\"");
                 State::Key
             }
+            (State::BeforeKey, b'}') if !self.has_result && !self.has_error => {
+                return Err(self.error(at, "neither a result nor an error"));
+            }
             (State::BeforeKey, b'}') => State::End,
             (State::BeforeColon, b':') => State::BeforeValue,
             (State::BeforeValue, b',' | b'}' | b']' | b':') => return Err(self.error(at, "expected a value")),
             (State::BeforeValue, _) => {
+                match &*self.key {
+                    b"\"result\"" if self.has_result => return Err(self.error(at, "a second result")),
+                    b"\"result\"" => self.has_result = true,
+                    b"\"error\"" => self.has_error = true,
+                    _ => {}
+                }
                 self.value.clear();
                 (self.depth, self.in_string, self.escaped) = (0, false, false);
                 State::Value
@@ -258,6 +273,20 @@ mod tests {
                 assert!(!done, "cut at {end}");
             }
         }
+    }
+
+    #[test]
+    fn a_second_result_is_refused_and_so_is_none() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1,"result":1,"result":2}"#,
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"\u0072esult":{}}"#,
+            "{}",
+        ] {
+            assert!(run(text.as_bytes(), 5).is_err(), "{text}");
+        }
+        let (result, members, done) = run(br#"{"id":1,"error":{"code":1}}"#, 5).expect("an error");
+        assert_eq!((result.as_str(), members.len(), done), ("", 2, true));
     }
 
     #[test]
