@@ -8,5 +8,5 @@ mod down_call;
 pub mod translate;
 mod up_call;
 
-pub use down_call::{ClientRequest, DownCall, DownStep, ROUNDS_MAX};
+pub use down_call::{ClientRequest, DownCall, DownStep, QUESTIONS_MAX, ROUNDS_MAX};
 pub use up_call::{OPEN_QUESTIONS_MAX, UpAction, UpCall, input_required};

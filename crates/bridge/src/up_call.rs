@@ -58,6 +58,7 @@ pub struct UpCall {
     uri: Option<Raw>,
     open: Vec<Question>,
     asked: u64,
+    ended: bool,
 }
 
 impl UpCall {
@@ -76,6 +77,7 @@ impl UpCall {
             uri,
             open: Vec::new(),
             asked: 0,
+            ended: false,
         }
     }
 
@@ -91,17 +93,20 @@ impl UpCall {
         !self.open.is_empty()
     }
 
-    /// Takes a message from the server. `None`: it says nothing that concerns the call.
+    /// Takes a message from the server. `None`: it says nothing that concerns the call, or the call has
+    /// ended.
     pub fn on_message(&mut self, message: Message) -> Option<UpAction> {
+        if self.ended {
+            return None;
+        }
         match message {
             Message::Response(response) if response.id.as_ref() == Some(&self.id) => {
-                self.open.clear();
-                Some(UpAction::Done(self.outcome(response.outcome)))
+                Some(self.end(self.outcome(response.outcome)))
             }
             // An error without an id on the call's own stream can only mean this call.
             Message::Response(response) if response.id.is_none() => {
                 let error = response.outcome.err()?;
-                Some(UpAction::Done(Err(error)))
+                Some(self.end(self.failure(error)))
             }
             Message::Response(_) => None,
             Message::Notification(note) => {
@@ -111,6 +116,13 @@ impl UpCall {
             }
             Message::Request(request) => Some(self.on_request(request.id, request.method, request.params)),
         }
+    }
+
+    /// There is one end: the questions that were open ask for nothing any more.
+    fn end(&mut self, outcome: Result<Raw, Raw>) -> UpAction {
+        self.ended = true;
+        self.open.clear();
+        UpAction::Done(outcome)
     }
 
     /// `None`: progress of somebody else's call.
@@ -217,4 +229,46 @@ pub fn input_required<'a>(questions: impl Iterator<Item = (&'a str, &'a Raw)>, s
     }
     out.put_u8(b'}');
     Raw::trusted(out.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> UpCall {
+        let params = Raw::literal(
+            r#"{"name":"t","_meta":{"io.modelcontextprotocol/clientCapabilities":{"roots":{}}}}"#,
+        );
+        let call = Call::read(Method::ToolsCall, Some(&params)).expect("params");
+        UpCall::new(Revision::V2025_11_25, Id::number(1), &call, None)
+    }
+
+    fn message(text: &'static str) -> Message {
+        Message::parse(text.into()).expect("a message")
+    }
+
+    #[test]
+    fn nothing_follows_the_end_of_a_call() {
+        for end in [
+            r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#,
+            r#"{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"}}"#,
+        ] {
+            let mut call = machine();
+            let ask = message(r#"{"jsonrpc":"2.0","id":"s","method":"roots/list"}"#);
+            assert!(matches!(call.on_message(ask.clone()), Some(UpAction::Ask)));
+            assert!(matches!(call.on_message(message(end)), Some(UpAction::Done(_))));
+            assert!(!call.is_asking(), "{end}");
+            let note = message(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#);
+            for late in [message(end), ask, note] {
+                assert!(call.on_message(late).is_none(), "after {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_without_an_id_is_translated_as_the_calls_own() {
+        let error = r#"{"jsonrpc":"2.0","error":{"code":-32020,"message":"m"}}"#;
+        let Some(UpAction::Done(Err(error))) = machine().on_message(message(error)) else { panic!("an end") };
+        assert_eq!(RpcError::read(&error).code, code::SERVER_LEGACY);
+    }
 }
