@@ -51,7 +51,9 @@ pub(crate) fn shown(faults: Vec<Fault>, file_name: &str) -> Diagnostics {
 
 pub(crate) fn utf8<'a>(bytes: &'a [u8], file_name: &str) -> Result<&'a str, Diagnostics> {
     std::str::from_utf8(bytes).map_err(|error| {
+        // As YAML has it, a CR ends a line too.
         let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let valid = valid.replace("\r\n", "\n").replace('\r', "\n");
         let line = valid.matches('\n').count() + 1;
         let column = valid.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

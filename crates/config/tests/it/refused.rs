@@ -63,6 +63,8 @@ fn a_fault_in_the_syntax_has_its_position() {
 fn text_that_is_not_utf_8_has_its_position() {
     let error = load_slice(b"listen: 1\n# \xc3\xa9 \xff", "f").expect_err("it is not UTF-8");
     assert_eq!(error.to_string(), "f:2:5: the file is not UTF-8");
+    let error = load_slice(b"listen: 1\r\n# \r\xff", "f").expect_err("it is not UTF-8");
+    assert_eq!(error.to_string(), "f:3:1: the file is not UTF-8", "a CR ends a line too");
 }
 
 #[test]
