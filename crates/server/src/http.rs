@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFTER, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use model::Principal;
-use protocol::{EnvelopeError, Message, Revision, RpcError, code};
+use protocol::{Message, Revision, RpcError, code};
 
 use crate::answer::{self, Answer};
 use crate::app::{App, Exchange, Generation};
+use crate::body::{self, Incoming};
 use crate::route::{Route, route};
 use crate::{legacy, modern};
 
@@ -20,28 +21,26 @@ pub(crate) async fn serve<B>(app: Arc<App>, request: Request<B>) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    if let Some(refusal) = refuse_coding(request.headers()) {
+    let (head, body) = request.into_parts();
+    if let Some(refusal) = refuse_coding(&head.headers) {
         app.metrics.refused("coding");
         return refusal;
     }
     let generation = app.generation();
     let guard = &generation.guard;
-    if let Some(refusal) = guard.refuse(request.uri(), request.headers()) {
+    if let Some(refusal) = guard.refuse(&head.uri, &head.headers) {
         app.metrics.refused("host_or_origin");
         return refusal;
     }
-    let origin: HeaderMap = request
-        .headers()
-        .get(http::header::ORIGIN)
-        .map(|o| (http::header::ORIGIN, o.clone()))
-        .into_iter()
-        .collect();
-    let mut answer = if *request.method() == Method::OPTIONS {
-        guard.preflight(request.headers())
+    let origin = head.headers.get(ORIGIN).cloned();
+    let mut answer = if head.method == Method::OPTIONS {
+        guard.preflight(&head.headers)
     } else {
-        dispatch(&app, &generation, request).await
+        dispatch(&app, &generation, head, body).await
     };
-    guard.cors(&origin, &mut answer);
+    if let Some(origin) = origin {
+        guard.cors(origin, &mut answer);
+    }
     answer
 }
 
@@ -69,13 +68,13 @@ fn refuse_coding(headers: &HeaderMap) -> Option<Answer> {
     })
 }
 
-async fn dispatch<B>(app: &Arc<App>, generation: &Arc<Generation>, request: Request<B>) -> Answer
+async fn dispatch<B>(app: &Arc<App>, generation: &Arc<Generation>, head: Parts, body: B) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    let path = request.uri().path().to_owned();
-    let route = route(&path);
-    let get = *request.method() == Method::GET;
+    let Parts { method, uri, headers, .. } = head;
+    let route = route(uri.path());
+    let get = method == Method::GET;
     match route {
         Route::Metrics if get => metrics(app, generation),
         Route::Live if get => answer::text(StatusCode::OK, "ok\n"),
@@ -100,7 +99,7 @@ where
                 generation: Arc::clone(generation),
                 endpoint: Arc::clone(endpoint),
                 caller: modern::unknown_caller(Principal::anonymous()),
-                headers: Arc::new(request.headers().clone()),
+                headers: Arc::new(headers),
                 over_http: true,
                 revision: Revision::NEWEST,
             };
@@ -108,7 +107,7 @@ where
                 app.metrics.refused("calls_max");
                 return busy(generation.limits.calls_max);
             };
-            endpoint_request(x, route, request).await
+            endpoint_request(x, route, (&method, &uri), body).await
         }
     }
 }
@@ -130,25 +129,25 @@ impl Drop for Call<'_> {
     }
 }
 
-async fn endpoint_request<B>(x: Exchange, route: Route<'_>, request: Request<B>) -> Answer
+async fn endpoint_request<B>(x: Exchange, route: Route<'_>, (method, uri): (&Method, &Uri), body: B) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    match (route, request.method()) {
-        (Route::Mcp(_), &Method::POST) => post(x, request).await,
+    match (route, method) {
+        (Route::Mcp(_), &Method::POST) => post(x, body).await,
         (Route::Mcp(_), &Method::GET) => legacy::get(x).await,
         (Route::Mcp(_), &Method::DELETE) => legacy::delete(&x),
         (Route::Mcp(_), _) => not_allowed("GET, POST, DELETE"),
         (Route::Sse(_), &Method::GET) => {
-            let path = request.uri().path().trim_end_matches("sse").to_owned() + "messages";
+            let path = uri.path().trim_end_matches("sse").to_owned() + "messages";
             legacy::pair_open(&x, &path)
         }
         (Route::Messages(_), &Method::POST) => {
-            let query = request.uri().query().unwrap_or_default().to_owned();
-            match message(&x, request).await {
-                Ok(Incoming::One(message)) => legacy::pair_post(x, &query, *message).await,
-                Ok(Incoming::Batch(body)) => match Message::parse(body) {
-                    Err(error) => unreadable(&error),
+            let query = uri.query().unwrap_or_default();
+            match body::read(&x, body).await {
+                Ok(Incoming::One(message)) => legacy::pair_post(x, query, *message).await,
+                Ok(Incoming::Batch(all)) => match Message::parse(all) {
+                    Err(error) => body::unreadable(&error),
                     Ok(_) => {
                         answer::error(None, &RpcError::invalid_request("Invalid request: expected an object"))
                     }
@@ -161,115 +160,18 @@ where
     }
 }
 
-async fn post<B>(x: Exchange, request: Request<B>) -> Answer
+async fn post<B>(x: Exchange, body: B) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    match message(&x, request).await {
+    match body::read(&x, body).await {
         Ok(Incoming::One(message)) if modern::is_modern(&x.headers, &message) => {
             modern::post(x, *message).await
         }
         Ok(Incoming::One(message)) => legacy::post(x, *message).await,
-        Ok(Incoming::Batch(body)) => legacy::batch(x, body).await,
+        Ok(Incoming::Batch(all)) => legacy::batch(x, all).await,
         Err(answer) => *answer,
     }
-}
-
-enum Incoming {
-    One(Box<Message>),
-    Batch(Bytes),
-}
-
-/// Reads the message of a POST.
-async fn message<B>(x: &Exchange, request: Request<B>) -> Result<Incoming, Box<Answer>>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-{
-    if !is_json(request.headers()) {
-        let error = RpcError::invalid_request("Content-Type must be application/json").to_raw();
-        return Err(Box::new(answer::error_with(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, &error)));
-    }
-    let limits = &x.generation.limits;
-    let read = read_body(request.into_body(), limits.request_bytes_max);
-    let body = match tokio::time::timeout(limits.body_read_timeout, read).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(BodyError::TooLarge)) => {
-            x.app.metrics.refused("body_too_large");
-            let text = format!(
-                "the body is larger than {} bytes (limit request_bytes_max)",
-                limits.request_bytes_max
-            );
-            let error = RpcError::new(code::LIMIT, text).to_raw();
-            return Err(Box::new(answer::error_with(StatusCode::PAYLOAD_TOO_LARGE, None, &error)));
-        }
-        Ok(Err(BodyError::Broken)) => {
-            return Err(Box::new(answer::error(
-                None,
-                &RpcError::invalid_request("the body ended too early"),
-            )));
-        }
-        Err(_slow) => {
-            x.app.metrics.refused("body_too_slow");
-            let error =
-                RpcError::new(code::LIMIT, "the body came too slowly (limit body_read_timeout)").to_raw();
-            return Err(Box::new(answer::error_with(StatusCode::REQUEST_TIMEOUT, None, &error)));
-        }
-    };
-    if body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
-        return Ok(Incoming::Batch(body));
-    }
-    match Message::parse(body) {
-        Ok(message) => Ok(Incoming::One(Box::new(message))),
-        Err(error) => Err(Box::new(unreadable(&error))),
-    }
-}
-
-/// The answer to what is no message.
-fn unreadable(error: &EnvelopeError) -> Answer {
-    let (id, error) = error.to_rpc();
-    answer::error(id.as_ref(), &error)
-}
-
-enum BodyError {
-    TooLarge,
-    Broken,
-}
-
-/// Reads a body without growing past the limit; one that comes in one piece is not copied.
-async fn read_body<B>(mut body: B, max: usize) -> Result<Bytes, BodyError>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-{
-    if body.size_hint().lower() > max as u64 {
-        return Err(BodyError::TooLarge);
-    }
-    let mut first: Option<Bytes> = None;
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Err(BodyError::Broken) };
-        let Ok(data) = frame.into_data() else { continue };
-        let size = first.as_ref().map_or(all.len(), Bytes::len);
-        if size + data.len() > max {
-            return Err(BodyError::TooLarge);
-        }
-        match first.take() {
-            None if all.is_empty() => first = Some(data),
-            before => {
-                if let Some(before) = before {
-                    all.extend_from_slice(&before);
-                }
-                all.extend_from_slice(&data);
-            }
-        }
-    }
-    Ok(first.unwrap_or_else(|| all.freeze()))
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
 }
 
 fn metrics(app: &App, generation: &Generation) -> Answer {
