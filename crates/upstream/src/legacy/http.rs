@@ -221,7 +221,12 @@ impl LegacyHttp {
             let asks = capabilities.can_answer() && call.method.may_ask();
             let listens = asks || call.meta.log_level.is_some();
             let side = session.side.as_ref().filter(|_| listens).map(|side| side.calls.join(&id));
+            let unwanted = Unwanted::new(&self.link, &session.headers, &id);
             let answer = self.link.post(headers, bytes, Some(&id)).await;
+            // What took too long may still run.
+            if !matches!(&answer, Err(error) if error.kind == CallErrorKind::Timeout) {
+                unwanted.answered();
+            }
             let (answer, _) = answer.map_err(|error| hop.fail(error))?;
             let tokens = tokens.map(|t| (t.ours, t.theirs));
             let mut machine = UpCall::new(revision, id.clone(), &call, tokens);
@@ -279,6 +284,28 @@ impl LegacyHttp {
     }
 }
 
+/// A request that has no answer yet. Dropping this tells the server that the answer is no longer wanted: to
+/// close the connection is no cancellation before 2026-07-28.
+struct Unwanted(Option<(Peer, protocol::Id)>);
+
+impl Unwanted {
+    fn new(link: &HttpLink, headers: &HeaderMap, id: &protocol::Id) -> Self {
+        Self(Some((Peer::Http { link: link.clone(), headers: headers.clone() }, id.clone())))
+    }
+
+    fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        if let Some((peer, id)) = self.0.take() {
+            peer.cancel(&id, None);
+        }
+    }
+}
+
 /// Whether there is anything to hear on a session's own stream.
 fn wants_side(handshake: &Handshake, class: &Raw) -> bool {
     let has = |raw: &Raw, what: &[u8]| memchr::memmem::find(raw.as_bytes(), what).is_some();
@@ -330,6 +357,7 @@ async fn first_response(
 #[cfg(test)]
 mod tests {
     use model::{ManualClock, SeededRng};
+    use protocol::Method;
 
     use super::*;
     use crate::testing::{self, Scripted};
@@ -360,5 +388,27 @@ mod tests {
         assert!(!opening.is_finished(), "a question now would find no stream to come by");
         stream.answer("405 Method Not Allowed", "").await;
         opening.await.expect("no panic").expect("a session, also with a server that has no such stream");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_wants_any_more_is_cancelled_before_its_answer_begins() {
+        let mut server = Scripted::start().await;
+        let http = Arc::new(connector(server.url()));
+        let caller = Arc::clone(&http);
+        let permit = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().expect("a permit");
+        let calling = tokio::spawn(async move {
+            let params = Raw::literal(r#"{"name":"slow","arguments":{}}"#);
+            let call = Call::own(Method::ToolsCall, &params, &Capabilities::none(), &Raw::literal("{}"));
+            caller.call(&CallContext::own(), &call, permit).await.map(drop)
+        });
+        server.next().await.answer("200 OK", GREETING).await;
+        server.next().await.answer("202 Accepted", "").await;
+        let asked = server.next().await;
+        let id = Raw::parse(asked.body.clone().into()).expect("JSON").get("id").expect("an id");
+        calling.abort();
+        let told = server.next().await;
+        let told = Raw::parse(told.body.clone().into()).expect("JSON");
+        assert_eq!(told.get("method"), Some(Raw::literal(r#""notifications/cancelled""#)));
+        assert_eq!(told.get("params").and_then(|params| params.get("requestId")), Some(id));
     }
 }

@@ -132,6 +132,21 @@ impl Peer {
             },
         }
     }
+
+    /// Tells the server that a request is no longer wanted; its stream closes after the word is out. Best
+    /// effort: the server may be gone already.
+    pub fn cancel(&self, id: &protocol::Id, stream: Option<Incoming>) {
+        let params = format!(r#"{{"requestId":{},"reason":"no longer wanted"}}"#, id.raw());
+        let params = Raw::trusted(Bytes::from(params));
+        let bytes = envelope::notification("notifications/cancelled", Some(&params));
+        let peer = self.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = peer.send(bytes).await;
+                drop(stream);
+            });
+        }
+    }
 }
 
 /// Everything that a run starts with.
@@ -295,16 +310,6 @@ impl Drop for LegacyRun {
         if self.ended {
             return;
         }
-        let params = format!(r#"{{"requestId":{},"reason":"no longer wanted"}}"#, self.machine.id().raw());
-        let params = Raw::trusted(Bytes::from(params));
-        let bytes = envelope::notification("notifications/cancelled", Some(&params));
-        let (peer, incoming) = (self.peer.clone(), self.incoming.take());
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                // Best effort: the server may be gone already. The stream closes after the word is out.
-                let _ = peer.send(bytes).await;
-                drop(incoming);
-            });
-        }
+        self.peer.cancel(self.machine.id(), self.incoming.take());
     }
 }
