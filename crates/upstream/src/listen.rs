@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::latest::TASKS_EXTENSION;
-use protocol::{Call, Capabilities, Era, Message, Method, Raw, envelope};
+use protocol::{Call, Capabilities, Era, Id, Message, Method, Raw, envelope};
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::core::Change;
+use crate::core::{Change, Core};
 use crate::detect::Connector;
-use crate::pipe::change_of;
+use crate::http::{EventStream, ModernHttp};
+use crate::pipe::{Lease, PipePool, change_of};
 use crate::{CallContext, CallError, CallErrorKind, Upstream};
 
 /// What somebody wants to hear of.
@@ -87,11 +88,8 @@ impl Upstream {
             let mut heard = false;
             loop {
                 let Some(upstream) = upstream.upgrade() else { return };
-                match listen_once(&upstream, &mut receiver, heard).await {
-                    Ok(()) => {
-                        heard = true;
-                        wait = RETRY_MIN;
-                    }
+                match listen_once(&upstream, &mut receiver, &mut heard).await {
+                    Ok(()) => wait = RETRY_MIN,
                     Err(error) => {
                         tracing::debug!(upstream = %upstream.name(), %error, "not listening");
                         wait = (wait * 2).min(RETRY_MAX);
@@ -107,66 +105,129 @@ impl Upstream {
     }
 }
 
-/// Listens until the stream ends. `again`: there was a stream before, so something may have been missed.
+/// Listens until the stream ends. `heard`: there was a stream before, so something may have been missed.
 async fn listen_once(
     upstream: &Arc<Upstream>,
     interest: &mut watch::Receiver<Interest>,
-    again: bool,
+    heard: &mut bool,
 ) -> Result<(), CallError> {
     let found = upstream.connector().await?;
-    let core = Arc::clone(upstream.core());
-    if again {
+    match (&found.connector, found.revision.era()) {
+        (Connector::ModernHttp(http), _) => modern_http(http, upstream.core(), interest, heard).await,
+        (Connector::Pipe(pool), Era::Modern) => {
+            stands(upstream.core(), heard);
+            modern_pipe(pool, upstream.core(), interest).await
+        }
+        (Connector::LegacyHttp(_) | Connector::Pipe(_), _) => {
+            legacy(&found.connector, upstream, interest, heard).await
+        }
+    }
+}
+
+/// From now on nothing is missed.
+fn stands(core: &Core, heard: &mut bool) {
+    if std::mem::replace(heard, true) {
         core.changed(Change::Gap);
     }
-    match (&found.connector, found.revision.era()) {
-        (Connector::ModernHttp(http), _) => loop {
-            let wanted = interest.borrow_and_update().clone();
-            let call = listen_call(&core.options.client_info, &wanted);
-            let mut events = http.listen(&CallContext::own(), &call).await?;
-            loop {
-                tokio::select! {
-                    message = events.message() => match message? {
-                        Some(Message::Notification(note)) => {
-                            if let Some(change) = change_of(&note.method, note.params.as_ref()) {
-                                core.changed(change);
-                            }
-                        }
-                        Some(Message::Response(_)) | None => return Ok(()),
-                        Some(Message::Request(_)) => {}
-                    },
-                    changed = interest.changed() => {
-                        if changed.is_err() { return Ok(()) }
-                        break;
-                    }
-                }
+}
+
+async fn modern_http(
+    http: &ModernHttp,
+    core: &Core,
+    interest: &mut watch::Receiver<Interest>,
+    heard: &mut bool,
+) -> Result<(), CallError> {
+    let mut events = agreed(http, core, interest).await?;
+    stands(core, heard);
+    loop {
+        tokio::select! {
+            message = events.message() => if !take(core, message?) { return Ok(()) },
+            changed = interest.changed() => {
+                if changed.is_err() { return Ok(()) }
+                events = instead(events, core, agreed(http, core, interest)).await?;
             }
-        },
-        (Connector::Pipe(pool), Era::Modern) => loop {
-            let wanted = interest.borrow_and_update().clone();
-            let call = listen_call(&core.options.client_info, &wanted);
-            let id = core.next_id();
-            let bytes = envelope::request(&id, call.method.as_str(), Some(&call.params.raw()));
-            let lease = pool.lease(&CallContext::own().principal, &Capabilities::none(), false).await?;
-            let mut incoming = lease.background(&id, bytes).await?;
-            loop {
-                tokio::select! {
-                    message = incoming.next() => match message? {
-                        Some(Message::Response(_)) | None => return Ok(()),
-                        Some(_) => {}
-                    },
-                    changed = interest.changed() => {
-                        if changed.is_err() { return Ok(()) }
-                        let params = Raw::from_value(&json!({"requestId": id.as_u64()}));
-                        let bytes = envelope::notification("notifications/cancelled", Some(&params));
-                        lease.channel().pipe.send(bytes).await?;
-                        break;
-                    }
-                }
-            }
-        },
-        (Connector::LegacyHttp(_) | Connector::Pipe(_), _) => {
-            legacy(&found.connector, upstream, interest).await
         }
+    }
+}
+
+/// Reads one stream until another stands: a change meanwhile is on one of them or on both, never on none.
+async fn instead(
+    mut events: EventStream,
+    core: &Core,
+    other: impl Future<Output = Result<EventStream, CallError>>,
+) -> Result<EventStream, CallError> {
+    let mut other = std::pin::pin!(other);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            // What is there already comes first.
+            biased;
+            message = events.message(), if open => open = message.is_ok_and(|message| take(core, message)),
+            other = &mut other => return other,
+        }
+    }
+}
+
+/// A stream for what is wanted now, to which the server has agreed.
+async fn agreed(
+    http: &ModernHttp,
+    core: &Core,
+    interest: &mut watch::Receiver<Interest>,
+) -> Result<EventStream, CallError> {
+    let wanted = interest.borrow_and_update().clone();
+    let call = listen_call(&core.options.client_info, &wanted);
+    let mut events = http.listen(&CallContext::own(), &call).await?;
+    // Whatever comes first, the stream stands.
+    if take(core, events.message().await?) { Ok(events) } else { Err(core.error(CallErrorKind::Broke)) }
+}
+
+/// Tells of a change. `false`: the stream has ended.
+fn take(core: &Core, message: Option<Message>) -> bool {
+    match message {
+        Some(Message::Notification(note)) => {
+            if let Some(change) = change_of(&note.method, note.params.as_ref()) {
+                core.changed(change);
+            }
+            true
+        }
+        Some(Message::Request(_)) => true,
+        Some(Message::Response(_)) | None => false,
+    }
+}
+
+/// The changes themselves go past this: whoever reads the pipe takes them.
+async fn modern_pipe(
+    pool: &PipePool,
+    core: &Core,
+    interest: &mut watch::Receiver<Interest>,
+) -> Result<(), CallError> {
+    let mut before: Option<(Id, Lease)> = None;
+    loop {
+        let wanted = interest.borrow_and_update().clone();
+        let call = listen_call(&core.options.client_info, &wanted);
+        let id = core.next_id();
+        let bytes = envelope::request(&id, call.method.as_str(), Some(&call.params.raw()));
+        let lease = pool.lease(&CallContext::own().principal, &Capabilities::none(), false).await?;
+        let mut incoming = lease.background(&id, bytes).await?;
+        // In this order nothing is missed.
+        if let Some((id, lease)) = before.take() {
+            let params = Raw::from_value(&json!({"requestId": id.as_u64()}));
+            let bytes = envelope::notification("notifications/cancelled", Some(&params));
+            lease.channel().pipe.send(bytes).await?;
+        }
+        loop {
+            tokio::select! {
+                message = incoming.next() => match message? {
+                    Some(Message::Response(_)) | None => return Ok(()),
+                    Some(_) => {}
+                },
+                changed = interest.changed() => {
+                    if changed.is_err() { return Ok(()) }
+                    break;
+                }
+            }
+        }
+        before = Some((id, lease));
     }
 }
 
@@ -175,8 +236,10 @@ async fn legacy(
     connector: &Connector,
     upstream: &Arc<Upstream>,
     interest: &mut watch::Receiver<Interest>,
+    heard: &mut bool,
 ) -> Result<(), CallError> {
     let mut told: BTreeSet<Arc<str>> = BTreeSet::new();
+    let mut first = true;
     loop {
         let wanted = interest.borrow_and_update().uris.clone();
         for uri in wanted.difference(&told) {
@@ -186,6 +249,9 @@ async fn legacy(
             tell(connector, upstream, "resources/unsubscribe", uri).await?;
         }
         told = wanted;
+        if std::mem::take(&mut first) {
+            stands(upstream.core(), heard);
+        }
         if interest.changed().await.is_err() {
             return Ok(());
         }
@@ -229,4 +295,63 @@ fn listen_call(info: &Raw, wanted: &Interest) -> Call {
     }
     let params = Raw::from_value(&json!({"notifications": filter}));
     Call::own(Method::Listen, &params, &able, info)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{self, Scripted};
+
+    use super::*;
+
+    const DISCOVER: &str = concat!(
+        r#"{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"#,
+        r#""capabilities":{"tools":{"listChanged":true},"resources":{"subscribe":true}},"ttlMs":0,"#,
+        r#""cacheScope":"private"}}"#
+    );
+    const AGREED: &str = concat!(
+        r#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","#,
+        r#""params":{"notifications":{}}}"#
+    );
+    const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+
+    fn interest(uris: &[&str]) -> Interest {
+        let uris = uris.iter().map(|uri| Arc::from(*uri)).collect();
+        Interest { lists: true, uris, tasks: BTreeSet::new() }
+    }
+
+    #[tokio::test]
+    async fn a_change_while_another_resource_is_asked_for_is_heard_of() {
+        let mut server = Scripted::start().await;
+        let upstream = testing::upstream(server.url());
+        let mut changes = upstream.changes();
+        upstream.listen(interest(&[])).await;
+        server.next().await.answer("200 OK", DISCOVER).await;
+        let mut first = server.next().await;
+        first.event(AGREED).await;
+        // The server does not agree to the other stream yet.
+        upstream.listen(interest(&["x://a"])).await;
+        let mut second = server.next().await;
+        assert!(second.body.contains("x://a"), "{}", second.body);
+        first.event(CHANGED).await;
+        assert_eq!(changes.recv().await.expect("a change"), Change::Tools);
+        second.event(AGREED).await;
+        second.event(CHANGED).await;
+        assert_eq!(changes.recv().await.expect("a change"), Change::Tools);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_leaves_a_gap_once_there_is_another() {
+        let mut server = Scripted::start().await;
+        let upstream = testing::upstream(server.url());
+        let mut changes = upstream.changes();
+        upstream.listen(interest(&[])).await;
+        server.next().await.answer("200 OK", DISCOVER).await;
+        let mut first = server.next().await;
+        first.event(AGREED).await;
+        drop(first);
+        let mut second = server.next().await;
+        assert!(changes.is_empty(), "what is read now may still change unheard");
+        second.event(AGREED).await;
+        assert_eq!(changes.recv().await.expect("a change"), Change::Gap);
+    }
 }

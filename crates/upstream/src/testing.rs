@@ -18,6 +18,7 @@ pub(crate) struct Asked {
     pub head: String,
     pub body: String,
     stream: TcpStream,
+    streams: bool,
 }
 
 impl Scripted {
@@ -39,7 +40,7 @@ impl Scripted {
             if let Some((head, body)) = text.split_once("\r\n\r\n")
                 && body.len() >= body_length(head)
             {
-                return Asked { head: head.to_owned(), body: body.to_owned(), stream };
+                return Asked { head: head.to_owned(), body: body.to_owned(), stream, streams: false };
             }
             let size = stream.read(&mut chunk).await.expect("bytes");
             assert!(size > 0, "the request breaks off: {text}");
@@ -55,6 +56,14 @@ fn body_length(head: &str) -> usize {
 }
 
 impl Asked {
+    /// Sends an event; the first one begins the answer.
+    pub async fn event(&mut self, data: &str) {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        let head = if std::mem::replace(&mut self.streams, true) { "" } else { head };
+        let text = format!("{head}data: {data}\n\n");
+        self.stream.write_all(text.as_bytes()).await.expect("the client reads");
+    }
+
     /// Answers with a status and a JSON body, in which `ID` stands for the request's id.
     pub async fn answer(mut self, status: &str, body: &str) {
         let id = Raw::parse(self.body.clone().into()).ok().and_then(|asked| asked.get("id"));
