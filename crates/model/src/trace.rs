@@ -165,6 +165,9 @@ pub trait Span: Send + Sync {
     /// Whether anybody will see it. Attributes of a span that nobody sees need not be made.
     fn is_recording(&self) -> bool;
 
+    /// Gives it another name, once more is known; from a small set.
+    fn rename(&mut self, name: String);
+
     /// Sets an attribute.
     fn set(&mut self, name: &'static str, value: SpanValue);
 

@@ -30,6 +30,15 @@ macro_rules! methods {
                     Self::Other(text) => text,
                 }
             }
+
+            /// The name of a method that we know: a word from a small set.
+            #[must_use]
+            pub fn known(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$name => Some($text),)*
+                    Self::Other(_) => None,
+                }
+            }
         }
     };
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use catalog::{Caller, Endpoint, Source};
 use http::{HeaderMap, HeaderName};
-use model::{Clock, Rng};
-use protocol::{Raw, Revision};
+use model::{Clock, Rng, TraceContext};
+use protocol::{Id, Raw, Revision};
 use upstream::Upstream;
 
 use crate::guard::Guard;
@@ -17,6 +17,7 @@ use crate::handles::{Handles, Holder};
 use crate::hub::Hub;
 use crate::legacy::{Pair, Sessions};
 use crate::metrics::Metrics;
+use crate::trace::{Choices, Watch};
 
 /// Limits on what clients may do; see the configuration reference for each.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +104,8 @@ pub struct Generation {
     pub guard: Guard,
     /// Limits.
     pub limits: Limits,
+    /// What is told of calls.
+    pub watch: Choices,
 }
 
 impl Generation {
@@ -124,6 +127,7 @@ pub struct App {
     /// Open connections of the HTTP+SSE transport.
     pub(crate) pairs: moka::sync::Cache<String, Arc<Pair>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) watch: Watch,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) server_info: Raw,
@@ -135,7 +139,13 @@ pub struct App {
 impl App {
     /// A process under this configuration.
     #[must_use]
-    pub fn new(generation: Generation, hub: Arc<Hub>, handles: Handles, server_info: Raw) -> Arc<Self> {
+    pub fn new(
+        generation: Generation,
+        hub: Arc<Hub>,
+        handles: Handles,
+        server_info: Raw,
+        watch: Watch,
+    ) -> Arc<Self> {
         let (clock, rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
         let sessions = Arc::new(Sessions::new(generation.limits));
         let generation_pairs = generation.limits.sessions_max as u64;
@@ -145,7 +155,8 @@ impl App {
             handles,
             sessions,
             pairs: moka::sync::Cache::new(generation_pairs),
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::clone(&watch.metrics),
+            watch,
             clock,
             rng,
             server_info,
@@ -200,9 +211,18 @@ pub(crate) struct Exchange {
     pub over_http: bool,
     /// What the client speaks.
     pub revision: Revision,
+    /// The request's own id, for who traces it.
+    pub request_id: Option<Id>,
 }
 
 impl Exchange {
+    /// The same, as a part of this span.
+    pub fn traced(&self, trace: TraceContext) -> Self {
+        let mut traced = self.clone();
+        traced.caller.trace = Some(trace);
+        traced
+    }
+
     pub fn holder(&self) -> Holder<'_> {
         Holder { principal: &self.caller.principal, endpoint: self.endpoint.name() }
     }

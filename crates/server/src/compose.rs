@@ -18,6 +18,7 @@ use crate::app::{EVERYTHING, Generation, Limits};
 use crate::guard::Guard;
 use crate::handles::Handles;
 use crate::hub::Hub;
+use crate::trace::{Choices, Watch};
 
 /// What all configurations of a process share.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub struct Shared {
     pub server_info: Raw,
     /// Calls on all upstreams that wait for input.
     pub parked: Arc<AtomicUsize>,
+    /// Who is told of what goes to upstreams.
+    pub watch: Watch,
 }
 
 /// Why a configuration cannot be put in force.
@@ -112,6 +115,7 @@ pub fn compose(
         forward_headers,
         guard: Guard { hosts: config.host_list(), origins: config.origin_list() },
         limits: limits(config),
+        watch: Choices::default(),
     })
 }
 
@@ -202,7 +206,9 @@ fn make_upstream(
     };
     let http = client(name, section, &timeouts)?;
     let (h, parked) = (&shared.handles, Arc::clone(&shared.parked));
-    Ok(Upstream::new(options, http, Arc::clone(&h.clock), Arc::clone(&h.rng), parked))
+    let upstream = Upstream::new(options, http, Arc::clone(&h.clock), Arc::clone(&h.rng), parked);
+    upstream.observe(Arc::new(shared.watch.clone()));
+    Ok(upstream)
 }
 
 fn target(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
-use model::{Clock, Rng};
+use model::{Clock, Rng, Tracer};
 use protocol::Raw;
 use seal::KeyRing;
 use serde_json::json;
@@ -18,6 +18,7 @@ use crate::compose::{ComposeError, Shared, compose};
 use crate::handles::Handles;
 use crate::hub::Hub;
 use crate::listener::Listener;
+use crate::trace::Watch;
 
 /// How often what waited or idled too long is looked for.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -64,7 +65,7 @@ impl Embedded {
     /// # Errors
     /// [`ComposeError`]
     pub fn start(config: &Config, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, ComposeError> {
-        Ok(Self { app: prepare(config, clock, rng)?.0 })
+        Ok(Self { app: prepare(config, clock, rng, None)?.0 })
     }
 
     /// The process.
@@ -85,6 +86,7 @@ fn prepare(
     config: &Config,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
+    tracer: Option<Arc<dyn Tracer>>,
 ) -> Result<(Arc<App>, Shared), ComposeError> {
     let handles = Handles {
         keys: Arc::new(KeyRing::generate(&*rng)),
@@ -98,10 +100,12 @@ fn prepare(
         hub: Arc::new(Hub::default()),
         server_info: Raw::from_value(&info),
         parked: Arc::default(),
+        watch: Watch::new(tracer),
     };
     let generation = compose(config, &shared, None)?;
     let (hub, handles) = (Arc::clone(&shared.hub), shared.handles.clone());
-    Ok((App::new(generation, hub, handles, shared.server_info.clone()), shared))
+    let (info, watch) = (shared.server_info.clone(), shared.watch.clone());
+    Ok((App::new(generation, hub, handles, info, watch), shared))
 }
 
 impl Gateway {
@@ -114,7 +118,20 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Result<Self, StartError> {
-        let (app, shared) = prepare(config, clock, rng)?;
+        Self::start_traced(config, clock, rng, None).await
+    }
+
+    /// The same, with somebody to make spans of its work.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start_traced(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+        tracer: Option<Arc<dyn Tracer>>,
+    ) -> Result<Self, StartError> {
+        let (app, shared) = prepare(config, clock, rng, tracer)?;
         let tls = config.tls.as_ref().map(|tls| tls_config(&tls.cert, &tls.key)).transpose()?;
         let failed = |source| StartError::Listen { address: config.listen, source };
         let listener = Listener::bind(config.listen, tls).await.map_err(failed)?;

@@ -102,6 +102,7 @@ where
                 headers: Arc::new(headers),
                 over_http: true,
                 revision: Revision::NEWEST,
+                request_id: None,
             };
             let Some(_call) = Call::begin(app, generation.limits.calls_max) else {
                 app.metrics.refused("calls_max");
@@ -176,7 +177,10 @@ where
 
 fn metrics(app: &App, generation: &Generation) -> Answer {
     app.metrics.sessions.set(i64::try_from(app.sessions.count()).unwrap_or(i64::MAX));
-    let mut answer = answer::text(StatusCode::OK, app.metrics.render(generation));
+    let mut answer = answer::text(
+        StatusCode::OK,
+        app.metrics.render(generation, app.watch.tracer.as_ref().map(|tracer| tracer.figures())),
+    );
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, kind);
     answer

@@ -20,6 +20,7 @@ mod route;
 mod stdio;
 mod survey;
 mod tasks;
+mod trace;
 
 pub use app::{App, EVERYTHING, Generation, Limits};
 pub use compose::{ComposeError, Shared, compose};
@@ -32,3 +33,4 @@ pub use local::Local;
 pub use metrics::Metrics;
 pub use stdio::serve as serve_stdio;
 pub use survey::{UpstreamRow, survey};
+pub use trace::{Choices, LogCalls, Watch};

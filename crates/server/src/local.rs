@@ -62,5 +62,6 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         headers: Arc::new(HeaderMap::new()),
         over_http: false,
         revision: Revision::NEWEST,
+        request_id: None,
     })
 }

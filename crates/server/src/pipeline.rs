@@ -10,6 +10,7 @@ use upstream::{Body, CallContext, CallErrorKind, Item, Outcome, Reply, Watched};
 
 use crate::app::Exchange;
 use crate::tasks::{self, TaskIds};
+use crate::trace::Operation;
 
 /// Makes a call and gives its reply as the client may see it.
 ///
@@ -17,18 +18,17 @@ use crate::tasks::{self, TaskIds};
 /// What the gateway itself has to say against the call. An error of the upstream's own is an
 /// [`Outcome::Error`].
 pub(crate) async fn execute(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
-    let started = x.app.metrics.operation(x, call);
-    let reply = dispatch(x, call).await;
-    match &reply {
-        Ok(Reply::Ready(Outcome::Error(error))) => started.failed(RpcError::read(error).code),
-        Ok(Reply::Ready(Outcome::Result(Body::Whole(raw)))) => started.answered(raw),
-        Ok(_) => started.succeeded(),
-        Err(error) => started.failed(error.code),
-    }
-    reply
+    let mut operation = Operation::begin(x, call);
+    let call = Operation::pass_on(x, call);
+    let reply = match operation.context() {
+        None => dispatch(x, &call, &mut operation).await,
+        // What is done on the way to the answer is a part of the operation's span.
+        Some(trace) => dispatch(&x.traced(trace), &call, &mut operation).await,
+    };
+    operation.answer(reply)
 }
 
-async fn dispatch(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
+async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Result<Reply, RpcError> {
     if let Some(kind) = Kind::of(&call.method) {
         let cursor = call.params.get("cursor").filter(|c| !c.is_null());
         return x.endpoint.list(kind, &x.caller, cursor.as_ref()).await.map(Reply::result);
@@ -42,7 +42,8 @@ async fn dispatch(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
         | Method::TasksList => tasks::serve(x, call).await,
         _ => {
             let routed = locate(x, call).await?;
-            perform(x, call, routed).await
+            let tool = operation.located(x, &routed);
+            perform(x, call, routed, tool).await
         }
     }
 }
@@ -72,12 +73,17 @@ fn check_params(x: &Exchange, routed: &Routed) -> Result<(), RpcError> {
 }
 
 /// Does it, and once more where the upstream says that our copy of the tool's schema is old: it ran nothing.
-async fn perform(x: &Exchange, call: &Call, routed: Routed) -> Result<Reply, RpcError> {
+async fn perform(
+    x: &Exchange,
+    call: &Call,
+    routed: Routed,
+    tool: Option<Arc<str>>,
+) -> Result<Reply, RpcError> {
     if let Some(kept) = read_kept(x, &routed) {
         return Ok(shape(x, call, routed, Reply::result(kept)).await);
     }
     let asked_at = routed.source.reading();
-    let reply = send(x, &routed).await?;
+    let reply = send(x, &routed, tool.clone()).await?;
     keep_read(x, &routed, &reply, asked_at);
     let stale = match &reply {
         Reply::Ready(Outcome::Error(error)) => RpcError::read(error).code == code::HEADER_MISMATCH,
@@ -92,7 +98,7 @@ async fn perform(x: &Exchange, call: &Call, routed: Routed) -> Result<Reply, Rpc
         return Ok(shape(x, call, routed, reply).await);
     }
     let routed = locate(x, call).await?;
-    let reply = send(x, &routed).await?;
+    let reply = send(x, &routed, tool).await?;
     Ok(shape(x, call, routed, reply).await)
 }
 
@@ -117,14 +123,14 @@ fn keep_read(x: &Exchange, routed: &Routed, reply: &Reply, asked_at: (tokio::tim
     }
 }
 
-async fn send(x: &Exchange, routed: &Routed) -> Result<Reply, RpcError> {
+async fn send(x: &Exchange, routed: &Routed, tool: Option<Arc<str>>) -> Result<Reply, RpcError> {
     let upstream = routed.source.upstream();
     let cx = CallContext {
         principal: x.caller.principal.clone(),
         headers: x.forwarded(upstream.name().as_str()),
         rules: routed.rules.clone(),
         polls: x.revision.features().polled_streams,
-        watched: Watched { parent: x.caller.trace.clone(), tool: None },
+        watched: Watched { parent: x.caller.trace.clone(), tool },
     };
     upstream.call(&cx, &routed.call).await.map_err(|error| {
         if error.kind != CallErrorKind::ParkedGone {

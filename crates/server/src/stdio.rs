@@ -192,6 +192,7 @@ impl Conversation {
             let error = RpcError::method_not_found(call.method.as_str()).to_raw();
             return self.say(envelope::error(Some(&id), &error)).await;
         }
+        x.request_id = Some(id.clone());
         match crate::pipeline::execute(&x, &call).await {
             Ok(reply) => self.pass(&id, reply).await,
             Err(error) => self.say(envelope::error(Some(&id), &error.to_raw())).await,

@@ -33,8 +33,8 @@ pub struct Request<'a> {
     pub id: &'a Id,
     /// What is spoken.
     pub revision: Revision,
-    /// The session that it belongs to, where the upstream named one.
-    pub session: Option<&'a str>,
+    /// The tool's own name, where the upstream lists it.
+    pub tool: Option<&'a str>,
     /// The span that it is a part of.
     pub parent: Option<&'a TraceContext>,
 }
@@ -126,17 +126,17 @@ struct Watch {
 
 impl Hop {
     /// A request that is about to leave.
-    pub fn begin(
-        core: &Arc<Core>,
-        cx: &CallContext,
-        call: &Call,
-        id: &Id,
-        spoken: (Revision, Option<&str>),
-    ) -> Self {
+    pub fn begin(core: &Arc<Core>, cx: &CallContext, call: &Call, id: &Id, revision: Revision) -> Self {
         let Some(observer) = core.observer.get() else { return Self(None) };
-        let (revision, session) = spoken;
         let parent = cx.watched.parent.as_ref();
-        let span = observer.leaves(&Request { upstream: &core.options, call, id, revision, session, parent });
+        let span = observer.leaves(&Request {
+            upstream: &core.options,
+            call,
+            id,
+            revision,
+            tool: cx.watched.tool.as_deref(),
+            parent,
+        });
         Self(Some(Watch {
             core: Arc::clone(core),
             method: call.method.clone(),

@@ -220,7 +220,7 @@ async fn request_over_http(x: Exchange, session: Arc<Session>, request: Request)
 
 /// Serves a request: at once where nothing comes before its response, else on a stream that a task writes.
 pub(super) async fn serve(
-    x: Exchange,
+    mut x: Exchange,
     session: Arc<Session>,
     request: Request,
     stream: impl FnOnce() -> Arc<StreamBuffer>,
@@ -246,6 +246,7 @@ pub(super) async fn serve(
         Ok(call) => call,
         Err(error) => return failed(&error),
     };
+    x.request_id = Some(id.clone());
     let (own_x, own_call) = (x.clone(), call.clone());
     let mut reply: FirstReply = Box::pin(async move { execute(&own_x, &own_call).await });
     let first = tokio::select! {

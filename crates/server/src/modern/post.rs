@@ -84,6 +84,7 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
     if call.method == Method::Listen {
         return Ok(listen(x, request.id, &call).await?);
     }
+    x.request_id = Some(request.id.clone());
     let reply = execute(&x, &call).await?;
     Ok(answer(&request.id, reply, accepts).await)
 }

@@ -33,7 +33,7 @@ impl ModernHttp {
         let core = &self.link.core;
         let until = deadline(core.options.timeouts.total);
         let id = core.next_id();
-        let mut hop = Hop::begin(core, cx, call, &id, (Revision::NEWEST, None));
+        let mut hop = Hop::begin(core, cx, call, &id, Revision::NEWEST);
         let call = hop.carry(call);
         let out = outbound::modern(&call, id);
         let headers = headers_of(cx, &call);

@@ -207,8 +207,7 @@ impl LegacyHttp {
             let session = self.session(&cx.principal, &capabilities).await?;
             let id = self.core.next_id();
             let revision = session.handshake.revision;
-            let name = session.headers.get(SESSION).and_then(|name| name.to_str().ok());
-            let mut hop = Hop::begin(&self.core, cx, call, &id, (revision, name));
+            let mut hop = Hop::begin(&self.core, cx, call, &id, revision);
             let call = hop.carry(call);
             let (params, tokens) = params_with_token(&call, &id);
             let params = params.object().ok().flatten().unwrap_or_else(protocol::json::Object::empty);

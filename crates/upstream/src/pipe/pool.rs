@@ -290,7 +290,7 @@ impl PipePool {
             Spoken::Modern { .. } => Revision::NEWEST,
             Spoken::Legacy(handshake) => handshake.revision,
         };
-        let mut hop = Hop::begin(&self.core, cx, call, &id, (revision, None));
+        let mut hop = Hop::begin(&self.core, cx, call, &id, revision);
         let call = hop.carry(call);
         let (params, tokens) = params_with_token(&call, &id);
         match &channel.spoken {

@@ -1,0 +1,353 @@
+//! One request of a client's, from the moment it is understood until its answer is all there.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use catalog::{Endpoint, Kind, Routed};
+use futures_util::{Stream, StreamExt as _};
+use model::{NewSpan, Span, SpanKind, TraceContext};
+use protocol::{Call, Method, Raw, RpcError, code};
+use tokio::time::Instant;
+use upstream::{Body, BodyStream, CallError, Ending, Item, ItemStream, Outcome, Reply, Upstream};
+
+use super::{LogCalls, context, is_askers_fault};
+use crate::app::{App, Exchange};
+use crate::metrics::{Asked, ErrorType, Target};
+
+/// An operation under way. Dropping it before its end means that nobody wants the answer any more.
+pub(crate) struct Operation(Option<Under>);
+
+/// What is known of it.
+struct Under {
+    app: Arc<App>,
+    endpoint: Arc<Endpoint>,
+    calls: LogCalls,
+    method: Method,
+    /// The tool or prompt, as the client calls it.
+    name: Option<Raw>,
+    /// The same, where the upstream lists it.
+    target: Option<Target>,
+    revision: protocol::Revision,
+    transport: &'static str,
+    upstream: Option<Arc<Upstream>>,
+    traceparent: Option<Raw>,
+    start: Instant,
+    span: Option<Box<dyn Span>>,
+}
+
+impl Operation {
+    /// Begins with a call that was understood.
+    pub fn begin(x: &Exchange, call: &Call) -> Self {
+        let named = matches!(call.method, Method::ToolsCall | Method::PromptsGet);
+        let name = if named { call.params.get("name") } else { None };
+        let mut under = Under {
+            app: Arc::clone(&x.app),
+            endpoint: Arc::clone(&x.endpoint),
+            calls: x.generation.watch.calls,
+            method: call.method.clone(),
+            name,
+            target: None,
+            revision: x.revision,
+            transport: if x.over_http { "tcp" } else { "pipe" },
+            upstream: None,
+            traceparent: call.meta.trace[0].clone(),
+            start: Instant::now(),
+            span: None,
+        };
+        under.open(x, call);
+        Self(Some(under))
+    }
+
+    /// The call as it goes on, with what of its context may.
+    pub fn pass_on<'c>(x: &Exchange, call: &'c Call) -> Cow<'c, Call> {
+        context::pass_on(call, &x.headers, &x.generation.watch.baggage)
+    }
+
+    /// The place of its span, where it has one.
+    pub fn context(&self) -> Option<TraceContext> {
+        self.0.as_ref()?.span.as_ref().map(|span| span.context().clone())
+    }
+
+    /// It goes to this upstream. Gives the tool's own name, where the upstream lists it.
+    pub fn located(&mut self, x: &Exchange, routed: &Routed) -> Option<Arc<str>> {
+        let under = self.0.as_mut()?;
+        under.upstream = Some(Arc::clone(routed.source.upstream()));
+        let (kind, make): (_, fn(Arc<str>) -> Target) = match under.method {
+            Method::ToolsCall => (Kind::Tools, Target::Tool),
+            Method::PromptsGet => (Kind::Prompts, Target::Prompt),
+            _ => return None,
+        };
+        let own = routed.call.params.get("name")?;
+        let (own, given) = (own.as_str()?, under.name.as_ref()?.as_str()?);
+        let names = &under.app.watch.metrics.names;
+        // Clients can ask for any name. Those that become labels are the ones that a catalog has.
+        let listed =
+            || routed.source.cached(kind, &x.caller).is_some_and(|listing| listing.get(&own).is_some());
+        let known_as = names.known(&given, listed)?;
+        let own = if own == given { Arc::clone(&known_as) } else { names.known(&own, || true)? };
+        if let Some(span) = &mut under.span {
+            span.rename(format!("{} {known_as}", under.method.as_str()));
+        }
+        under.target = Some(make(known_as));
+        (kind == Kind::Tools).then_some(own)
+    }
+
+    /// It ends with this, or at the end of the stream that this is.
+    pub fn answer(mut self, reply: Result<Reply, RpcError>) -> Result<Reply, RpcError> {
+        match reply {
+            Err(error) => {
+                self.failed(&error);
+                Err(error)
+            }
+            Ok(Reply::Ready(outcome)) => Ok(Reply::Ready(self.outcome(outcome))),
+            Ok(Reply::Stream(items)) => Ok(Reply::Stream(Box::pin(Items { items, operation: Some(self) }))),
+        }
+    }
+
+    fn outcome(mut self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Result(Body::Stream(chunks)) => {
+                Outcome::Result(Body::Stream(Box::pin(Chunks { chunks, operation: Some(self) })))
+            }
+            outcome => {
+                if let Some(under) = self.0.take() {
+                    let ending = Ending::of(&under.method, &outcome);
+                    let asks = matches!(&outcome, Outcome::Result(Body::Whole(raw)) if is_question(raw));
+                    under.end(ending, asks);
+                }
+                outcome
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &RpcError) {
+        if let Some(under) = self.0.take() {
+            under.end(Ending::Error { code: error.code, message: error.message.clone() }, false);
+        }
+    }
+
+    fn succeeded(&mut self) {
+        if let Some(under) = self.0.take() {
+            under.end(Ending::Result, false);
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        if let Some(under) = self.0.take() {
+            under.end(Ending::Cancelled, false);
+        }
+    }
+}
+
+/// Whether a result asks the client something.
+fn is_question(result: &Raw) -> bool {
+    const WORD: &[u8] = b"\"input_required\"";
+    memchr::memmem::find(result.as_bytes(), WORD).is_some()
+        && result.get("resultType").is_some_and(|kind| kind.as_bytes() == WORD)
+}
+
+impl Under {
+    /// Opens the span, where there is somebody to collect it.
+    fn open(&mut self, x: &Exchange, call: &Call) {
+        let Some(tracer) = &x.app.watch.tracer else { return };
+        let incoming = context::incoming(call, &x.headers);
+        let method = crate::metrics::method_word(&call.method);
+        let mut span = tracer.start(NewSpan {
+            kind: SpanKind::Server,
+            name: method.to_owned(),
+            parent: incoming.parent.as_ref(),
+            link: incoming.ambient.as_ref(),
+        });
+        if span.is_recording() {
+            span.set("mcp.method.name", call.method.as_str().to_owned().into());
+            span.set("mcp.protocol.version", x.revision.as_str().into());
+            span.set("network.transport", self.transport.into());
+            if x.over_http {
+                span.set("network.protocol.name", "http".into());
+            }
+            if let Some(id) = &x.request_id {
+                let id = id.raw();
+                span.set(
+                    "jsonrpc.request.id",
+                    id.as_str().map_or_else(|| id.to_string(), Cow::into_owned).into(),
+                );
+            }
+            span.set("tidegate.endpoint", x.endpoint.name().to_owned().into());
+            describe(&mut *span, call);
+        }
+        self.span = Some(span);
+    }
+
+    fn end(mut self, ending: Ending, asks: bool) {
+        let took = self.start.elapsed();
+        let status = match &ending {
+            Ending::Error { code, .. } => Some(*code),
+            _ => None,
+        };
+        let error = match &ending {
+            Ending::Error { code, .. } if is_askers_fault(*code) => ErrorType::None,
+            ending => ErrorType::of(ending),
+        };
+        let asked = Asked {
+            method: &self.method,
+            target: self.target.as_ref(),
+            revision: self.revision,
+            transport: self.transport,
+        };
+        self.app.watch.metrics.served(&asked, self.endpoint.name(), &error, status, took);
+        if let Some(span) = &mut self.span {
+            if let Some(upstream) = &self.upstream {
+                span.set("tidegate.upstream", upstream.name().as_str().to_owned().into());
+            }
+            finish(&mut **span, &ending, &error);
+        }
+        let bad = matches!(ending, Ending::ToolError | Ending::Error { .. } | Ending::Failed(_));
+        if self.calls == LogCalls::All || (self.calls == LogCalls::Failed && bad) {
+            self.log(&ending, asks, status, took);
+        }
+    }
+
+    /// One line. No arguments, no results, no words of the upstream's: any of them may be a secret.
+    fn log(&self, ending: &Ending, asks: bool, status: Option<i64>, took: std::time::Duration) {
+        let trace = match &self.span {
+            Some(span) => Some(span.context().trace_id_text()),
+            None => {
+                let parent = self.traceparent.as_ref().and_then(|t| t.as_str());
+                parent.and_then(|p| TraceContext::parse(&p, None)).map(|c| c.trace_id_text())
+            }
+        };
+        let name = self.name.as_ref().and_then(|n| n.as_str());
+        let short = name.as_deref().map(|n| &n[..n.floor_char_boundary(128)]);
+        let (tool, prompt) = match self.method {
+            Method::ToolsCall => (short, None),
+            _ => (None, short),
+        };
+        let spoken = self.upstream.as_ref().and_then(|u| u.health().revision);
+        let outcome = match ending {
+            Ending::Result if asks => "input_required",
+            Ending::Result => "ok",
+            Ending::ToolError => "tool_error",
+            Ending::Error { .. } | Ending::Failed(_) => "error",
+            Ending::Cancelled => "cancelled",
+        };
+        tracing::info!(
+            target: "tidegate::calls",
+            method = &self.method.as_str()[..self.method.as_str().floor_char_boundary(128)],
+            tool,
+            prompt,
+            endpoint = self.endpoint.name(),
+            upstream = self.upstream.as_ref().map(|u| u.name().as_str()),
+            client_revision = self.revision.as_str(),
+            upstream_revision = spoken.map(protocol::Revision::as_str),
+            outcome,
+            code = status,
+            duration_ms = took.as_secs_f64() * 1000.0,
+            trace_id = trace.as_deref(),
+            "call"
+        );
+    }
+}
+
+/// What a call is about, in the words of the conventions.
+pub(super) fn describe(span: &mut dyn Span, call: &Call) {
+    let text = |name: &str| call.text(name);
+    match call.method {
+        Method::ToolsCall => {
+            span.set("gen_ai.operation.name", "execute_tool".into());
+            if let Some(name) = text("name") {
+                span.set("gen_ai.tool.name", name.into());
+            }
+        }
+        Method::PromptsGet => {
+            if let Some(name) = text("name") {
+                span.set("gen_ai.prompt.name", name.into());
+            }
+        }
+        Method::ResourcesRead => {
+            if let Some(uri) = text("uri") {
+                span.set("mcp.resource.uri", uri.into());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// How it ended, in the words of the conventions.
+pub(super) fn finish(span: &mut dyn Span, ending: &Ending, error: &ErrorType) {
+    if let Ending::Error { code, .. } = ending {
+        span.set("rpc.response.status_code", code.to_string().into());
+    }
+    let message = match ending {
+        Ending::Error { message, .. } => message.clone(),
+        Ending::Failed(error) => error.kind.to_string(),
+        Ending::ToolError => "the tool failed".to_owned(),
+        Ending::Cancelled => "cancelled".to_owned(),
+        Ending::Result => String::new(),
+    };
+    if let Some(kind) = error.word() {
+        span.fail(&kind, &message);
+    }
+}
+
+/// Items that take their operation along.
+struct Items {
+    items: ItemStream,
+    operation: Option<Operation>,
+}
+
+impl Stream for Items {
+    type Item = Result<Item, CallError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(self.items.poll_next_unpin(cx));
+        let Some(mut operation) = self.operation.take() else { return Poll::Ready(item) };
+        Poll::Ready(match item {
+            Some(Ok(Item::Done(outcome))) => Some(Ok(Item::Done(operation.outcome(outcome)))),
+            Some(Ok(item)) => {
+                self.operation = Some(operation);
+                Some(Ok(item))
+            }
+            Some(Err(error)) => {
+                operation.failed(&error.to_rpc());
+                Some(Err(error))
+            }
+            None => {
+                operation.failed(&RpcError::new(code::UPSTREAM_BROKE, "The upstream broke off"));
+                None
+            }
+        })
+    }
+}
+
+/// A large result that takes its operation along.
+struct Chunks {
+    chunks: BodyStream,
+    operation: Option<Operation>,
+}
+
+impl Stream for Chunks {
+    type Item = Result<Bytes, CallError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunk = ready!(self.chunks.poll_next_unpin(cx));
+        match &chunk {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                if let Some(mut operation) = self.operation.take() {
+                    operation.failed(&error.to_rpc());
+                }
+            }
+            None => {
+                if let Some(mut operation) = self.operation.take() {
+                    operation.succeeded();
+                }
+            }
+        }
+        Poll::Ready(chunk)
+    }
+}
