@@ -1,0 +1,37 @@
+//! The wrappers for the fuzzer, compiled with a macro in its place: so they are right also where nobody
+//! fuzzes.
+
+use tidegate_fuzz::{TARGETS, Target};
+
+#[path = "../../libfuzzer/targets/agreement.rs"]
+mod agreement;
+#[path = "../../libfuzzer/targets/bridge.rs"]
+mod bridge;
+#[path = "../../libfuzzer/targets/config.rs"]
+mod config;
+#[path = "../../libfuzzer/targets/envelope.rs"]
+mod envelope;
+#[path = "../../libfuzzer/targets/framing.rs"]
+mod framing;
+#[path = "../../libfuzzer/targets/sse.rs"]
+mod sse;
+
+/// Every wrapper, and what it runs.
+const WRAPPERS: [(&str, Target); 6] = [
+    ("envelope", envelope::RUN),
+    ("agreement", agreement::RUN),
+    ("sse", sse::RUN),
+    ("framing", framing::RUN),
+    ("bridge", bridge::RUN),
+    ("config", config::RUN),
+];
+
+#[test]
+fn every_target_has_a_wrapper_for_the_fuzzer() {
+    assert_eq!(WRAPPERS.map(|(name, _)| name), TARGETS.map(|(name, _)| name));
+    let manifest = include_str!("../../libfuzzer/Cargo.toml");
+    for (name, run) in WRAPPERS {
+        run(b"");
+        assert!(manifest.contains(&format!("path = \"targets/{name}.rs\"")), "{name} is not built");
+    }
+}
