@@ -21,8 +21,8 @@ pub use describe::{explain, key_paths, nearest_key, reference, schema};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use load::{FILE_BYTES_MAX, load_slice, load_str};
 pub use section::{
-    Cache, Config, Endpoint, Limits, ListenTls, LogFormat, LogLevel, Names, Resolved, Revision, Sessions,
-    Stdio, Telemetry, Timeouts, Transport, Upstream, UpstreamTls,
+    Cache, Config, Endpoint, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Names, Resolved, Revision,
+    Sessions, Stdio, Telemetry, Timeouts, Transport, Upstream, UpstreamTls,
 };
 pub use value::{
     GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, RuleError, SECRET_BYTES_MAX, Secret,

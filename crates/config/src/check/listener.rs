@@ -38,6 +38,18 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
     {
         report.value(&Path::keys(["telemetry", "otlp_endpoint"]), message, hint);
     }
+    if config.telemetry.sample_one_in == 0 {
+        let hint = Some("take otlp_endpoint out to send no traces".to_owned());
+        report.value(&Path::keys(["telemetry", "sample_one_in"]), "expected a number from 1", hint);
+    }
+    let baggage = Path::keys(["telemetry", "forward_baggage"]);
+    for (index, name) in config.telemetry.forward_baggage.iter().enumerate() {
+        // A token (RFC 9110, section 5.6.2), as W3C Baggage has it.
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(token) {
+            report.value(&baggage.index(index), "expected the name of a baggage member", None);
+        }
+    }
     if config.telemetry.service_name.trim().is_empty() {
         report.value(&Path::keys(["telemetry", "service_name"]), "expected a name", None);
     }

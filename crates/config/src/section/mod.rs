@@ -16,6 +16,6 @@ pub use gateway::Config;
 pub use limits::Limits;
 pub use names::Names;
 pub use sessions::Sessions;
-pub use telemetry::{LogFormat, LogLevel, Telemetry};
+pub use telemetry::{LogCalls, LogFormat, LogLevel, Telemetry};
 pub use tls::{ListenTls, UpstreamTls};
 pub use upstream::{Resolved, Revision, Stdio, Timeouts, Transport, Upstream};

@@ -14,6 +14,19 @@ pub struct Telemetry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otlp_endpoint: Option<String>,
 
+    /// One in so many of the traces that begin here is sent; 1 is all of them.
+    ///
+    /// A trace that came in with a call is sent exactly if its sender records it. Since 0.1.
+    #[schemars(range(min = 1))]
+    pub sample_one_in: u32,
+
+    /// Members of W3C `baggage` that go on to upstreams.
+    ///
+    /// Baggage may say anything about the client's user and crosses a border here, so what is not named stays
+    /// behind. By default nothing goes on. Since 0.1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forward_baggage: Vec<String>,
+
     /// The name of this service in traces.
     ///
     /// Since 0.1.
@@ -28,15 +41,23 @@ pub struct Telemetry {
     ///
     /// Since 0.1.
     pub log_level: LogLevel,
+
+    /// Which calls have a line in the log, at the level `info`.
+    ///
+    /// The line says what was asked of whom and how it ended, and never arguments or results. Since 0.1.
+    pub log_calls: LogCalls,
 }
 
 impl Default for Telemetry {
     fn default() -> Self {
         Self {
             otlp_endpoint: None,
+            sample_one_in: 1,
+            forward_baggage: Vec::new(),
             service_name: "tidegate".to_owned(),
             log_format: LogFormat::Auto,
             log_level: LogLevel::Info,
+            log_calls: LogCalls::Failed,
         }
     }
 }
@@ -69,6 +90,19 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
+}
+
+/// Which calls are logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogCalls {
+    /// All of them.
+    All,
+    /// Those that ended with an error, or with a tool's result that says that it failed.
+    #[default]
+    Failed,
+    /// None.
+    None,
 }
 
 impl LogLevel {
