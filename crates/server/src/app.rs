@@ -147,7 +147,7 @@ impl App {
         watch: Watch,
     ) -> Arc<Self> {
         let (clock, rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
-        let sessions = Arc::new(Sessions::new(generation.limits));
+        let sessions = Arc::new(Sessions::new(generation.limits, Arc::clone(&watch.metrics)));
         let generation_pairs = generation.limits.sessions_max as u64;
         Arc::new(Self {
             generation: ArcSwap::from_pointee(generation),

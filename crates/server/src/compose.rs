@@ -18,7 +18,7 @@ use crate::app::{EVERYTHING, Generation, Limits};
 use crate::guard::Guard;
 use crate::handles::Handles;
 use crate::hub::Hub;
-use crate::trace::{Choices, Watch};
+use crate::trace::{Choices, LogCalls, Watch};
 
 /// What all configurations of a process share.
 #[derive(Clone)]
@@ -115,8 +115,17 @@ pub fn compose(
         forward_headers,
         guard: Guard { hosts: config.host_list(), origins: config.origin_list() },
         limits: limits(config),
-        watch: Choices::default(),
+        watch: watched(&config.telemetry),
     })
+}
+
+fn watched(telemetry: &config::Telemetry) -> Choices {
+    let calls = match telemetry.log_calls {
+        config::LogCalls::All => LogCalls::All,
+        config::LogCalls::Failed => LogCalls::Failed,
+        config::LogCalls::None => LogCalls::None,
+    };
+    Choices { calls, baggage: telemetry.forward_baggage.clone() }
 }
 
 fn limits(config: &Config) -> Limits {

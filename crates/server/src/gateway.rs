@@ -65,7 +65,20 @@ impl Embedded {
     /// # Errors
     /// [`ComposeError`]
     pub fn start(config: &Config, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, ComposeError> {
-        Ok(Self { app: prepare(config, clock, rng, None)?.0 })
+        Self::start_traced(config, clock, rng, None)
+    }
+
+    /// The same, with somebody to make spans of its work.
+    ///
+    /// # Errors
+    /// [`ComposeError`]
+    pub fn start_traced(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+        tracer: Option<Arc<dyn Tracer>>,
+    ) -> Result<Self, ComposeError> {
+        Ok(Self { app: prepare(config, clock, rng, tracer)?.0 })
     }
 
     /// The process.

@@ -3,17 +3,34 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use config::Config;
 use model::SystemClock;
 use protocol::{Capabilities, Raw, RpcError};
 use seal::SystemRng;
 use server::{Embedded, Local};
+use telemetry::Telemetry;
 
 use crate::cli::Source;
 use crate::exit::{Coded, REFUSED, USAGE};
-use crate::{demo_server, load, logging};
+use crate::{demo_server, load, logging, traces};
 
 /// Starts one, with the demo server where nothing is configured.
 pub async fn start(source: &Source) -> anyhow::Result<Embedded> {
+    let config = prepare(source).await?;
+    Embedded::start(&config, Arc::new(SystemClock), Arc::new(SystemRng)).context("use the configuration")
+}
+
+/// The same, with traces where a collector is configured.
+pub async fn start_traced(source: &Source) -> anyhow::Result<(Embedded, Option<Telemetry>)> {
+    let config = prepare(source).await?;
+    let telemetry = traces::start(&config)?;
+    let tracer = telemetry.as_ref().map(Telemetry::tracer);
+    let gateway = Embedded::start_traced(&config, Arc::new(SystemClock), Arc::new(SystemRng), tracer)
+        .context("use the configuration")?;
+    Ok((gateway, telemetry))
+}
+
+async fn prepare(source: &Source) -> anyhow::Result<Config> {
     let mut loaded = load::load(source)?;
     // These commands print results: what is only information stays quiet.
     loaded.config.telemetry.log_level = config::LogLevel::Error;
@@ -24,8 +41,7 @@ pub async fn start(source: &Source) -> anyhow::Result<Embedded> {
     if loaded.config.upstreams.is_empty() {
         demo_server::add(&mut loaded.config).await?;
     }
-    Embedded::start(&loaded.config, Arc::new(SystemClock), Arc::new(SystemRng))
-        .context("use the configuration")
+    Ok(loaded.config)
 }
 
 /// An endpoint of it, for a client with these capabilities.

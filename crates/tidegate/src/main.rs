@@ -13,6 +13,7 @@ mod logging;
 mod out;
 mod stdio;
 mod table;
+mod traces;
 mod up;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use seal::SystemRng;
 use server::Gateway;
 
 use crate::cli::Source;
-use crate::{demo_server, load, logging, out, table};
+use crate::{demo_server, load, logging, out, table, traces};
 
 /// How often the configuration file is looked at.
 const WATCH: Duration = Duration::from_secs(1);
@@ -29,7 +29,10 @@ pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u
     if let Some(listen) = listen {
         loaded.config.listen = listen;
     }
-    let gateway = Gateway::start(&loaded.config, Arc::new(SystemClock), Arc::new(SystemRng)).await?;
+    let telemetry = traces::start(&loaded.config)?;
+    let tracer = telemetry.as_ref().map(telemetry::Telemetry::tracer);
+    let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
+    let gateway = Gateway::start_traced(&loaded.config, clock, rng, tracer).await?;
     greet(&gateway, &loaded, demo).await;
     if let Some(file) = loaded.file.filter(|_| !demo) {
         tokio::select! {
@@ -41,6 +44,7 @@ pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u
     }
     eprintln!("stopping: calls under way have {} to finish", loaded.config.drain_timeout);
     gateway.stop().await;
+    traces::stop(telemetry).await;
     Ok(0)
 }
 

@@ -9,9 +9,11 @@ use protocol::{Capabilities, Id, Raw, Revision};
 use seal::{Binding, Purpose};
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use super::buffer::StreamBuffer;
 use crate::app::{App, Limits};
+use crate::metrics::Metrics;
 
 /// The longest session id that is given out, in characters: proxies and clients limit their headers.
 const ID_CHARS_MAX: usize = 6 * 1024;
@@ -42,6 +44,8 @@ pub(crate) struct Session {
     /// The resources that the client subscribed to.
     uris: Mutex<BTreeSet<String>>,
     uris_changed: Notify,
+    /// Taken when it ends.
+    lasts: Mutex<Option<Lasts>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -61,7 +65,16 @@ impl Session {
             own: Mutex::default(),
             uris: Mutex::default(),
             uris_changed: Notify::new(),
+            lasts: Mutex::default(),
         }
+    }
+
+    /// One whose duration is measured from here on.
+    fn measured(opened: Opened, metrics: &Arc<Metrics>) -> Self {
+        let (metrics, revision) = (Arc::clone(metrics), opened.revision);
+        let session = Self::new(opened);
+        *locked(&session.lasts) = Some(Lasts { metrics, revision, start: Instant::now() });
+        session
     }
 
     /// A session that nobody can name again.
@@ -136,6 +149,7 @@ impl Session {
             stream.close();
         }
         self.set_own(None);
+        locked(&self.lasts).take();
     }
 
     /// Makes this the stream that carries changes; the one before ends.
@@ -174,6 +188,19 @@ impl Session {
     }
 }
 
+/// How long a session lasts: until this goes.
+struct Lasts {
+    metrics: Arc<Metrics>,
+    revision: Revision,
+    start: Instant,
+}
+
+impl Drop for Lasts {
+    fn drop(&mut self) {
+        self.metrics.client_session(self.revision, self.start.elapsed());
+    }
+}
+
 /// A call under way; dropping it takes its name back.
 pub(crate) struct Running {
     session: Arc<Session>,
@@ -198,17 +225,18 @@ impl Drop for Running {
 pub struct Sessions {
     known: moka::sync::Cache<String, Arc<Session>>,
     limits: Limits,
+    metrics: Arc<Metrics>,
 }
 
 impl Sessions {
     /// None yet.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
         let known = moka::sync::Cache::builder()
             .max_capacity(limits.sessions_max as u64)
             .time_to_idle(limits.session_time)
             .build();
-        Self { known, limits }
+        Self { known, limits, metrics }
     }
 
     /// How many there are.
@@ -250,9 +278,10 @@ impl Sessions {
         let name = text("s")?;
         let revision = Revision::parse(&text("r")?)?;
         let (capabilities, client_info) = (payload.get("c")?, payload.get("i")?);
-        let session = self
-            .known
-            .get_with(name, || Arc::new(Session::new(Opened { revision, capabilities, client_info })));
+        let session = self.known.get_with(name, || {
+            let opened = Opened { revision, capabilities, client_info };
+            Arc::new(Session::measured(opened, &self.metrics))
+        });
         (!session.ended.load(Ordering::Acquire)).then_some(session)
     }
 
@@ -263,7 +292,7 @@ impl Sessions {
 
     /// A session that lives in this process alone: of the transport that has no session ids.
     pub(crate) fn local(&self, name: String, opened: Opened) -> Arc<Session> {
-        let session = Arc::new(Session::new(opened));
+        let session = Arc::new(Session::measured(opened, &self.metrics));
         self.known.insert(name, Arc::clone(&session));
         session
     }
