@@ -410,4 +410,25 @@ mod tests {
         assert_eq!(told.get("method"), Some(Raw::literal(r#""notifications/cancelled""#)));
         assert_eq!(told.get("params").and_then(|params| params.get("requestId")), Some(id));
     }
+
+    #[tokio::test]
+    async fn a_call_whose_stream_breaks_and_whose_server_is_gone_may_have_run() {
+        let mut server = Scripted::start().await;
+        let http = Arc::new(connector(server.url()));
+        let permit = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().expect("a permit");
+        let calling = tokio::spawn(async move {
+            let params = Raw::literal(r#"{"name":"slow","arguments":{}}"#);
+            let call = Call::own(Method::ToolsCall, &params, &Capabilities::none(), &Raw::literal("{}"));
+            http.call(&CallContext::own(), &call, permit).await.map(drop)
+        });
+        server.next().await.answer("200 OK", GREETING).await;
+        server.next().await.answer("202 Accepted", "").await;
+        let mut asked = server.next().await;
+        // An event without a message, from which the stream could be picked up again at once.
+        asked.event("\nid: 1\nretry: 0").await;
+        drop(server);
+        drop(asked);
+        let error = calling.await.expect("no panic").expect_err("nobody is there to answer");
+        assert_eq!((error.kind, error.kind.retry()), (CallErrorKind::Broke, model::Retry::MayHaveRun));
+    }
 }

@@ -216,7 +216,7 @@ impl LegacyRun {
         match self.step().await {
             Ok(Step::Done(outcome)) => Ok(Step::Done(self.hop.done(outcome))),
             Ok(step) => Ok(step),
-            Err(error) => Err(self.hop.fail(error)),
+            Err(error) => Err(self.hop.fail(begun(error))),
         }
     }
 
@@ -263,7 +263,7 @@ impl LegacyRun {
             Ok(result) => envelope::result(id, &result),
             Err(error) => envelope::error(Some(id), &error),
         };
-        self.peer.send(bytes).await
+        self.peer.send(bytes).await.map_err(begun)
     }
 
     /// Sets the call aside and gives the result that asks the client.
@@ -296,6 +296,14 @@ impl LegacyRun {
             }
         }
         if self.machine.is_asking() { Ok(Reply::Ready(self.park()?)) } else { self.start().await }
+    }
+}
+
+/// What an error means once the call was sent: it may have run, also where its server is gone by now.
+fn begun(error: CallError) -> CallError {
+    match error.kind {
+        CallErrorKind::Unreachable => CallError { kind: CallErrorKind::Broke, ..error },
+        _ => error,
     }
 }
 
