@@ -92,8 +92,6 @@ impl PipePool {
             Dial::SsePair(_) => core.options.limits.sessions_max,
         };
         let pin = core.options.pin;
-        let newest =
-            if matches!(dial, Dial::SsePair(_)) { Revision::V2024_11_05 } else { Revision::NEWEST_LEGACY };
         let era = if matches!(dial, Dial::SsePair(_)) { Some(Era::Legacy) } else { pin.map(Revision::era) };
         let state = State {
             channels: Vec::new(),
@@ -103,7 +101,8 @@ impl PipePool {
             not_before: Instant::now(),
             last_error: None,
         };
-        let revision = pin.filter(|r| r.era() == Era::Legacy).unwrap_or(newest);
+        // HTTP+SSE is of 2024-11-05, but servers go on offering it and speak newer revisions over it.
+        let revision = pin.filter(|r| r.era() == Era::Legacy).unwrap_or(Revision::NEWEST_LEGACY);
         Self { core, dial, revision, max, state: Mutex::new(state), freed: Arc::new(Notify::new()) }
     }
 

@@ -1,4 +1,5 @@
-//! HTTP+SSE (2024-11-05): one stream for everything that comes, and a second URL to post to.
+//! HTTP+SSE (2024-11-05): one stream for everything that comes, and a second URL to post to. Newer revisions
+//! are spoken over it too.
 
 use std::sync::Arc;
 
@@ -72,7 +73,13 @@ fn resolve(base: &Uri, target: &str) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
+    use model::{ManualClock, Principal, SeededRng};
+    use protocol::{Capabilities, Raw, Revision};
+
     use super::*;
+    use crate::core::Core;
+    use crate::pipe::pool::{Dial, PipePool, Spoken};
+    use crate::testing::{self, Scripted};
 
     #[test]
     fn messages_are_posted_to_the_same_origin_only() {
@@ -86,5 +93,33 @@ mod tests {
         {
             assert_eq!(at(other), None, "{other}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_newest_legacy_revision_is_asked_for_and_what_the_server_chooses_is_spoken() {
+        let mut server = Scripted::start().await;
+        let (clock, rng) = (Arc::new(ManualClock::default()), Arc::new(SeededRng::new(1)));
+        let core = Arc::new(Core::new(testing::options(server.url()), clock, rng, Arc::default()));
+        let link = HttpLink::new(Arc::clone(&core), testing::http(), server.url(), &[]);
+        let pool = PipePool::new(core, Dial::SsePair(link));
+        let leasing = tokio::spawn(async move {
+            let lease = pool.lease(&Principal::anonymous(), &Capabilities::none(), false).await?;
+            match &lease.channel().spoken {
+                Spoken::Legacy(handshake) => Ok::<_, CallError>(handshake.revision),
+                Spoken::Modern { .. } => panic!("there is no modern pair"),
+            }
+        });
+        let mut stream = server.next().await;
+        stream.event("/messages\nevent: endpoint").await;
+        let hello = server.next().await;
+        assert!(hello.body.contains(r#""protocolVersion":"2025-11-25""#), "{}", hello.body);
+        let asked = Raw::parse(hello.body.clone().into()).expect("JSON");
+        let id = asked.get("id").expect("an id").to_string();
+        hello.answer("202 Accepted", "").await;
+        let chosen =
+            r#""result":{"protocolVersion":"2024-11-05","capabilities":{},"serverInfo":{"name":"s"}}"#;
+        stream.event(&format!(r#"{{"jsonrpc":"2.0","id":{id},{chosen}}}"#)).await;
+        server.next().await.answer("202 Accepted", "").await;
+        assert_eq!(leasing.await.expect("no panic").expect("a lease"), Revision::V2024_11_05);
     }
 }
