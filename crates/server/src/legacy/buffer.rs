@@ -29,6 +29,8 @@ pub(crate) struct StreamBuffer {
     events_max: usize,
     bytes_max: usize,
     detached_time: Duration,
+    /// Its reader is no client, but copies what it reads, and would not come back.
+    copied: bool,
     inner: Mutex<Inner>,
     written: Notify,
     read: Notify,
@@ -50,11 +52,21 @@ struct Inner {
 impl StreamBuffer {
     /// A stream of this name; names are unguessable where they leave the process.
     pub fn new(name: String, limits: &Limits) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with(name, limits, false))
+    }
+
+    /// A stream whose messages are copied onto one that cannot be polled.
+    pub fn copied(name: String, limits: &Limits) -> Arc<Self> {
+        Arc::new(Self::with(name, limits, true))
+    }
+
+    fn with(name: String, limits: &Limits, copied: bool) -> Self {
+        Self {
             name,
             events_max: limits.stream_buffer_events_max.max(1),
             bytes_max: limits.stream_buffer_bytes_max,
             detached_time: limits.detached_time,
+            copied,
             inner: Mutex::new(Inner {
                 events: VecDeque::new(),
                 bytes: 0,
@@ -68,7 +80,7 @@ impl StreamBuffer {
             }),
             written: Notify::new(),
             read: Notify::new(),
-        })
+        }
     }
 
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -118,6 +130,9 @@ impl StreamBuffer {
 
     /// Sends the reader away once it has read what there is; it will come back for the rest (SEP-1699).
     pub fn hang_up(&self) {
+        if self.copied {
+            return;
+        }
         self.inner().hang_up = true;
         self.written.notify_waiters();
     }
@@ -298,6 +313,23 @@ mod tests {
         buffer.close();
         assert_eq!(second.next().await, None);
         assert!(buffer.attach(9).is_none(), "an event that never was");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_reader_that_can_come_back_is_sent_away() {
+        let (polled, copied) =
+            (StreamBuffer::new("p".into(), &limits(8)), StreamBuffer::copied("c".into(), &limits(8)));
+        for buffer in [&polled, &copied] {
+            buffer.hang_up();
+            buffer.push(Bytes::from_static(b"1")).await.expect("room");
+        }
+        let mut reader = copied.attach(0).expect("new");
+        assert_eq!(reader.next().await.map(|(_, message)| message), Some(Bytes::from_static(b"1")));
+        let writer = Arc::clone(&copied);
+        tokio::spawn(async move { writer.push(Bytes::from_static(b"2")).await });
+        assert_eq!(reader.next().await.map(|(_, message)| message), Some(Bytes::from_static(b"2")));
+        let mut reader = polled.attach(1).expect("still there");
+        assert_eq!(reader.next().await, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -69,7 +69,7 @@ impl LocalSession {
         let id = request.id.clone();
         let limits = x.generation.limits;
         let name = format!("c{}", self.session.next_number());
-        match serve(x, Arc::clone(&self.session), request, || StreamBuffer::new(name, &limits)).await {
+        match serve(x, Arc::clone(&self.session), request, || StreamBuffer::copied(name, &limits)).await {
             Served::Response(bytes) => drop(self.out.send(bytes).await),
             Served::Cancelled => {}
             Served::Large(chunks) => {

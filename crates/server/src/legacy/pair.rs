@@ -137,7 +137,7 @@ async fn answer_on(x: Exchange, session: Arc<Session>, stream: Arc<StreamBuffer>
     let id = request.id.clone();
     let limits = x.generation.limits;
     let name = format!("{}-{}", stream.name(), session.next_number());
-    match serve(x, session, request, || StreamBuffer::new(name, &limits)).await {
+    match serve(x, session, request, || StreamBuffer::copied(name, &limits)).await {
         Served::Response(bytes) => {
             let _ = stream.push(bytes).await;
         }
