@@ -161,10 +161,10 @@ impl Object {
         self.members.is_empty()
     }
 
-    /// The object as a value.
+    /// The object as a value, without the space that stood around it.
     #[must_use]
     pub fn raw(&self) -> Raw {
-        Raw::trusted(self.bytes.clone())
+        Raw::trimmed(self.bytes.clone())
     }
 
     /// Starts a splice.
@@ -314,6 +314,14 @@ mod tests {
         assert_eq!(object(r#"{"a":1}"#).edit().remove("a").finish().as_text(), "{}");
         let twice = o.edit().set("z", Raw::literal("1")).set("z", Raw::literal("2")).finish();
         assert_eq!(twice.as_text(), r#"{"a": 1.0,"b":"x","c":[1 , 2],"z":2}"#);
+    }
+
+    #[test]
+    fn an_object_with_space_around_it_is_an_object_as_a_value() {
+        let o = object(" {\"a\": 1.0}\r\n");
+        for raw in [o.raw(), o.edit().finish(), o.edit().remove("b").finish()] {
+            assert_eq!((raw.kind(), raw.as_text()), (crate::json::Kind::Object, r#"{"a": 1.0}"#));
+        }
     }
 
     #[test]

@@ -38,7 +38,8 @@ impl Raw {
         Ok(Self::trimmed(bytes))
     }
 
-    fn trimmed(bytes: Bytes) -> Self {
+    /// Takes bytes that are known to be one JSON value with space around it, which is cut off.
+    pub(super) fn trimmed(bytes: Bytes) -> Self {
         let space = |b: &u8| matches!(b, b' ' | b'\n' | b'\r' | b'\t');
         let start = bytes.iter().position(|b| !space(b)).unwrap_or(0);
         let end = bytes.iter().rposition(|b| !space(b)).map_or(start, |at| at + 1);
