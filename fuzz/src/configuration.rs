@@ -2,12 +2,14 @@
 
 use config::{Config, Diagnostic, Diagnostics, explain, load_slice, mcp_json, nearest_key};
 
+use crate::json::is_json;
+
 /// Any bytes as a `tidegate.yaml` and as a client's file of servers.
 ///
 /// * Each is a configuration or a list of what is wrong, and everything that is wrong has a position inside
 ///   the file.
 /// * A configuration that is written and read again is the same; the values of secrets are never written.
-/// * What is read from a client's file does not change with a comment after it.
+/// * What is read from a client's file that is JSON does not change with a comment after it.
 /// * Line ends of either kind give the same.
 /// * Every upstream has exactly one kind of target, and any key can be asked about.
 ///
@@ -28,7 +30,10 @@ pub fn config(data: &[u8]) {
         }
     }
     let [yaml, json] = read;
-    if let Ok(config) = &json {
+    // What is no JSON may be taken as the YAML that it is, and then a comment may be text.
+    if let Ok(config) = &json
+        && is_json(data)
+    {
         let commented = [data, b"\n// a note"].concat();
         let again = mcp_json::load_slice(&commented, "f").map(|imported| imported.config);
         assert_eq!(again.as_ref(), Ok(config), "with a comment");

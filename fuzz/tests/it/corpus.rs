@@ -79,7 +79,7 @@ fn agreement_holds_over_its_corpus_and_mutations_of_it() {
 
 #[test]
 fn sse_holds_over_its_corpus_and_mutations_of_it() {
-    run_all("sse", 200);
+    run_all("sse", 150);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn bridge_holds_over_its_corpus_and_mutations_of_it() {
 
 #[test]
 fn config_holds_over_its_corpus_and_mutations_of_it() {
-    run_all("config", 60);
+    run_all("config", 40);
 }
 
 #[test]
