@@ -1,5 +1,6 @@
 //! `cargo xtask …`: the checks, generators and foreign test suites of this workspace.
 
+mod bench;
 mod build;
 mod check;
 mod conformance;
@@ -30,6 +31,8 @@ usage: cargo xtask COMMAND
                                 the protocol's conformance suite against the gateway, in cells
   interop [--client CLIENT] [--only TEXT] [--gateway PROGRAM]
                                 clients and servers of the official SDKs around the gateway (interop/)
+  bench [--quick] [--only PART] [--rounds N] [--no-build]
+                                figures against the server called directly and against nginx (docs/bench)
 ";
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn dispatch(args: &[String]) -> Result {
             tidy::run(&workspace).map(|files| println!("tidy: {files} files, nothing to say"))
         }
         "gen" => generate::run(&workspace, flag(rest, "--check")?).map(|_| ()),
+        "bench" => bench::run(&workspace, &bench::Options::parse(rest)?),
         "conformance" => conformance::run(&workspace, &conformance::Options::parse(rest)?),
         "interop" => interop::run(&workspace, &interop::Options::parse(rest)?),
         "help" | "--help" | "-h" => {
