@@ -64,6 +64,13 @@ impl Asked {
         self.stream.write_all(text.as_bytes()).await.expect("the client reads");
     }
 
+    /// Sends an empty result as an event.
+    pub async fn respond(&mut self) {
+        let id = Raw::parse(self.body.clone().into()).ok().and_then(|asked| asked.get("id"));
+        let id = id.expect("a request has an id");
+        self.event(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)).await;
+    }
+
     /// Answers with a status and a JSON body, in which `ID` stands for the request's id.
     pub async fn answer(mut self, status: &str, body: &str) {
         let id = Raw::parse(self.body.clone().into()).ok().and_then(|asked| asked.get("id"));

@@ -23,8 +23,6 @@ use crate::observe::Hop;
 use crate::outbound::params_with_token;
 use crate::{CallContext, CallError, CallErrorKind, Outcome, Reply};
 
-/// How often one call's stream is picked up again after it broke.
-const RESUMES_MAX: u32 = 64;
 /// How long a session waits for its own stream before its first call. Most servers answer at once; some only
 /// with the first event.
 const SIDE_WAIT: Duration = Duration::from_secs(1);
@@ -248,16 +246,8 @@ impl LegacyHttp {
                 Answer::Events(events) => {
                     let headers = session.headers.clone();
                     let peer = Peer::Http { link: self.link.clone(), headers: headers.clone() };
-                    let incoming = Incoming::Http {
-                        events,
-                        link: self.link.clone(),
-                        headers,
-                        resumes_left: RESUMES_MAX,
-                        side,
-                        reconnect: None,
-                        held: None,
-                        talks_aside: false,
-                    };
+                    let logs = call.meta.log_level.is_some();
+                    let incoming = Incoming::http(events, &self.link, headers, side, logs);
                     let start = RunStart { machine, incoming, peer, permit, hop };
                     return LegacyRun::new(Arc::clone(&self.core), cx, start).start().await;
                 }
@@ -355,6 +345,7 @@ async fn first_response(
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
     use model::{ManualClock, SeededRng};
     use protocol::Method;
 
@@ -430,5 +421,51 @@ mod tests {
         drop(asked);
         let error = calling.await.expect("no panic").expect_err("nobody is there to answer");
         assert_eq!((error.kind, error.kind.retry()), (CallErrorKind::Broke, model::Retry::MayHaveRun));
+    }
+
+    const LOG: &str =
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#;
+
+    /// A call that wants log messages: how many came, and that the result did.
+    async fn logged(http: Arc<LegacyHttp>, able: Capabilities) -> usize {
+        let permit = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().expect("a permit");
+        let params = r#"{"name":"x","arguments":{},"_meta":{"io.modelcontextprotocol/logLevel":"info"}}"#;
+        let call = Call::own(Method::ToolsCall, &Raw::literal(params), &able, &Raw::literal("{}"));
+        let mut items = match http.call(&CallContext::own(), &call, permit).await.expect("an answer") {
+            Reply::Stream(items) => items,
+            Reply::Ready(Outcome::Result(_)) => return 0,
+            Reply::Ready(Outcome::Error(error)) => panic!("{error}"),
+        };
+        let mut logs = 0;
+        while let Some(item) = items.next().await {
+            match item.expect("no error") {
+                crate::Item::Done(Outcome::Result(_)) => return logs,
+                crate::Item::Notification { .. } => logs += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("no result after {logs} messages")
+    }
+
+    #[tokio::test]
+    async fn what_is_logged_beside_a_call_is_heard_also_after_its_response() {
+        let mut server = Scripted::start().await;
+        let http = Arc::new(connector(server.url()));
+        let able = Capabilities::read(Some(&Raw::literal(r#"{"elicitation":{}}"#)));
+        let first = tokio::spawn(logged(Arc::clone(&http), able.clone()));
+        server.next().await.answer("200 OK", GREETING).await;
+        server.next().await.answer("202 Accepted", "").await;
+        let mut beside = server.next().await;
+        beside.event("\nid: 1").await;
+        let mut asked = server.next().await;
+        beside.event(LOG).await;
+        asked.event("\nid: 2").await;
+        asked.respond().await;
+        assert!(first.await.expect("no panic") <= 1, "the first call may be too early to know");
+        let second = tokio::spawn(logged(Arc::clone(&http), able));
+        let mut asked = server.next().await;
+        asked.respond().await;
+        beside.event(LOG).await;
+        assert_eq!(second.await.expect("no panic"), 1);
     }
 }

@@ -18,6 +18,8 @@ use crate::observe::Hop;
 use crate::pipe::{Pipe, PipeIncoming};
 use crate::{Body, CallContext, CallError, CallErrorKind, Item, Outcome, Reply};
 
+/// How often one call's stream is picked up again after it broke.
+const RESUMES_MAX: u32 = 64;
 /// How long a response waits for what a server says beside the call's stream.
 const ASIDE_TIME: Duration = Duration::from_millis(20);
 
@@ -49,6 +51,27 @@ enum Came {
 }
 
 impl Incoming {
+    /// A call's own stream and what comes beside it; `logs` says that the client asked for log messages.
+    pub fn http(
+        events: EventStream,
+        link: &HttpLink,
+        headers: HeaderMap,
+        side: Option<SideIncoming>,
+        logs: bool,
+    ) -> Self {
+        Self::Http {
+            events,
+            link: link.clone(),
+            headers,
+            resumes_left: RESUMES_MAX,
+            reconnect: None,
+            held: None,
+            // What is logged there may come after the response; a question never does.
+            talks_aside: logs && side.as_ref().is_some_and(SideIncoming::tells),
+            side,
+        }
+    }
+
     async fn next(&mut self) -> Result<Came, CallError> {
         match self {
             Self::Pipe(pipe) => Ok(pipe.next().await?.map_or(Came::End, Came::Message)),

@@ -1,6 +1,7 @@
 //! A session's own stream: changes, and questions that the server did not put on the call's stream.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,11 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// The calls of one session that take questions from beside.
 #[derive(Default)]
-pub(crate) struct SideCalls(Mutex<HashMap<Id, mpsc::Sender<Message>>>);
+pub(crate) struct SideCalls {
+    calls: Mutex<HashMap<Id, mpsc::Sender<Message>>>,
+    /// Whether the server has ever told a call something here instead of on the call's stream.
+    tells: AtomicBool,
+}
 
 /// The receiving end of one call.
 pub(crate) struct SideIncoming {
@@ -34,14 +39,17 @@ impl SideCalls {
     /// Announces a call.
     pub fn join(self: &Arc<Self>, id: &Id) -> SideIncoming {
         let (sender, messages) = mpsc::channel(SIDE_MESSAGES_MAX);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), sender);
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), sender);
         SideIncoming { calls: Arc::clone(self), id: id.clone(), messages }
     }
 
     /// Hands a message to the only call there is. Gives it back where there is none or more than one: to
     /// guess would be to show one call's question in another.
     fn offer(&self, message: Message) -> Result<(), Message> {
-        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(message, Message::Notification(_)) {
+            self.tells.store(true, Ordering::Relaxed);
+        }
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = calls.values();
         match (all.next(), all.next()) {
             (Some(only), None) => only.try_send(message).map_err(mpsc::error::TrySendError::into_inner),
@@ -51,6 +59,11 @@ impl SideCalls {
 }
 
 impl SideIncoming {
+    /// Whether this server has told calls things here before.
+    pub fn tells(&self) -> bool {
+        self.calls.tells.load(Ordering::Relaxed)
+    }
+
     /// The next message; waits for ever where there is none.
     pub async fn next(&mut self) -> Message {
         match self.messages.recv().await {
@@ -62,7 +75,7 @@ impl SideIncoming {
 
 impl Drop for SideIncoming {
     fn drop(&mut self) {
-        self.calls.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.calls.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 
