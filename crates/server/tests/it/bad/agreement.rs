@@ -197,7 +197,11 @@ fn param_header() -> Vec<Row> {
         mismatch(
             lookup("a header for an argument that stands twice", r#""region":"eu","region":"us""#)
                 .header(REGION, "eu"),
-            "repeats no argument",
+            "stands twice",
+        ),
+        mismatch(
+            lookup("an argument that stands twice, without a header", r#""region":"eu","region":"us""#),
+            "stands twice",
         ),
         mismatch(
             lookup("a header for an argument that is an array", r#""region":["eu"]"#).header(REGION, "eu"),
