@@ -38,22 +38,14 @@ impl Meta {
         let Some(entries) = params.get("_meta").map(|m| m.object()).transpose()?.flatten() else {
             return Ok(Self::default());
         };
-        let mut found = Self::default();
-        for (name, value) in entries.iter() {
-            match &*name {
-                meta::PROTOCOL_VERSION => found.protocol_version = Some(value),
-                meta::CLIENT_CAPABILITIES => found.client_capabilities = Some(value),
-                meta::CLIENT_INFO => found.client_info = Some(value),
-                meta::LOG_LEVEL => found.log_level = Some(value),
-                meta::PROGRESS_TOKEN => found.progress_token = Some(value),
-                other => {
-                    if let Some(at) = meta::TRACE.iter().position(|name| *name == other) {
-                        found.trace[at] = Some(value);
-                    }
-                }
-            }
-        }
-        Ok(found)
+        Ok(Self {
+            protocol_version: entries.get(meta::PROTOCOL_VERSION),
+            client_capabilities: entries.get(meta::CLIENT_CAPABILITIES),
+            client_info: entries.get(meta::CLIENT_INFO),
+            log_level: entries.get(meta::LOG_LEVEL),
+            progress_token: entries.get(meta::PROGRESS_TOKEN),
+            trace: meta::TRACE.map(|name| entries.get(name)),
+        })
     }
 
     /// Whether this is how a modern request looks.

@@ -14,6 +14,8 @@ use super::{JsonError, Raw, string_into};
 pub struct Member {
     /// The name with its quotes.
     key: Range<usize>,
+    /// Whether the name is spelled with escapes.
+    escaped: bool,
     /// The value.
     value: Range<usize>,
 }
@@ -82,14 +84,14 @@ impl Object {
         if scan.peek() != Some(b'"') {
             return Err(scan.error("expected a member name"));
         }
-        scan.string()?;
+        let escaped = scan.string()?;
         let key = start..scan.at;
         scan.space();
         scan.expect(b':', "expected ':'")?;
         scan.space();
         let start = scan.at;
         scan.value()?;
-        Ok(Member { key, value: start..scan.at })
+        Ok(Member { key, escaped, value: start..scan.at })
     }
 
     /// Two members of one name: some readers take the first, some the last, and an attacker takes both.
@@ -97,8 +99,7 @@ impl Object {
         let twin = |at: usize| JsonError { at: self.members[at].key.start, what: "duplicate member name" };
         if self.members.len() <= 12 {
             for at in 1..self.members.len() {
-                let key = self.key(at);
-                if (0..at).any(|earlier| self.key(earlier) == key) {
+                if (0..at).any(|earlier| self.same_key(earlier, at)) {
                     return Err(twin(at));
                 }
             }
@@ -115,17 +116,33 @@ impl Object {
 
     /// The name of the member at this place, with escapes resolved where that is possible.
     fn key(&self, at: usize) -> Cow<'_, str> {
-        let range = &self.members[at].key;
-        let raw = std::str::from_utf8(&self.bytes[range.clone()]).expect("checked as UTF-8");
-        let inner = &raw[1..raw.len() - 1];
-        if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        let inner = std::str::from_utf8(self.spelling(at)).expect("checked as UTF-8");
+        if !self.members[at].escaped {
             return Cow::Borrowed(inner);
         }
-        serde_json::from_str::<String>(raw).map_or(Cow::Borrowed(inner), Cow::Owned)
+        let quoted = &self.bytes[self.members[at].key.clone()];
+        serde_json::from_slice::<String>(quoted).map_or(Cow::Borrowed(inner), Cow::Owned)
+    }
+
+    /// The name as it is spelled, without its quotes.
+    fn spelling(&self, at: usize) -> &[u8] {
+        let Range { start, end } = self.members[at].key;
+        &self.bytes[start + 1..end - 1]
+    }
+
+    fn is_key(&self, at: usize, name: &str) -> bool {
+        if self.members[at].escaped { self.key(at) == name } else { self.spelling(at) == name.as_bytes() }
+    }
+
+    fn same_key(&self, a: usize, b: usize) -> bool {
+        match self.members[a].escaped || self.members[b].escaped {
+            true => self.key(a) == self.key(b),
+            false => self.spelling(a) == self.spelling(b),
+        }
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        (0..self.members.len()).find(|at| self.key(*at) == name)
+        (0..self.members.len()).find(|at| self.is_key(*at, name))
     }
 
     /// The member's value.
@@ -223,9 +240,8 @@ impl<'a> Edit<'a> {
         let mut out = BytesMut::with_capacity(object.bytes.len() + grown);
         out.put_u8(b'{');
         for at in 0..object.members.len() {
-            let key = object.key(at);
-            let change = self.changes.iter().rev().find(|(name, _)| *name == key);
-            let Member { key: name, value } = &object.members[at];
+            let change = self.changes.iter().rev().find(|(name, _)| object.is_key(at, name));
+            let Member { key: name, value, .. } = &object.members[at];
             match change {
                 None => separated(&mut out, &object.bytes[name.start..value.end]),
                 Some((_, Some(new))) => {
