@@ -42,7 +42,7 @@ pub enum ComposeError {
     #[error("use a name of the configuration")]
     Name(#[from] NameError),
     /// A secret could not be had.
-    #[error("resolve upstreams.{upstream}.{source}")]
+    #[error("resolve upstreams.{upstream}")]
     Secret {
         /// Whose.
         upstream: String,

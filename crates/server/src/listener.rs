@@ -88,7 +88,9 @@ impl Listener {
             });
         }
         drop(self.socket);
-        let drain = tokio::time::timeout(limits.drain_time, graceful.shutdown()).await;
+        // A configuration that came meanwhile may give calls another time.
+        let drain_time = app.generation().limits.drain_time;
+        let drain = tokio::time::timeout(drain_time, graceful.shutdown()).await;
         if drain.is_err() {
             tracing::warn!("calls under way were cut off at the end of the drain");
         }

@@ -33,14 +33,17 @@ pub struct UpstreamRow {
     pub latency: Option<Duration>,
 }
 
-/// Asks all upstreams at once; none waits for another.
-pub async fn survey(generation: &Generation) -> Vec<UpstreamRow> {
+/// What an upstream is called that has said nothing yet, neither good nor bad.
+const UNANSWERED: &str = "no answer yet";
+
+/// Asks all upstreams at once; none waits for another, and none longer than `patience`.
+pub async fn survey(generation: &Generation, patience: Duration) -> Vec<UpstreamRow> {
     let mut sources: Vec<_> = generation.sources.iter().collect();
     sources.sort_by(|a, b| a.0.cmp(b.0));
-    join_all(sources.into_iter().map(|(_, source)| row(source))).await
+    join_all(sources.into_iter().map(|(_, source)| row(source, patience))).await
 }
 
-async fn row(source: &Source) -> UpstreamRow {
+async fn row(source: &Source, patience: Duration) -> UpstreamRow {
     let caller = Caller {
         principal: Principal::anonymous(),
         capabilities: Capabilities::none(),
@@ -48,8 +51,8 @@ async fn row(source: &Source) -> UpstreamRow {
         trace: None,
     };
     let count = async |kind| source.list(kind, &caller).await.ok().map(|list| list.items.len());
-    let (tools, resources, prompts) =
-        tokio::join!(count(Kind::Tools), count(Kind::Resources), count(Kind::Prompts));
+    let counts = async { tokio::join!(count(Kind::Tools), count(Kind::Resources), count(Kind::Prompts)) };
+    let (tools, resources, prompts) = tokio::time::timeout(patience, counts).await.unwrap_or_default();
     let upstream = source.upstream();
     let health = upstream.health();
     UpstreamRow {
@@ -63,8 +66,11 @@ async fn row(source: &Source) -> UpstreamRow {
         tools,
         resources,
         prompts,
-        state: health.state,
-        error: health.error.map(|error| error.to_string()),
+        state: if health.state == "untried" { UNANSWERED } else { health.state },
+        error: health.error.map(|error| match error.detail {
+            Some(detail) => detail.to_string(),
+            None => error.kind.to_string(),
+        }),
         latency: health.latency,
     }
 }
