@@ -5,13 +5,32 @@ use std::io::{BufRead as _, Write as _};
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
+use crate::out;
+
 /// Asks, and gives the `ElicitResult`.
 pub fn elicitation(params: &Value) -> anyhow::Result<Value> {
+    match answered(params) {
+        // Nothing more will be said: whoever asked is told so, and the call goes on.
+        Err(error) if error.is::<Ended>() => {
+            eprintln!();
+            Ok(json!({"action": "cancel"}))
+        }
+        other => other,
+    }
+}
+
+/// The input ended before the question was answered.
+#[derive(Debug, thiserror::Error)]
+#[error("read the answer: the input ended")]
+struct Ended;
+
+fn answered(params: &Value) -> anyhow::Result<Value> {
     let message = params["message"].as_str().unwrap_or_default();
-    eprintln!("\nThe server asks: {message}");
+    eprintln!("\nThe server asks: {}  (Ctrl-D cancels)", out::plain(message));
     if params["mode"] == "url" {
         // The URL comes from the server: it is shown, and never opened.
-        eprintln!("Open this only if you trust it: {}", params["url"].as_str().unwrap_or_default());
+        let url = params["url"].as_str().unwrap_or_default();
+        eprintln!("Open this only if you trust it: {}", out::plain(url));
         let answer = prompt("Done? [y/N]")?;
         let accepted = answer.trim().eq_ignore_ascii_case("y");
         return Ok(json!({"action": if accepted { "accept" } else { "decline" }}));
@@ -51,7 +70,8 @@ fn label(name: &str, field: &Value, needed: bool) -> String {
     };
     let default = field.get("default").map(|d| format!(", default {d}")).unwrap_or_default();
     let optional = if needed { "" } else { ", optional" };
-    format!("  {title} ({kind}{default}{optional}):")
+    let description = field["description"].as_str().map(|text| format!(" - {text}")).unwrap_or_default();
+    out::plain(&format!("  {title}{description} ({kind}{default}{optional}):")).into_owned()
 }
 
 fn choices(field: &Value) -> Option<Vec<String>> {
@@ -96,8 +116,7 @@ fn prompt(text: &str) -> anyhow::Result<String> {
     write!(err, "{text} ").and_then(|()| err.flush()).context("ask on the terminal")?;
     let mut line = String::new();
     let size = std::io::stdin().lock().read_line(&mut line).context("read the answer")?;
-    anyhow::ensure!(size > 0, "read the answer: the input ended");
-    Ok(line)
+    if size == 0 { Err(Ended.into()) } else { Ok(line) }
 }
 
 #[cfg(test)]

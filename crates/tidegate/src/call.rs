@@ -1,29 +1,31 @@
 //! `tidegate call`: one tool call, with its progress and its questions.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use futures_util::StreamExt as _;
 use protocol::{Method, Raw, RpcError};
 use serde_json::{Map, Value, json};
+use server::{Embedded, Local};
 use upstream::{Body, Item, Outcome, Reply};
 
+use crate::arguments::{self, Given};
 use crate::cli::{Output, Use};
-use crate::exit::{Coded, TOOL_FAILED, USAGE};
-use crate::{ask, embedded};
+use crate::exit::{Coded, REFUSED, TOOL_FAILED};
+use crate::{ask, embedded, list, out};
 
 /// What to call.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The tool's name at the endpoint.
-    name: String,
-    /// An argument; the value is read as JSON where it is some, else as text.
+    pub name: String,
+    /// An argument; the value is text where the tool says so, JSON where it is some, else text.
     #[arg(long = "arg", value_name = "NAME=VALUE")]
-    args: Vec<String>,
+    pub args: Vec<String>,
     /// All arguments as one JSON object.
     #[arg(long, value_name = "JSON", conflicts_with = "args")]
-    json: Option<String>,
+    pub json: Option<String>,
     #[command(flatten)]
     wanted: Use,
 }
@@ -31,45 +33,70 @@ pub struct Arguments {
 /// A person at a terminal can answer forms and open URLs.
 const ON_TERMINAL: &str = r#"{"elicitation":{"form":{},"url":{}}}"#;
 
+/// How often one call may ask before it is given up.
+const ROUNDS_MAX: usize = 64;
+
 /// Calls the tool and prints its result.
 pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
-    let values = read_arguments(&arguments)?;
+    let given = arguments::read(&arguments)?;
     let gateway = embedded::start(&arguments.wanted.source).await?;
     let interactive = std::io::stdin().is_terminal();
     let capabilities = if interactive { ON_TERMINAL } else { "{}" };
     let endpoint = embedded::endpoint(&gateway, &arguments.wanted.endpoint, capabilities)?;
-    let mut params = json!({"name": arguments.name, "arguments": values, "_meta": {"progressToken": 1}});
-    let result = loop {
-        let reply = endpoint.call(Method::ToolsCall, &Raw::from_value(&params)).await;
-        let result = outcome(reply).await.map_err(|error| embedded::refused(&arguments.name, &error))?;
-        if result["resultType"] != "input_required" {
-            break result;
-        }
-        answer(&mut params, &result)?;
+    let values = match given {
+        Given::Whole(values) => values,
+        Given::Each(texts) => arguments::typed(texts, schema(&endpoint, &arguments.name).await.as_ref()),
     };
-    gateway.stop().await;
-    print(&result, arguments.wanted.output)?;
-    Ok(if result["isError"] == json!(true) { TOOL_FAILED } else { 0 })
+    let mut params = json!({"name": arguments.name, "arguments": values, "_meta": {"progressToken": 1}});
+    for _ in 0..ROUNDS_MAX {
+        let reply = endpoint.call(Method::ToolsCall, &Raw::from_value(&params)).await;
+        let result = match outcome(reply).await {
+            Ok(result) => result,
+            Err(error) => {
+                return Err(refused(&gateway, &endpoint, &arguments.name, interactive, &error).await);
+            }
+        };
+        if result["resultType"] == "input_required" {
+            answer(&mut params, &result)?;
+            continue;
+        }
+        gateway.stop().await;
+        print(&result, arguments.wanted.output)?;
+        return Ok(if result["isError"] == json!(true) { TOOL_FAILED } else { 0 });
+    }
+    let text = format!("call {}: it has asked {ROUNDS_MAX} times and is not done", arguments.name);
+    Err(Coded { code: REFUSED, text }.into())
 }
 
-fn read_arguments(arguments: &Arguments) -> anyhow::Result<Value> {
-    let usage = |text: String| Coded { code: USAGE, text };
-    if let Some(text) = &arguments.json {
-        return match serde_json::from_str(text) {
-            Ok(Value::Object(values)) => Ok(Value::Object(values)),
-            Ok(_) => Err(usage("read --json: it must be an object".to_owned()).into()),
-            Err(error) => Err(usage(format!("read --json: {error}")).into()),
-        };
+/// The input schema of a tool. `None`: it cannot be had, and the arguments are read without.
+async fn schema(endpoint: &Local, name: &str) -> Option<Value> {
+    let tools = list::pages(endpoint, list::TOOLS).await.ok()?.items;
+    tools.into_iter().find(|tool| tool["name"] == name).map(|mut tool| tool["inputSchema"].take())
+}
+
+/// The error, with what to do about it where that is known.
+async fn refused(
+    gateway: &Embedded,
+    endpoint: &Local,
+    name: &str,
+    interactive: bool,
+    error: &RpcError,
+) -> anyhow::Error {
+    let mut error = error.clone();
+    if error.code == protocol::code::MISSING_CAPABILITY && !interactive {
+        error.message.push_str("; it asks questions, and standard input is no terminal");
     }
-    let mut values = Map::new();
-    for arg in &arguments.args {
-        let Some((name, value)) = arg.split_once('=') else {
-            return Err(usage(format!("read --arg {arg:?}: write NAME=VALUE")).into());
-        };
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-        values.insert(name.to_owned(), value);
+    if error.code == protocol::code::INVALID_PARAMS
+        && let Ok(tools) = list::pages(endpoint, list::TOOLS).await
+    {
+        let names: Vec<&str> = tools.items.iter().filter_map(|tool| tool["name"].as_str()).collect();
+        if !names.contains(&name)
+            && let Some(near) = arguments::meant(name, &names)
+        {
+            error.message.push_str(&format!("; did you mean {near:?}?"));
+        }
     }
-    Ok(Value::Object(values))
+    embedded::refused(gateway, &format!("call {name}"), &error)
 }
 
 /// Waits for the outcome and shows what comes before it on stderr.
@@ -105,8 +132,8 @@ fn show(method: &Method, params: Option<&Raw>) {
     match method {
         Method::Progress => {
             let total = params.get("total").map(|total| format!(" of {total}")).unwrap_or_default();
-            let text = params["message"].as_str().unwrap_or_default();
-            eprintln!("progress: {}{total} {text}", params["progress"]);
+            let text = params["message"].as_str().map(|text| format!(": {}", out::plain(text)));
+            eprintln!("progress {}{total}{}", params["progress"], text.unwrap_or_default());
         }
         other => eprintln!("{other}: {params}"),
     }
@@ -133,19 +160,24 @@ fn answer(params: &mut Value, result: &Value) -> anyhow::Result<()> {
 }
 
 fn print(result: &Value, output: Output) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
     if output == Output::Json {
-        return writeln!(out, "{}", serde_json::to_string_pretty(result)?).context("print the result");
+        out::line(serde_json::to_string_pretty(result).context("print the result")?);
+        return Ok(());
     }
-    for block in result["content"].as_array().into_iter().flatten() {
-        match block["type"].as_str() {
-            Some("text") => writeln!(out, "{}", block["text"].as_str().unwrap_or_default())?,
-            Some(kind) => {
-                let what = block["uri"].as_str().or_else(|| block["mimeType"].as_str()).unwrap_or_default();
-                writeln!(out, "[{kind} {what}]")?;
-            }
-            None => {}
+    let blocks = result["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for block in blocks {
+        let kind = block["type"].as_str().unwrap_or_default();
+        let within = if kind == "resource" { &block["resource"] } else { block };
+        if kind != "text" {
+            let what = within["uri"].as_str().or_else(|| within["mimeType"].as_str()).unwrap_or_default();
+            out::foreign(&format!("[{kind} {what}]"));
         }
+        if let Some(text) = within["text"].as_str() {
+            out::foreign(text);
+        }
+    }
+    if blocks.is_empty() && !result["structuredContent"].is_null() {
+        out::line(&result["structuredContent"]);
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! `tidegate config`.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use clap::Subcommand;
+use config::Config;
 
 use crate::cli::Source;
 use crate::exit::USAGE;
@@ -30,18 +33,7 @@ pub enum Command {
 pub fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Check { source } => {
-            let loaded = load::load(&source)?;
-            for warning in &loaded.warnings {
-                eprintln!("warning: {warning}");
-            }
-            let (upstreams, endpoints) = (loaded.config.upstreams.len(), loaded.config.endpoints.len());
-            match &loaded.file {
-                Some(file) => out::line(format!(
-                    "{} is good: {upstreams} upstreams, {endpoints} endpoints",
-                    file.display()
-                )),
-                None => out::line("there is no tidegate.yaml here; the demo server would be served"),
-            }
+            check(&load::load(&source)?);
         }
         Command::Explain { key } => match config::explain(&key) {
             Some(text) => out::line(text),
@@ -57,4 +49,51 @@ pub fn run(command: Command) -> anyhow::Result<u8> {
         Command::Reference => out::line(config::reference().trim_end()),
     }
     Ok(0)
+}
+
+fn check(loaded: &load::Loaded) {
+    for warning in loaded.warnings.iter().chain(&missing_here(&loaded.config)) {
+        eprintln!("warning: {warning}");
+    }
+    let Some(file) = &loaded.file else {
+        return out::line(format!("there is no {} here: `up` serves the demo server", load::DEFAULT_FILE));
+    };
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    out::line(format!(
+        "{} is good: {}, {}",
+        file.display(),
+        count(loaded.config.upstreams.len(), "upstream"),
+        count(loaded.config.endpoints.len(), "endpoint"),
+    ));
+}
+
+/// What the configuration names and this machine does not have. No fault of the file: it may be for another
+/// machine, or another user.
+fn missing_here(config: &Config) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut file = |key: String, path: &Path| {
+        if let Err(error) = std::fs::metadata(path) {
+            missing.push(format!("{key}: {}: {error}", path.display()));
+        }
+    };
+    if let Some(tls) = &config.tls {
+        file("tls.cert".to_owned(), &tls.cert);
+        file("tls.key".to_owned(), &tls.key);
+    }
+    for (name, upstream) in config.upstreams_enabled() {
+        if let Some(ca) = &upstream.tls.ca {
+            file(format!("upstreams.{name}.tls.ca"), ca);
+        }
+        if let Some(cwd) = &upstream.cwd {
+            file(format!("upstreams.{name}.cwd"), cwd);
+        }
+    }
+    let env = |name: &str| std::env::var(name).ok();
+    let read = |path: &Path| std::fs::read(path);
+    for (name, upstream) in config.upstreams_enabled() {
+        if let Err(error) = upstream.resolve(&env, &read) {
+            missing.push(format!("upstreams.{name}.{}: {}", error.at, error.kind));
+        }
+    }
+    missing
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use config::Config;
 use model::SystemClock;
 use protocol::{Capabilities, Raw, RpcError};
@@ -12,12 +11,14 @@ use telemetry::Telemetry;
 
 use crate::cli::Source;
 use crate::exit::{Coded, REFUSED, USAGE};
-use crate::{demo_server, load, logging, traces};
+use crate::up::Additions;
+use crate::{load, logging, out, traces};
 
 /// Starts one, with the demo server where nothing is configured.
 pub async fn start(source: &Source) -> anyhow::Result<Embedded> {
     let config = prepare(source).await?;
-    Embedded::start(&config, Arc::new(SystemClock), Arc::new(SystemRng)).context("use the configuration")
+    let gateway = Embedded::start(&config, Arc::new(SystemClock), Arc::new(SystemRng));
+    gateway.map_err(|error| Coded::compose(&error).into())
 }
 
 /// The same, with traces where a collector is configured.
@@ -25,9 +26,8 @@ pub async fn start_traced(source: &Source) -> anyhow::Result<(Embedded, Option<T
     let config = prepare(source).await?;
     let telemetry = traces::start(&config)?;
     let tracer = telemetry.as_ref().map(Telemetry::tracer);
-    let gateway = Embedded::start_traced(&config, Arc::new(SystemClock), Arc::new(SystemRng), tracer)
-        .context("use the configuration")?;
-    Ok((gateway, telemetry))
+    let gateway = Embedded::start_traced(&config, Arc::new(SystemClock), Arc::new(SystemRng), tracer);
+    Ok((gateway.map_err(|error| Coded::compose(&error))?, telemetry))
 }
 
 async fn prepare(source: &Source) -> anyhow::Result<Config> {
@@ -38,9 +38,7 @@ async fn prepare(source: &Source) -> anyhow::Result<Config> {
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
-    if loaded.config.upstreams.is_empty() {
-        demo_server::add(&mut loaded.config).await?;
-    }
+    Additions::default().apply(&mut loaded.config).await?;
     Ok(loaded.config)
 }
 
@@ -55,11 +53,29 @@ pub fn endpoint(gateway: &Embedded, name: &str, capabilities: &'static str) -> a
     })
 }
 
-/// A JSON-RPC error as the command's own.
-pub fn refused(what: &str, error: &RpcError) -> anyhow::Error {
-    let mut text = format!("{what}: {} (code {})", error.message, error.code);
-    if let Some(data) = &error.data {
-        text.push_str(&format!("\n  data: {data}"));
+/// What was refused, in the words of the gateway or of the server; `what` completes "failed to …". The command
+/// is the operator's, so it may say more of the cause than a client gets to know.
+pub fn refused(gateway: &Embedded, what: &str, error: &RpcError) -> anyhow::Error {
+    let mut text = format!("{what}: {} (code {})", out::plain(&error.message), error.code);
+    let data = error.data.clone().unwrap_or_default();
+    let at = data["upstream"].as_str();
+    let upstreams = gateway.app().generation().upstreams();
+    match at.and_then(|at| upstreams.iter().find(|upstream| upstream.name().as_str() == at)) {
+        Some(upstream) => {
+            let cause = upstream.health().error.and_then(|error| error.detail);
+            if let Some(cause) = cause {
+                text.push_str(&format!("\n  cause: {}", out::plain(&cause)));
+            }
+            match data["retry"].as_str() {
+                Some("safe") => text.push_str("\n  nothing ran: it can be repeated"),
+                Some("may_have_run") => {
+                    text.push_str("\n  it may have run: repeat it only if that does no harm")
+                }
+                _ => {}
+            }
+        }
+        None if !data.is_null() => text.push_str(&format!("\n  data: {data}")),
+        None => {}
     }
     Coded { code: REFUSED, text }.into()
 }

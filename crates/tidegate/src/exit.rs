@@ -1,5 +1,10 @@
 //! Exit codes; `docs/cli.md` lists them.
 
+use std::error::Error;
+use std::io::ErrorKind;
+
+use server::{ComposeError, StartError};
+
 /// Something went wrong that has no code of its own.
 pub const FAILURE: u8 = 1;
 /// The arguments are wrong.
@@ -20,6 +25,41 @@ pub struct Coded {
     pub code: u8,
     /// What to print.
     pub text: String,
+}
+
+impl Coded {
+    /// The configuration is wrong; `text` completes "failed to …".
+    pub fn config(text: String) -> Self {
+        Self { code: CONFIG, text }
+    }
+
+    /// The configuration is well written, and cannot be put in force.
+    pub fn compose(error: &ComposeError) -> Self {
+        Self::config(format!("use the configuration: {}", chain(error)))
+    }
+
+    /// Why the gateway does not start.
+    pub fn start(error: &StartError) -> Self {
+        match error {
+            StartError::Compose(error) => Self::compose(error),
+            StartError::Tls { .. } => Self::config(format!("use the configuration: {}", chain(error))),
+            StartError::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse => {
+                let hint = "another program has it, maybe another gateway; choose one with --listen";
+                Self { code: FAILURE, text: format!("{}; {hint}", chain(error)) }
+            }
+            StartError::Listen { .. } => Self { code: FAILURE, text: chain(error) },
+        }
+    }
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 /// The exit code of an error.

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use config::{Config, Diagnostics};
 
 use crate::cli::Source;
-use crate::exit::{CONFIG, Coded};
+use crate::exit::Coded;
+use crate::watch::{self, Stamp};
 
 /// The file that is looked for where none is named.
-const DEFAULT_FILE: &str = "tidegate.yaml";
+pub const DEFAULT_FILE: &str = "tidegate.yaml";
 
 /// A configuration and where it came from.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// What was changed or not understood.
     pub warnings: Vec<String>,
+    /// The file as it was before it was read.
+    pub stamp: Stamp,
 }
 
 /// Reads the configuration that the arguments ask for.
@@ -27,51 +29,34 @@ pub struct Loaded {
 /// # Errors
 /// Where the file cannot be read or is wrong, with everything that is wrong with it.
 pub fn load(source: &Source) -> anyhow::Result<Loaded> {
-    if let Some(file) = &source.mcp_json {
-        let imported = refused(config::mcp_json::load_slice(&read(file)?, &file.display().to_string()))?;
-        let mut config = imported.config;
-        config.anchor_paths(folder(file));
-        let warnings = imported.warnings.iter().map(ToString::to_string).collect();
-        return Ok(Loaded { config, file: Some(file.clone()), warnings });
+    match source.config.as_ref().or(source.mcp_json.as_ref()) {
+        Some(file) => reload(source, file),
+        None if Path::new(DEFAULT_FILE).exists() => reload(source, Path::new(DEFAULT_FILE)),
+        None => Ok(Loaded { config: Config::default(), file: None, warnings: Vec::new(), stamp: None }),
     }
-    let file = match &source.config {
-        Some(file) => file.clone(),
-        None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),
-        None => return Ok(Loaded { config: Config::default(), file: None, warnings: Vec::new() }),
+}
+
+/// Reads a file in the way in which the arguments ask for it.
+///
+/// # Errors
+/// As [`load`].
+pub fn reload(source: &Source, file: &Path) -> anyhow::Result<Loaded> {
+    let stamp = watch::stamp(file);
+    let (bytes, name) = (read(file)?, file.display().to_string());
+    let (mut config, warnings) = if source.mcp_json.is_some() {
+        let imported = refused(config::mcp_json::load_slice(&bytes, &name))?;
+        (imported.config, imported.warnings.iter().map(ToString::to_string).collect())
+    } else {
+        (refused(config::load_slice(&bytes, &name))?, Vec::new())
     };
-    let config = load_file(&file)?;
-    Ok(Loaded { config, file: Some(file), warnings: Vec::new() })
-}
-
-/// Reads a `tidegate.yaml`.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_file(file: &Path) -> anyhow::Result<Config> {
-    let mut config = refused(config::load_slice(&read(file)?, &file.display().to_string()))?;
-    config.anchor_paths(folder(file));
-    Ok(config)
-}
-
-/// Reads a file again in the way in which it was read first.
-///
-/// # Errors
-/// As [`load`].
-pub fn reload(source: &Source, file: &Path) -> anyhow::Result<Config> {
-    match &source.mcp_json {
-        Some(_) => load(source).map(|loaded| loaded.config),
-        None => load_file(file),
-    }
-}
-
-fn folder(file: &Path) -> &Path {
-    file.parent().unwrap_or(Path::new("."))
+    config.anchor_paths(file.parent().unwrap_or(Path::new(".")));
+    Ok(Loaded { config, file: Some(file.to_owned()), warnings, stamp })
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("read {}", file.display()))
+    std::fs::read(file).map_err(|error| Coded::config(format!("read {}: {error}", file.display())).into())
 }
 
 fn refused<T>(result: Result<T, Diagnostics>) -> anyhow::Result<T> {
-    result.map_err(|faults| Coded { code: CONFIG, text: format!("use the configuration:\n{faults}") }.into())
+    result.map_err(|faults| Coded::config(format!("use the configuration:\n{faults}")).into())
 }

@@ -1,5 +1,6 @@
 //! The gateway's program: arguments, exit codes, what is printed.
 
+mod arguments;
 mod ask;
 mod call;
 mod cli;
@@ -11,10 +12,12 @@ mod list;
 mod load;
 mod logging;
 mod out;
+mod signals;
 mod stdio;
 mod table;
 mod traces;
 mod up;
+mod watch;
 
 use std::process::ExitCode;
 

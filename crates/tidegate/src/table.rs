@@ -2,6 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use crate::out;
+
 /// A table with these headings.
 pub fn new(headings: &[&str]) -> Table {
     let mut table = Table::new();
@@ -10,26 +12,30 @@ pub fn new(headings: &[&str]) -> Table {
     table
 }
 
+/// The table as text, without the blanks that only fill its last column.
+pub fn text(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
 /// What the upstreams are and how they do.
-pub fn upstreams(rows: &[server::UpstreamRow]) -> Table {
+pub fn upstreams(rows: &[server::UpstreamRow]) -> String {
+    let kinds = ["tools", "resources", "prompts"];
     let mut table =
-        new(&["upstream", "transport", "era", "revision", "tools", "resources", "prompts", "health"]);
-    let number = |n: &Option<usize>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        new(&[&["upstream", "transport", "era", "revision"], &kinds[..], &["latency", "health"]].concat());
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     for row in rows {
-        let health = match &row.error {
-            None => row.state.to_owned(),
-            Some(error) => format!("{}: {error}", row.state),
-        };
+        let state = row.state.replace('_', " ");
         table.add_row(vec![
             row.name.clone(),
             row.transport.to_owned(),
-            row.revision.map_or_else(|| "-".to_owned(), |r| r.era().to_string()),
-            row.revision.map_or_else(|| "-".to_owned(), |r| r.to_string()),
-            number(&row.tools),
-            number(&row.resources),
-            number(&row.prompts),
-            health,
+            or_dash(row.revision.map(|r| r.era().to_string())),
+            or_dash(row.revision.map(|r| r.to_string())),
+            or_dash(row.tools.map(|n| n.to_string())),
+            or_dash(row.resources.map(|n| n.to_string())),
+            or_dash(row.prompts.map(|n| n.to_string())),
+            or_dash(row.latency.map(|l| format!("{:.1} ms", l.as_secs_f64() * 1_000.0))),
+            row.error.as_ref().map_or_else(|| state.clone(), |why| format!("{state}: {}", out::plain(why))),
         ]);
     }
-    table
+    text(&table)
 }

@@ -1,51 +1,78 @@
 //! `tidegate up`: the main job.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use config::{Config, Upstream};
 use model::SystemClock;
 use seal::SystemRng;
 use server::Gateway;
 
 use crate::cli::Source;
-use crate::{demo_server, load, logging, out, table, traces};
+use crate::exit::{Coded, FAILURE};
+use crate::{demo_server, load, logging, out, signals, table, traces, watch};
 
-/// How often the configuration file is looked at.
-const WATCH: Duration = Duration::from_secs(1);
+/// How long the start waits for upstreams before it says what it knows.
+const SURVEY_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What every configuration gets besides what stands in its file.
+#[derive(Debug, Default)]
+pub struct Additions {
+    /// From the command line.
+    listen: Option<SocketAddr>,
+    /// What stands in where no upstream is configured, once it was needed.
+    demo: Option<Upstream>,
+}
+
+impl Additions {
+    /// Adds them.
+    pub async fn apply(&mut self, config: &mut Config) -> anyhow::Result<()> {
+        if let Some(listen) = self.listen {
+            config.listen = listen;
+        }
+        if config.upstreams.is_empty() {
+            let demo = match &self.demo {
+                Some(demo) => demo.clone(),
+                None => self.demo.insert(demo_server::start().await?).clone(),
+            };
+            config.upstreams.insert(demo_server::NAME.to_owned(), demo);
+        }
+        Ok(())
+    }
+}
 
 /// Starts the gateway and serves until it is told to stop.
 pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u8> {
     let mut loaded = load::load(&source)?;
     logging::start(&loaded.config.telemetry);
+    let mut stop = signals::Stop::new()?;
     for warning in &loaded.warnings {
-        eprintln!("warning: {warning}");
+        tracing::warn!("{warning}");
     }
-    let demo = loaded.config.upstreams.is_empty();
-    if demo {
-        demo_server::add(&mut loaded.config).await?;
-    }
-    if let Some(listen) = listen {
-        loaded.config.listen = listen;
-    }
+    let mut additions = Additions { listen, demo: None };
+    additions.apply(&mut loaded.config).await?;
     let telemetry = traces::start(&loaded.config)?;
     let tracer = telemetry.as_ref().map(telemetry::Telemetry::tracer);
     let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
-    let gateway = Gateway::start_traced(&loaded.config, clock, rng, tracer).await?;
-    greet(&gateway, &loaded, demo).await;
-    if let Some(file) = loaded.file.filter(|_| !demo) {
-        tokio::select! {
-            () = watch(&gateway, &source, file, listen) => {}
-            () = stopped() => {}
-        }
-    } else {
-        stopped().await;
+    let gateway = Gateway::start_traced(&loaded.config, clock, rng, tracer).await;
+    let gateway = gateway.map_err(|error| Coded::start(&error))?;
+    let demo = additions.demo.is_some();
+    let watch = watch::Watch::new(source, &loaded, additions)?;
+    tokio::select! {
+        _ = async { tokio::join!(greet(&gateway, &loaded, demo), watch.run(&gateway)) } => {}
+        () = stop.asked() => {}
     }
-    eprintln!("stopping: calls under way have {} to finish", loaded.config.drain_timeout);
-    gateway.stop().await;
+    tracing::info!("stopping: calls under way have {} to finish", loaded.config.drain_timeout);
+    let code = tokio::select! {
+        () = gateway.stop() => 0,
+        () = stop.asked() => {
+            tracing::warn!("told twice to stop: calls under way are cut off");
+            FAILURE
+        }
+    };
     traces::stop(telemetry).await;
-    Ok(0)
+    Ok(code)
 }
 
 /// Says what runs where, once the upstreams were asked.
@@ -53,16 +80,20 @@ async fn greet(gateway: &Gateway, loaded: &load::Loaded, demo: bool) {
     let generation = gateway.app().generation();
     let base =
         format!("{}://{}", if loaded.config.tls.is_some() { "https" } else { "http" }, gateway.address());
+    let program = format!("tidegate {}", env!("CARGO_PKG_VERSION"));
     match &loaded.file {
-        Some(file) => out::line(format!("tidegate {} serves {}", env!("CARGO_PKG_VERSION"), file.display())),
-        None if demo => out::line(format!(
-            "tidegate {} serves its built-in demo server (write a tidegate.yaml to serve your own)",
-            env!("CARGO_PKG_VERSION")
+        Some(file) if demo => out::line(format!(
+            "{program} serves its built-in demo server, as {} names no upstreams",
+            file.display()
         )),
-        None => out::line(format!("tidegate {}", env!("CARGO_PKG_VERSION"))),
+        Some(file) => out::line(format!("{program} serves {}", file.display())),
+        None => out::line(format!(
+            "{program} serves its built-in demo server (write a {} to serve your own)",
+            load::DEFAULT_FILE
+        )),
     }
     out::line("");
-    out::line(table::upstreams(&server::survey(&generation).await));
+    out::line(table::upstreams(&server::survey(&generation, SURVEY_PATIENCE).await));
     out::line("");
     out::line(format!("endpoint  {base}/mcp"));
     let mut names: Vec<_> = generation.endpoints.keys().filter(|name| *name != server::EVERYTHING).collect();
@@ -75,50 +106,4 @@ async fn greet(gateway: &Gateway, loaded: &load::Loaded, demo: bool) {
     out::line(format!(
         "for a client:  {{\"mcpServers\": {{\"tidegate\": {{\"type\": \"http\", \"url\": \"{base}/mcp\"}}}}}}"
     ));
-}
-
-/// Puts a changed file in force, or says why not and keeps what there is.
-async fn watch(gateway: &Gateway, source: &Source, file: PathBuf, listen: Option<SocketAddr>) {
-    let mut seen = stamp(&file);
-    let mut ticks = tokio::time::interval(WATCH);
-    loop {
-        ticks.tick().await;
-        let now = stamp(&file);
-        if now == seen {
-            continue;
-        }
-        seen = now;
-        match load::reload(source, &file) {
-            Ok(mut config) => {
-                if let Some(listen) = listen {
-                    config.listen = listen;
-                }
-                match gateway.reload(&config) {
-                    Ok(number) => tracing::info!(generation = number, "the new configuration is in force"),
-                    Err(error) => {
-                        tracing::error!(%error, "the new configuration was refused; the old one stays")
-                    }
-                }
-            }
-            Err(error) => tracing::error!("the new configuration was refused; the old one stays: {error:#}"),
-        }
-    }
-}
-
-/// What changes when a file does, also where it is replaced by a link to another one.
-fn stamp(file: &std::path::Path) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
-}
-
-/// Waits for SIGINT or SIGTERM.
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        },
-        Err(_) => drop(tokio::signal::ctrl_c().await),
-    }
 }

@@ -1,0 +1,109 @@
+//! Hot reload: a changed file is put in force, or refused as a whole.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use config::Config;
+use server::Gateway;
+use tokio::signal::unix::Signal;
+
+use crate::cli::Source;
+use crate::exit::Coded;
+use crate::up::Additions;
+use crate::{load, signals};
+
+/// How often the file is looked at. A change counts once two looks in a row have seen the same, so that a
+/// file which is being written is not taken for a shorter one.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What changes when a file does, also where it is replaced by a link to another one. `None`: it is not there.
+pub type Stamp = Option<(SystemTime, u64)>;
+
+/// The file and what was made of it.
+pub struct Watch {
+    source: Source,
+    file: PathBuf,
+    additions: Additions,
+    /// The configuration that the process was started with.
+    started: Config,
+    in_force: Stamp,
+    seen: Stamp,
+    hang_ups: Signal,
+}
+
+impl Watch {
+    /// Watches the file that was loaded; where there is none, the one that would be.
+    pub fn new(source: Source, loaded: &load::Loaded, additions: Additions) -> anyhow::Result<Self> {
+        let file = loaded.file.clone().unwrap_or_else(|| PathBuf::from(load::DEFAULT_FILE));
+        let hang_ups = signals::hang_ups()?;
+        let (in_force, started) = (loaded.stamp, loaded.config.clone());
+        Ok(Self { source, file, additions, started, in_force, seen: in_force, hang_ups })
+    }
+
+    /// Watches for ever.
+    pub async fn run(mut self, gateway: &Gateway) {
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            let asked = tokio::select! {
+                _ = looks.tick() => false,
+                _ = self.hang_ups.recv() => true,
+            };
+            let now = stamp(&self.file);
+            let settled = now == self.seen && now != self.in_force;
+            self.seen = now;
+            if asked || settled {
+                self.in_force = now;
+                self.reload(gateway).await;
+            }
+        }
+    }
+
+    async fn reload(&mut self, gateway: &Gateway) {
+        match self.replace(gateway).await {
+            Ok(number) => tracing::info!(generation = number, "the new configuration is in force"),
+            Err(error) => tracing::error!("the new configuration was refused; the old one stays: {error:#}"),
+        }
+    }
+
+    async fn replace(&mut self, gateway: &Gateway) -> anyhow::Result<u64> {
+        let mut loaded = load::reload(&self.source, &self.file)?;
+        self.additions.apply(&mut loaded.config).await?;
+        let number = gateway.reload(&loaded.config).map_err(|error| Coded::compose(&error))?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let fixed = fixed(&self.started, &loaded.config);
+        if !fixed.is_empty() {
+            tracing::warn!("takes effect at the next start only: {}", fixed.join(", "));
+        }
+        Ok(number)
+    }
+}
+
+/// The stamp of a file.
+pub fn stamp(file: &Path) -> Stamp {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// The changed keys that a running process cannot follow.
+fn fixed(started: &Config, new: &Config) -> Vec<&'static str> {
+    let (a, b) = (&started.limits, &new.limits);
+    let (s, t) = (&started.telemetry, &new.telemetry);
+    let differ = [
+        ("listen", started.listen != new.listen),
+        ("tls", started.tls != new.tls),
+        ("limits.connections_max", a.connections_max != b.connections_max),
+        ("limits.header_bytes_max", a.header_bytes_max != b.header_bytes_max),
+        ("limits.header_count_max", a.header_count_max != b.header_count_max),
+        ("limits.header_read_timeout", a.header_read_timeout != b.header_read_timeout),
+        ("limits.sessions_max", a.sessions_max != b.sessions_max),
+        ("sessions.ttl", started.sessions.ttl != new.sessions.ttl),
+        ("telemetry.otlp_endpoint", s.otlp_endpoint != t.otlp_endpoint),
+        ("telemetry.sample_one_in", s.sample_one_in != t.sample_one_in),
+        ("telemetry.service_name", s.service_name != t.service_name),
+        ("telemetry.log_format", s.log_format != t.log_format),
+        ("telemetry.log_level", s.log_level != t.log_level),
+    ];
+    differ.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+}
