@@ -19,6 +19,10 @@ impl Endpoint {
         if self.parts().len() < 2 || memchr::memmem::find(result.as_bytes(), b"\"uri\"").is_none() {
             return result;
         }
+        Box::pin(self.relinked(caller, part, result)).await
+    }
+
+    async fn relinked(&self, caller: &Caller, part: usize, result: Raw) -> Raw {
         let Ok(Some(object)) = result.object() else { return result };
         let links = Links { endpoint: self, caller, part };
         let mut changed = None;

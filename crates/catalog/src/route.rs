@@ -36,8 +36,8 @@ impl Endpoint {
         match &call.method {
             Method::ToolsCall => self.route_name(Kind::Tools, caller, call).await,
             Method::PromptsGet => self.route_name(Kind::Prompts, caller, call).await,
-            Method::ResourcesRead => self.route_uri(caller, call).await,
-            Method::Complete => self.route_completion(caller, call).await,
+            Method::ResourcesRead => Box::pin(self.route_uri(caller, call)).await,
+            Method::Complete => Box::pin(self.route_completion(caller, call)).await,
             _ => match self.parts() {
                 [only] if self.is_direct() => Ok(Routed {
                     source: Arc::clone(&only.source),
@@ -75,7 +75,7 @@ impl Endpoint {
                 Own::NotOurs => continue,
                 Own::Is(own) => own.to_owned(),
                 Own::Cut(own) => {
-                    let list = p.source.known(kind, caller).await.ok();
+                    let list = Box::pin(p.source.known(kind, caller)).await.ok();
                     let cut = |l: &Arc<Listing>| {
                         l.items.iter().find(|i| p.naming.exposed(&i.key) == name).map(|i| i.key.to_string())
                     };
@@ -182,7 +182,7 @@ async fn rules_of(
 ) -> Result<Option<Arc<[ParamRule]>>, Unusable> {
     let modern = source.upstream().health().revision.is_none_or(|r| r >= Revision::NEWEST);
     let list = match source.cached(Kind::Tools, caller) {
-        None if modern => source.known(Kind::Tools, caller).await.ok(),
+        None if modern => Box::pin(source.known(Kind::Tools, caller)).await.ok(),
         cached => cached,
     };
     let Some(list) = list else { return Ok(None) };

@@ -136,7 +136,7 @@ where
 {
     match (route, method) {
         (Route::Mcp(_), &Method::POST) => post(x, body).await,
-        (Route::Mcp(_), &Method::GET) => legacy::get(x).await,
+        (Route::Mcp(_), &Method::GET) => Box::pin(legacy::get(x)).await,
         (Route::Mcp(_), &Method::DELETE) => legacy::delete(&x),
         (Route::Mcp(_), _) => not_allowed("GET, POST, DELETE"),
         (Route::Sse(_), &Method::GET) => {
@@ -146,7 +146,7 @@ where
         (Route::Messages(_), &Method::POST) => {
             let query = uri.query().unwrap_or_default();
             match body::read(&x, body).await {
-                Ok(Incoming::One(message)) => legacy::pair_post(x, query, *message).await,
+                Ok(Incoming::One(message)) => Box::pin(legacy::pair_post(x, query, *message)).await,
                 Ok(Incoming::Batch(all)) => match Message::parse(all) {
                     Err(error) => body::unreadable(&error),
                     Ok(_) => {
@@ -165,12 +165,13 @@ async fn post<B>(x: Exchange, body: B) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
+    // Boxed, because a connection keeps room for all that it may have to hold, also while it idles.
     match body::read(&x, body).await {
         Ok(Incoming::One(message)) if modern::is_modern(&x.headers, &message) => {
-            modern::post(x, *message).await
+            Box::pin(modern::post(x, *message)).await
         }
-        Ok(Incoming::One(message)) => legacy::post(x, *message).await,
-        Ok(Incoming::Batch(all)) => legacy::batch(x, all).await,
+        Ok(Incoming::One(message)) => Box::pin(legacy::post(x, *message)).await,
+        Ok(Incoming::Batch(all)) => Box::pin(legacy::batch(x, all)).await,
         Err(answer) => *answer,
     }
 }

@@ -1,5 +1,6 @@
 //! The way of a call, stage by stage. Both edges end here: what comes in is a modern call.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use catalog::{Kind, Routed};
@@ -20,11 +21,9 @@ use crate::trace::Operation;
 pub(crate) async fn execute(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
     let mut operation = Operation::begin(x, call);
     let call = Operation::pass_on(x, call);
-    let reply = match operation.context() {
-        None => dispatch(x, &call, &mut operation).await,
-        // What is done on the way to the answer is a part of the operation's span.
-        Some(trace) => dispatch(&x.traced(trace), &call, &mut operation).await,
-    };
+    // What is done on the way to the answer is a part of the operation's span.
+    let traced = operation.context().map(|trace| x.traced(trace));
+    let reply = dispatch(traced.as_ref().unwrap_or(x), &call, &mut operation).await;
     operation.answer(reply)
 }
 
@@ -39,7 +38,7 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
         | Method::TasksUpdate
         | Method::TasksCancel
         | Method::TasksResult
-        | Method::TasksList => tasks::serve(x, call).await,
+        | Method::TasksList => Box::pin(tasks::serve(x, call)).await,
         _ => {
             let routed = locate(x, call).await?;
             let tool = operation.located(x, &routed);
@@ -72,16 +71,27 @@ fn check_params(x: &Exchange, routed: &Routed) -> Result<(), RpcError> {
     Ok(())
 }
 
-/// Does it, and once more where the upstream says that our copy of the tool's schema is old: it ran nothing.
+/// Does it, or finds it done.
 async fn perform(
     x: &Exchange,
     call: &Call,
     routed: Routed,
     tool: Option<Arc<str>>,
 ) -> Result<Reply, RpcError> {
-    if let Some(kept) = read_kept(x, &routed) {
-        return Ok(shape(x, call, routed, Reply::result(kept)).await);
-    }
+    let (routed, reply) = match read_kept(x, &routed) {
+        Some(kept) => (routed, Reply::result(kept)),
+        None => reach(x, call, routed, tool).await?,
+    };
+    Ok(shape(x, call, routed, reply).await)
+}
+
+/// Asks the upstream, and once more where it says that our copy of the tool's schema is old: it ran nothing.
+async fn reach(
+    x: &Exchange,
+    call: &Call,
+    routed: Routed,
+    tool: Option<Arc<str>>,
+) -> Result<(Routed, Reply), RpcError> {
     let asked_at = routed.source.reading();
     let reply = send(x, &routed, tool.clone()).await?;
     keep_read(x, &routed, &reply, asked_at);
@@ -90,16 +100,19 @@ async fn perform(
         _ => false,
     };
     if !stale || call.method != Method::ToolsCall {
-        return Ok(shape(x, call, routed, reply).await);
+        return Ok((routed, reply));
     }
     routed.source.forget(Kind::Tools);
-    // The fresh list gives the fresh rules; where it cannot be had the first answer stands.
-    if routed.source.list(Kind::Tools, &x.caller).await.is_err() {
-        return Ok(shape(x, call, routed, reply).await);
-    }
-    let routed = locate(x, call).await?;
-    let reply = send(x, &routed, tool).await?;
-    Ok(shape(x, call, routed, reply).await)
+    Box::pin(async {
+        // The fresh list gives the fresh rules; where it cannot be had the first answer stands.
+        if routed.source.list(Kind::Tools, &x.caller).await.is_err() {
+            return Ok((routed, reply));
+        }
+        let routed = locate(x, call).await?;
+        let reply = send(x, &routed, tool).await?;
+        Ok((routed, reply))
+    })
+    .await
 }
 
 /// The URI of a read that may be answered from the cache. A retry with answers never is, nor what may
@@ -132,7 +145,8 @@ async fn send(x: &Exchange, routed: &Routed, tool: Option<Arc<str>>) -> Result<R
         polls: x.revision.features().polled_streams,
         watched: Watched { parent: x.caller.trace.clone(), tool },
     };
-    upstream.call(&cx, &routed.call).await.map_err(|error| {
+    // Boxed: it would be copied through every stage on its way to where it is waited for.
+    Box::pin(upstream.call(&cx, &routed.call)).await.map_err(|error| {
         if error.kind != CallErrorKind::ParkedGone {
             tracing::warn!(%error, method = %routed.call.method, "the upstream gave no answer");
         }
@@ -143,11 +157,14 @@ async fn send(x: &Exchange, routed: &Routed, tool: Option<Arc<str>>) -> Result<R
 /// Names, URIs and handles as the client knows them, on every exit of the call.
 async fn shape(x: &Exchange, call: &Call, routed: Routed, reply: Reply) -> Reply {
     let log_level = call.meta.log_level.as_ref().and_then(|l| l.as_str()).and_then(|l| severity(&l));
-    let shaper = Shaper { x: x.clone(), call: call.clone(), routed, log_level };
     match reply {
-        Reply::Ready(outcome) => Reply::Ready(shaper.outcome(outcome).await),
+        Reply::Ready(outcome) => {
+            let shaper = Shaper { x: Cow::Borrowed(x), call: Cow::Borrowed(call), routed, log_level };
+            Reply::Ready(shaper.outcome(outcome).await)
+        }
         Reply::Stream(items) => {
-            let shaper = Arc::new(shaper);
+            let (x, call) = (Cow::Owned(x.clone()), Cow::Owned(call.clone()));
+            let shaper = Arc::new(Shaper::<'static> { x, call, routed, log_level });
             Reply::Stream(Box::pin(items.filter_map(move |item| {
                 let shaper = Arc::clone(&shaper);
                 async move {
@@ -165,14 +182,14 @@ async fn shape(x: &Exchange, call: &Call, routed: Routed, reply: Reply) -> Reply
     }
 }
 
-struct Shaper {
-    x: Exchange,
-    call: Call,
+struct Shaper<'a> {
+    x: Cow<'a, Exchange>,
+    call: Cow<'a, Call>,
     routed: Routed,
     log_level: Option<u8>,
 }
 
-impl Shaper {
+impl Shaper<'_> {
     async fn outcome(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Result(Body::Whole(result)) => match self.result(result).await {

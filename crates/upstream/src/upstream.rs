@@ -147,9 +147,14 @@ impl Upstream {
 
     /// What is spoken with it, found out where that is not known; one attempt at a time for everybody.
     pub(crate) async fn connector(&self) -> Result<Arc<Found>, CallError> {
-        if let Some(found) = self.known() {
-            return Ok(found);
+        match self.known() {
+            Some(found) => Ok(found),
+            // Boxed, so that calls do not carry what is needed once.
+            None => Box::pin(self.find_out()).await,
         }
+    }
+
+    async fn find_out(&self) -> Result<Arc<Found>, CallError> {
         let mut attempts = self.finding.lock().await;
         if let Some(found) = self.known() {
             return Ok(found);
@@ -231,7 +236,7 @@ impl Upstream {
                 let now = self.core.clock.now();
                 let parked = self.core.lot.take(&name, &cx.principal, now);
                 let run = parked.ok_or_else(|| self.core.error(CallErrorKind::ParkedGone))?;
-                return run.resume(call, permit).await;
+                return Box::pin(run.resume(call, permit)).await;
             }
             if call.method == protocol::Method::Discover {
                 return Ok(Reply::result(found.discover.clone()));
@@ -239,8 +244,8 @@ impl Upstream {
         }
         match &found.connector {
             Connector::ModernHttp(http) => http.call(cx, call, permit).await,
-            Connector::LegacyHttp(http) => http.call(cx, call, permit).await,
-            Connector::Pipe(pool) => pool.call(cx, call, permit).await,
+            Connector::LegacyHttp(http) => Box::pin(http.call(cx, call, permit)).await,
+            Connector::Pipe(pool) => Box::pin(pool.call(cx, call, permit)).await,
         }
     }
 
