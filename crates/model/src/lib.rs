@@ -15,4 +15,4 @@ pub use fault::{Fault, Retry};
 pub use name::{EndpointName, NameError, UpstreamName};
 pub use principal::Principal;
 pub use rng::{Rng, SeededRng};
-pub use trace::{NewSpan, Span, SpanKind, SpanValue, TraceContext, TraceFigures, Tracer};
+pub use trace::{NewSpan, Span, SpanKind, SpanValue, TraceContext, TraceFigures, Tracer, cut};

@@ -26,8 +26,9 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// Reads `traceparent` and the `tracestate` beside it. `None`: this is no `traceparent`, and whoever reads
-    /// it has to begin a trace of its own. A `tracestate` that is too long or no header text is left out.
+    /// Reads `traceparent` and the `tracestate` beside it. `None`: this is no `traceparent`, and whoever
+    /// reads it has to begin a trace of its own. A `tracestate` that is too long or no header text is left
+    /// out.
     #[must_use]
     pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
         let bytes = traceparent.as_bytes();
@@ -104,6 +105,16 @@ fn push_hex(out: &mut String, bytes: &[u8]) {
         // Writing to a String cannot fail.
         let _ = write!(out, "{byte:02x}");
     }
+}
+
+/// The beginning of a text, at most so many bytes and whole characters of it: for names that others choose.
+#[must_use]
+pub fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// Which side of a request a span is.
@@ -228,6 +239,13 @@ mod tests {
         let cut = &PARENT[..54];
         for bad in ["", "00", "é", "00-zz", zeros, no_span, &upper, &more, &newest, &long, cut] {
             assert_eq!(TraceContext::parse(bad, None), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (max, left) in [(0, ""), (1, ""), (2, "é"), (3, "éa"), (9, "éa")] {
+            assert_eq!(cut("éa", max), left);
         }
     }
 

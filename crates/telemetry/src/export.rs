@@ -20,8 +20,8 @@ use crate::queue::Counts;
 /// The largest answer of a collector that is read. A good one has a few bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// egress as the library's HTTP client. The library calls it from a thread of its own; the requests run on the
-/// runtime that it was made in.
+/// egress as the library's HTTP client. The library calls it from a thread of its own; the requests run on
+/// the runtime that it was made in.
 pub(crate) struct Client {
     http: Http,
     timeouts: Timeouts,

@@ -1,9 +1,9 @@
 //! Traces to an OpenTelemetry collector, over OTLP on HTTP.
 //!
-//! An extension: the core knows [`model::Tracer`] alone, and makes no span where it is not given one. Ending a
-//! span puts it into a bounded queue and returns. A thread of its own takes batches out of the queue and sends
-//! them. When the collector is slow or gone the queue fills up, and what no longer fits is dropped and counted:
-//! no call ever waits for a collector.
+//! An extension: the core knows [`model::Tracer`] alone, and makes no span where it is not given one. Ending
+//! a span puts it into a bounded queue and returns. A thread of its own takes batches out of the queue and
+//! sends them. When the collector is slow or gone the queue fills up, and what no longer fits is dropped and
+//! counted: no call ever waits for a collector.
 
 mod export;
 mod ids;
@@ -43,8 +43,8 @@ const TRACES_PATH: &str = "/v1/traces";
 /// What goes where.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The collector's base URL, such as `http://127.0.0.1:4318`; one that ends in `/v1/traces` is taken as it
-    /// is.
+    /// The collector's base URL, such as `http://127.0.0.1:4318`; one that ends in `/v1/traces` is taken as
+    /// it is.
     pub endpoint: String,
     /// The name of this service.
     pub service_name: String,

@@ -111,6 +111,6 @@ impl Span for OtlpSpan {
 
 /// Names of tools and URIs are other people's text, of any length.
 fn cut(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+    text.truncate(model::cut(&text, TEXT_BYTES_MAX).len());
     text
 }

@@ -112,7 +112,8 @@ fn says_failed(result: &Raw) -> bool {
         && result.get("isError").is_some_and(|e| e.as_bool() == Some(true))
 }
 
-/// One request on its way, for whoever watches. Dropping it before its end means that nobody wants the answer.
+/// One request on its way, for whoever watches. Dropping it before its end means that nobody wants the
+/// answer.
 pub(crate) struct Hop(Option<Watch>);
 
 struct Watch {

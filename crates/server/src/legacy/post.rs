@@ -20,6 +20,7 @@ use super::session::{Opened, Running, Session};
 use crate::answer::{self, Accepts, Answer};
 use crate::app::Exchange;
 use crate::pipeline::{execute, severity};
+use crate::trace::Operation;
 
 /// A call that takes longer is answered on a stream.
 const STREAM_AFTER: Duration = Duration::from_secs(5);
@@ -29,6 +30,7 @@ pub(crate) async fn post(mut x: Exchange, message: Message) -> Answer {
     if let Message::Request(request) = &message
         && request.method == Method::Initialize
     {
+        x.request_id = Some(request.id.clone());
         return initialize(x, request).await;
     }
     let session = match session_of(&x, &message) {
@@ -105,6 +107,14 @@ fn sessionless(revision: Revision) -> Arc<Session> {
 
 /// What an `initialize` asks for, read and granted.
 pub(super) async fn handshake(x: &Exchange, request: &Request) -> Result<(Opened, Raw), RpcError> {
+    let mut operation = Operation::own(x, &request.method, request.params.as_ref());
+    let granted = grant(x, request).await;
+    operation.speaks(granted.as_ref().map_or(Revision::NEWEST_LEGACY, |(opened, _)| opened.revision));
+    operation.over(&granted);
+    granted
+}
+
+async fn grant(x: &Exchange, request: &Request) -> Result<(Opened, Raw), RpcError> {
     let params = request.params.as_ref().map(Raw::object).transpose();
     let params = params.map_err(|e| RpcError::invalid_params(format!("Invalid params: {e}")))?.flatten();
     let Some(params) = params else {
@@ -230,14 +240,18 @@ pub(super) async fn serve(
     let failed = |error: &RpcError| {
         Served::Response(envelope::error(Some(&id), &down::error(&method, revision, error.to_raw())))
     };
+    x.request_id = Some(id.clone());
     if let Some(answer) = own(&x, &session, &method, params.as_ref()) {
+        Operation::own(&x, &method, params.as_ref()).over(&answer);
         return match answer {
             Ok(result) => Served::Response(envelope::result(&id, &result)),
             Err(error) => failed(&error),
         };
     }
     if !known(&x, &method) {
-        return failed(&RpcError::method_not_found(method.as_str()));
+        let error = RpcError::method_not_found(method.as_str());
+        Operation::own(&x, &method, params.as_ref()).over(&Err::<(), _>(error.clone()));
+        return failed(&error);
     }
     let Some(running) = session.begin(&id) else {
         return failed(&RpcError::invalid_request("a request with this id is under way"));
@@ -246,7 +260,6 @@ pub(super) async fn serve(
         Ok(call) => call,
         Err(error) => return failed(&error),
     };
-    x.request_id = Some(id.clone());
     let (own_x, own_call) = (x.clone(), call.clone());
     let mut reply: FirstReply = Box::pin(async move { execute(&own_x, &own_call).await });
     let first = tokio::select! {

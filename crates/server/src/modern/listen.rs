@@ -13,6 +13,7 @@ use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
 use crate::changes::{Lists, Watch};
 use crate::hub::Subscription;
+use crate::trace::Operation;
 
 /// Opens the stream; its first message says what will come.
 pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, RpcError> {
@@ -28,6 +29,13 @@ pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, R
 
 /// Opens the stream of messages, however they travel.
 pub(crate) async fn open(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
+    let operation = Operation::begin(&x, call);
+    let opened = start(x, id, call).await;
+    operation.over(&opened);
+    opened
+}
+
+async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     let filter = call.params.get("notifications").map(|f| f.object());
     let filter = match filter {
         None => Object::empty(),

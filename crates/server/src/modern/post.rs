@@ -14,6 +14,7 @@ use super::listen::listen;
 use crate::answer::{self, Accepts, Answer, BodyError, Chunks};
 use crate::app::Exchange;
 use crate::pipeline::execute;
+use crate::trace::Operation;
 
 /// Whether a message is a modern one: by its `_meta`, or by a header that names a revision with `_meta`.
 pub(crate) fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
@@ -76,15 +77,20 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
     }
     let call = Call::read(request.method, request.params.as_ref())
         .map_err(|error| Refused::Envelope(RpcError::invalid_params(format!("Invalid params: {error}"))))?;
-    check(&x.headers, &call).map_err(Refused::Envelope)?;
+    x.request_id = Some(request.id.clone());
+    if let Err(error) = check(&x.headers, &call) {
+        Operation::begin(&x, &call).over(&Err::<(), _>(error.clone()));
+        return Err(Refused::Envelope(error));
+    }
     enter(&mut x, &call);
     if !served(&x, &call.method) {
-        return Err(RpcError::method_not_found(call.method.as_str()).into());
+        let error = RpcError::method_not_found(call.method.as_str());
+        Operation::begin(&x, &call).over(&Err::<(), _>(error.clone()));
+        return Err(error.into());
     }
     if call.method == Method::Listen {
         return Ok(listen(x, request.id, &call).await?);
     }
-    x.request_id = Some(request.id.clone());
     let reply = execute(&x, &call).await?;
     Ok(answer(&request.id, reply, accepts).await)
 }

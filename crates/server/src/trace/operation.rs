@@ -8,14 +8,17 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use catalog::{Endpoint, Kind, Routed};
 use futures_util::{Stream, StreamExt as _};
-use model::{NewSpan, Span, SpanKind, TraceContext};
-use protocol::{Call, Method, Raw, RpcError, code};
+use model::{NewSpan, Span, SpanKind, TraceContext, cut};
+use protocol::{Call, Method, Raw, Revision, RpcError, code};
 use tokio::time::Instant;
 use upstream::{Body, BodyStream, CallError, Ending, Item, ItemStream, Outcome, Reply, Upstream};
 
 use super::{LogCalls, context, is_askers_fault};
 use crate::app::{App, Exchange};
 use crate::metrics::{Asked, ErrorType, Target};
+
+/// The longest name in a log line, in bytes.
+const NAME_BYTES_MAX: usize = 128;
 
 /// An operation under way. Dropping it before its end means that nobody wants the answer any more.
 pub(crate) struct Operation(Option<Under>);
@@ -30,7 +33,7 @@ struct Under {
     name: Option<Raw>,
     /// The same, where the upstream lists it.
     target: Option<Target>,
-    revision: protocol::Revision,
+    revision: Revision,
     transport: &'static str,
     upstream: Option<Arc<Upstream>>,
     traceparent: Option<Raw>,
@@ -59,6 +62,27 @@ impl Operation {
         };
         under.open(x, call);
         Self(Some(under))
+    }
+
+    /// Begins with a request that the gateway serves itself, or refuses.
+    pub fn own(x: &Exchange, method: &Method, params: Option<&Raw>) -> Self {
+        let call = Call::read(method.clone(), params).or_else(|_| Call::read(method.clone(), None));
+        call.map_or(Self(None), |call| Self::begin(x, &call))
+    }
+
+    /// The client turned out to speak this.
+    pub fn speaks(&mut self, revision: Revision) {
+        if let Some(under) = &mut self.0 {
+            under.revision = revision;
+        }
+    }
+
+    /// It ended like this.
+    pub fn over<T>(mut self, result: &Result<T, RpcError>) {
+        match result {
+            Ok(_) => self.succeeded(),
+            Err(error) => self.failed(error),
+        }
     }
 
     /// The call as it goes on, with what of its context may.
@@ -165,7 +189,6 @@ impl Under {
         });
         if span.is_recording() {
             span.set("mcp.method.name", call.method.as_str().to_owned().into());
-            span.set("mcp.protocol.version", x.revision.as_str().into());
             span.set("network.transport", self.transport.into());
             if x.over_http {
                 span.set("network.protocol.name", "http".into());
@@ -200,7 +223,8 @@ impl Under {
             transport: self.transport,
         };
         self.app.watch.metrics.served(&asked, self.endpoint.name(), &error, status, took);
-        if let Some(span) = &mut self.span {
+        if let Some(span) = self.span.as_mut().filter(|span| span.is_recording()) {
+            span.set("mcp.protocol.version", self.revision.as_str().into());
             if let Some(upstream) = &self.upstream {
                 span.set("tidegate.upstream", upstream.name().as_str().to_owned().into());
             }
@@ -222,7 +246,7 @@ impl Under {
             }
         };
         let name = self.name.as_ref().and_then(|n| n.as_str());
-        let short = name.as_deref().map(|n| &n[..n.floor_char_boundary(128)]);
+        let short = name.as_deref().map(|name| cut(name, NAME_BYTES_MAX));
         let (tool, prompt) = match self.method {
             Method::ToolsCall => (short, None),
             _ => (None, short),
@@ -237,13 +261,13 @@ impl Under {
         };
         tracing::info!(
             target: "tidegate::calls",
-            method = &self.method.as_str()[..self.method.as_str().floor_char_boundary(128)],
+            method = cut(self.method.as_str(), NAME_BYTES_MAX),
             tool,
             prompt,
             endpoint = self.endpoint.name(),
             upstream = self.upstream.as_ref().map(|u| u.name().as_str()),
             client_revision = self.revision.as_str(),
-            upstream_revision = spoken.map(protocol::Revision::as_str),
+            upstream_revision = spoken.map(Revision::as_str),
             outcome,
             code = status,
             duration_ms = took.as_secs_f64() * 1000.0,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -95,7 +96,7 @@ impl Collector {
 
     /// Waits until these spans are there.
     pub async fn wait(&self, enough: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
-        testkit::within(async {
+        let waiting = async {
             loop {
                 let came = self.state.came.notified();
                 let spans = self.spans();
@@ -104,8 +105,11 @@ impl Collector {
                 }
                 came.await;
             }
-        })
-        .await
+        };
+        match tokio::time::timeout(Duration::from_secs(60), waiting).await {
+            Ok(spans) => spans,
+            Err(_) => panic!("they do not come; there are {:#?}", self.spans()),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Calls through a gateway, as a collector sees them.
 
 mod collector;
+mod document;
 mod gone;
+mod lines;
 mod spans;
 
 use std::net::SocketAddr;
@@ -26,8 +28,18 @@ struct World {
 
 impl World {
     async fn start(collector: &str, upstream: Revision, change: impl FnOnce(&mut Options)) -> Self {
+        Self::with(collector, upstream, change, |_| ()).await
+    }
+
+    async fn with(
+        collector: &str,
+        upstream: Revision,
+        change: impl FnOnce(&mut Options),
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let demo = Demo::start(Server::builder().revisions(&[upstream])).await;
         let mut config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+        configure(&mut config);
         let section = Upstream { url: Some(demo.url()), ..Upstream::default() };
         config.upstreams.insert("crm".to_owned(), section);
         let mut options = Options::new(collector, "gate");

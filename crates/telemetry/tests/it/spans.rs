@@ -199,7 +199,7 @@ async fn a_call_that_streams_lasts_until_its_result_and_one_that_is_given_up_say
     let client = world.client(Revision::V2026_07_28).await;
     let meta = json!({ "traceparent": parent(), "progressToken": "p" });
     let running = client.start("tools/call", call("crm_slow", json!({ "steps": 1_000_000 }), meta));
-    world.demo.server.stats().wait_until(|stats| stats.calls_running() == 1).await;
+    world.demo.server.stats().wait_until(|stats| stats.requests("tools/call") == 1).await;
     assert!(collector.spans().iter().all(|s| s.trace_id != TRACE), "it has not ended");
     within(running.cancel()).await;
     let (server, sent) = sides(&collector, "tools/call", TRACE).await;
