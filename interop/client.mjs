@@ -1,27 +1,50 @@
-// Runs every case with one kind of client: `node client.mjs KIND`. What it runs against is in INTEROP_WORLD, as
-// JSON; INTEROP_ONLY is a part of the names of the cases to run.
+// Runs every case with one kind of client: `node client.mjs KIND`. What it runs against is in INTEROP_WORLD,
+// as JSON; INTEROP_ONLY is a part of the names of the cases to run.
 import { calls } from './cases/calls.mjs';
 import { changes } from './cases/changes.mjs';
 import { failures, pidsIn, startLater } from './cases/failures.mjs';
 import { lists } from './cases/lists.mjs';
 import { questions } from './cases/questions.mjs';
+import { walks } from './cases/walks.mjs';
 import { Client } from './clients.mjs';
 import { run } from './harness.mjs';
+import { LIFECYCLES, walk } from './rmcp.mjs';
+
+// All cases together; each has its own, shorter limit.
+const LIMIT_MS = 180_000;
 
 const kind = process.argv[2];
 const world = JSON.parse(process.env.INTEROP_WORLD);
-const end = kind === 'v1-sse' ? 'sse' : 'mcp';
-const fresh = ({ path, ...options } = {}) =>
-  Client.open(kind, [world.base, path, end].filter(Boolean).join('/'), options);
-const client = await fresh();
-const context = {
-  ...world,
-  client,
-  fresh,
-  fragilePid: () => pidsIn(world.fragilePids),
-  later: (era) => startLater(world.fixture, world.laterPort, era),
-};
-const cases = { ...lists, ...calls, ...questions, ...changes, ...failures };
-const failed = await run(`TypeScript ${kind}`, cases, context, process.env.INTEROP_ONLY);
-await client.close();
+const only = process.env.INTEROP_ONLY;
+const url = (path, end = 'mcp') => [world.base, path, end].filter(Boolean).join('/');
+
+setTimeout(() => {
+  console.log(`FAILED ${kind}: all cases together took more than ${LIMIT_MS} ms`);
+  process.exit(1);
+}, LIMIT_MS).unref();
+
+const failed = kind in LIFECYCLES ? await rust() : await typescript();
 process.exit(failed > 0 ? 1 : 0);
+
+async function rust() {
+  const lifecycle = LIFECYCLES[kind];
+  const go = (args, path) => walk(world.fixture, lifecycle, [url(path), ...args]);
+  return run(`Rust ${kind}`, walks, { ...world, lifecycle, go }, only);
+}
+
+async function typescript() {
+  const end = kind === 'v1-sse' ? 'sse' : 'mcp';
+  const fresh = ({ path, ...options } = {}) => Client.open(kind, url(path, end), options);
+  const client = await fresh();
+  const context = {
+    ...world,
+    client,
+    fresh,
+    fragilePid: () => pidsIn(world.fragilePids),
+    later: (era) => startLater(world.fixture, world.laterPort, era),
+  };
+  const cases = { ...lists, ...calls, ...questions, ...changes, ...failures };
+  const count = await run(`TypeScript ${kind}`, cases, context, only);
+  await client.close();
+  return count;
+}

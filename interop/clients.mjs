@@ -17,7 +17,10 @@ export const KINDS = {
   // The line of the SDK that most clients ship.
   v1: { era: 'legacy', make: (options) => v1(options, (url, hooks) => new HttpV1(url, hooks)) },
   // The same over the transport of 2024-11-05, at /sse.
-  'v1-sse': { era: 'legacy', make: (options) => v1(options, (url, hooks) => new SSEClientTransport(url, hooks)) },
+  'v1-sse': {
+    era: 'legacy',
+    make: (options) => v1(options, (url, hooks) => new SSEClientTransport(url, hooks)),
+  },
   // The newer line: it asks the server what it speaks, and takes the newest.
   v2: { era: 'modern', make: (options) => v2(options, 'auto') },
   'v2-legacy': { era: 'legacy', make: (options) => v2(options, 'legacy') },
@@ -26,7 +29,11 @@ export const KINDS = {
 function v1({ capabilities }, transport) {
   const client = new ClientV1(INFO, { capabilities });
   const handle = (schema, answer) => client.setRequestHandler(schema, (request) => answer(request.params));
-  const schemas = { elicit: ElicitRequestSchema, sample: CreateMessageRequestSchema, roots: ListRootsRequestSchema };
+  const schemas = {
+    elicit: ElicitRequestSchema,
+    sample: CreateMessageRequestSchema,
+    roots: ListRootsRequestSchema,
+  };
   return {
     client,
     transport,
@@ -62,7 +69,11 @@ export class Client {
     self.kind = kind;
     self.era = KINDS[kind].era;
     const answering = { ...ANSWERS, ...answers };
-    for (const [question, capability] of [['elicit', 'elicitation'], ['sample', 'sampling'], ['roots', 'roots']]) {
+    for (const [question, capability] of [
+      ['elicit', 'elicitation'],
+      ['sample', 'sampling'],
+      ['roots', 'roots'],
+    ]) {
       if (!capabilities[capability]) continue;
       own.on(question, (params) => {
         self.asked.push({ question, params });
@@ -109,7 +120,7 @@ export class Client {
     const first = await this.sdk[method]();
     const items = [...first[member]];
     // The newer SDK has walked all pages already.
-    for (let cursor = first.nextCursor; cursor; ) {
+    for (let cursor = first.nextCursor; cursor;) {
       const page = await this.sdk[method]({ cursor });
       items.push(...page[member]);
       cursor = page.nextCursor;
@@ -134,7 +145,10 @@ export const ANSWERS = {
   elicit: (params) => {
     if (params.mode === 'url') return { action: 'accept' };
     const fields = Object.entries(params.requestedSchema.properties);
-    return { action: 'accept', content: Object.fromEntries(fields.map(([name, field]) => [name, valueOf(field)])) };
+    return {
+      action: 'accept',
+      content: Object.fromEntries(fields.map(([name, field]) => [name, valueOf(field)])),
+    };
   },
   sample: () => ({
     model: 'interop-model',
@@ -159,6 +173,8 @@ function valueOf(field) {
     case 'array':
       return (field.items.enum ?? field.items.anyOf.map((one) => one.const)).slice(0, 1);
     default:
-      return { email: 'a@example.com', uri: 'https://example.com', date: '2026-01-02' }[field.format] ?? 'interop';
+      return (
+        { email: 'a@example.com', uri: 'https://example.com', date: '2026-01-02' }[field.format] ?? 'interop'
+      );
   }
 }

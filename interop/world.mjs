@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 
 // The texts of a result, one after the other.
 export const texts = (result) =>
-  result.content.filter((block) => block.type === 'text').map((block) => block.text).join('\n');
+  result.content
+    .filter((block) => block.type === 'text')
+    .map((block) => block.text)
+    .join('\n');
 
 // Accepts the error of a request that was answered with this code.
 export const rpcError = (code) => (error) => {

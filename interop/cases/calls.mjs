@@ -13,7 +13,12 @@ const CALLS = [
   ['everything-http', 'get-sum', { a: 40, b: 2 }, /is 42/],
   ['everything-sse', 'get-sum', { a: 40, b: 2 }, /is 42/],
   ['files', 'list_allowed_directories', {}, /Allowed directories/],
-  ['time', 'convert_time', { source_timezone: 'UTC', time: '12:00', target_timezone: 'Asia/Tokyo' }, /\+9\.0h/],
+  [
+    'time',
+    'convert_time',
+    { source_timezone: 'UTC', time: '12:00', target_timezone: 'Asia/Tokyo' },
+    /\+9\.0h/,
+  ],
   ['legacy', 'test_simple_text', {}, /simple text/],
   ['modern', 'test_simple_text', {}, /simple text/],
   ['fragile', 'test_simple_text', {}, /simple text/],
@@ -43,7 +48,8 @@ export const calls = {
 
   async 'content of every kind arrives as it was sent'({ client }) {
     for (const upstream of ['legacy', 'modern']) {
-      const kinds = async (tool) => (await client.call(`${upstream}_${tool}`)).content.map((block) => block.type);
+      const kinds = async (tool) =>
+        (await client.call(`${upstream}_${tool}`)).content.map((block) => block.type);
       assert.deepEqual(await kinds('test_image_content'), ['image']);
       assert.deepEqual(await kinds('test_audio_content'), ['audio']);
       assert.deepEqual(await kinds('test_embedded_resource'), ['resource']);
@@ -51,7 +57,9 @@ export const calls = {
     }
     const links = await client.call('everything_get-resource-links', { count: 3 });
     assert.equal(links.content.filter((block) => block.type === 'resource_link').length, 3);
-    const image = (await client.call('everything-http_get-tiny-image')).content.find((block) => block.type === 'image');
+    const image = (await client.call('everything-http_get-tiny-image')).content.find(
+      (block) => block.type === 'image',
+    );
     assert.equal(image.mimeType, 'image/png');
     assert(Buffer.from(image.data, 'base64').subarray(1, 4).equals(Buffer.from('PNG')));
   },
@@ -79,11 +87,17 @@ export const calls = {
   async 'progress reaches the call that asked for it'({ client }) {
     const run = async (tool, args) => {
       const seen = [];
-      await client.call(tool, args, { onprogress: (progress) => seen.push([progress.progress, progress.total]) });
+      await client.call(tool, args, {
+        onprogress: (progress) => seen.push([progress.progress, progress.total]),
+      });
       return seen;
     };
     const long = { duration: 0.3, steps: 3 };
-    const steps = [[1, 3], [2, 3], [3, 3]];
+    const steps = [
+      [1, 3],
+      [2, 3],
+      [3, 3],
+    ];
     for (const upstream of ['everything', 'everything-http', 'everything-sse']) {
       const seen = await run(`${upstream}_trigger-long-running-operation`, long);
       // The last one may be overtaken by the answer, and then the SDK no longer tells it.
@@ -91,7 +105,22 @@ export const calls = {
     }
     for (const upstream of ['legacy', 'modern', 'fragile']) {
       const seen = await run(`${upstream}_test_tool_with_progress`, {});
-      assert.deepEqual(seen, [[0, 100], [50, 100], [100, 100]], upstream);
+      assert.deepEqual(
+        seen,
+        [
+          [0, 100],
+          [50, 100],
+          [100, 100],
+        ],
+        upstream,
+      );
+    }
+  },
+
+  async 'a stream that the server cuts is picked up again'({ client }) {
+    for (const upstream of ['legacy', 'modern', 'fragile']) {
+      const result = await client.call(`${upstream}_test_reconnection`);
+      assert.equal(texts(result), 'The answer after the reconnection', upstream);
     }
   },
 
@@ -102,12 +131,17 @@ export const calls = {
       if (!client.modern) await client.sdk.setLoggingLevel(level);
       const meta = client.modern ? { 'io.modelcontextprotocol/logLevel': level } : undefined;
       await client.call(tool, {}, { meta });
-      return client.heard('notifications/message').slice(before).map((note) => note.params.level);
+      return client
+        .heard('notifications/message')
+        .slice(before)
+        .map((note) => note.params.level);
     };
     const loud = ['error', 'critical', 'alert', 'emergency'];
     // What a legacy server logs it logs for its session, at a level that is not this client's alone; the
     // gateway leaves out what this one did not ask for.
     for (const upstream of ['modern', 'legacy']) {
+      // Where the server logs beside the call, the first response may overtake the messages.
+      if (upstream === 'legacy') await logs('legacy_test_logging_tool', 'error');
       assert.deepEqual(await logs(`${upstream}_test_logging_tool`, 'error'), loud, upstream);
       const info = await logs(`${upstream}_test_tool_with_logging`, 'info');
       assert.deepEqual(info, ['info', 'info', 'info'], upstream);
@@ -139,12 +173,17 @@ export const calls = {
     const progress = async (upstream, at) => {
       const seen = [];
       const onprogress = ({ progress }) => seen.push(progress);
-      const result = await client.call(`${upstream}_slow_compute`, { seconds: 0.2, label: `${at}` }, { onprogress });
+      const result = await client.call(
+        `${upstream}_slow_compute`,
+        { seconds: 0.2, label: `${at}` },
+        { onprogress },
+      );
       assert.match(texts(result), new RegExp(`^Computed ${at} for`));
     };
     const all = [];
     for (let at = 0; at < 10; at++) {
-      for (const upstream of ['everything', 'everything-http', 'everything-sse']) all.push(echo(upstream, at));
+      for (const upstream of ['everything', 'everything-http', 'everything-sse'])
+        all.push(echo(upstream, at));
       for (const upstream of ['legacy', 'modern', 'fragile']) all.push(progress(upstream, at));
       if (upstreams.includes('time')) all.push(client.call('time_get_current_time', { timezone: 'UTC' }));
     }

@@ -27,8 +27,10 @@ export const changes = {
       for (const there of [true, false]) {
         const before = client.heard('notifications/tools/list_changed').length;
         await client.call(`${upstream}_test_trigger_tool_change`);
-        await until(`word of the tools of ${upstream}`, () =>
-          client.heard('notifications/tools/list_changed').length > before);
+        await until(
+          `word of the tools of ${upstream}`,
+          () => client.heard('notifications/tools/list_changed').length > before,
+        );
         await until(`the new tools of ${upstream}`, async () => (await has(dynamic)) === there);
       }
     }
@@ -43,8 +45,10 @@ export const changes = {
       for (let change = 0; change < 2; change++) {
         const before = client.heard('notifications/prompts/list_changed').length;
         await client.call(`${upstream}_test_trigger_prompt_change`);
-        await until(`word of the prompts of ${upstream}`, () =>
-          client.heard('notifications/prompts/list_changed').length > before);
+        await until(
+          `word of the prompts of ${upstream}`,
+          () => client.heard('notifications/prompts/list_changed').length > before,
+        );
       }
     }
     await stream.close();
@@ -58,7 +62,8 @@ export const changes = {
     // The first upstream that has the address keeps it as it is.
     const watched = { legacy: 'test://watched-resource', modern: of('modern') };
     const stream = await listen(client, { resources: Object.values(watched) });
-    const told = (uri) => client.heard('notifications/resources/updated').filter((note) => note.params.uri === uri);
+    const told = (uri) =>
+      client.heard('notifications/resources/updated').filter((note) => note.params.uri === uri);
     for (const [upstream, uri] of Object.entries(watched)) {
       const before = told(uri).length;
       // Where the upstream is legacy the subscription takes a moment to arrive there.

@@ -32,7 +32,9 @@ export const failures = {
   async 'an upstream that cannot be reached is no empty server'({ fresh }) {
     // Whoever connects to it alone learns that it is not there, at once or with the first list.
     const connecting = fresh({ path: 'nothing' }).then((client) => client.list('tools'));
-    await assert.rejects(connecting, (error) => /cannot be reached|-31001/.test(`${error.code} ${error.message}`));
+    await assert.rejects(connecting, (error) =>
+      /cannot be reached|-31001/.test(`${error.code} ${error.message}`),
+    );
   },
 
   async 'a killed process fails its own calls, and is started again'({ client, fragilePid }) {
@@ -52,7 +54,8 @@ export const failures = {
     await failed;
     assert.match(texts(await other), /Computed/);
     await othersWork(client);
-    const back = async () => texts(await client.call('fragile_test_simple_text').catch(() => ({ content: [] })));
+    const back = async () =>
+      texts(await client.call('fragile_test_simple_text').catch(() => ({ content: [] })));
     await until('the restarted process', async () => /simple text/.test(await back()));
     const { first, items } = await client.list('tools');
     assert(items.some((tool) => tool.name.startsWith('fragile_')));
@@ -64,7 +67,8 @@ export const failures = {
     await assert.rejects(client.call('later_test_simple_text'), gatewayError(-31001, 'later', 'safe'));
     for (const era of ['modern', 'legacy']) {
       const server = await later(era);
-      const works = async () => texts(await client.call('later_test_simple_text').catch(() => ({ content: [] })));
+      const works = async () =>
+        texts(await client.call('later_test_simple_text').catch(() => ({ content: [] })));
       await until(`the ${era} server that came later`, async () => /simple text/.test(await works()), 20_000);
       const running = client.call('later_slow_compute', { seconds: 20 });
       const broken = assert.rejects(running, gatewayError(-31003, 'later', 'may_have_run'));

@@ -12,7 +12,11 @@ export const lists = {
     const prefixes = new Set(names.map((name) => name.split('_')[0]));
     assert.deepEqual(prefixes, new Set(upstreams));
     const order = names.map((name) => upstreams.indexOf(name.split('_')[0]));
-    assert.deepEqual(order, order.toSorted((a, b) => a - b), 'in the order of the configuration');
+    assert.deepEqual(
+      order,
+      order.toSorted((a, b) => a - b),
+      'in the order of the configuration',
+    );
   },
 
   async 'a list is the same each time'({ client, fresh }) {
@@ -68,6 +72,23 @@ export const lists = {
     await client.close();
   },
 
+  async 'an endpoint shows what it exposes and hides the rest'({ fresh }) {
+    const client = await fresh({ path: 'some' });
+    const names = async (list) => (await client.list(list)).items.map((item) => item.name);
+    assert.deepEqual(await names('tools'), [
+      'everything_echo',
+      'everything_get-sum',
+      'legacy_test_simple_text',
+    ]);
+    assert.deepEqual(await names('prompts'), ['legacy_test_simple_prompt']);
+    assert.match(texts(await client.call('everything_get-sum', { a: 1, b: 2 })), /is 3/);
+    for (const hidden of ['everything_get-env', 'legacy_test_image_content', 'modern_test_simple_text']) {
+      await assert.rejects(client.call(hidden), rpcError(-32602));
+    }
+    await assert.rejects(client.sdk.getPrompt({ name: 'everything_simple-prompt' }), rpcError(-32602));
+    await client.close();
+  },
+
   async 'resources of every upstream can be read under the listed address'({ client }) {
     const { items } = await client.list('resources');
     const uris = items.map((resource) => resource.uri);
@@ -83,12 +104,17 @@ export const lists = {
     const uris = (await client.list('resources')).items.map((resource) => resource.uri);
     const watched = uris.filter((uri) => uri.endsWith('test://watched-resource'));
     assert(watched.length >= 2 && watched.includes('test://watched-resource'));
-    const read = async (uri) => (await client.sdk.readResource({ uri }, { cacheMode: 'bypass' })).contents[0].text;
+    const read = async (uri) =>
+      (await client.sdk.readResource({ uri }, { cacheMode: 'bypass' })).contents[0].text;
     const before = await Promise.all(watched.map(read));
     await client.call('modern_test_trigger_resource_update');
     const after = await Promise.all(watched.map(read));
     const changed = watched.filter((_, at) => before[at] !== after[at]);
-    assert.deepEqual(changed, watched.filter((uri) => uri.includes('modern')), stamp);
+    assert.deepEqual(
+      changed,
+      watched.filter((uri) => uri.includes('modern')),
+      stamp,
+    );
   },
 
   async 'resources that are not listed are found by their template'({ client }) {
@@ -117,7 +143,10 @@ export const lists = {
   async 'prompts of every upstream that has some are listed and given'({ client }) {
     const names = (await client.list('prompts')).items.map((prompt) => prompt.name);
     for (const upstream of ['everything', 'everything-http', 'legacy', 'modern']) {
-      assert(names.some((name) => name.startsWith(`${upstream}_`)), upstream);
+      assert(
+        names.some((name) => name.startsWith(`${upstream}_`)),
+        upstream,
+      );
     }
     const place = { city: 'Vienna', state: 'Austria' };
     for (const upstream of ['everything', 'everything-http', 'everything-sse']) {
@@ -126,7 +155,10 @@ export const lists = {
     }
     const words = { arg1: 'one', arg2: 'two' };
     for (const upstream of ['legacy', 'modern', 'fragile']) {
-      const prompt = await client.sdk.getPrompt({ name: `${upstream}_test_prompt_with_arguments`, arguments: words });
+      const prompt = await client.sdk.getPrompt({
+        name: `${upstream}_test_prompt_with_arguments`,
+        arguments: words,
+      });
       assert.equal(prompt.messages[0].content.text, "Prompt with arguments: arg1='one', arg2='two'");
     }
     await assert.rejects(client.sdk.getPrompt({ name: 'legacy_no_such_prompt' }), rpcError(-32602));

@@ -1,4 +1,5 @@
-// Upstreams that ask the client in the middle of a call, in whatever way their revision and the client's have.
+// Upstreams that ask the client in the middle of a call, in whatever way their revision and the client's
+// have.
 import assert from 'node:assert/strict';
 
 import { ANSWERS } from '../clients.mjs';
@@ -16,7 +17,11 @@ export const questions = {
     for (const upstream of ['everything', 'everything-http', 'everything-sse']) {
       const call = () => client.call(`${upstream}_trigger-elicitation-request`);
       const { result, asked } = await asking(client, call);
-      assert.deepEqual(asked.map((one) => one.question), ['elicit'], upstream);
+      assert.deepEqual(
+        asked.map((one) => one.question),
+        ['elicit'],
+        upstream,
+      );
       const fields = asked[0].params.requestedSchema.properties;
       assert.equal(fields.integer.default, 42);
       assert.deepEqual(fields.legacyTitledEnum.enumNames, ['Cats', 'Dogs', 'Birds', 'Fish', 'Reptiles']);
@@ -29,7 +34,11 @@ export const questions = {
     for (const upstream of ['legacy', 'modern', 'fragile']) {
       const call = () => client.call(`${upstream}_test_elicitation`, { message: 'Who are you?' });
       const { result, asked } = await asking(client, call);
-      assert.deepEqual(asked.map((one) => one.question), ['elicit'], upstream);
+      assert.deepEqual(
+        asked.map((one) => one.question),
+        ['elicit'],
+        upstream,
+      );
       assert.equal(asked[0].params.message, 'Who are you?');
       assert.match(texts(result), /accept/i);
     }
@@ -73,7 +82,11 @@ export const questions = {
     ];
     for (const [name, args] of calls) {
       const { result, asked } = await asking(client, () => client.call(name, args));
-      assert.deepEqual(asked.map((one) => one.question), ['sample'], name);
+      assert.deepEqual(
+        asked.map((one) => one.question),
+        ['sample'],
+        name,
+      );
       assert.match(JSON.stringify(asked[0].params.messages), /Say something/);
       assert.match(texts(result), /A sentence by no model/, name);
     }
@@ -90,7 +103,11 @@ export const questions = {
       const client = await fresh();
       const call = () => client.call(`${upstream}_test_input_required_result_list_roots`);
       const { result, asked } = await asking(client, call);
-      assert.deepEqual(asked.map((one) => one.question), ['roots'], upstream);
+      assert.deepEqual(
+        asked.map((one) => one.question),
+        ['roots'],
+        upstream,
+      );
       assert(!result.isError, upstream);
       await client.close();
     }
@@ -136,7 +153,9 @@ export const questions = {
     for (const upstream of ['everything', 'everything-http']) {
       const call = (client) => client.call(`${upstream}_trigger-elicitation-request`);
       const results = await Promise.all(clients.map(call));
-      results.forEach((result, at) => assert.match(texts(result), new RegExp(`Name: ${names[at]}\\b`), upstream));
+      results.forEach((result, at) =>
+        assert.match(texts(result), new RegExp(`Name: ${names[at]}\\b`), upstream),
+      );
     }
     for (const client of clients) assert.equal(client.asked.length, 2);
     await Promise.all(clients.map((client) => client.close()));

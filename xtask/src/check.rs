@@ -2,7 +2,7 @@
 
 use crate::run::{Counts, Outcome, Step, answers, cargo, must, show, steps};
 use crate::workspace::Workspace;
-use crate::{Result, conformance, generate, layers, tidy};
+use crate::{Result, conformance, generate, interop, layers, tidy};
 use std::process::Command;
 
 const STEPS: &[Step] = &[
@@ -18,7 +18,7 @@ const STEPS: &[Step] = &[
 ];
 
 /// Tests against programs of others, besides the conformance suite. They run last, as they install most.
-const FOREIGN: &[Step] = &[];
+const FOREIGN: &[Step] = &[Step { name: "interop", run: interop::run_all }];
 
 /// Runs every step.
 pub fn run(workspace: &Workspace) -> Result {

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::npm::Packages;
 use crate::run::{Running, answers, bound};
 use crate::workspace::Workspace;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,15 @@ const STOP: Duration = Duration::from_secs(15);
 
 /// So small that merged lists have several pages.
 const PAGE_SIZE: usize = 25;
+
+/// An endpoint with a part of two upstreams.
+const SELECTION: &str = "\
+endpoints:
+  some:
+    upstreams: [everything, legacy]
+    expose: [everything_echo, everything_get-*, legacy_test_simple_*]
+    hide: [everything_get-*-*, everything_get-env]
+";
 
 /// Our own programs.
 #[derive(Debug)]
@@ -50,53 +59,40 @@ impl World {
         time_server: Option<&Path>,
     ) -> Result<Self> {
         let folder = workspace.root.join("out/interop");
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        }
-        let files = folder.join("files");
-        std::fs::create_dir_all(&files).map_err(|e| format!("{}: {e}", files.display()))?;
-        let fragile_pids = folder.join("fragile.pids");
-        let later_port = free_port()?;
-        let package =
-            |name: &str| packages.modules.join("@modelcontextprotocol").join(name).join("dist/index.js");
-        let everything = package("server-everything");
-        let mut servers = Servers { folder: &folder, running: Vec::new() };
-        let mut upstreams: Vec<Upstream> = vec![
-            ("everything", command([&packages.node, &everything, Path::new("stdio")])),
-            ("everything-http", servers.everything(&packages.node, &everything, "streamableHttp", "mcp")?),
-            ("everything-sse", servers.everything(&packages.node, &everything, "sse", "sse")?),
-            ("files", command([&packages.node, &package("server-filesystem"), &files])),
-        ];
-        if let Some(program) = time_server {
-            upstreams.push(("time", command([program, Path::new("--local-timezone"), Path::new("UTC")])));
-        }
-        upstreams.push(("legacy", servers.fixture(&programs.fixture, "legacy")?));
-        upstreams.push(("modern", servers.fixture(&programs.fixture, "modern")?));
+        let (files, fragile_pids) = (folder.join("files"), folder.join("fragile.pids"));
+        empty(&folder)?;
+        empty(&files)?;
+        let mut servers = Servers { folder: &folder, running: Vec::new(), urls: Map::new() };
+        let mut upstreams = servers.start(programs, packages, time_server, &files)?;
         upstreams.push(("fragile", fragile(&programs.fixture, &fragile_pids)));
         let alive: Vec<_> = upstreams.iter().map(|(name, _)| *name).collect();
-        let dead: [Upstream; 2] = [
-            ("later", url(later_port, "mcp")),
-            ("nothing", "command: [tidegate-no-such-program]".to_owned()),
-        ];
-        let mut description = json!({
-            "pageSize": PAGE_SIZE,
-            "upstreams": alive,
-            "dead": dead.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-            "files": files,
-            "fragilePids": fragile_pids,
-            "fixture": programs.fixture,
-            "laterPort": later_port,
-        });
-        upstreams.extend(dead);
+        let stdio_config = folder.join("stdio.yaml");
+        let by_url: Vec<_> = upstreams.iter().filter(|(name, _)| servers.urls.contains_key(*name)).collect();
+        write(&stdio_config, &configuration(by_url))?;
+        let later_port = free_port()?;
+        let dead = ["later", "nothing"];
+        upstreams.push((dead[0], url(later_port, "mcp")));
+        upstreams.push((dead[1], "command: [tidegate-no-such-program]".to_owned()));
         let config = folder.join("tidegate.yaml");
-        std::fs::write(&config, configuration(&upstreams))
-            .map_err(|e| format!("{}: {e}", config.display()))?;
+        write(&config, &(configuration(&upstreams) + SELECTION))?;
         let mut up = bound(&programs.gateway);
         up.arg("up").arg("--config").arg(&config);
         let mut gateway = Running::start("tidegate up", &mut up, &folder.join("tidegate.log"))?;
         let port = gateway
             .wait_for("its endpoint", START, |output| port_after(output, "endpoint  http://127.0.0.1:"))?;
-        description["base"] = json!(format!("http://127.0.0.1:{port}"));
+        let description = json!({
+            "base": format!("http://127.0.0.1:{port}"),
+            "pageSize": PAGE_SIZE,
+            "upstreams": alive,
+            "dead": dead,
+            "urls": servers.urls,
+            "files": files,
+            "fragilePids": fragile_pids,
+            "laterPort": later_port,
+            "fixture": programs.fixture,
+            "gateway": programs.gateway,
+            "stdioConfig": stdio_config,
+        });
         Ok(Self { gateway, _servers: servers.running, description, fragile_pids })
     }
 
@@ -124,9 +120,38 @@ impl World {
 struct Servers<'a> {
     folder: &'a Path,
     running: Vec<Running>,
+    /// Where to reach some of them without the gateway.
+    urls: Map<String, Value>,
 }
 
 impl Servers<'_> {
+    /// Starts those that are started once, and gives all upstreams that can be reached.
+    fn start(
+        &mut self,
+        programs: &Programs,
+        packages: &Packages,
+        time_server: Option<&Path>,
+        files: &Path,
+    ) -> Result<Vec<Upstream>> {
+        let node = packages.node.as_path();
+        let script =
+            |name: &str| packages.modules.join("@modelcontextprotocol").join(name).join("dist/index.js");
+        let everything = script("server-everything");
+        let mut upstreams = vec![
+            ("everything", command([node, &everything, Path::new("stdio")])),
+            ("everything-http", self.everything(node, &everything, "streamableHttp", "mcp")?),
+            ("everything-sse", self.everything(node, &everything, "sse", "sse")?),
+            ("files", command([node, &script("server-filesystem"), files])),
+        ];
+        if let Some(program) = time_server {
+            upstreams.push(("time", command([program, Path::new("--local-timezone"), Path::new("UTC")])));
+        }
+        for era in ["legacy", "modern"] {
+            upstreams.push((era, self.fixture(&programs.fixture, era)?));
+        }
+        Ok(upstreams)
+    }
+
     /// The same server over another transport; it takes no port 0.
     fn everything(&mut self, node: &Path, script: &Path, transport: &str, path: &str) -> Result<String> {
         let port = free_port()?;
@@ -148,6 +173,7 @@ impl Servers<'_> {
         let port = running
             .wait_for("its address", START, |output| port_after(output, "listening http://127.0.0.1:"))?;
         self.running.push(running);
+        self.urls.insert(era.to_owned(), json!(format!("http://127.0.0.1:{port}/mcp")));
         Ok(url(port, "mcp"))
     }
 }
@@ -167,7 +193,7 @@ fn url(port: u16, path: &str) -> String {
     format!("url: \"http://127.0.0.1:{port}/{path}\"")
 }
 
-fn configuration(upstreams: &[Upstream]) -> String {
+fn configuration<'a>(upstreams: impl IntoIterator<Item = &'a Upstream>) -> String {
     let mut text = format!(
         "listen: 127.0.0.1:0\ndrain_timeout: 1s\nlimits: {{ page_size: {PAGE_SIZE} }}\n\
          telemetry: {{ log_level: info }}\nupstreams:\n"
@@ -176,6 +202,19 @@ fn configuration(upstreams: &[Upstream]) -> String {
         writeln!(text, "  {name}: {{ {rest} }}").expect("a string takes all");
     }
     text
+}
+
+/// Makes a folder with nothing in it.
+fn empty(folder: &Path) -> Result {
+    let fail = |e: std::io::Error| format!("{}: {e}", folder.display());
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(fail)?;
+    }
+    std::fs::create_dir_all(folder).map_err(fail)
+}
+
+fn write(path: &Path, text: &str) -> Result {
+    std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 /// A port that nobody listens on. Somebody else may take it before it is used, which then is an error.
