@@ -97,11 +97,13 @@ impl Ending {
                 Self::ToolError
             }
             Outcome::Result(_) => Self::Result,
-            Outcome::Error(error) => {
-                let error = RpcError::read(error);
-                Self::Error { code: error.code, message: error.message }
-            }
+            Outcome::Error(error) => Self::error(error),
         }
+    }
+
+    fn error(error: &Raw) -> Self {
+        let error = RpcError::read(error);
+        Self::Error { code: error.code, message: error.message }
     }
 }
 
@@ -148,6 +150,12 @@ impl Hop {
         }))
     }
 
+    /// An `initialize` that is about to leave. What comes of it is for many calls, so it is a part of none.
+    pub fn greeting(core: &Arc<Core>, params: &Raw, id: &Id, revision: Revision) -> Self {
+        let call = Call::read(Method::Initialize, Some(params));
+        call.map_or(Self(None), |call| Self::begin(core, &CallContext::own(), &call, id, revision))
+    }
+
     /// The call with the trace context of this hop (SEP-414).
     pub fn carry<'c>(&self, call: &'c Call) -> Cow<'c, Call> {
         let Some(span) = self.0.as_ref().and_then(|watch| watch.span.as_ref()) else {
@@ -185,6 +193,17 @@ impl Hop {
     pub fn saw(&mut self, outcome: &Outcome) {
         if let Some(watch) = self.0.take() {
             let ending = Ending::of(&watch.method, outcome);
+            watch.end(&ending);
+        }
+    }
+
+    /// It was answered with this result or error.
+    pub fn answered(&mut self, outcome: &Result<Raw, Raw>) {
+        if let Some(watch) = self.0.take() {
+            let ending = match outcome {
+                Ok(_) => Ending::Result,
+                Err(error) => Ending::error(error),
+            };
             watch.end(&ending);
         }
     }

@@ -70,6 +70,7 @@ async fn every_metric_and_label_is_in_the_document() {
     operation("client", "tools/call", ",gen_ai_tool_name=\"echo\"");
     operation("server", "_OTHER", "");
     operation("server", "initialize", "");
+    operation("client", "initialize", "");
     for text in [
         "mcp_server_session_duration_seconds_count{mcp_protocol_version=\"2025-06-18\"",
         "mcp_client_session_duration_seconds_count{mcp_protocol_version=\"2025-11-25\"",

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use model::Principal;
 use protocol::headers::{SESSION, VERSION};
-use protocol::{Call, Capabilities, Message, Raw, Revision, envelope};
+use protocol::{Call, Capabilities, Id, Message, Raw, Revision, envelope};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
@@ -141,15 +141,9 @@ impl LegacyHttp {
     async fn open(&self, class: &Raw) -> Result<Arc<Session>, CallError> {
         Stats::add(&self.core.stats.handshakes);
         let id = self.core.next_id();
-        let (answer, headers) = self.link.post(HeaderMap::new(), initialize(&id, class), Some(&id)).await?;
-        let outcome = match answer {
-            Answer::Outcome(outcome) => outcome,
-            Answer::Events(mut events) => first_response(&self.core, &mut events, &id).await?,
-            Answer::Refused(refusal) => return Err(self.refused(&refusal)),
-            Answer::Accepted | Answer::Large(_) => {
-                return Err(self.core.error(CallErrorKind::Invalid).detail("no answer to initialize"));
-            }
-        };
+        let mut hop = Hop::greeting(&self.core, class, &id, self.revision);
+        let (outcome, headers) = self.greet(class, &id).await.map_err(|error| hop.fail(error))?;
+        hop.answered(&outcome);
         let handshake = handshake_result(&self.core, outcome)?;
         let mut own = HeaderMap::new();
         own.insert(VERSION, HeaderValue::from_static(handshake.revision.as_str()));
@@ -162,6 +156,20 @@ impl LegacyHttp {
         }
         let side = if wants_side(&handshake, class) { Some(self.listen(&own, class).await) } else { None };
         Ok(Arc::new(Session { handshake, headers: own, side }))
+    }
+
+    /// Sends `initialize`.
+    async fn greet(&self, class: &Raw, id: &Id) -> Result<(Result<Raw, Raw>, HeaderMap), CallError> {
+        let (answer, headers) = self.link.post(HeaderMap::new(), initialize(id, class), Some(id)).await?;
+        let outcome = match answer {
+            Answer::Outcome(outcome) => outcome,
+            Answer::Events(mut events) => first_response(&self.core, &mut events, id).await?,
+            Answer::Refused(refusal) => return Err(self.refused(&refusal)),
+            Answer::Accepted | Answer::Large(_) => {
+                return Err(self.core.error(CallErrorKind::Invalid).detail("no answer to initialize"));
+            }
+        };
+        Ok((outcome, headers))
     }
 
     /// Opens the session's own stream. Where the client can be asked something the stream has to stand before

@@ -267,7 +267,10 @@ impl PipePool {
     async fn legacy(&self, pipe: &Arc<Pipe>, class: &Raw) -> Result<Spoken, CallError> {
         Stats::add(&self.core.stats.handshakes);
         let id = self.core.next_id();
-        let outcome = pipe.request(&id, initialize(&id, class), true).await?.response().await?;
+        let mut hop = Hop::greeting(&self.core, class, &id, self.revision);
+        let greeted = async { pipe.request(&id, initialize(&id, class), true).await?.response().await };
+        let outcome = greeted.await.map_err(|error| hop.fail(error))?;
+        hop.answered(&outcome);
         let handshake = handshake_result(&self.core, outcome)?;
         pipe.send(envelope::notification("notifications/initialized", None)).await?;
         Ok(Spoken::Legacy(handshake))
