@@ -5,13 +5,15 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use http::StatusCode;
 use protocol::{Message, Method, Raw, Request, Revision, RpcError, code, envelope, sse};
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
 
 use super::buffer::StreamBuffer;
 use super::get::write_changes;
 use super::post::{Served, enter, handshake, notification, serve};
 use super::session::{Opened, Session};
 use crate::answer::{self, Accepts, Answer};
-use crate::app::Exchange;
+use crate::app::{App, Exchange};
 
 /// What a connection is: its stream, and its session once there was a handshake.
 pub(crate) struct Pair {
@@ -19,6 +21,8 @@ pub(crate) struct Pair {
     session: std::sync::Mutex<Option<Arc<Session>>>,
     principal: model::Principal,
     endpoint: String,
+    /// What was asked and not answered yet.
+    running: TaskTracker,
 }
 
 /// Opens the stream; its first event says where to post. `path` is that URL without its query.
@@ -36,10 +40,13 @@ pub(crate) fn open(x: &Exchange, path: &str) -> Answer {
         session: std::sync::Mutex::default(),
         principal: x.caller.principal.clone(),
         endpoint: x.endpoint.name().to_owned(),
+        running: TaskTracker::new(),
     };
-    x.app.pairs.insert(name.clone(), Arc::new(pair));
+    let pair = Arc::new(pair);
+    x.app.pairs.insert(name.clone(), Arc::clone(&pair));
+    let drain = tokio::spawn(end_in_order(Arc::clone(&x.app), pair)).abort_handle();
     let hello = sse::named_event("endpoint", None, format!("{path}?sessionId={name}").as_bytes());
-    let closing = Closing { x: x.clone(), name };
+    let closing = Closing { x: x.clone(), name, drain };
     let events = futures_util::stream::unfold((reader, closing), |(mut reader, closing)| async move {
         let event = reader.next_event(false).await?;
         Some((Ok(event), (reader, closing)))
@@ -51,10 +58,20 @@ pub(crate) fn open(x: &Exchange, path: &str) -> Answer {
 struct Closing {
     x: Exchange,
     name: String,
+    drain: AbortHandle,
+}
+
+/// Closes the stream in a drain, once everything that was asked is answered on it.
+async fn end_in_order(app: Arc<App>, pair: Arc<Pair>) {
+    app.drained().await;
+    pair.running.close();
+    pair.running.wait().await;
+    pair.stream.close();
 }
 
 impl Drop for Closing {
     fn drop(&mut self) {
+        self.drain.abort();
         if let Some(pair) = self.x.app.pairs.remove(&self.name) {
             pair.stream.close();
             let session = pair.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
@@ -78,7 +95,8 @@ pub(crate) async fn post(mut x: Exchange, query: &str, message: Message) -> Answ
     let session = pair.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     match (message, session) {
         (Message::Request(request), None) if request.method == Method::Initialize => {
-            tokio::spawn(initialize(x, pair, request));
+            let running = pair.running.clone();
+            running.spawn(initialize(x, pair, request));
         }
         (Message::Request(request), None) => {
             let error = RpcError::new(code::SERVER_LEGACY, "initialize first").to_raw();
@@ -87,7 +105,7 @@ pub(crate) async fn post(mut x: Exchange, query: &str, message: Message) -> Answ
         }
         (Message::Request(request), Some(session)) => {
             enter(&mut x, &session);
-            tokio::spawn(answer_on(x, session, Arc::clone(&pair.stream), request));
+            pair.running.spawn(answer_on(x, session, Arc::clone(&pair.stream), request));
         }
         (Message::Notification(note), Some(session)) => notification(&session, &note),
         (Message::Response(response), Some(session)) => {
