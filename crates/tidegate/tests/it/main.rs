@@ -1,0 +1,4 @@
+//! The program as its user meets it: started for real, on loopback, and judged by what it prints and answers.
+
+mod program;
+mod up;
