@@ -134,6 +134,7 @@ pub struct App {
     pub(crate) calls: AtomicUsize,
     draining: AtomicBool,
     drain_started: tokio::sync::Notify,
+    replaced: tokio::sync::Notify,
 }
 
 impl App {
@@ -163,6 +164,7 @@ impl App {
             calls: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             drain_started: tokio::sync::Notify::new(),
+            replaced: tokio::sync::Notify::new(),
         })
     }
 
@@ -174,7 +176,23 @@ impl App {
 
     /// Puts another configuration in force; calls under way keep theirs.
     pub fn replace(&self, generation: Generation) -> Arc<Generation> {
-        self.generation.swap(Arc::new(generation))
+        let before = self.generation.swap(Arc::new(generation));
+        self.replaced.notify_waiters();
+        before
+    }
+
+    /// Waits for a configuration newer than this one. Safe to cancel.
+    pub(crate) async fn newer(&self, number: u64) -> Arc<Generation> {
+        loop {
+            let replaced = self.replaced.notified();
+            tokio::pin!(replaced);
+            replaced.as_mut().enable();
+            let generation = self.generation();
+            if generation.number > number {
+                return generation;
+            }
+            replaced.await;
+        }
     }
 
     /// Starts to say no to new work.
@@ -216,6 +234,16 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Goes on under another configuration, as streams do that outlive one. `false`: the endpoint is gone.
+    pub fn move_to(&mut self, generation: Arc<Generation>) -> bool {
+        let endpoint = generation.endpoints.get(self.endpoint.name()).map(Arc::clone);
+        self.generation = generation;
+        endpoint.is_some_and(|endpoint| {
+            self.endpoint = endpoint;
+            true
+        })
+    }
+
     /// The same, as a part of this span.
     pub fn traced(&self, trace: TraceContext) -> Self {
         let mut traced = self.clone();

@@ -65,6 +65,12 @@ impl Watch {
         Self { lists, upstreams, resources, tasks: Vec::new() }
     }
 
+    /// The same under another configuration, whose upstreams may be others.
+    pub async fn renewed(&self, x: &Exchange) -> Self {
+        let uris: Vec<_> = self.resources.iter().map(|thing| Arc::clone(&thing.given)).collect();
+        Self { tasks: self.tasks.clone(), ..Self::find(x, self.lists, uris).await }
+    }
+
     /// Also of a task.
     pub fn add_task(&mut self, upstream: &str, own: &str, given: &str) {
         let thing = Thing { upstream: Arc::from(upstream), own: Arc::from(own), given: Arc::from(given) };

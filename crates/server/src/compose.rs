@@ -10,6 +10,7 @@ use std::time::Duration;
 use catalog::{Endpoint, EndpointOptions, Filter, Naming, Part, ReadOptions, Source, SourceOptions};
 use config::{Config, Glob, Transport};
 use egress::{EgressError, Guard as Reach, Http, HttpOptions, TlsOptions};
+use http::{HeaderName, HeaderValue};
 use model::{NameError, UpstreamName};
 use protocol::{Raw, Revision};
 use upstream::{HttpTransport, Options, Stdio, Target, Timeouts, Upstream};
@@ -87,8 +88,10 @@ pub fn compose(
     let mut sources = HashMap::new();
     let mut fingerprints = HashMap::new();
     let mut forward_headers = HashMap::new();
+    let mut made = Vec::new();
     for (name, section) in config.upstreams_enabled() {
-        let fingerprint = (section.fingerprint(), limits_fingerprint(config));
+        let values = Values::look_up(name, section)?;
+        let fingerprint = (section.fingerprint(), values.fingerprint(config));
         let kept = before
             .filter(|g| g.fingerprints.get(name) == Some(&fingerprint))
             .and_then(|g| g.sources.get(name));
@@ -97,8 +100,8 @@ pub fn compose(
             Some(source) if source.options() == lists => Arc::clone(source),
             Some(source) => Source::new(Arc::clone(source.upstream()), lists),
             None => {
-                let upstream = make_upstream(name, section, config, shared)?;
-                shared.hub.watch(&upstream);
+                let upstream = make_upstream(name, section, values, (config, shared))?;
+                made.push(Arc::clone(&upstream));
                 Source::new(upstream, lists)
             }
         };
@@ -107,6 +110,8 @@ pub fn compose(
         fingerprints.insert(name.to_owned(), fingerprint);
         sources.insert(name.to_owned(), source);
     }
+    // Only now that nothing can fail: the hub must not forget upstreams of the configuration in force.
+    made.iter().for_each(|upstream| shared.hub.watch(upstream));
     Ok(Generation {
         number: before.map_or(1, |g| g.number + 1),
         endpoints: endpoints(config, shared, &sources),
@@ -152,12 +157,33 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Limits of the gateway that an upstream is made with.
-fn limits_fingerprint(config: &Config) -> u64 {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    config.limits.hash(&mut hasher);
-    hasher.finish()
+/// What an upstream is made of that does not stand in its section itself.
+#[derive(Hash)]
+struct Values {
+    env: Vec<(String, config::SecretText)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    ca: Option<Vec<u8>>,
+}
+
+impl Values {
+    fn look_up(name: &str, section: &config::Upstream) -> Result<Self, ComposeError> {
+        let env = |name: &str| std::env::var(name).ok();
+        let read = |path: &Path| std::fs::read(path);
+        let config::Resolved { env, headers } = section
+            .resolve(&env, &read)
+            .map_err(|source| ComposeError::Secret { upstream: name.to_owned(), source })?;
+        let failed = |path: &Path, source| ComposeError::File { path: path.display().to_string(), source };
+        let ca = section.tls.ca.as_ref().map(|path| std::fs::read(path).map_err(|error| failed(path, error)));
+        Ok(Self { env, headers, ca: ca.transpose()? })
+    }
+
+    /// These and the limits of the gateway that an upstream is made with.
+    fn fingerprint(&self, config: &Config) -> u64 {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        let mut hasher = DefaultHasher::new();
+        (self, &config.limits).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 fn source_options(config: &Config, section: &config::Upstream) -> SourceOptions {
@@ -179,14 +205,9 @@ fn source_options(config: &Config, section: &config::Upstream) -> SourceOptions 
 fn make_upstream(
     name: &str,
     section: &config::Upstream,
-    config: &Config,
-    shared: &Shared,
+    values: Values,
+    (config, shared): (&Config, &Shared),
 ) -> Result<Arc<Upstream>, ComposeError> {
-    let env = |name: &str| std::env::var(name).ok();
-    let read = |path: &Path| std::fs::read(path);
-    let resolved = section
-        .resolve(&env, &read)
-        .map_err(|source| ComposeError::Secret { upstream: name.to_owned(), source })?;
     let t = &section.timeouts;
     let timeouts = Timeouts {
         connect: t.connect.duration(),
@@ -206,14 +227,14 @@ fn make_upstream(
     };
     let options = Options {
         name: UpstreamName::new(name)?,
-        target: target(name, section, resolved)?,
+        target: target(name, section, values.env, values.headers)?,
         pin: section.revision.and_then(|r| Revision::parse(r.as_str())),
         timeouts,
         concurrency_max: section.concurrency_max,
         limits,
         client_info: shared.server_info.clone(),
     };
-    let http = client(name, section, &timeouts)?;
+    let http = client(name, values.ca, &timeouts)?;
     let (h, parked) = (&shared.handles, Arc::clone(&shared.parked));
     let upstream = Upstream::new(options, http, Arc::clone(&h.clock), Arc::clone(&h.rng), parked);
     upstream.observe(Arc::new(shared.watch.clone()));
@@ -223,13 +244,14 @@ fn make_upstream(
 fn target(
     name: &str,
     section: &config::Upstream,
-    resolved: config::Resolved,
+    env: Vec<(String, config::SecretText)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 ) -> Result<Target, ComposeError> {
     let Some(url) = &section.url else {
         let s = &section.stdio;
         return Ok(Target::Stdio(Stdio {
             argv: section.command.clone().unwrap_or_default(),
-            env: resolved.env.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
+            env: env.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
             cwd: section.cwd.clone(),
             processes_max: s.processes_max,
             idle_stop: s.idle_stop.duration(),
@@ -244,17 +266,10 @@ fn target(
         Transport::StreamableHttp => HttpTransport::Streamable,
         Transport::HttpSse => HttpTransport::SsePair,
     };
-    Ok(Target::Http { url, transport, headers: resolved.headers })
+    Ok(Target::Http { url, transport, headers })
 }
 
-fn client(name: &str, section: &config::Upstream, timeouts: &Timeouts) -> Result<Http, ComposeError> {
-    let ca = match &section.tls.ca {
-        None => None,
-        Some(path) => {
-            let failed = |source| ComposeError::File { path: path.display().to_string(), source };
-            Some(std::fs::read(path).map_err(failed)?)
-        }
-    };
+fn client(name: &str, ca: Option<Vec<u8>>, timeouts: &Timeouts) -> Result<Http, ComposeError> {
     // The operator wrote the URL: any address is allowed.
     let options = HttpOptions {
         connect_timeout: timeouts.connect,

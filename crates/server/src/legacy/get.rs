@@ -125,15 +125,19 @@ pub(super) async fn write_changes(
     stream: &Arc<StreamBuffer>,
     missed: bool,
 ) {
-    let offered = match x.endpoint.discover().await {
+    let offered = offered(x).await;
+    let writer = Writer { x: x.clone(), session: Arc::clone(session), stream: Arc::clone(stream), offered };
+    let task = tokio::spawn(writer.run(missed));
+    session.set_own(Some((Arc::clone(stream), task.abort_handle())));
+}
+
+async fn offered(x: &Exchange) -> Lists {
+    match x.endpoint.discover().await {
         Ok(discover) => {
             Lists::offered(&discover.get("capabilities").map(|c| c.to_value()).unwrap_or_default())
         }
         Err(_) => Lists::default(),
-    };
-    let writer = Writer { x: x.clone(), session: Arc::clone(session), stream: Arc::clone(stream), offered };
-    let task = tokio::spawn(writer.run(missed));
-    session.set_own(Some((Arc::clone(stream), task.abort_handle())));
+    }
 }
 
 struct Writer {
@@ -144,7 +148,7 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(self, missed: bool) {
+    async fn run(mut self, missed: bool) {
         let mut watch = self.watch().await;
         let mut changes = self.x.app.hub.subscribe(watch.wanted());
         let gap = Heard { upstream: None, change: Change::Gap };
@@ -160,6 +164,17 @@ impl Writer {
                 () = self.session.uris_changed() => {
                     watch = self.watch().await;
                     changes.replace(watch.wanted());
+                }
+                generation = self.x.app.newer(self.x.generation.number) => {
+                    if !self.x.move_to(generation) {
+                        break;
+                    }
+                    self.offered = offered(&self.x).await;
+                    watch = self.watch().await;
+                    changes.replace(watch.wanted());
+                    if self.tell(&watch, &gap).await.is_err() {
+                        return;
+                    }
                 }
                 () = self.stream.abandoned() => break,
                 () = self.x.app.drained() => break,

@@ -8,11 +8,12 @@ use protocol::json::Object;
 use protocol::latest::meta;
 use protocol::{Call, Id, Raw, RpcError, code, envelope, sse};
 use serde_json::{Value, json};
+use upstream::Change;
 
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
 use crate::changes::{Lists, Watch};
-use crate::hub::Subscription;
+use crate::hub::{Heard, Subscription};
 use crate::trace::Operation;
 
 /// Opens the stream; its first message says what will come.
@@ -164,19 +165,32 @@ impl Stream {
             let app = Arc::clone(&self.x.app);
             tokio::select! {
                 change = self.subscription.next() => match change {
-                    Some(heard) => {
-                        for (method, params) in self.watch.messages(&heard) {
-                            let message = self.message(method, params.as_ref());
-                            self.queue.push_back(message);
-                        }
-                    }
+                    Some(heard) => self.enqueue(&heard),
                     None => return None,
                 },
+                generation = app.newer(self.x.generation.number) => {
+                    if !self.x.move_to(generation) {
+                        self.ended = true;
+                        return Some(self.last());
+                    }
+                    self.watch = self.watch.renewed(&self.x).await;
+                    self.subscription.replace(self.watch.wanted());
+                    let anything = Heard { upstream: None, change: Change::Gap };
+                    self.enqueue(&anything);
+                }
                 () = app.drained() => {
                     self.ended = true;
                     return Some(self.last());
                 }
             }
+        }
+    }
+
+    /// What the client is told of a change.
+    fn enqueue(&mut self, heard: &Heard) {
+        for (method, params) in self.watch.messages(heard) {
+            let message = self.message(method, params.as_ref());
+            self.queue.push_back(message);
         }
     }
 
