@@ -1,4 +1,5 @@
 //! The program as its user meets it: started for real, on loopback, and judged by what it prints and answers.
 
 mod program;
+mod reload;
 mod up;
