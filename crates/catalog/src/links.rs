@@ -1,11 +1,17 @@
 //! Resource links in results: where several upstreams are one, a link must lead back to who gave it.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use protocol::Raw;
 use protocol::json::{Object, array};
 
 use crate::endpoint::Endpoint;
 use crate::source::Caller;
 use crate::uris;
+
+/// What every link has.
+static URI: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"uri\""));
 
 impl Endpoint {
     /// A result of this upstream with its links as the endpoint's clients can follow them.
@@ -16,7 +22,7 @@ impl Endpoint {
     pub async fn relink(&self, caller: &Caller, upstream: &str, result: Raw) -> Raw {
         let of_upstream = |p: &crate::Part| p.source.upstream().name().as_str() == upstream;
         let Some(part) = self.parts().iter().position(of_upstream) else { return result };
-        if self.parts().len() < 2 || memchr::memmem::find(result.as_bytes(), b"\"uri\"").is_none() {
+        if self.parts().len() < 2 || URI.find(result.as_bytes()).is_none() {
             return result;
         }
         Box::pin(self.relinked(caller, part, result)).await

@@ -40,8 +40,7 @@ impl Call {
             .set(meta::CLIENT_CAPABILITIES, capabilities.raw.clone())
             .set(meta::CLIENT_INFO, info.clone())
             .finish();
-        let params = params.edit().set("_meta", entries).finish();
-        let params = params.object().ok().flatten().unwrap_or_else(Object::empty);
+        let params = params.edit().set("_meta", entries).finish_object();
         let meta = Meta::of_params(&params).unwrap_or_default();
         Self { method, params, meta }
     }
@@ -61,8 +60,7 @@ impl Call {
     /// The same call with one parameter replaced, added or (`None`) removed.
     #[must_use]
     pub fn with(&self, name: &str, value: Option<Raw>) -> Self {
-        let params = self.params.edit().put(name, value).finish();
-        let params = params.object().ok().flatten().unwrap_or_else(Object::empty);
+        let params = self.params.edit().put(name, value).finish_object();
         Self { method: self.method.clone(), params, meta: self.meta.clone() }
     }
 

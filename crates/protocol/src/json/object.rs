@@ -224,13 +224,19 @@ impl<'a> Edit<'a> {
     /// last counts.
     #[must_use]
     pub fn finish(self) -> Raw {
+        self.finish_object().raw()
+    }
+
+    /// The same, split already.
+    #[must_use]
+    pub fn finish_object(self) -> Object {
         let object = self.object;
         let idle = |(name, value): &(Cow<'_, str>, Option<Raw>)| match value {
             None => !object.has(name),
             Some(new) => object.get(name).as_ref() == Some(new),
         };
         if self.changes.iter().all(idle) {
-            return object.raw();
+            return object.clone();
         }
         let grown: usize = self
             .changes
@@ -238,38 +244,45 @@ impl<'a> Edit<'a> {
             .map(|(k, v)| k.len() + 8 + v.as_ref().map_or(0, |v| v.as_bytes().len()))
             .sum();
         let mut out = BytesMut::with_capacity(object.bytes.len() + grown);
+        let mut members = Vec::with_capacity(object.members.len() + self.changes.len());
         out.put_u8(b'{');
-        for at in 0..object.members.len() {
+        for (at, Member { key, escaped, value }) in object.members.iter().enumerate() {
             let change = self.changes.iter().rev().find(|(name, _)| object.is_key(at, name));
-            let Member { key: name, value, .. } = &object.members[at];
-            match change {
-                None => separated(&mut out, &object.bytes[name.start..value.end]),
-                Some((_, Some(new))) => {
-                    separated(&mut out, &object.bytes[name.start..value.start]);
-                    out.put_slice(new.as_bytes());
-                }
-                Some((_, None)) => {}
-            }
+            let new = match change {
+                None => &object.bytes[value.clone()],
+                Some((_, Some(new))) => new.as_bytes(),
+                Some((_, None)) => continue,
+            };
+            separate(&mut out);
+            let start = out.len();
+            out.put_slice(&object.bytes[key.start..value.start]);
+            let value = out.len()..out.len() + new.len();
+            out.put_slice(new);
+            members.push(Member { key: start..start + key.len(), escaped: *escaped, value });
         }
         for (at, (name, value)) in self.changes.iter().enumerate() {
             let later = self.changes[at + 1..].iter().any(|(n, _)| n == name);
             if let (Some(value), false, false) = (value, later, object.has(name)) {
-                separated(&mut out, b"");
+                separate(&mut out);
+                let start = out.len();
                 string_into(&mut out, name);
+                let key = start..out.len();
+                let escaped = memchr::memchr(b'\\', &out[start..]).is_some();
                 out.put_u8(b':');
+                let value_at = out.len()..out.len() + value.as_bytes().len();
                 out.put_slice(value.as_bytes());
+                members.push(Member { key, escaped, value: value_at });
             }
         }
         out.put_u8(b'}');
-        Raw::trusted(out.freeze())
+        Object { bytes: out.freeze(), members }
     }
 }
 
-fn separated(out: &mut BytesMut, member: &[u8]) {
+fn separate(out: &mut BytesMut) {
     if out.len() > 1 {
         out.put_u8(b',');
     }
-    out.put_slice(member);
 }
 
 /// The items of a checked array.
@@ -330,6 +343,23 @@ mod tests {
         assert_eq!(object(r#"{"a":1}"#).edit().remove("a").finish().as_text(), "{}");
         let twice = o.edit().set("z", Raw::literal("1")).set("z", Raw::literal("2")).finish();
         assert_eq!(twice.as_text(), r#"{"a": 1.0,"b":"x","c":[1 , 2],"z":2}"#);
+    }
+
+    #[test]
+    fn an_edited_object_is_the_one_that_its_text_splits_into() {
+        let o = object(r#" { "a" : 1.0,"b\u0063":"x", "c":[1 , 2] } "#);
+        let edits = [
+            o.edit(),
+            o.edit().remove("a"),
+            o.edit().set("bc", Raw::literal("{}")).set("a\"q", Raw::literal("[1]")),
+            o.edit().remove("a").remove("bc").remove("c"),
+        ];
+        for edit in edits {
+            let edited = edit.finish_object();
+            let again = Object::parse(edited.raw().into_bytes()).expect("an object");
+            let pairs = |o: &Object| o.iter().map(|(k, v)| (k.into_owned(), v)).collect::<Vec<_>>();
+            assert_eq!(pairs(&edited), pairs(&again));
+        }
     }
 
     #[test]

@@ -16,20 +16,20 @@ use crate::app::Exchange;
 use crate::pipeline::execute;
 use crate::trace::Operation;
 
-/// Whether a message is a modern one: by its `_meta`, or by a header that names a revision with `_meta`.
+/// Whether a message is a modern one: by a header that names a revision with `_meta`, or by its `_meta`.
 pub(crate) fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
+    let named = headers.get(VERSION).and_then(|v| v.to_str().ok());
+    let modern =
+        |v: &str| Revision::parse(v).map_or(v > Revision::NEWEST_LEGACY.as_str(), |r| r >= Revision::NEWEST);
+    if named.is_some_and(modern) {
+        return true;
+    }
     let params = match message {
         Message::Request(request) => request.params.as_ref(),
         Message::Notification(note) => note.params.as_ref(),
         Message::Response(_) => None,
     };
-    if Meta::read(params).is_ok_and(|meta| meta.is_modern()) {
-        return true;
-    }
-    let named = headers.get(VERSION).and_then(|v| v.to_str().ok());
-    named.is_some_and(|v| {
-        Revision::parse(v).map_or(v > Revision::NEWEST_LEGACY.as_str(), |r| r >= Revision::NEWEST)
-    })
+    Meta::read(params).is_ok_and(|meta| meta.is_modern())
 }
 
 /// Serves a modern message.

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use catalog::{Endpoint, Kind, Routed};
 use futures_util::{Stream, StreamExt as _};
+use memchr::memmem::Finder;
 use model::{NewSpan, Span, SpanKind, TraceContext, cut};
 use protocol::{Call, Method, Raw, Revision, RpcError, code};
 use tokio::time::Instant;
@@ -171,7 +172,8 @@ impl Drop for Operation {
 /// Whether a result asks the client something.
 fn is_question(result: &Raw) -> bool {
     const WORD: &[u8] = b"\"input_required\"";
-    memchr::memmem::find(result.as_bytes(), WORD).is_some()
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(WORD));
+    FINDER.find(result.as_bytes()).is_some()
         && result.get("resultType").is_some_and(|kind| kind.as_bytes() == WORD)
 }
 
