@@ -16,9 +16,10 @@ static URI: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"uri\"")
 impl Endpoint {
     /// A result of this upstream with its links as the endpoint's clients can follow them.
     ///
-    /// A link to a resource that the endpoint itself would read elsewhere, or nowhere, is wrapped as colliding
-    /// entries of lists are; every other one stays as it came, byte for byte. Links into the web, which clients
-    /// follow by themselves (server/resources, "Common URI Schemes"), are wrapped in the first case alone.
+    /// A link to a resource that the endpoint itself would read elsewhere, or nowhere, is wrapped as
+    /// colliding entries of lists are; every other one stays as it came, byte for byte. Links into the
+    /// web, which clients follow by themselves (server/resources, "Common URI Schemes"), are wrapped in
+    /// the first case alone.
     pub async fn relink(&self, caller: &Caller, upstream: &str, result: Raw) -> Raw {
         let of_upstream = |p: &crate::Part| p.source.upstream().name().as_str() == upstream;
         let Some(part) = self.parts().iter().position(of_upstream) else { return result };

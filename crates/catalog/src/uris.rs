@@ -14,8 +14,8 @@ pub(crate) fn wrap(upstream: &str, uri: &str) -> String {
     format!("{SCHEME}{upstream}/{uri}")
 }
 
-/// Whether a URI looks as if we had wrapped it. An upstream's own such URIs (it may be a gateway, too) are wrapped
-/// again, so that they unwrap to the letter.
+/// Whether a URI looks as if we had wrapped it. An upstream's own such URIs (it may be a gateway, too) are
+/// wrapped again, so that they unwrap to the letter.
 #[must_use]
 pub(crate) fn is_wrapped(uri: &str) -> bool {
     uri.starts_with(SCHEME)

@@ -146,7 +146,14 @@ pub fn explain(key_path: &str) -> Option<String> {
 #[must_use]
 pub fn nearest_key(key_path: &str) -> Option<String> {
     let paths = key_paths();
-    advice::nearest(key_path, paths.iter().map(String::as_str)).map(str::to_owned)
+    let near = advice::nearest(key_path, paths.iter().map(String::as_str));
+    // Somebody who knows the key alone leaves its sections out.
+    let mut ends = paths.iter().filter(|path| path.ends_with(&format!(".{key_path}")));
+    let only = match (ends.next(), ends.next()) {
+        (Some(only), None) => Some(only.as_str()),
+        _ => None,
+    };
+    near.or(only).map(str::to_owned)
 }
 
 /// Whether `given` is `path`, where a name in `given` may stand for a `*` in `path`.
@@ -201,6 +208,9 @@ mod tests {
         }
         assert_eq!(nearest_key("limits.page_sise").as_deref(), Some("limits.page_size"));
         assert_eq!(nearest_key("something else"), None);
+        assert_eq!(nearest_key("timeouts").as_deref(), Some("upstreams.*.timeouts"), "one key has this end");
+        assert_eq!(nearest_key("url").as_deref(), Some("upstreams.*.url"));
+        assert_eq!(nearest_key("upstreams"), Some("upstreams".to_owned()));
     }
 
     #[test]

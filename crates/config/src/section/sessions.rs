@@ -15,7 +15,8 @@ pub struct Sessions {
     pub ttl: Span,
     /// How long a call goes on whose client lost its stream, or was sent away to poll.
     ///
-    /// A client that comes back in time with `Last-Event-ID` misses nothing; later the call is cancelled. Since 0.1.
+    /// A client that comes back in time with `Last-Event-ID` misses nothing; later the call is cancelled.
+    /// Since 0.1.
     pub resume_timeout: Span,
     /// How long a client of 2025-11-25 is kept waiting on one stream before it is sent away to poll.
     ///
