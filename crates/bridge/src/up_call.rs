@@ -266,6 +266,20 @@ mod tests {
     }
 
     #[test]
+    fn a_server_asks_for_what_a_task_needs_while_its_result_is_waited_for() {
+        let params = Raw::literal(
+            r#"{"taskId":"t","_meta":{"io.modelcontextprotocol/clientCapabilities":{"roots":{}}}}"#,
+        );
+        let ask = || message(r#"{"jsonrpc":"2.0","id":"s","method":"roots/list"}"#);
+        for (method, asks) in [(Method::TasksResult, true), (Method::TasksGet, false)] {
+            let call = Call::read(method, Some(&params)).expect("params");
+            let mut call = UpCall::new(Revision::V2025_11_25, Id::number(1), &call, None);
+            let action = call.on_message(ask());
+            assert_eq!(matches!(action, Some(UpAction::Ask)), asks, "{action:?}");
+        }
+    }
+
+    #[test]
     fn an_error_without_an_id_is_translated_as_the_calls_own() {
         let error = r#"{"jsonrpc":"2.0","error":{"code":-32020,"message":"m"}}"#;
         let Some(UpAction::Done(Err(error))) = machine().on_message(message(error)) else { panic!("an end") };
