@@ -16,6 +16,8 @@ pub struct CallError {
     pub kind: CallErrorKind,
     /// More for the operator; never sent to clients.
     pub detail: Option<Arc<str>>,
+    /// Whether it happened before the call was sent, whatever the kind says of others.
+    pub(crate) unsent: bool,
 }
 
 fn in_words(detail: &Option<Arc<str>>) -> String {
@@ -120,7 +122,7 @@ impl CallError {
     /// An error of this kind.
     #[must_use]
     pub fn new(upstream: &UpstreamName, kind: CallErrorKind) -> Self {
-        Self { upstream: upstream.clone(), kind, detail: None }
+        Self { upstream: upstream.clone(), kind, detail: None, unsent: false }
     }
 
     /// The same error with words for the operator.
@@ -128,6 +130,22 @@ impl CallError {
     pub fn detail(mut self, detail: impl std::fmt::Display) -> Self {
         self.detail = Some(Arc::from(detail.to_string()));
         self
+    }
+
+    /// The same error of a call that waited and was never sent.
+    #[must_use]
+    pub(crate) fn unsent(mut self) -> Self {
+        self.unsent = true;
+        self
+    }
+
+    /// Whether the call may be made again.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self.kind.retry() {
+            Retry::MayHaveRun if self.unsent => Retry::Safe,
+            retry => retry,
+        }
     }
 
     /// The answer to the client: what happened, who caused it, whether a retry is safe.
@@ -138,7 +156,26 @@ impl CallError {
             "upstream": name,
             "reason": kind.as_str(),
             "fault": kind.fault().as_str(),
-            "retry": kind.retry().as_str(),
+            "retry": self.retry().as_str(),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_sent_can_be_repeated_unless_that_is_useless() {
+        let name = UpstreamName::new("crm").expect("a name");
+        let retry = |kind| {
+            let error = CallError::new(&name, kind);
+            let data = |error: &CallError| error.to_rpc().data.expect("data")["retry"].clone();
+            (data(&error), data(&error.unsent()))
+        };
+        assert_eq!(retry(CallErrorKind::Timeout), (json!("may_have_run"), json!("safe")));
+        assert_eq!(retry(CallErrorKind::Broke), (json!("may_have_run"), json!("safe")));
+        assert_eq!(retry(CallErrorKind::Unreachable), (json!("safe"), json!("safe")));
+        assert_eq!(retry(CallErrorKind::OtherRevision), (json!("useless"), json!("useless")));
     }
 }

@@ -164,7 +164,8 @@ impl Upstream {
         {
             return Err(error.clone());
         }
-        match self.find().await {
+        // Whatever goes wrong here, the calls that wait for it have not left.
+        match self.find().await.map_err(CallError::unsent) {
             Ok(found) => {
                 let found = Arc::new(found);
                 tracing::info!(upstream = %self.name(), revision = %found.revision, "connected");
@@ -259,6 +260,11 @@ impl Upstream {
         if error.kind.fault() == model::Fault::Upstream {
             self.note(Some(error.clone()));
         }
+    }
+
+    /// Takes note of a failure that shows only when an answer is used, for [`Upstream::health`].
+    pub fn failed_otherwise(&self, error: CallError) {
+        self.note(Some(error));
     }
 
     fn note(&self, error: Option<CallError>) {

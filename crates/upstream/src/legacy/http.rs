@@ -210,7 +210,7 @@ impl LegacyHttp {
         let key = self.key(&cx.principal, &capabilities);
         let mut fresh = false;
         loop {
-            let session = self.session(&cx.principal, &capabilities).await?;
+            let session = self.session(&cx.principal, &capabilities).await.map_err(CallError::unsent)?;
             let id = self.core.next_id();
             let revision = session.handshake.revision;
             let mut hop = Hop::begin(&self.core, cx, call, &id, revision);

@@ -29,6 +29,9 @@ use crate::{CallContext, CallError, CallErrorKind, Reply};
 /// How long a server on a channel may take to answer `server/discover` before it is taken for a legacy one.
 const PROBE_TIME: Duration = Duration::from_secs(10);
 
+/// How long a process that has closed its output may take to end, to know how it ended.
+const EXIT_TIME: Duration = Duration::from_secs(1);
+
 /// How a channel is made.
 pub(crate) enum Dial {
     Stdio(Stdio),
@@ -218,25 +221,37 @@ impl PipePool {
             }
             Dial::SsePair(link) => (sse_pair::open(link).await?, None),
         };
+        let spoken = match self.introduce(&pipe, key, limit).await {
+            Ok(spoken) => spoken,
+            Err(error) => return Err(in_words_of_the_child(error, &pipe, child.as_deref()).await),
+        };
+        let class = matches!(spoken, Spoken::Legacy(_)).then(|| key.clone());
+        let used = Mutex::new(Instant::now());
+        Ok(Channel { pipe, spoken, class, child, busy: AtomicUsize::new(1), used })
+    }
+
+    /// Finds out, or is told, what is at the other end.
+    async fn introduce(
+        &self,
+        pipe: &Arc<Pipe>,
+        key: &(Principal, Raw),
+        limit: Duration,
+    ) -> Result<Spoken, CallError> {
         let era = self.state().era;
         let late = |_| self.core.error(CallErrorKind::Timeout).detail("the handshake took too long");
-        let spoken = match era {
-            Some(Era::Legacy) => timeout(limit, self.legacy(&pipe, &key.1)).await.map_err(late)?,
-            Some(Era::Modern) => timeout(limit, self.probe(&pipe)).await.map_err(late)?.and_then(|found| {
+        match era {
+            Some(Era::Legacy) => timeout(limit, self.legacy(pipe, &key.1)).await.map_err(late)?,
+            Some(Era::Modern) => timeout(limit, self.probe(pipe)).await.map_err(late)?.and_then(|found| {
                 found.ok_or_else(|| {
                     self.core.error(CallErrorKind::OtherRevision).detail("server/discover was refused")
                 })
             }),
-            None => match timeout(PROBE_TIME.min(limit), self.probe(&pipe)).await {
+            None => match timeout(PROBE_TIME.min(limit), self.probe(pipe)).await {
                 Ok(Ok(Some(modern))) => Ok(modern),
                 Ok(Err(error)) if pipe.is_closed() => Err(error),
-                _ => timeout(limit, self.legacy(&pipe, &key.1)).await.map_err(late)?,
+                _ => timeout(limit, self.legacy(pipe, &key.1)).await.map_err(late)?,
             },
-        };
-        let spoken = spoken.map_err(|error| with_stderr(error, child.as_deref()))?;
-        let class = matches!(spoken, Spoken::Legacy(_)).then(|| key.clone());
-        let used = Mutex::new(Instant::now());
-        Ok(Channel { pipe, spoken, class, child, busy: AtomicUsize::new(1), used })
+        }
     }
 
     /// Asks `server/discover`. `Ok(None)`: whatever it is, it is not modern (basic/transports/stdio,
@@ -287,7 +302,7 @@ impl PipePool {
         // A process of its own would know nothing of the task.
         let asks = call.method.may_ask() && call.method != protocol::Method::TasksResult;
         let alone = capabilities.can_answer() && asks;
-        let lease = self.lease(&cx.principal, &capabilities, alone).await?;
+        let lease = self.lease(&cx.principal, &capabilities, alone).await.map_err(CallError::unsent)?;
         let channel = Arc::clone(&lease.channel);
         let id = self.core.next_id();
         let revision = match &channel.spoken {
@@ -404,12 +419,21 @@ fn stop(channel: Arc<Channel>) {
     }
 }
 
-/// What a process said before it failed is the best hint there is.
-fn with_stderr(error: CallError, child: Option<&egress::Child>) -> CallError {
-    let Some(tail) = child.map(egress::Child::stderr_tail).filter(|tail| !tail.is_empty()) else {
-        return error;
-    };
-    let last = tail.iter().rev().take(5).rev().cloned().collect::<Vec<_>>().join(" | ");
-    let before = error.detail.as_deref().unwrap_or_default().to_owned();
-    error.detail(format!("{before} stderr: {last}"))
+/// How a process ended, and what it said before, is the best hint there is.
+async fn in_words_of_the_child(error: CallError, pipe: &Pipe, child: Option<&egress::Child>) -> CallError {
+    let Some(child) = child else { return error };
+    let mut words: Vec<String> = error.detail.iter().map(ToString::to_string).collect();
+    let mut error = error;
+    if pipe.is_closed()
+        && let Ok(exit) = timeout(EXIT_TIME, child.exited()).await
+    {
+        // There was no process to greet.
+        error.kind = CallErrorKind::Unreachable;
+        words = vec![format!("the process ended: {exit}")];
+    }
+    let tail = child.stderr_tail();
+    if !tail.is_empty() {
+        words.push(format!("stderr: {}", tail[tail.len().saturating_sub(5)..].join(" | ")));
+    }
+    if words.is_empty() { error } else { error.detail(words.join("; ")) }
 }
