@@ -132,7 +132,7 @@ impl Pages {
             object.get(kind.member()).and_then(|i| i.items()).ok_or(BadPage("a list without its items"))?;
         for raw in items {
             if self.items.len() + self.unusable.len() >= items_max {
-                return Err(BadPage("more items than the limit allows"));
+                return Err(BadPage("more items than limits.list_items_max"));
             }
             match read_item(kind, raw) {
                 Entry::Item(item) => self.items.push(item),

@@ -270,7 +270,16 @@ impl Source {
         let limits = self.upstream.options().timeouts;
         let wait = limits.first_byte.min(limits.total);
         let fetched = timeout(wait, self.fetch_pages(kind, caller, fallback)).await;
-        fetched.unwrap_or_else(|_| Err(ListError::Call(self.error(CallErrorKind::Timeout))))
+        let late = || self.error(CallErrorKind::Timeout).detail("the list took too long");
+        fetched.unwrap_or_else(|_| Err(self.unusable(kind, late())))
+    }
+
+    /// An answer came, or none in time, and there is no list: clients are told that it is missing, and only
+    /// the operator is told why.
+    fn unusable(&self, kind: Kind, error: CallError) -> ListError {
+        tracing::warn!(upstream = %self.upstream.name(), method = %kind.method(), %error, "the list cannot be used");
+        self.upstream.failed_otherwise(error.clone());
+        ListError::Call(error)
     }
 
     fn error(&self, kind: CallErrorKind) -> CallError {
@@ -294,12 +303,18 @@ impl Source {
             };
             let result = self.page(kind, caller, &params).await?;
             let next = pages.add(kind, &result, self.options.items_max);
-            let next = next
-                .map_err(|BadPage(what)| ListError::Call(self.error(CallErrorKind::Invalid).detail(what)))?;
+            let next = next.map_err(|BadPage(what)| {
+                self.unusable(kind, self.error(CallErrorKind::Invalid).detail(what))
+            })?;
             if next.is_none() || next == cursor {
+                cursor = None;
                 break;
             }
             cursor = next;
+        }
+        if cursor.is_some() {
+            let (upstream, method) = (self.upstream.name(), kind.method());
+            tracing::warn!(%upstream, %method, "the list has more pages than limits.list_pages_max: the rest is left out");
         }
         let ttl = self.options.list_ttl.unwrap_or_else(|| pages.ttl().max(fallback));
         let version = self.versions.fetch_add(1, Ordering::Relaxed);
@@ -319,8 +334,8 @@ impl Source {
         match reply.outcome().await.map_err(ListError::Call)? {
             Some(Outcome::Result(Body::Whole(result))) => Ok(result),
             Some(Outcome::Result(Body::Stream(_))) => {
-                let what = "a list larger than the gateway keeps";
-                Err(ListError::Call(self.error(CallErrorKind::Invalid).detail(what)))
+                let what = "a list larger than limits.response_buffer_bytes_max";
+                Err(self.unusable(kind, self.error(CallErrorKind::Invalid).detail(what)))
             }
             Some(Outcome::Error(error)) => match RpcError::read(&error) {
                 error if error.code == code::METHOD_NOT_FOUND => Err(ListError::None),

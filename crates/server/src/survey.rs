@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use catalog::{Caller, Kind, Source};
+use catalog::{Caller, Kind, ListError, Source};
 use futures_util::future::join_all;
 use model::Principal;
 use protocol::{Capabilities, Raw, Revision};
-use upstream::{HttpTransport, Target};
+use upstream::{CallError, HttpTransport, Target};
 
 use crate::app::Generation;
 
@@ -35,6 +35,8 @@ pub struct UpstreamRow {
 
 /// What an upstream is called that has said nothing yet, neither good nor bad.
 const UNANSWERED: &str = "no answer yet";
+/// An upstream that answers, with an error.
+const ERROR: &str = "error";
 
 /// Asks all upstreams at once; none waits for another, and none longer than `patience`.
 pub async fn survey(generation: &Generation, patience: Duration) -> Vec<UpstreamRow> {
@@ -50,11 +52,26 @@ async fn row(source: &Source, patience: Duration) -> UpstreamRow {
         client_info: Raw::literal(r#"{"name":"tidegate","version":"0"}"#),
         trace: None,
     };
-    let count = async |kind| source.list(kind, &caller).await.ok().map(|list| list.items.len());
+    let count = async |kind: Kind| match source.list(kind, &caller).await {
+        Ok(list) => (Some(list.items.len()), None),
+        Err(ListError::None) => (None, None),
+        Err(ListError::Call(error)) => (None, Some((error.kind.as_str(), words(&error)))),
+        Err(ListError::Rpc(error)) => {
+            (None, Some((ERROR, format!("{}: {} (code {})", kind.method(), error.message, error.code))))
+        }
+    };
     let counts = async { tokio::join!(count(Kind::Tools), count(Kind::Resources), count(Kind::Prompts)) };
-    let (tools, resources, prompts) = tokio::time::timeout(patience, counts).await.unwrap_or_default();
+    let counts = tokio::time::timeout(patience, counts).await.unwrap_or_default();
+    let ((tools, no_tools), (resources, no_resources), (prompts, no_prompts)) = counts;
     let upstream = source.upstream();
     let health = upstream.health();
+    // One list may be missing where the last answer was a good one.
+    let failed = health.error.as_ref().map(|error| (error.kind.as_str(), words(error)));
+    let (state, error) = match failed.or(no_tools).or(no_resources).or(no_prompts) {
+        Some((state, error)) => (state, Some(error)),
+        None if health.state == "untried" => (UNANSWERED, None),
+        None => (health.state, None),
+    };
     UpstreamRow {
         name: upstream.name().to_string(),
         transport: match &upstream.options().target {
@@ -66,11 +83,16 @@ async fn row(source: &Source, patience: Duration) -> UpstreamRow {
         tools,
         resources,
         prompts,
-        state: if health.state == "untried" { UNANSWERED } else { health.state },
-        error: health.error.map(|error| match error.detail {
-            Some(detail) => detail.to_string(),
-            None => error.kind.to_string(),
-        }),
+        state,
+        error,
         latency: health.latency,
+    }
+}
+
+/// The operator's words for an error, as beside the upstream's name.
+fn words(error: &CallError) -> String {
+    match &error.detail {
+        Some(detail) => detail.to_string(),
+        None => error.kind.to_string(),
     }
 }
