@@ -18,7 +18,7 @@ pub enum Given {
 /// # Errors
 /// Where it is no object, or no pair.
 pub fn read(arguments: &Arguments) -> anyhow::Result<Given> {
-    let usage = |text: String| Coded { code: USAGE, text };
+    let usage = |text: String| Coded::new(USAGE, text);
     if let Some(text) = &arguments.json {
         return match serde_json::from_str(text) {
             Ok(Value::Object(values)) => Ok(Given::Whole(Value::Object(values))),

@@ -65,7 +65,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         return Ok(if result["isError"] == json!(true) { TOOL_FAILED } else { 0 });
     }
     let text = format!("call {}: it has asked {ROUNDS_MAX} times and is not done", arguments.name);
-    Err(Coded { code: REFUSED, text }.into())
+    Err(Coded::new(REFUSED, text).into())
 }
 
 /// The input schema of a tool. `None`: it cannot be had, and the arguments are read without.

@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::Subcommand;
 use config::Config;
+use serde_json::json;
 
-use crate::cli::Source;
-use crate::exit::USAGE;
+use crate::cli::{Output, Source};
+use crate::exit::{CONFIG, Coded, USAGE};
 use crate::{load, out};
 
 /// What to do with the configuration.
@@ -17,6 +18,9 @@ pub enum Command {
     Check {
         #[command(flatten)]
         source: Source,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
     },
     /// Explain a key, such as `upstreams.*.timeouts.connect`.
     Explain {
@@ -32,9 +36,8 @@ pub enum Command {
 /// Does it.
 pub fn run(command: Command) -> anyhow::Result<u8> {
     match command {
-        Command::Check { source } => {
-            check(&load::load(&source)?);
-        }
+        Command::Check { source, output: Output::Table } => check(&load::load(&source)?),
+        Command::Check { source, output: Output::Json } => return check_for_programs(&source),
         Command::Explain { key } => match config::explain(&key) {
             Some(text) => out::line(text),
             None => {
@@ -49,6 +52,22 @@ pub fn run(command: Command) -> anyhow::Result<u8> {
         Command::Reference => out::line(config::reference().trim_end()),
     }
     Ok(0)
+}
+
+fn check_for_programs(source: &Source) -> anyhow::Result<u8> {
+    let (code, report) = match load::load(source) {
+        Ok(loaded) => {
+            let mut warnings = loaded.warnings;
+            warnings.extend(missing_here(&loaded.config));
+            (0, json!({"good": true, "file": loaded.file, "faults": [], "warnings": warnings}))
+        }
+        Err(error) => match error.downcast_ref::<Coded>().and_then(|coded| coded.faults.as_ref()) {
+            Some(faults) => (CONFIG, json!({"good": false, "faults": faults, "warnings": []})),
+            None => return Err(error),
+        },
+    };
+    out::line(serde_json::to_string_pretty(&report).context("print the report")?);
+    Ok(code)
 }
 
 fn check(loaded: &load::Loaded) {

@@ -49,7 +49,7 @@ pub fn endpoint(gateway: &Embedded, name: &str, capabilities: &'static str) -> a
         let mut known: Vec<String> = gateway.app().generation().endpoints.keys().cloned().collect();
         known.sort();
         let text = format!("find the endpoint {name:?}; there are: {}", known.join(", "));
-        Coded { code: USAGE, text }.into()
+        Coded::new(USAGE, text).into()
     })
 }
 
@@ -77,5 +77,5 @@ pub fn refused(gateway: &Embedded, what: &str, error: &RpcError) -> anyhow::Erro
         None if !data.is_null() => text.push_str(&format!("\n  data: {data}")),
         None => {}
     }
-    Coded { code: REFUSED, text }.into()
+    Coded::new(REFUSED, text).into()
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
+use config::Diagnostics;
 use server::{ComposeError, StartError};
 
 /// Something went wrong that has no code of its own.
@@ -25,12 +26,24 @@ pub struct Coded {
     pub code: u8,
     /// What to print.
     pub text: String,
+    /// What is wrong with the configuration, where that is why.
+    pub faults: Option<Diagnostics>,
 }
 
 impl Coded {
+    /// An error with this code; `text` completes "failed to …".
+    pub fn new(code: u8, text: String) -> Self {
+        Self { code, text, faults: None }
+    }
+
     /// The configuration is wrong; `text` completes "failed to …".
     pub fn config(text: String) -> Self {
-        Self { code: CONFIG, text }
+        Self::new(CONFIG, text)
+    }
+
+    /// The configuration is badly written.
+    pub fn faults(faults: Diagnostics) -> Self {
+        Self { faults: Some(faults.clone()), ..Self::config(format!("use the configuration:\n{faults}")) }
     }
 
     /// The configuration is well written, and cannot be put in force.
@@ -45,9 +58,9 @@ impl Coded {
             StartError::Tls { .. } => Self::config(format!("use the configuration: {}", chain(error))),
             StartError::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse => {
                 let hint = "another program has it, maybe another gateway; choose one with --listen";
-                Self { code: FAILURE, text: format!("{}; {hint}", chain(error)) }
+                Self::new(FAILURE, format!("{}; {hint}", chain(error)))
             }
-            StartError::Listen { .. } => Self { code: FAILURE, text: chain(error) },
+            StartError::Listen { .. } => Self::new(FAILURE, chain(error)),
         }
     }
 }

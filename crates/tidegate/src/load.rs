@@ -58,5 +58,5 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn refused<T>(result: Result<T, Diagnostics>) -> anyhow::Result<T> {
-    result.map_err(|faults| Coded::config(format!("use the configuration:\n{faults}")).into())
+    result.map_err(|faults| Coded::faults(faults).into())
 }

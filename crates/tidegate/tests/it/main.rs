@@ -1,5 +1,7 @@
 //! The program as its user meets it: started for real, on loopback, and judged by what it prints and answers.
 
+mod config;
+mod list;
 mod program;
 mod reload;
 mod up;
