@@ -108,7 +108,24 @@ fn read(field: &Value, text: &str) -> Result<Option<Value>, String> {
             return Err(format!("one of: {}", choices.join(", ")));
         }
     }
+    within(field, &value)?;
     Ok(Some(value))
+}
+
+/// Whether a value is within the limits of its field, which the server would refuse it for otherwise.
+fn within(field: &Value, value: &Value) -> Result<(), String> {
+    let (size, least, most, of) = match value {
+        Value::Number(number) => (number.as_f64(), "minimum", "maximum", ""),
+        Value::String(text) => (Some(text.chars().count() as f64), "minLength", "maxLength", " characters"),
+        Value::Array(items) => (Some(items.len() as f64), "minItems", "maxItems", " entries"),
+        _ => return Ok(()),
+    };
+    let limit = |name: &str| field[name].as_f64();
+    match (size, limit(least), limit(most)) {
+        (Some(size), Some(least), _) if size < least => Err(format!("at least {least}{of}, please")),
+        (Some(size), _, Some(most)) if size > most => Err(format!("at most {most}{of}, please")),
+        _ => Ok(()),
+    }
 }
 
 fn prompt(text: &str) -> anyhow::Result<String> {
@@ -136,5 +153,11 @@ mod tests {
         let several = json!({"type": "array", "items": {"enum": ["a", "b"]}});
         assert_eq!(read(&several, "a, b"), Ok(Some(json!(["a", "b"]))));
         assert!(read(&several, "a, c").is_err());
+        let limited = json!({"type": "integer", "minimum": 1, "maximum": 100});
+        assert_eq!(read(&limited, "0"), Err("at least 1, please".to_owned()));
+        assert_eq!(read(&limited, "101"), Err("at most 100, please".to_owned()));
+        assert_eq!(read(&limited, "100"), Ok(Some(json!(100))));
+        let short = json!({"type": "string", "maxLength": 2});
+        assert_eq!(read(&short, "été"), Err("at most 2 characters, please".to_owned()));
     }
 }
