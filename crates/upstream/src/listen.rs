@@ -13,9 +13,10 @@ use protocol::latest::TASKS_EXTENSION;
 use protocol::{Call, Capabilities, Era, Id, Message, Method, Raw, envelope};
 use serde_json::json;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::core::{Change, Core};
-use crate::detect::Connector;
+use crate::detect::{Connector, DISCOVER_UNKNOWN};
 use crate::http::{EventStream, ModernHttp};
 use crate::pipe::{Lease, PipePool, change_of};
 use crate::{CallContext, CallError, CallErrorKind, Upstream};
@@ -112,16 +113,31 @@ async fn listen_once(
     heard: &mut bool,
 ) -> Result<(), CallError> {
     let found = upstream.connector().await?;
+    if found.revision.era() == Era::Modern && !tells(&found.discover, &interest.borrow()) {
+        // Asked again only where the wish or, after a while, the server may have changed.
+        drop(timeout(RETRY_MAX, interest.changed()).await);
+        return Ok(());
+    }
     match (&found.connector, found.revision.era()) {
         (Connector::ModernHttp(http), _) => modern_http(http, upstream.core(), interest, heard).await,
-        (Connector::Pipe(pool), Era::Modern) => {
-            stands(upstream.core(), heard);
-            modern_pipe(pool, upstream.core(), interest).await
-        }
+        (Connector::Pipe(pool), Era::Modern) => modern_pipe(pool, upstream.core(), interest, heard).await,
         (Connector::LegacyHttp(_) | Connector::Pipe(_), _) => {
             legacy(&found.connector, upstream, interest, heard).await
         }
     }
+}
+
+/// Whether a modern server says that it tells of anything that is wanted.
+fn tells(discover: &Raw, wanted: &Interest) -> bool {
+    let says = |group: &str, flag: &str| {
+        let group = discover.get("capabilities").and_then(|capabilities| capabilities.get(group));
+        group.and_then(|group| group.get(flag)).is_some_and(|flag| flag.as_bytes() == b"true")
+    };
+    let lists = || ["tools", "prompts", "resources"].into_iter().any(|group| says(group, "listChanged"));
+    discover.as_bytes() == DISCOVER_UNKNOWN.as_bytes()
+        || !wanted.tasks.is_empty()
+        || (wanted.lists && lists())
+        || (!wanted.uris.is_empty() && says("resources", "subscribe"))
 }
 
 /// From now on nothing is missed.
@@ -200,8 +216,10 @@ async fn modern_pipe(
     pool: &PipePool,
     core: &Core,
     interest: &mut watch::Receiver<Interest>,
+    heard: &mut bool,
 ) -> Result<(), CallError> {
     let mut before: Option<(Id, Lease)> = None;
+    let mut agreed = false;
     loop {
         let wanted = interest.borrow_and_update().clone();
         let call = listen_call(&core.options.client_info, &wanted);
@@ -218,7 +236,10 @@ async fn modern_pipe(
         loop {
             tokio::select! {
                 message = incoming.next() => match message? {
+                    // A server that ends what it has not begun is not asked again at once.
+                    Some(Message::Response(_)) if !agreed => return Err(core.error(CallErrorKind::Broke)),
                     Some(Message::Response(_)) | None => return Ok(()),
+                    Some(_) if !std::mem::replace(&mut agreed, true) => stands(core, heard),
                     Some(_) => {}
                 },
                 changed = interest.changed() => {
@@ -353,5 +374,31 @@ mod tests {
         assert!(changes.is_empty(), "what is read now may still change unheard");
         second.event(AGREED).await;
         assert_eq!(changes.recv().await.expect("a change"), Change::Gap);
+    }
+
+    #[test]
+    fn a_server_is_asked_to_tell_only_of_what_it_says_it_tells_of() {
+        let discover = |capabilities: &str| {
+            Raw::parse(format!(r#"{{"capabilities":{capabilities}}}"#).into()).expect("JSON")
+        };
+        let (lists, resource) = (interest(&[]), Interest { lists: false, ..interest(&["x://a"]) });
+        let cases = [
+            (r#"{"tools":{"listChanged":true}}"#, [true, false]),
+            (r#"{"prompts":{"listChanged":true},"resources":{}}"#, [true, false]),
+            (r#"{"resources":{"subscribe":true,"listChanged":false}}"#, [false, true]),
+            (r#"{"tools":{"listChanged":false},"resources":{"subscribe":false}}"#, [false, false]),
+            ("{}", [false, false]),
+        ];
+        for (capabilities, expected) in cases {
+            let discover = discover(capabilities);
+            assert_eq!(
+                [&lists, &resource].map(|wanted| tells(&discover, wanted)),
+                expected,
+                "{capabilities}"
+            );
+        }
+        let task = Interest { tasks: BTreeSet::from([Arc::from("t")]), ..Interest::default() };
+        assert!(tells(&discover("{}"), &task), "who has a task was told of it");
+        assert!(tells(&Raw::literal(DISCOVER_UNKNOWN), &lists), "nobody knows");
     }
 }
