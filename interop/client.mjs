@@ -5,6 +5,7 @@ import { changes } from './cases/changes.mjs';
 import { failures, pidsIn, startLater } from './cases/failures.mjs';
 import { lists } from './cases/lists.mjs';
 import { questions } from './cases/questions.mjs';
+import { tasks } from './cases/tasks.mjs';
 import { walks } from './cases/walks.mjs';
 import { Client } from './clients.mjs';
 import { run } from './harness.mjs';
@@ -43,7 +44,8 @@ async function typescript() {
     fragilePid: () => pidsIn(world.fragilePids),
     later: (era) => startLater(world.fixture, world.laterPort, era),
   };
-  const cases = { ...lists, ...calls, ...questions, ...changes, ...failures };
+  const old = kind === 'v1' ? tasks : {};
+  const cases = { ...lists, ...calls, ...questions, ...changes, ...old, ...failures };
   const count = await run(`TypeScript ${kind}`, cases, context, only);
   await client.close();
   return count;

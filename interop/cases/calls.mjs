@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { until } from '../harness.mjs';
 import { metric, rpcError, texts } from '../world.mjs';
@@ -44,6 +45,21 @@ export const calls = {
       for (let call = 0; call < 3; call++) await client.call(`${upstream}_${tool}`, args);
       assert.equal((await count(upstream)) - before, 3, upstream);
     }
+  },
+
+  async 'nothing is asked of upstreams while nobody asks the gateway'({ client, upstreams, base }) {
+    await client.list('tools');
+    const counts = async () => {
+      const count = (upstream) => metric(base, 'tidegate_upstream_requests_total', upstream);
+      return Object.fromEntries(
+        await Promise.all(upstreams.map(async (upstream) => [upstream, await count(upstream)])),
+      );
+    };
+    // What the list left to do is done by then.
+    await sleep(300);
+    const before = await counts();
+    await sleep(1_000);
+    assert.deepEqual(await counts(), before);
   },
 
   async 'content of every kind arrives as it was sent'({ client }) {

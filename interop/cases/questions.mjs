@@ -60,6 +60,21 @@ export const questions = {
     }
   },
 
+  async 'the user is sent to a URL'({ client }) {
+    const args = { url: 'https://example.com/sign', message: 'Please sign', elicitationId: 'one' };
+    for (const upstream of ['everything', 'everything-http', 'everything-sse']) {
+      // Asked in the middle of the call, or by the error that says what to do before it.
+      for (const errorPath of [false, true]) {
+        const call = () => client.call(`${upstream}_trigger-url-elicitation`, { ...args, errorPath });
+        const { result, asked } = await asking(client, call);
+        const urls = asked.map((one) => one.params.url);
+        if (errorPath) assert.equal(urls.shift(), 'https://modelcontextprotocol.io');
+        assert.deepEqual(urls, [args.url], upstream);
+        assert.match(texts(result), /completed the URL elicitation/);
+      }
+    }
+  },
+
   async 'a user who declines is heard'({ fresh }) {
     const client = await fresh({ answers: { elicit: () => ({ action: 'decline' }) } });
     assert.match(texts(await client.call('everything_trigger-elicitation-request')), /declined/);

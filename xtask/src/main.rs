@@ -29,7 +29,7 @@ usage: cargo xtask COMMAND
   gen [--check]                 write the generated files, or say which are out of date
   conformance [--cell CELL] [--scenario NAME] [--gateway PROGRAM] [--list]
                                 the protocol's conformance suite against the gateway, in cells
-  interop [--client CLIENT] [--only TEXT] [--gateway PROGRAM]
+  interop [--client CLIENT] [--only TEXT] [--gateway PROGRAM] [--serve]
                                 clients and servers of the official SDKs around the gateway (interop/)
   bench [--quick] [--only PART] [--rounds N] [--no-build]
                                 figures against the server called directly and against nginx (docs/bench)

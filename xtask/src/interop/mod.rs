@@ -26,6 +26,8 @@ pub struct Options {
     only: Option<String>,
     /// The gateway to test instead of one that is built here.
     gateway: Option<PathBuf>,
+    /// To run no client, but to leave that to somebody at another terminal.
+    serve: bool,
 }
 
 impl Options {
@@ -39,6 +41,7 @@ impl Options {
                 "--client" => options.client = Some(value()?),
                 "--only" => options.only = Some(value()?),
                 "--gateway" => options.gateway = Some(PathBuf::from(value()?)),
+                "--serve" => options.serve = true,
                 other => return Err(format!("unexpected argument {other}")),
             }
         }
@@ -81,6 +84,13 @@ fn run_clients(workspace: &Workspace, options: &Options) -> Result<Counts> {
         }
     };
     let world = World::start(workspace, &programs, &packages, time_server.as_deref())?;
+    if options.serve {
+        println!("export INTEROP_WORLD='{}'", world.description());
+        println!("serving until the standard input ends");
+        // An error means the same as the end.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        return world.stop().map(|()| Counts::ONE);
+    }
     for client in clients {
         counts.add(run_client(workspace, client, options, &packages, &world)?);
     }
