@@ -16,7 +16,7 @@ use super::session::{ClientAnswer, Running, Session};
 use crate::app::Exchange;
 use crate::pipeline::execute;
 
-/// The largest result that is kept whole because events came before it.
+/// The largest result that is kept whole because it goes out as one event or one line.
 const RESULT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The call's first reply, which may be there already or still be waited for.
@@ -149,7 +149,8 @@ pub(crate) async fn gather(mut chunks: BodyStream) -> Result<Raw, RpcError> {
     while let Some(chunk) = chunks.next().await {
         let chunk: Bytes = chunk.map_err(|error| error.to_rpc())?;
         if all.len() + chunk.len() > RESULT_BYTES_MAX {
-            let text = format!("a result of more than {RESULT_BYTES_MAX} bytes came after notifications");
+            let text =
+                format!("a result of more than {RESULT_BYTES_MAX} bytes does not fit into one message");
             return Err(RpcError::new(code::LIMIT, text));
         }
         all.extend_from_slice(&chunk);

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use bridge::translate::down;
 use futures_util::StreamExt as _;
 use http::StatusCode;
-use protocol::{Message, Method, Raw, Request, Revision, RpcError, code, envelope, sse};
+use protocol::{Message, Method, Request, Revision, RpcError, code, envelope, sse};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 use super::buffer::StreamBuffer;
+use super::drive::gather;
 use super::get::write_changes;
 use super::post::{Served, enter, handshake, notification, serve};
 use super::session::{Opened, Session};
@@ -152,7 +154,7 @@ async fn forward_changes(x: &Exchange, session: &Arc<Session>, to: &Arc<StreamBu
 }
 
 async fn answer_on(x: Exchange, session: Arc<Session>, stream: Arc<StreamBuffer>, request: Request) {
-    let id = request.id.clone();
+    let (id, method, revision) = (request.id.clone(), request.method.clone(), session.opened.revision);
     let limits = x.generation.limits;
     let name = format!("{}-{}", stream.name(), session.next_number());
     match serve(x, session, request, || StreamBuffer::copied(name, &limits)).await {
@@ -160,24 +162,12 @@ async fn answer_on(x: Exchange, session: Arc<Session>, stream: Arc<StreamBuffer>
             let _ = stream.push(bytes).await;
         }
         Served::Cancelled => {}
-        Served::Large(mut chunks) => {
-            let mut all = Vec::new();
-            while let Some(chunk) = chunks.next().await {
-                match chunk {
-                    Ok(chunk) if all.len() + chunk.len() <= limits.stream_buffer_bytes_max => {
-                        all.extend_from_slice(&chunk)
-                    }
-                    _ => {
-                        let error =
-                            RpcError::new(code::LIMIT, "the result is too large for this transport").to_raw();
-                        let _ = stream.push(envelope::error(Some(&id), &error)).await;
-                        return;
-                    }
-                }
-            }
-            if let Ok(result) = Raw::parse(all.into()) {
-                let _ = stream.push(envelope::result(&id, &result)).await;
-            }
+        Served::Large(chunks) => {
+            let message = match gather(chunks).await {
+                Ok(result) => envelope::result(&id, &down::result(&method, revision, result)),
+                Err(error) => envelope::error(Some(&id), &error.to_raw()),
+            };
+            let _ = stream.push(message).await;
         }
         Served::Stream(own) => {
             let Some(mut reader) = own.attach(0) else { return };
