@@ -6,13 +6,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::task::JoinHandle;
 use upstream::{Change, Interest, Upstream};
 
 /// How many changes may wait for one subscriber; more become one [`Change::Gap`].
 const CHANGES_MAX: usize = 64;
+/// How long a subscriber waits for the upstreams to agree. Most do at once; what one that does not changes
+/// meanwhile is not heard.
+const AGREE_WAIT: Duration = Duration::from_secs(1);
 
 /// What one subscriber wants from one upstream.
 #[derive(Debug, Clone, Default)]
@@ -111,20 +116,23 @@ impl Hub {
         }
     }
 
-    /// Takes a place. What is wanted can be changed later.
-    pub(crate) fn subscribe(self: &Arc<Self>, wanted: HashMap<String, Wanted>) -> Subscription {
+    /// Takes a place. What is wanted can be changed later. Ready once the upstreams have agreed, as far as
+    /// they do so soon: what changes from then on is heard.
+    pub(crate) async fn subscribe(self: &Arc<Self>, wanted: HashMap<String, Wanted>) -> Subscription {
         let (sender, changes) = mpsc::channel(CHANGES_MAX);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let names: Vec<String> = wanted.keys().cloned().collect();
         let lost = Arc::new(AtomicBool::new(false));
         let subscriber = Subscriber { wanted, changes: sender, lost: Arc::clone(&lost) };
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, subscriber);
-        self.tell(names);
-        Subscription { hub: Arc::clone(self), id, changes, lost }
+        let subscription = Subscription { hub: Arc::clone(self), id, changes, lost };
+        agreed(self.tell(names)).await;
+        subscription
     }
 
-    /// Tells these upstreams what is wanted of them now.
-    fn tell(self: &Arc<Self>, names: Vec<String>) {
+    /// Tells these upstreams what is wanted of them now, each in a task of its own.
+    fn tell(self: &Arc<Self>, names: Vec<String>) -> Vec<JoinHandle<()>> {
+        let mut telling = Vec::with_capacity(names.len());
         for name in names {
             let upstream = self
                 .upstreams
@@ -134,11 +142,12 @@ impl Hub {
                 .and_then(Weak::upgrade);
             let Some(upstream) = upstream else { continue };
             let hub = Arc::clone(self);
-            tokio::spawn(async move {
+            telling.push(tokio::spawn(async move {
                 let interest = hub.interest(&name);
                 upstream.listen(interest).await;
-            });
+            }));
         }
+        telling
     }
 
     fn interest(&self, upstream: &str) -> Interest {
@@ -151,6 +160,11 @@ impl Hub {
         }
         sum
     }
+}
+
+/// Waits until the upstreams have agreed, though not for long.
+async fn agreed(telling: Vec<JoinHandle<()>>) {
+    let _ = tokio::time::timeout(AGREE_WAIT, futures_util::future::join_all(telling)).await;
 }
 
 impl Subscription {
@@ -168,15 +182,16 @@ impl Subscription {
         self.changes.recv().await
     }
 
-    /// Wants something else from now on.
-    pub fn replace(&self, wanted: HashMap<String, Wanted>) {
+    /// Wants something else from now on. Ready as [`Hub::subscribe`] is.
+    pub async fn replace(&self, wanted: HashMap<String, Wanted>) {
         let mut names: BTreeSet<String> = wanted.keys().cloned().collect();
-        let mut subscribers = self.hub.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(subscriber) = subscribers.get_mut(&self.id) {
-            names.extend(std::mem::replace(&mut subscriber.wanted, wanted).into_keys());
+        {
+            let mut subscribers = self.hub.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(subscriber) = subscribers.get_mut(&self.id) {
+                names.extend(std::mem::replace(&mut subscriber.wanted, wanted).into_keys());
+            }
         }
-        drop(subscribers);
-        self.hub.tell(names.into_iter().collect());
+        agreed(self.hub.tell(names.into_iter().collect())).await;
     }
 }
 
@@ -195,9 +210,9 @@ mod tests {
 
     use super::*;
 
-    fn subscribed(hub: &Arc<Hub>, uri: &str) -> Subscription {
+    async fn subscribed(hub: &Arc<Hub>, uri: &str) -> Subscription {
         let wanted = Wanted { tools: true, uris: BTreeSet::from([Arc::from(uri)]), ..Wanted::default() };
-        hub.subscribe(HashMap::from([("crm".to_owned(), wanted)]))
+        hub.subscribe(HashMap::from([("crm".to_owned(), wanted)])).await
     }
 
     #[test]
@@ -213,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn changes_that_do_not_fit_are_told_of_as_one_gap_at_the_end() {
         let hub = Arc::new(Hub::default());
-        let mut subscription = subscribed(&hub, "x://a");
+        let mut subscription = subscribed(&hub, "x://a").await;
         let crm: Arc<str> = Arc::from("crm");
         for _ in 0..=CHANGES_MAX {
             hub.publish(&crm, &Change::Tools);
@@ -230,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn a_subscriber_hears_of_its_upstreams_and_resources_alone() {
         let hub = Arc::new(Hub::default());
-        let mut subscription = subscribed(&hub, "x://a");
+        let mut subscription = subscribed(&hub, "x://a").await;
         hub.publish(&Arc::from("other"), &Change::Tools);
         hub.publish(&Arc::from("crm"), &Change::Prompts);
         hub.publish(&Arc::from("crm"), &Change::Resource(Arc::from("x://b")));

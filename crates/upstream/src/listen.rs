@@ -6,7 +6,7 @@
 //! may have been missed.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use protocol::latest::TASKS_EXTENSION;
@@ -41,16 +41,29 @@ impl Interest {
 /// The listening task of one upstream.
 #[derive(Default)]
 pub(crate) struct State {
-    interest: Option<watch::Sender<Interest>>,
+    wish: Option<watch::Sender<Wish>>,
     task: Option<tokio::task::JoinHandle<()>>,
+    /// The last number that a wish was given.
+    last: u64,
+    /// The number of the last wish that the server has agreed to, or has been told of in vain.
+    told: watch::Sender<u64>,
+}
+
+/// What to listen for, numbered.
+#[derive(Default, Clone)]
+struct Wish {
+    number: u64,
+    interest: Interest,
 }
 
 impl State {
     pub fn stop(&mut self) {
-        self.interest = None;
+        self.wish = None;
         if let Some(task) = self.task.take() {
             task.abort();
         }
+        // Nobody has to wait for what is no longer wanted.
+        self.told.send_replace(self.last);
     }
 }
 
@@ -64,65 +77,110 @@ const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
 impl Upstream {
-    /// Says what to listen for from now on; nothing ends the listening.
+    /// Says what to listen for from now on; nothing ends the listening. Ready once the server has agreed, or
+    /// has been told in vain: then it is told again later.
     pub async fn listen(self: &Arc<Self>, interest: Interest) {
-        let mut state = self.listener.lock().await;
-        if interest.is_empty() {
-            state.stop();
-            return;
-        }
-        if let Some(sender) = &state.interest {
-            sender.send_if_modified(|now| {
-                let changed = *now != interest;
-                *now = interest;
-                changed
-            });
-            return;
-        }
-        let (sender, receiver) = watch::channel(interest);
-        state.interest = Some(sender);
-        // The task must not keep the upstream alive: it ends with it.
-        let upstream = Arc::downgrade(self);
-        state.task = Some(tokio::spawn(async move {
-            let mut receiver = receiver;
-            let mut wait = RETRY_MIN;
-            let mut heard = false;
-            loop {
-                let Some(upstream) = upstream.upgrade() else { return };
-                match listen_once(&upstream, &mut receiver, &mut heard).await {
-                    Ok(()) => wait = RETRY_MIN,
-                    Err(error) => {
-                        tracing::debug!(upstream = %upstream.name(), %error, "not listening");
-                        wait = (wait * 2).min(RETRY_MAX);
-                    }
-                }
-                drop(upstream);
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    changed = receiver.changed() => if changed.is_err() { return },
-                }
+        let (number, mut told) = {
+            let mut state = self.listener.lock().await;
+            if interest.is_empty() {
+                state.stop();
+                return;
             }
-        }));
+            (self.wish(&mut state, interest), state.told.subscribe())
+        };
+        // The sender lives in `self`.
+        let _ = told.wait_for(|told| *told >= number).await;
+    }
+
+    /// Hands the wish to the listening task and gives its number.
+    fn wish(self: &Arc<Self>, state: &mut State, interest: Interest) -> u64 {
+        if let Some(sender) = &state.wish {
+            let same = sender.borrow().interest == interest;
+            if !same {
+                state.last += 1;
+                sender.send_replace(Wish { number: state.last, interest });
+            }
+            return state.last;
+        }
+        state.last += 1;
+        let (sender, receiver) = watch::channel(Wish { number: state.last, interest });
+        state.wish = Some(sender);
+        // The task must not keep the upstream alive: it ends with it.
+        let listening = Listening { wish: receiver, told: state.told.clone(), heard: false, missed: false };
+        state.task = Some(tokio::spawn(run(Arc::downgrade(self), listening)));
+        state.last
     }
 }
 
-/// Listens until the stream ends. `heard`: there was a stream before, so something may have been missed.
-async fn listen_once(
-    upstream: &Arc<Upstream>,
-    interest: &mut watch::Receiver<Interest>,
-    heard: &mut bool,
-) -> Result<(), CallError> {
+/// What the listening task knows.
+struct Listening {
+    wish: watch::Receiver<Wish>,
+    told: watch::Sender<u64>,
+    /// There was a stream.
+    heard: bool,
+    /// There is none any more, so something may be missed.
+    missed: bool,
+}
+
+impl Listening {
+    /// What is wanted now.
+    fn wanted(&mut self) -> Wish {
+        self.wish.borrow_and_update().clone()
+    }
+
+    /// The server has agreed to this wish.
+    fn stands(&mut self, core: &Core, number: u64) {
+        self.heard = true;
+        if std::mem::take(&mut self.missed) {
+            core.changed(Change::Gap);
+        }
+        self.told.send_replace(number);
+    }
+}
+
+async fn run(upstream: Weak<Upstream>, mut listening: Listening) {
+    let mut wait = RETRY_MIN;
+    loop {
+        let Some(upstream) = upstream.upgrade() else { return };
+        match listen_once(&upstream, &mut listening).await {
+            Ok(()) => wait = RETRY_MIN,
+            Err(error) => {
+                tracing::debug!(upstream = %upstream.name(), %error, "not listening");
+                wait = (wait * 2).min(RETRY_MAX);
+            }
+        }
+        drop(upstream);
+        listening.missed = listening.heard;
+        // Who waits for an answer has one.
+        let number = listening.wish.borrow().number;
+        listening.told.send_replace(number);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            changed = listening.wish.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Listens until the stream ends.
+async fn listen_once(upstream: &Arc<Upstream>, listening: &mut Listening) -> Result<(), CallError> {
     let found = upstream.connector().await?;
-    if found.revision.era() == Era::Modern && !tells(&found.discover, &interest.borrow()) {
-        // Asked again only where the wish or, after a while, the server may have changed.
-        drop(timeout(RETRY_MAX, interest.changed()).await);
-        return Ok(());
+    while found.revision.era() == Era::Modern {
+        let wish = listening.wanted();
+        if tells(&found.discover, &wish.interest) {
+            break;
+        }
+        // Nobody has to wait. Asked again only where the wish or, after a while, the server may have changed.
+        listening.told.send_replace(wish.number);
+        match timeout(RETRY_MAX, listening.wish.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Ok(()),
+        }
     }
     match (&found.connector, found.revision.era()) {
-        (Connector::ModernHttp(http), _) => modern_http(http, upstream.core(), interest, heard).await,
-        (Connector::Pipe(pool), Era::Modern) => modern_pipe(pool, upstream.core(), interest, heard).await,
+        (Connector::ModernHttp(http), _) => modern_http(http, upstream.core(), listening).await,
+        (Connector::Pipe(pool), Era::Modern) => modern_pipe(pool, upstream.core(), listening).await,
         (Connector::LegacyHttp(_) | Connector::Pipe(_), _) => {
-            legacy(&found.connector, upstream, interest, heard).await
+            legacy(&found.connector, upstream, listening).await
         }
     }
 }
@@ -140,27 +198,18 @@ fn tells(discover: &Raw, wanted: &Interest) -> bool {
         || (!wanted.uris.is_empty() && says("resources", "subscribe"))
 }
 
-/// From now on nothing is missed.
-fn stands(core: &Core, heard: &mut bool) {
-    if std::mem::replace(heard, true) {
-        core.changed(Change::Gap);
-    }
-}
-
-async fn modern_http(
-    http: &ModernHttp,
-    core: &Core,
-    interest: &mut watch::Receiver<Interest>,
-    heard: &mut bool,
-) -> Result<(), CallError> {
-    let mut events = agreed(http, core, interest).await?;
-    stands(core, heard);
+async fn modern_http(http: &ModernHttp, core: &Core, listening: &mut Listening) -> Result<(), CallError> {
+    let wish = listening.wanted();
+    let mut events = agreed(http, core, &wish.interest).await?;
+    listening.stands(core, wish.number);
     loop {
         tokio::select! {
             message = events.message() => if !take(core, message?) { return Ok(()) },
-            changed = interest.changed() => {
+            changed = listening.wish.changed() => {
                 if changed.is_err() { return Ok(()) }
-                events = instead(events, core, agreed(http, core, interest)).await?;
+                let wish = listening.wanted();
+                events = instead(events, core, agreed(http, core, &wish.interest)).await?;
+                listening.stands(core, wish.number);
             }
         }
     }
@@ -184,14 +233,9 @@ async fn instead(
     }
 }
 
-/// A stream for what is wanted now, to which the server has agreed.
-async fn agreed(
-    http: &ModernHttp,
-    core: &Core,
-    interest: &mut watch::Receiver<Interest>,
-) -> Result<EventStream, CallError> {
-    let wanted = interest.borrow_and_update().clone();
-    let call = listen_call(&core.options.client_info, &wanted);
+/// A stream to which the server has agreed.
+async fn agreed(http: &ModernHttp, core: &Core, wanted: &Interest) -> Result<EventStream, CallError> {
+    let call = listen_call(&core.options.client_info, wanted);
     let mut events = http.listen(&CallContext::own(), &call).await?;
     // Whatever comes first, the stream stands.
     if take(core, events.message().await?) { Ok(events) } else { Err(core.error(CallErrorKind::Broke)) }
@@ -212,17 +256,12 @@ fn take(core: &Core, message: Option<Message>) -> bool {
 }
 
 /// The changes themselves go past this: whoever reads the pipe takes them.
-async fn modern_pipe(
-    pool: &PipePool,
-    core: &Core,
-    interest: &mut watch::Receiver<Interest>,
-    heard: &mut bool,
-) -> Result<(), CallError> {
+async fn modern_pipe(pool: &PipePool, core: &Core, listening: &mut Listening) -> Result<(), CallError> {
     let mut before: Option<(Id, Lease)> = None;
     let mut agreed = false;
     loop {
-        let wanted = interest.borrow_and_update().clone();
-        let call = listen_call(&core.options.client_info, &wanted);
+        let wish = listening.wanted();
+        let call = listen_call(&core.options.client_info, &wish.interest);
         let id = core.next_id();
         let bytes = envelope::request(&id, call.method.as_str(), Some(&call.params.raw()));
         let lease = pool.lease(&CallContext::own().principal, &Capabilities::none(), false).await?;
@@ -239,10 +278,13 @@ async fn modern_pipe(
                     // A server that ends what it has not begun is not asked again at once.
                     Some(Message::Response(_)) if !agreed => return Err(core.error(CallErrorKind::Broke)),
                     Some(Message::Response(_)) | None => return Ok(()),
-                    Some(_) if !std::mem::replace(&mut agreed, true) => stands(core, heard),
-                    Some(_) => {}
+                    // The first one says that the server has agreed.
+                    Some(_) => {
+                        agreed = true;
+                        listening.stands(core, wish.number);
+                    }
                 },
-                changed = interest.changed() => {
+                changed = listening.wish.changed() => {
                     if changed.is_err() { return Ok(()) }
                     break;
                 }
@@ -256,13 +298,14 @@ async fn modern_pipe(
 async fn legacy(
     connector: &Connector,
     upstream: &Arc<Upstream>,
-    interest: &mut watch::Receiver<Interest>,
-    heard: &mut bool,
+    listening: &mut Listening,
 ) -> Result<(), CallError> {
+    if let Connector::LegacyHttp(http) = connector {
+        http.session(&CallContext::own().principal, &Capabilities::none()).await?.listens().await;
+    }
     let mut told: BTreeSet<Arc<str>> = BTreeSet::new();
-    let mut first = true;
     loop {
-        let wanted = interest.borrow_and_update().uris.clone();
+        let Wish { number, interest: Interest { uris: wanted, .. } } = listening.wanted();
         for uri in wanted.difference(&told) {
             tell(connector, upstream, "resources/subscribe", uri).await?;
         }
@@ -270,10 +313,8 @@ async fn legacy(
             tell(connector, upstream, "resources/unsubscribe", uri).await?;
         }
         told = wanted;
-        if std::mem::take(&mut first) {
-            stands(upstream.core(), heard);
-        }
-        if interest.changed().await.is_err() {
+        listening.stands(upstream.core(), number);
+        if listening.wish.changed().await.is_err() {
             return Ok(());
         }
     }
@@ -340,17 +381,39 @@ mod tests {
         Interest { lists: true, uris, tasks: BTreeSet::new() }
     }
 
+    /// Wants something of a server that has yet to agree.
+    fn want(upstream: &Arc<Upstream>, uris: &[&str]) -> tokio::task::JoinHandle<()> {
+        let (upstream, interest) = (Arc::clone(upstream), interest(uris));
+        tokio::spawn(async move { upstream.listen(interest).await })
+    }
+
+    #[tokio::test]
+    async fn whoever_wants_to_hear_of_changes_knows_when_the_server_has_agreed() {
+        let mut server = Scripted::start().await;
+        let upstream = testing::upstream(server.url());
+        let wanting = want(&upstream, &[]);
+        server.next().await.answer("200 OK", DISCOVER).await;
+        let mut stream = server.next().await;
+        assert!(!wanting.is_finished());
+        stream.event(AGREED).await;
+        wanting.await.expect("no panic");
+        upstream.listen(interest(&[])).await;
+        let refused = want(&upstream, &["x://a"]);
+        server.next().await.answer("500 Internal Server Error", "").await;
+        refused.await.expect("it is no use to wait on");
+    }
+
     #[tokio::test]
     async fn a_change_while_another_resource_is_asked_for_is_heard_of() {
         let mut server = Scripted::start().await;
         let upstream = testing::upstream(server.url());
         let mut changes = upstream.changes();
-        upstream.listen(interest(&[])).await;
+        want(&upstream, &[]);
         server.next().await.answer("200 OK", DISCOVER).await;
         let mut first = server.next().await;
         first.event(AGREED).await;
         // The server does not agree to the other stream yet.
-        upstream.listen(interest(&["x://a"])).await;
+        want(&upstream, &["x://a"]);
         let mut second = server.next().await;
         assert!(second.body.contains("x://a"), "{}", second.body);
         first.event(CHANGED).await;
@@ -365,7 +428,7 @@ mod tests {
         let mut server = Scripted::start().await;
         let upstream = testing::upstream(server.url());
         let mut changes = upstream.changes();
-        upstream.listen(interest(&[])).await;
+        want(&upstream, &[]);
         server.next().await.answer("200 OK", DISCOVER).await;
         let mut first = server.next().await;
         first.event(AGREED).await;

@@ -14,7 +14,7 @@ use super::session::Session;
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{Exchange, Limits};
 use crate::changes::{Lists, Watch};
-use crate::hub::Heard;
+use crate::hub::{Heard, Subscription};
 
 /// How soon a client should come back after the server hung up.
 const RETRY_MS: u64 = 500;
@@ -127,7 +127,11 @@ pub(super) async fn write_changes(
 ) {
     let offered = offered(x).await;
     let writer = Writer { x: x.clone(), session: Arc::clone(session), stream: Arc::clone(stream), offered };
-    let task = tokio::spawn(writer.run(missed));
+    let number = session.uris_number();
+    let watch = writer.watch().await;
+    let changes = x.app.hub.subscribe(watch.wanted()).await;
+    session.uris_heard(number);
+    let task = tokio::spawn(writer.run(watch, changes, missed));
     session.set_own(Some((Arc::clone(stream), task.abort_handle())));
 }
 
@@ -148,9 +152,7 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, missed: bool) {
-        let mut watch = self.watch().await;
-        let mut changes = self.x.app.hub.subscribe(watch.wanted());
+    async fn run(mut self, mut watch: Watch, mut changes: Subscription, missed: bool) {
         let gap = Heard { upstream: None, change: Change::Gap };
         if missed && self.tell(&watch, &gap).await.is_err() {
             return;
@@ -162,8 +164,10 @@ impl Writer {
                     None => return,
                 },
                 () = self.session.uris_changed() => {
+                    let number = self.session.uris_number();
                     watch = self.watch().await;
-                    changes.replace(watch.wanted());
+                    changes.replace(watch.wanted()).await;
+                    self.session.uris_heard(number);
                 }
                 generation = self.x.app.newer(self.x.generation.number) => {
                     if !self.x.move_to(generation) {
@@ -171,7 +175,7 @@ impl Writer {
                     }
                     self.offered = offered(&self.x).await;
                     watch = self.watch().await;
-                    changes.replace(watch.wanted());
+                    changes.replace(watch.wanted()).await;
                     if self.tell(&watch, &gap).await.is_err() {
                         return;
                     }

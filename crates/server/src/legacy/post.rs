@@ -242,6 +242,9 @@ pub(super) async fn serve(
     };
     x.request_id = Some(id.clone());
     if let Some(answer) = own(&x, &session, &method, params.as_ref()) {
+        if method == Method::Subscribe {
+            session.uris_settled().await;
+        }
         Operation::own(&x, &method, params.as_ref()).over(&answer);
         return match answer {
             Ok(result) => Served::Response(envelope::result(&id, &result)),

@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use model::{Principal, Timestamp};
 use protocol::{Capabilities, Id, Raw, Revision};
 use seal::{Binding, Purpose};
 use serde_json::json;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::buffer::StreamBuffer;
@@ -17,6 +18,9 @@ use crate::metrics::Metrics;
 
 /// The longest session id that is given out, in characters: proxies and clients limit their headers.
 const ID_CHARS_MAX: usize = 6 * 1024;
+
+/// How long a client that subscribes waits for its upstreams.
+const SETTLE_WAIT: Duration = Duration::from_secs(2);
 
 /// A client's answer to a question of ours.
 pub(crate) type ClientAnswer = (Id, Result<Raw, Raw>);
@@ -44,6 +48,10 @@ pub(crate) struct Session {
     /// The resources that the client subscribed to.
     uris: Mutex<BTreeSet<String>>,
     uris_changed: Notify,
+    /// How often they have changed.
+    uris_number: AtomicU64,
+    /// Up to which change the upstreams have been told.
+    uris_heard: watch::Sender<u64>,
     /// Taken when it ends.
     lasts: Mutex<Option<Lasts>>,
 }
@@ -65,6 +73,8 @@ impl Session {
             own: Mutex::default(),
             uris: Mutex::default(),
             uris_changed: Notify::new(),
+            uris_number: AtomicU64::new(0),
+            uris_heard: watch::Sender::new(0),
             lasts: Mutex::default(),
         }
     }
@@ -172,9 +182,31 @@ impl Session {
         } else {
             uris.insert(uri.to_owned());
         }
+        // Under the lock, so that who reads the number before the set misses nothing.
+        self.uris_number.fetch_add(1, Ordering::AcqRel);
         drop(uris);
         self.uris_changed.notify_one();
         Ok(())
+    }
+
+    /// How often the subscriptions have changed.
+    pub fn uris_number(&self) -> u64 {
+        self.uris_number.load(Ordering::Acquire)
+    }
+
+    /// The upstreams have been told of the subscriptions as they were after so many changes.
+    pub fn uris_heard(&self, number: u64) {
+        self.uris_heard.send_replace(number);
+    }
+
+    /// Waits until the upstreams have been told of the subscriptions, though not for long. Without a stream
+    /// nobody hears of changes, so there is nothing to wait for.
+    pub async fn uris_settled(&self) {
+        let number = self.uris_number();
+        if locked(&self.own).is_some() {
+            let mut heard = self.uris_heard.subscribe();
+            let _ = tokio::time::timeout(SETTLE_WAIT, heard.wait_for(|heard| *heard >= number)).await;
+        }
     }
 
     /// The resources that the client subscribed to.

@@ -56,7 +56,7 @@ async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
         return Err(RpcError::new(code::LIMIT, text));
     };
     let watch = agree(&x, &filter).await?;
-    let subscription = x.app.hub.subscribe(watch.wanted());
+    let subscription = x.app.hub.subscribe(watch.wanted()).await;
     let queue = VecDeque::new();
     Ok(Stream { x, id, watch, subscription, queue, opened: false, ended: false, _place: place })
 }
@@ -174,7 +174,7 @@ impl Stream {
                         return Some(self.last());
                     }
                     self.watch = self.watch.renewed(&self.x).await;
-                    self.subscription.replace(self.watch.wanted());
+                    self.subscription.replace(self.watch.wanted()).await;
                     let anything = Heard { upstream: None, change: Change::Gap };
                     self.enqueue(&anything);
                 }

@@ -11,11 +11,12 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use model::Principal;
 use protocol::headers::{SESSION, VERSION};
 use protocol::{Call, Capabilities, Id, Message, Raw, Revision, envelope};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Handshake, Incoming, LegacyRun, Peer, RunStart, SideCalls, class_of, handshake_result, initialize,
+    Handshake, Incoming, LegacyRun, Peer, RunStart, SideCalls, Unwanted, class_of, handshake_result,
+    initialize,
 };
 use crate::core::{Core, Stats};
 use crate::http::{Answer, EventStream, HttpLink, Refusal, trace_headers};
@@ -38,7 +39,26 @@ pub(crate) struct Session {
 /// A session's own stream, read until this value goes.
 struct Side {
     calls: Arc<SideCalls>,
+    /// Whether the server has answered to the first attempt to open it.
+    tried: watch::Receiver<bool>,
     reader: tokio::task::AbortHandle,
+}
+
+impl Side {
+    /// Waits until it is open, or there is none. A server that takes longer still gets its calls, as it
+    /// would have without the wait.
+    async fn stands(&self) {
+        let _ = timeout(SIDE_WAIT, self.tried.clone().wait_for(|tried| *tried)).await;
+    }
+}
+
+impl Session {
+    /// Waits until the server can tell of changes, or it is clear that it does not.
+    pub async fn listens(&self) {
+        if let Some(side) = &self.side {
+            side.stands().await;
+        }
+    }
 }
 
 impl Drop for Side {
@@ -176,12 +196,11 @@ impl LegacyHttp {
     /// the first call: what a server asks on a stream that is not open yet is lost.
     async fn listen(&self, headers: &HeaderMap, class: &Raw) -> Side {
         let calls = Arc::new(SideCalls::default());
-        let (tried, answered) = oneshot::channel();
-        let reader = super::side::read(self.link.clone(), headers.clone(), Arc::clone(&calls), tried);
-        let side = Side { calls, reader: tokio::spawn(reader).abort_handle() };
+        let (sender, tried) = watch::channel(false);
+        let reader = super::side::read(self.link.clone(), headers.clone(), Arc::clone(&calls), sender);
+        let side = Side { calls, tried, reader: tokio::spawn(reader).abort_handle() };
         if can_answer(class) {
-            // A server that takes longer still gets its calls, as it would have without the wait.
-            let _ = timeout(SIDE_WAIT, answered).await;
+            side.stands().await;
         }
         side
     }
@@ -226,13 +245,7 @@ impl LegacyHttp {
             let asks = capabilities.can_answer() && call.method.may_ask();
             let listens = asks || call.meta.log_level.is_some();
             let side = session.side.as_ref().filter(|_| listens).map(|side| side.calls.join(&id));
-            let unwanted = Unwanted::new(&self.link, &session.headers, &id);
-            let answer = self.link.post(headers, bytes, Some(&id)).await;
-            // What took too long may still run.
-            if !matches!(&answer, Err(error) if error.kind == CallErrorKind::Timeout) {
-                unwanted.answered();
-            }
-            let (answer, _) = answer.map_err(|error| hop.fail(error))?;
+            let answer = self.ask(&session, headers, bytes, &id).await.map_err(|error| hop.fail(error))?;
             let tokens = tokens.map(|t| (t.ours, t.theirs));
             let mut machine = UpCall::new(revision, id.clone(), &call, tokens);
             match answer {
@@ -263,6 +276,24 @@ impl LegacyHttp {
         }
     }
 
+    /// Sends a call's request. A server that is not waited for any more is told so.
+    async fn ask(
+        &self,
+        session: &Session,
+        headers: HeaderMap,
+        bytes: Bytes,
+        id: &protocol::Id,
+    ) -> Result<Answer, CallError> {
+        let peer = Peer::Http { link: self.link.clone(), headers: session.headers.clone() };
+        let unwanted = Unwanted::new(peer, id);
+        let answer = self.link.post(headers, bytes, Some(id)).await;
+        // What took too long may still run.
+        if !matches!(&answer, Err(error) if error.kind == CallErrorKind::Timeout) {
+            unwanted.answered();
+        }
+        answer.map(|(answer, _)| answer)
+    }
+
     /// Sends a request whose answer is all that matters: `resources/subscribe` and the like.
     pub async fn request(
         &self,
@@ -277,28 +308,6 @@ impl LegacyHttp {
             Answer::Events(mut events) => first_response(&self.core, &mut events, &id).await,
             Answer::Refused(refusal) => Err(self.refused(&refusal)),
             Answer::Accepted | Answer::Large(_) => Err(self.core.error(CallErrorKind::Invalid)),
-        }
-    }
-}
-
-/// A request that has no answer yet. Dropping this tells the server that the answer is no longer wanted: to
-/// close the connection is no cancellation before 2026-07-28.
-struct Unwanted(Option<(Peer, protocol::Id)>);
-
-impl Unwanted {
-    fn new(link: &HttpLink, headers: &HeaderMap, id: &protocol::Id) -> Self {
-        Self(Some((Peer::Http { link: link.clone(), headers: headers.clone() }, id.clone())))
-    }
-
-    fn answered(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unwanted {
-    fn drop(&mut self) {
-        if let Some((peer, id)) = self.0.take() {
-            peer.cancel(&id, None);
         }
     }
 }

@@ -7,5 +7,5 @@ mod side;
 
 pub(crate) use handshake::{Handshake, class_of, handshake_result, initialize};
 pub(crate) use http::LegacyHttp;
-pub(crate) use run::{Incoming, LegacyRun, Peer, RunStart};
+pub(crate) use run::{Incoming, LegacyRun, Peer, RunStart, Unwanted};
 pub(crate) use side::{SideCalls, SideIncoming};

@@ -7,7 +7,7 @@ use bridge::{UpAction, UpCall};
 use bytes::Bytes;
 use http::HeaderMap;
 use protocol::json::Object;
-use protocol::{Call, Message, Raw, envelope};
+use protocol::{Call, Id, Message, Raw, envelope};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -158,7 +158,7 @@ impl Peer {
 
     /// Tells the server that a request is no longer wanted; its stream closes after the word is out. Best
     /// effort: the server may be gone already.
-    pub fn cancel(&self, id: &protocol::Id, stream: Option<Incoming>) {
+    pub fn cancel(&self, id: &Id, stream: Option<Incoming>) {
         let params = format!(r#"{{"requestId":{},"reason":"no longer wanted"}}"#, id.raw());
         let params = Raw::trusted(Bytes::from(params));
         let bytes = envelope::notification("notifications/cancelled", Some(&params));
@@ -168,6 +168,29 @@ impl Peer {
                 let _ = peer.send(bytes).await;
                 drop(stream);
             });
+        }
+    }
+}
+
+/// A request that is on its way and has no answer yet. Dropping this tells the server that the answer is no
+/// longer wanted: to close the connection is no cancellation before 2026-07-28.
+pub(crate) struct Unwanted(Option<(Peer, Id)>);
+
+impl Unwanted {
+    pub fn new(peer: Peer, id: &Id) -> Self {
+        Self(Some((peer, id.clone())))
+    }
+
+    /// There is an answer, or somebody else who sees to it.
+    pub fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        if let Some((peer, id)) = self.0.take() {
+            peer.cancel(&id, None);
         }
     }
 }
@@ -281,7 +304,7 @@ impl LegacyRun {
         }
     }
 
-    async fn answer(&self, id: &protocol::Id, outcome: Result<Raw, Raw>) -> Result<(), CallError> {
+    async fn answer(&self, id: &Id, outcome: Result<Raw, Raw>) -> Result<(), CallError> {
         let bytes = match outcome {
             Ok(result) => envelope::result(id, &result),
             Err(error) => envelope::error(Some(id), &error),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use protocol::{Id, Message, Method, Raw, RpcError, code, envelope};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 
 use super::Peer;
 use crate::core::Stats;
@@ -85,17 +85,13 @@ pub(crate) async fn read(
     link: HttpLink,
     headers: HeaderMap,
     calls: Arc<SideCalls>,
-    tried: oneshot::Sender<()>,
+    tried: watch::Sender<bool>,
 ) {
     let mut wait = RETRY_MIN;
     let mut last: Option<String> = None;
-    let mut tried = Some(tried);
     loop {
         let opened = open(&link, &headers, last.as_deref()).await;
-        if let Some(tried) = tried.take() {
-            // Who waits may have gone.
-            let _ = tried.send(());
-        }
+        tried.send_replace(true);
         match opened {
             Opened::Stream(mut events) => {
                 wait = RETRY_MIN;

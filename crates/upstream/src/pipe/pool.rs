@@ -19,7 +19,9 @@ use tokio::time::{Instant, timeout};
 use super::{Pipe, PipeIncoming, sse_pair, stdio};
 use crate::core::{Core, Stats};
 use crate::http::HttpLink;
-use crate::legacy::{Handshake, Incoming, LegacyRun, Peer, RunStart, class_of, handshake_result, initialize};
+use crate::legacy::{
+    Handshake, Incoming, LegacyRun, Peer, RunStart, Unwanted, class_of, handshake_result, initialize,
+};
 use crate::modern_run::{self, ModernRun};
 use crate::observe::Hop;
 use crate::options::Stdio;
@@ -315,7 +317,9 @@ impl PipePool {
         match &channel.spoken {
             Spoken::Modern { .. } => {
                 let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
+                let unwanted = Unwanted::new(Peer::Pipe(Arc::clone(&channel.pipe)), &id);
                 let incoming = channel.pipe.request(&id, bytes, false).await;
+                unwanted.answered();
                 let mut incoming = incoming.map_err(|error| hop.fail(error))?;
                 incoming.lease = Some(lease);
                 let source = modern_run::Source::Pipe { incoming, pipe: Arc::clone(&channel.pipe) };
@@ -325,7 +329,9 @@ impl PipePool {
                 let params = params.object().ok().flatten().unwrap_or_else(Object::empty);
                 let params = up::params(handshake.revision, &call.method, &params);
                 let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
+                let unwanted = Unwanted::new(Peer::Pipe(Arc::clone(&channel.pipe)), &id);
                 let incoming = channel.pipe.request(&id, bytes, false).await;
+                unwanted.answered();
                 let mut incoming = incoming.map_err(|error| hop.fail(error))?;
                 incoming.lease = Some(lease);
                 let tokens = tokens.map(|t| (t.ours, t.theirs));
