@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use egress::LineReader;
@@ -14,6 +15,7 @@ use model::Principal;
 use protocol::{Call, Id, Message, Method, Notification, Request, RpcError, code, envelope};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc};
+use tokio_util::task::TaskTracker;
 use upstream::{Body, Item, Outcome, Reply};
 
 use crate::app::{App, Exchange};
@@ -25,8 +27,11 @@ use crate::modern;
 const OUT_MAX: usize = 256;
 /// The largest message that is read.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long what was said last may take to be written, once everything is over.
+const FLUSH_TIME: Duration = Duration::from_secs(1);
 
-/// Serves an endpoint until the input ends. Errors of the output end it too: nobody is there any more.
+/// Serves an endpoint until the input ends, and what was asked by then is answered or has had the time of a
+/// drain. Errors of the output end it too: nobody is there any more.
 ///
 /// # Errors
 /// Those of the input.
@@ -36,18 +41,32 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     let (out, messages) = mpsc::channel(OUT_MAX);
-    let writer = tokio::spawn(write(output, messages));
+    let mut writer = tokio::spawn(write(output, messages));
     let conversation = Arc::new(Conversation {
         app,
         endpoint: endpoint.to_owned(),
         out,
         running: Mutex::default(),
         session: Mutex::default(),
+        calls: TaskTracker::new(),
     });
-    let read = read(Arc::clone(&conversation), input).await;
+    let drain_time = conversation.app.generation().limits.drain_time;
+    let read = tokio::select! {
+        read = read(Arc::clone(&conversation), input) => read,
+        _ = &mut writer => Ok(()),
+    };
+    if !writer.is_finished() {
+        conversation.calls.close();
+        tokio::select! {
+            _ = tokio::time::timeout(drain_time, conversation.calls.wait()) => {}
+            _ = &mut writer => {}
+        }
+    }
     conversation.end();
     drop(conversation);
-    writer.abort();
+    if !writer.is_finished() && tokio::time::timeout(FLUSH_TIME, &mut writer).await.is_err() {
+        writer.abort();
+    }
     read
 }
 
@@ -67,10 +86,11 @@ async fn read<R: AsyncRead + Unpin>(conversation: Arc<Conversation>, mut input: 
     let mut chunk = vec![0; 64 * 1024];
     loop {
         let size = input.read(&mut chunk).await?;
-        if size == 0 {
-            return Ok(());
-        }
-        let complete: Vec<_> = lines.feed(&chunk[..size]).collect();
+        let complete: Vec<_> = match size {
+            // The end may stand for the last line's end.
+            0 => lines.finish().into_iter().collect(),
+            _ => lines.feed(&chunk[..size]).collect(),
+        };
         for line in complete {
             match line {
                 Ok(line) => conversation.on_line(line).await,
@@ -79,6 +99,9 @@ async fn read<R: AsyncRead + Unpin>(conversation: Arc<Conversation>, mut input: 
                     conversation.say(envelope::error(None, &error)).await;
                 }
             }
+        }
+        if size == 0 {
+            return Ok(());
         }
     }
 }
@@ -91,6 +114,8 @@ struct Conversation {
     running: Mutex<HashMap<Id, Arc<Notify>>>,
     /// Set once there was a legacy handshake.
     session: Mutex<Option<Arc<LocalSession>>>,
+    /// Requests that are not answered yet; those that only listen are not among them.
+    calls: TaskTracker,
 }
 
 impl Conversation {
@@ -132,7 +157,7 @@ impl Conversation {
                 let session = LocalSession::initialize(x, request, self.out.clone()).await;
                 *conversation.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
             }
-            (message, Some(session)) if !modern => session.take(x, message).await,
+            (message, Some(session)) if !modern => session.take(x, message, &self.calls).await,
             (Message::Request(request), _) => {
                 let error =
                     RpcError::invalid_params("Invalid params: _meta lacks the protocol version").to_raw();
@@ -159,13 +184,19 @@ impl Conversation {
         let id = request.id.clone();
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), Arc::clone(&cancel));
         let conversation = Arc::clone(self);
-        tokio::spawn(async move {
+        let listens = request.method == Method::Listen;
+        let work = async move {
             tokio::select! {
                 () = conversation.answer(x, request) => {}
                 () = cancel.notified() => {}
             }
             conversation.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        });
+        };
+        if listens {
+            tokio::spawn(work);
+        } else {
+            self.calls.spawn(work);
+        }
     }
 
     async fn answer(&self, mut x: Exchange, request: Request) {

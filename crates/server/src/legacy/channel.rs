@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::{Message, Method, Request, RpcError, envelope};
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 use super::buffer::StreamBuffer;
 use super::drive::gather;
@@ -44,8 +45,8 @@ impl LocalSession {
         }
     }
 
-    /// Takes a message; what follows from it comes on the channel.
-    pub async fn take(self: &Arc<Self>, mut x: Exchange, message: Message) {
+    /// Takes a message; what follows from it comes on the channel, by a task among `calls` for a request.
+    pub async fn take(self: &Arc<Self>, mut x: Exchange, message: Message, calls: &TaskTracker) {
         enter(&mut x, &self.session);
         match message {
             Message::Request(request) if request.method == Method::Initialize => {
@@ -54,7 +55,7 @@ impl LocalSession {
             }
             Message::Request(request) => {
                 let own = Arc::clone(self);
-                tokio::spawn(async move { own.answer(x, request).await });
+                calls.spawn(async move { own.answer(x, request).await });
             }
             Message::Notification(note) => notification(&self.session, &note),
             Message::Response(response) => {
