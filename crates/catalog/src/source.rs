@@ -1,7 +1,7 @@
 //! One upstream's lists, kept as long as they may be.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::{Principal, TraceContext};
@@ -121,7 +121,7 @@ pub enum ListError {
 }
 
 impl Source {
-    /// Starts to watch the upstream's changes. Must be called within a tokio runtime.
+    /// Keeps what the upstream says until the upstream says that it changed.
     #[must_use]
     pub fn new(upstream: Arc<Upstream>, options: SourceOptions) -> Arc<Self> {
         let slots = moka::sync::Cache::builder()
@@ -137,7 +137,14 @@ impl Source {
             reads: Reads::new(options.reads),
             stats: ListStats::default(),
         });
-        tokio::spawn(watch(Arc::downgrade(&source), source.upstream.changes()));
+        let hears = Arc::downgrade(&source);
+        source.upstream.on_change(move |change| match hears.upgrade() {
+            Some(source) => {
+                source.end_what_changed(change);
+                true
+            }
+            None => false,
+        });
         source
     }
 
@@ -166,6 +173,21 @@ impl Source {
     fn invalidate(&self, kinds: &[Kind]) {
         for kind in kinds {
             self.epoch(*kind).fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Ends what is kept. A client that hears of a change must not be given what was there before.
+    fn end_what_changed(&self, change: &Change) {
+        match change {
+            Change::Tools => self.invalidate(&[Kind::Tools]),
+            Change::Prompts => self.invalidate(&[Kind::Prompts]),
+            Change::Resources => self.invalidate(&[Kind::Resources, Kind::Templates]),
+            Change::Resource(_) => self.reads.invalidate(),
+            Change::Task(..) => {}
+            Change::Gap => {
+                self.invalidate(&Kind::ALL);
+                self.reads.invalidate();
+            }
         }
     }
 
@@ -342,27 +364,6 @@ impl Source {
                 error => Err(ListError::Rpc(error)),
             },
             None => Err(ListError::Call(self.error(CallErrorKind::Broke))),
-        }
-    }
-}
-
-/// Ends what is kept when the upstream says that it changed.
-async fn watch(source: Weak<Source>, mut changes: tokio::sync::broadcast::Receiver<Change>) {
-    use tokio::sync::broadcast::error::RecvError;
-    loop {
-        let change = changes.recv().await;
-        let Some(source) = source.upgrade() else { return };
-        match change {
-            Ok(Change::Tools) => source.invalidate(&[Kind::Tools]),
-            Ok(Change::Prompts) => source.invalidate(&[Kind::Prompts]),
-            Ok(Change::Resources) => source.invalidate(&[Kind::Resources, Kind::Templates]),
-            Ok(Change::Resource(_)) => source.reads.invalidate(),
-            Ok(Change::Task(..)) => {}
-            Ok(Change::Gap) | Err(RecvError::Lagged(_)) => {
-                source.invalidate(&Kind::ALL);
-                source.reads.invalidate();
-            }
-            Err(RecvError::Closed) => return,
         }
     }
 }

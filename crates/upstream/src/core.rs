@@ -1,7 +1,7 @@
 //! What every connector of one upstream shares.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use model::{Clock, Principal, Rng};
@@ -55,6 +55,9 @@ impl Stats {
     }
 }
 
+/// Hears of a change before anybody else; false once it no longer has to.
+pub(crate) type First = Box<dyn Fn(&Change) -> bool + Send + Sync>;
+
 /// What every connector of one upstream shares.
 pub(crate) struct Core {
     pub options: Options,
@@ -63,6 +66,8 @@ pub(crate) struct Core {
     pub stats: Stats,
     pub lot: Lot,
     pub changes: broadcast::Sender<Change>,
+    /// Those who hear of changes first: what is kept must have ended when a client is told to look again.
+    pub first: Mutex<Vec<First>>,
     /// Set once, where anybody wants to know.
     pub observer: OnceLock<Arc<dyn Observer>>,
     slots: Arc<Semaphore>,
@@ -79,6 +84,7 @@ impl Core {
             rng,
             stats: Stats::default(),
             changes: broadcast::channel(256).0,
+            first: Mutex::default(),
             observer: OnceLock::new(),
             ids: AtomicU64::new(1),
         }
@@ -109,6 +115,7 @@ impl Core {
 
     /// Tells everybody who listens.
     pub fn changed(&self, change: Change) {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).retain(|hear| hear(&change));
         // Nobody listening is fine.
         let _ = self.changes.send(change);
     }
@@ -153,4 +160,29 @@ impl CallContext {
 /// When a call must have ended.
 pub(crate) fn deadline(total: Duration) -> tokio::time::Instant {
     tokio::time::Instant::now() + total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn who_keeps_something_hears_of_a_change_before_it_is_told() {
+        let upstream = testing::upstream(http::Uri::from_static("http://127.0.0.1:1/mcp"));
+        let told = upstream.changes();
+        let mut changes = upstream.changes();
+        let heard = Arc::new(AtomicUsize::new(0));
+        let hears = Arc::clone(&heard);
+        upstream.on_change(move |change| {
+            assert_eq!(*change, Change::Tools);
+            assert!(told.is_empty(), "nobody was told yet");
+            hears.fetch_add(1, Ordering::Relaxed);
+            false
+        });
+        upstream.core().changed(Change::Tools);
+        upstream.core().changed(Change::Tools);
+        assert_eq!(changes.recv().await, Ok(Change::Tools));
+        assert_eq!(heard.load(Ordering::Relaxed), 1, "it no longer had to hear");
+    }
 }

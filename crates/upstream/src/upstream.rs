@@ -117,6 +117,12 @@ impl Upstream {
         self.core.changes.subscribe()
     }
 
+    /// Says who hears of each change before those who have [`Upstream::changes`]; it must return at once, and
+    /// says false once it no longer has to hear.
+    pub fn on_change(&self, hear: impl Fn(&Change) -> bool + Send + Sync + 'static) {
+        self.core.first.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hear));
+    }
+
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }
