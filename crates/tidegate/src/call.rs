@@ -57,7 +57,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             }
         };
         if result["resultType"] == "input_required" {
-            answer(&mut params, &result)?;
+            // A person may take any time, and must be able to leave meanwhile.
+            params = tokio::task::spawn_blocking(move || answer(params, &result)).await??;
             continue;
         }
         gateway.stop().await;
@@ -140,7 +141,7 @@ fn show(method: &Method, params: Option<&Raw>) {
 }
 
 /// Asks the questions and puts the answers into the next call.
-fn answer(params: &mut Value, result: &Value) -> anyhow::Result<()> {
+fn answer(mut params: Value, result: &Value) -> anyhow::Result<Value> {
     let mut answers = Map::new();
     for (key, question) in result["inputRequests"].as_object().into_iter().flatten() {
         if question["method"] != "elicitation/create" {
@@ -156,7 +157,7 @@ fn answer(params: &mut Value, result: &Value) -> anyhow::Result<()> {
         Some(state) => params["requestState"] = state.clone(),
         None => drop(params.as_object_mut().map(|p| p.remove("requestState"))),
     }
-    Ok(())
+    Ok(params)
 }
 
 fn print(result: &Value, output: Output) -> anyhow::Result<()> {

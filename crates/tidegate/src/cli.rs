@@ -90,6 +90,11 @@ enum Command {
 }
 
 impl Cli {
+    /// Whether the command has an order of its own for ending when a signal says so.
+    pub fn stops_itself(&self) -> bool {
+        matches!(self.command, Command::Up { .. } | Command::Stdio { .. })
+    }
+
     /// Does what was asked for and gives the exit code.
     pub async fn run(self) -> anyhow::Result<u8> {
         match self.command {

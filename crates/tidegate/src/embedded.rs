@@ -16,24 +16,24 @@ use crate::{load, logging, out, traces};
 
 /// Starts one, with the demo server where nothing is configured.
 pub async fn start(source: &Source) -> anyhow::Result<Embedded> {
-    let config = prepare(source).await?;
+    let mut loaded = load::load(source)?;
+    // The commands that print results: what is only information stays quiet.
+    loaded.config.telemetry.log_level = config::LogLevel::Error;
+    let config = prepare(loaded).await?;
     let gateway = Embedded::start(&config, Arc::new(SystemClock), Arc::new(SystemRng));
     gateway.map_err(|error| Coded::compose(&error).into())
 }
 
 /// The same, with traces where a collector is configured.
 pub async fn start_traced(source: &Source) -> anyhow::Result<(Embedded, Option<Telemetry>)> {
-    let config = prepare(source).await?;
+    let config = prepare(load::load(source)?).await?;
     let telemetry = traces::start(&config)?;
     let tracer = telemetry.as_ref().map(Telemetry::tracer);
     let gateway = Embedded::start_traced(&config, Arc::new(SystemClock), Arc::new(SystemRng), tracer);
     Ok((gateway.map_err(|error| Coded::compose(&error))?, telemetry))
 }
 
-async fn prepare(source: &Source) -> anyhow::Result<Config> {
-    let mut loaded = load::load(source)?;
-    // These commands print results: what is only information stays quiet.
-    loaded.config.telemetry.log_level = config::LogLevel::Error;
+async fn prepare(mut loaded: load::Loaded) -> anyhow::Result<Config> {
     logging::start(&loaded.config.telemetry);
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");

@@ -20,8 +20,12 @@ mod up;
 mod watch;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
+
+/// How long what is left of the work may take to be dropped.
+const LEAVE: Duration = Duration::from_millis(100);
 
 /// Calls are many small allocations on several threads, which this allocator is good at: about a fifth more
 /// calls a second than with the C library's.
@@ -45,14 +49,26 @@ fn main() -> ExitCode {
             return ExitCode::from(exit::FAILURE);
         }
     };
-    let code = match runtime.block_on(cli.run()) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("tidegate: failed to {error:#}");
-            exit::of(&error)
+    let code = runtime.block_on(async {
+        let stops_itself = cli.stops_itself();
+        let work = cli.run();
+        if stops_itself {
+            return code(work.await);
         }
-    };
-    // Reads of stdin cannot be cancelled: nothing waits for them.
-    runtime.shutdown_background();
+        tokio::select! {
+            done = work => code(done),
+            code = signals::interrupted() => code,
+        }
+    });
+    // Processes end with what holds them; reads of stdin cannot be cancelled, and are not waited for.
+    runtime.shutdown_timeout(LEAVE);
     ExitCode::from(code)
+}
+
+/// The exit code, once an error has been told.
+fn code(done: anyhow::Result<u8>) -> u8 {
+    done.unwrap_or_else(|error| {
+        eprintln!("tidegate: failed to {error:#}");
+        exit::of(&error)
+    })
 }

@@ -3,6 +3,9 @@
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// What the exit code of a program that a signal ended begins at.
+const SIGNALLED: u8 = 128;
+
 /// SIGINT and SIGTERM, which end the process in order. From the first value on they no longer end it at once.
 pub struct Stop {
     terminate: Signal,
@@ -21,6 +24,21 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Waits for SIGINT or SIGTERM and gives the exit code that shells expect then, so that what a command has started
+/// ends with it.
+pub async fn interrupted() -> u8 {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        // They end the process as they always do.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => SIGNALLED + 15,
+        _ = interrupt.recv() => SIGNALLED + 2,
     }
 }
 

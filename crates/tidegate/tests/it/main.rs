@@ -1,9 +1,14 @@
 //! The program as its user meets it: started for real, on loopback, and judged by what it prints and answers.
 
+mod browser;
 mod call;
+mod child;
 mod config;
 mod list;
 mod program;
 mod reload;
+mod secure;
+mod stdio;
 mod terminal;
 mod up;
+mod upstreams;

@@ -1,0 +1,155 @@
+//! `tidegate upstreams`, and what the protocol, the log and the metrics say of the same upstreams.
+//!
+//! Unreachable, speaking another revision, and having nothing are three answers, everywhere.
+
+use demo::Server;
+use serde_json::{Value, json};
+use testkit::{Client, Demo, Revision};
+
+use crate::program::{Folder, names};
+
+/// Upstreams in every state, and what keeps them there.
+struct States {
+    folder: Folder,
+    _demos: Vec<Demo>,
+}
+
+/// A server that answers every request with a page for people.
+async fn website() -> std::net::SocketAddr {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 65_536]).await;
+                let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\
+                            connection: close\r\n\r\n<h1>";
+                let _ = stream.write_all(page.as_bytes()).await;
+            });
+        }
+    });
+    address
+}
+
+async fn states() -> States {
+    let modern = Demo::speaking(Revision::V2026_07_28).await;
+    let legacy = Demo::speaking(Revision::V2025_06_18).await;
+    let bare = Demo::start(Server::builder().tools(false).resources(false).prompts(false)).await;
+    let folder = Folder::with(&format!(
+        "upstreams:\n  bare: {{url: '{}'}}\n  down: {{url: 'http://127.0.0.1:9/mcp'}}\n  \
+         good: {{url: '{}'}}\n  newer: {{url: '{}', revision: 2026-07-28}}\n  \
+         older: {{url: '{}', revision: 2025-11-25}}\n  page: {{url: 'http://{}/'}}\n",
+        bare.url(),
+        legacy.url(),
+        legacy.url(),
+        modern.url(),
+        website().await,
+    ));
+    States { folder, _demos: vec![modern, legacy, bare] }
+}
+
+const EXPECTED: [(&str, &str); 6] = [
+    ("bare", "up"),
+    ("down", "unreachable"),
+    ("good", "up"),
+    ("newer", "other_revision"),
+    ("older", "other_revision"),
+    ("page", "invalid_answer"),
+];
+
+#[tokio::test]
+async fn unreachable_another_revision_and_nothing_are_three_answers_in_the_table() {
+    let states = states().await;
+    let ran = states.folder.run(&["upstreams"]).await;
+    assert_eq!((ran.code, &*ran.stderr), (4, ""), "some are not up");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    let health = lines[0].find("HEALTH").unwrap();
+    let row = |name: &str| {
+        let line = lines.iter().find(|line| line.starts_with(&format!(" {name} "))).unwrap();
+        let mut words: Vec<&str> = line[..health].split_whitespace().collect();
+        // How long it took is another number each time.
+        words.drain(7..);
+        format!("{} | {}", words.join(" "), &line[health..])
+    };
+    assert_eq!(row("bare"), "bare http modern 2026-07-28 - - - | up");
+    assert_eq!(row("good"), "good http legacy 2025-06-18 17 4 3 | up");
+    assert_eq!(
+        row("down"),
+        "down http - - - - - | unreachable: connect to 127.0.0.1:9: Connection refused (os error 111)"
+    );
+    assert_eq!(row("page"), "page http - - - - - | invalid answer: a 200 OK answer of type \"text/html\"");
+    for name in ["newer", "older"] {
+        let row = row(name);
+        assert!(row.starts_with(&format!("{name} http - - - - - | other revision: ")), "{row}");
+    }
+
+    let ran = states.folder.run(&["upstreams", "--output", "json"]).await;
+    let rows: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let found: Vec<_> = rows.as_array().unwrap().iter().map(|row| (&row["name"], &row["state"])).collect();
+    assert_eq!(json!(found), json!(EXPECTED));
+    assert_eq!((&rows[0]["tools"], &rows[2]["tools"]), (&json!(null), &json!(17)));
+    assert!(rows[1]["error"].is_string() && rows[2]["error"].is_null());
+    assert!(rows[2]["latencyMs"].as_f64().unwrap() > 0.0);
+}
+
+#[tokio::test]
+async fn all_of_them_up_is_a_success() {
+    let ran = Folder::new().run(&["upstreams"]).await;
+    assert_eq!((ran.code, &*ran.stderr), (0, ""));
+}
+
+#[tokio::test]
+async fn they_are_three_answers_in_the_protocol_the_log_and_the_metrics_too() {
+    let states = states().await;
+    let mut up = states.folder.up(&[]).await;
+    for revision in Revision::ALL {
+        for (name, state) in EXPECTED {
+            let client = up.client("/mcp", revision).await;
+            let outcome = client.call_tool(&format!("{name}_echo"), json!({"text": "x"})).await;
+            let code = match state {
+                "unreachable" => Some(-31001),
+                "other_revision" => Some(-31002),
+                "invalid_answer" => Some(-31005),
+                _ if name == "good" => None,
+                // What the server itself says.
+                _ => Some(-32601),
+            };
+            assert_eq!(outcome.code(), code, "{name} for a client of {revision}: {outcome:?}");
+        }
+    }
+    // An endpoint of one upstream that cannot be used is an error, and never an empty list.
+    for (name, code) in [("down", -31001), ("newer", -31002), ("older", -31002), ("page", -31005)] {
+        let path = format!("/{name}/mcp");
+        let refused = Client::try_with(up.address, &path, Revision::V2026_07_28, Default::default()).await;
+        let outcome = match refused {
+            Ok(client) => client.request("tools/list", json!({})).await,
+            Err(outcome) => outcome,
+        };
+        assert_eq!(outcome.code(), Some(code), "{name}: {outcome:?}");
+    }
+    // A server without tools has none of their methods; its endpoint says the same as the server would.
+    let bare = up.client("/bare/mcp", Revision::V2026_07_28).await;
+    assert!(bare.opening()["capabilities"]["tools"].is_null());
+    assert_eq!(bare.request("tools/list", json!({})).await.code(), Some(-32601));
+
+    let client = up.client("/mcp", Revision::V2026_07_28).await;
+    assert!(names(&client).await.iter().all(|name| name.starts_with("good_")));
+    let outcome = client.request("tools/list", json!({})).await;
+    let missing = outcome.result()["_meta"]["io.tidegate/missing"].as_array().unwrap();
+    let missing: Vec<_> = missing.iter().map(|one| (&one["upstream"], &one["reason"])).collect();
+    let unusable: Vec<_> = EXPECTED.iter().filter(|(_, state)| *state != "up").collect();
+    assert_eq!(json!(missing), json!(unusable));
+
+    let metrics = up.metrics().await;
+    for (name, state) in EXPECTED {
+        let line = format!("tidegate_upstream_state{{upstream=\"{name}\",state=\"{state}\"");
+        assert!(metrics.contains(&line), "{line}");
+        let line = format!("tidegate_upstream_up{{upstream=\"{name}\"}} {}", u8::from(state == "up"));
+        assert!(metrics.contains(&line), "{line}");
+    }
+    assert_eq!(up.stop().await, 0);
+    let log = up.program.stderr.rest().await.join("\n");
+    assert!(log.contains("cannot be reached (upstream down: connect to 127.0.0.1:9"), "{log}");
+    assert!(log.contains("speaks no revision that the gateway can use (upstream newer: "), "{log}");
+}
