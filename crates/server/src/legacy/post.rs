@@ -259,7 +259,7 @@ pub(super) async fn serve(
     let Some(running) = session.begin(&id) else {
         return failed(&RpcError::invalid_request("a request with this id is under way"));
     };
-    let call = match modern_call(&session, &method, params.as_ref()) {
+    let call = match modern_call(&x, &session, &method, params.as_ref()) {
         Ok(call) => call,
         Err(error) => return failed(&error),
     };
@@ -306,7 +306,12 @@ fn drive(drive: Drive, reply: FirstReply, running: Running) -> Served {
 }
 
 /// The client's request as a modern one.
-fn modern_call(session: &Session, method: &Method, params: Option<&Raw>) -> Result<Call, RpcError> {
+fn modern_call(
+    x: &Exchange,
+    session: &Session,
+    method: &Method,
+    params: Option<&Raw>,
+) -> Result<Call, RpcError> {
     let level = session.log_level.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     // Legacy servers log until they are told otherwise, so a legacy client that says nothing gets everything.
     let level = level.unwrap_or_else(|| Raw::literal("\"debug\""));
@@ -316,8 +321,12 @@ fn modern_call(session: &Session, method: &Method, params: Option<&Raw>) -> Resu
         log_level: Some(&level),
     };
     let params = down::call(method, params, about);
-    Call::read(method.clone(), Some(&params))
-        .map_err(|error| RpcError::invalid_params(format!("Invalid params: {error}")))
+    let call = Call::read(method.clone(), Some(&params))
+        .map_err(|error| RpcError::invalid_params(format!("Invalid params: {error}")))?;
+    // Where no tasks were declared, a wish for one is ignored (2025-11-25, "Tasks"): its result could not be
+    // asked for here.
+    let no_tasks = !x.endpoint.is_direct() && call.params.has("task");
+    Ok(if no_tasks { call.with("task", None) } else { call })
 }
 
 /// Methods that go on to an upstream.
