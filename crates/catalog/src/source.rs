@@ -299,7 +299,8 @@ impl Source {
     /// An answer came, or none in time, and there is no list: clients are told that it is missing, and only
     /// the operator is told why.
     fn unusable(&self, kind: Kind, error: CallError) -> ListError {
-        tracing::warn!(upstream = %self.upstream.name(), method = %kind.method(), %error, "the list cannot be used");
+        let (upstream, method) = (self.upstream.name(), kind.method());
+        tracing::warn!(%upstream, %method, %error, "the list cannot be used");
         self.upstream.failed_otherwise(error.clone());
         ListError::Call(error)
     }
@@ -336,7 +337,8 @@ impl Source {
         }
         if cursor.is_some() {
             let (upstream, method) = (self.upstream.name(), kind.method());
-            tracing::warn!(%upstream, %method, "the list has more pages than limits.list_pages_max: the rest is left out");
+            let why = "there are more pages than limits.list_pages_max";
+            tracing::warn!(%upstream, %method, "the rest of the list is left out: {why}");
         }
         let ttl = self.options.list_ttl.unwrap_or_else(|| pages.ttl().max(fallback));
         let version = self.versions.fetch_add(1, Ordering::Relaxed);

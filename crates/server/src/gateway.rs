@@ -220,12 +220,24 @@ fn tls_config(cert: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, Star
         CertificateDer::pem_file_iter(cert).map_err(|e| refuse(format!("{}: {e}", cert.display())))?;
     let certs =
         certs.collect::<Result<Vec<_>, _>>().map_err(|e| refuse(format!("{}: {e}", cert.display())))?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| refuse(format!("{}: {e}", key.display())))?;
+    if certs.is_empty() {
+        return Err(refuse(format!("{}: there is no certificate in it", cert.display())));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+        let none = matches!(error, rustls::pki_types::pem::Error::NoItemsFound);
+        let why = if none { "there is no private key in it".to_owned() } else { error.to_string() };
+        refuse(format!("{}: {why}", key.display()))
+    })?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(provider);
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| refuse(e.to_string()))?;
-    let mut config =
-        builder.with_no_client_auth().with_single_cert(certs, key).map_err(|e| refuse(e.to_string()))?;
+    let unfit = |error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            refuse(format!("{} is not the key of {}", key.display(), cert.display()))
+        }
+        other => refuse(other.to_string()),
+    };
+    let mut config = builder.with_no_client_auth().with_single_cert(certs, private).map_err(unfit)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
