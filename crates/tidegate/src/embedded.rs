@@ -53,8 +53,9 @@ pub fn endpoint(gateway: &Embedded, name: &str, capabilities: &'static str) -> a
     })
 }
 
-/// What was refused, in the words of the gateway or of the server; `what` completes "failed to …". The command
-/// is the operator's, so it may say more of the cause than a client gets to know.
+/// What was refused, in the words of the gateway or of the server; `what` completes "failed to …".
+///
+/// The command is the operator's, so it may say more of the cause than a client gets to know.
 pub fn refused(gateway: &Embedded, what: &str, error: &RpcError) -> anyhow::Error {
     let mut text = format!("{what}: {} (code {})", out::plain(&error.message), error.code);
     let data = error.data.clone().unwrap_or_default();

@@ -6,7 +6,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What the exit code of a program that a signal ended begins at.
 const SIGNALLED: u8 = 128;
 
-/// SIGINT and SIGTERM, which end the process in order. From the first value on they no longer end it at once.
+/// SIGINT and SIGTERM, which end the process in order.
+///
+/// From the first value on they no longer end it at once.
 pub struct Stop {
     terminate: Signal,
     interrupt: Signal,
@@ -27,8 +29,8 @@ impl Stop {
     }
 }
 
-/// Waits for SIGINT or SIGTERM and gives the exit code that shells expect then, so that what a command has started
-/// ends with it.
+/// Waits for SIGINT or SIGTERM and gives the exit code that shells expect then, so that what a command has
+/// started ends with it.
 pub async fn interrupted() -> u8 {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))

@@ -16,7 +16,7 @@ use crate::{load, signals};
 /// file which is being written is not taken for a shorter one.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// What changes when a file does, also where it is replaced by a link to another one. `None`: it is not there.
+/// What changes when a file does, also where it is replaced by a link to another one. `None`: it is gone.
 pub type Stamp = Option<(SystemTime, u64)>;
 
 /// The file and what was made of it.

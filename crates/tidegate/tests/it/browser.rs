@@ -5,7 +5,10 @@ use testkit::{Demo, Revision};
 
 use crate::program::{Folder, Up};
 
-const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"page","version":"1"}}}"#;
+const INITIALIZE: &str = concat!(
+    r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","#,
+    r#""capabilities":{},"clientInfo":{"name":"page","version":"1"}}}"#
+);
 
 async fn up() -> Up {
     Folder::new().up(&["--listen", "127.0.0.1:0"]).await

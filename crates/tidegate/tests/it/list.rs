@@ -45,15 +45,16 @@ async fn what_is_missing_from_a_list_is_said_beside_it() {
         "upstreams:\n  down: {{url: 'http://127.0.0.1:9/mcp'}}\n  files: {{command: {DEMO}}}\n"
     ));
     let ran = folder.run(&["resources", "--output", "json"]).await;
-    let warning =
-        "warning: the list is not whole: Upstream down cannot be reached (`tidegate upstreams` says more)\n";
+    let warning = "warning: the list is not whole: Upstream down cannot be reached \
+                   (`tidegate upstreams` says more)\n";
     assert_eq!((ran.code, &*ran.stderr), (0, warning), "once for all kinds");
     assert!(ran.stdout.contains("demo://readme"));
     let said = folder.run(&["tools", "--endpoint", "down"]).await.bad(4);
     assert_eq!(
         said,
         "tidegate: failed to list tools: Upstream down cannot be reached (code -31001)\n  \
-         cause: connect to 127.0.0.1:9: Connection refused (os error 111)\n  nothing ran: it can be repeated\n"
+         cause: connect to 127.0.0.1:9: Connection refused (os error 111)\n  \
+         nothing ran: it can be repeated\n"
     );
 }
 

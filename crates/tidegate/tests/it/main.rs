@@ -1,5 +1,7 @@
 //! The program as its user meets it: started for real, on loopback, and judged by what it prints and answers.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod browser;
 mod call;
 mod child;
