@@ -2,4 +2,6 @@
 
 mod bad;
 mod links;
+mod polling;
+mod shared;
 mod smoke;
