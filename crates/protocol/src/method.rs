@@ -131,8 +131,8 @@ impl Method {
         }
     }
 
-    /// Whether a modern server may answer with questions (MRTR), or, in a task of 2025-11-25, a server of that
-    /// revision ask what the task needs to know (tasks, "Input Required Status").
+    /// Whether a modern server may answer with questions (MRTR), or, in a task of 2025-11-25, a server of
+    /// that revision ask what the task needs to know (tasks, "Input Required Status").
     #[must_use]
     pub fn may_ask(&self) -> bool {
         matches!(self, Self::ToolsCall | Self::ResourcesRead | Self::PromptsGet | Self::TasksResult)
