@@ -26,7 +26,7 @@ use wire::WireRow;
 const ROWS_MIN: usize = 400;
 
 /// What takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn rows() -> Vec<Row> {
     [json::rows(), envelope::rows(), meta::rows(), agreement::rows(), handles::rows(), http::rows()].concat()
