@@ -171,7 +171,7 @@ impl Upstream {
             return Err(error.clone());
         }
         // Whatever goes wrong here, the calls that wait for it have not left.
-        match self.find().await.map_err(CallError::unsent) {
+        match self.find().await.map_err(|error| self.with_pin(error).unsent()) {
             Ok(found) => {
                 let found = Arc::new(found);
                 tracing::info!(upstream = %self.name(), revision = %found.revision, "connected");
@@ -189,6 +189,17 @@ impl Upstream {
                 self.note(Some(error.clone()));
                 Err(error)
             }
+        }
+    }
+
+    /// The error with the revision that is pinned, where that is what the server does not speak.
+    fn with_pin(&self, error: CallError) -> CallError {
+        match (error.kind, self.core.options.pin) {
+            (CallErrorKind::OtherRevision, Some(pin)) => {
+                let detail = error.detail.as_deref().unwrap_or("it was refused").to_owned();
+                error.detail(format!("{pin} is pinned: {detail}"))
+            }
+            _ => error,
         }
     }
 

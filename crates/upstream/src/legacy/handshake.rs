@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bridge::translate::up;
 use bytes::Bytes;
-use protocol::{Capabilities, Id, Raw, Revision, envelope};
+use protocol::{Capabilities, Id, Raw, Revision, RpcError, envelope};
 
 use crate::core::Core;
 use crate::observe::SessionWatch;
@@ -38,7 +38,7 @@ pub(crate) fn initialize(id: &Id, class: &Raw) -> Bytes {
 pub(crate) fn handshake_result(core: &Arc<Core>, outcome: Result<Raw, Raw>) -> Result<Handshake, CallError> {
     let result = match outcome {
         Ok(result) => result,
-        Err(error) => return Err(core.error(CallErrorKind::OtherRevision).detail(error)),
+        Err(error) => return Err(core.error(CallErrorKind::OtherRevision).detail(in_words(&error))),
     };
     let version = result.get("protocolVersion");
     let text = version.as_ref().and_then(|v| v.as_str()).unwrap_or_default();
@@ -47,10 +47,18 @@ pub(crate) fn handshake_result(core: &Arc<Core>, outcome: Result<Raw, Raw>) -> R
         return Err(core.error(CallErrorKind::OtherRevision).detail(text));
     };
     if core.options.pin.is_some_and(|pin| pin != revision) {
-        let text = format!("the server chose {revision}, and another revision is pinned");
+        let text = format!("the server chose {revision}");
         return Err(core.error(CallErrorKind::OtherRevision).detail(text));
     }
     let tasks = result.get("capabilities").and_then(|c| c.get("tasks")).filter(|_| revision.features().tasks);
     let watch = Arc::new(SessionWatch::begin(core, revision));
     Ok(Handshake { revision, discover: up::discover(revision, &result), tasks, _watch: watch })
+}
+
+/// A server's error for the operator.
+pub(crate) fn in_words(error: &Raw) -> String {
+    let error = RpcError::read(error);
+    let supported = error.data.as_ref().map(|data| &data["supported"]).filter(|s| s.is_array());
+    let supported = supported.map(|versions| format!(" (it supports {versions})")).unwrap_or_default();
+    format!("the server gave error {}: {}{supported}", error.code, error.message)
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Handshake, Incoming, LegacyRun, Peer, RunStart, SideCalls, Unwanted, class_of, handshake_result,
-    initialize,
+    in_words, initialize,
 };
 use crate::core::{Core, Stats};
 use crate::http::{Answer, EventStream, HttpLink, Refusal, trace_headers};
@@ -213,7 +213,7 @@ impl LegacyHttp {
         };
         let error = self.core.error(kind);
         match &refusal.error {
-            Some(body) => error.detail(body),
+            Some(body) => error.detail(in_words(body)),
             None => error.detail(refusal.status),
         }
     }

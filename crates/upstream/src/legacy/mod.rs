@@ -5,7 +5,7 @@ mod http;
 mod run;
 mod side;
 
-pub(crate) use handshake::{Handshake, class_of, handshake_result, initialize};
+pub(crate) use handshake::{Handshake, class_of, handshake_result, in_words, initialize};
 pub(crate) use http::LegacyHttp;
 pub(crate) use run::{Incoming, LegacyRun, Peer, RunStart, Unwanted};
 pub(crate) use side::{SideCalls, SideIncoming};
