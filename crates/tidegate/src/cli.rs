@@ -55,7 +55,7 @@ enum Command {
         #[command(flatten)]
         source: Source,
         /// Listen here, whatever the configuration says.
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = config::parse_listen)]
         listen: Option<SocketAddr>,
     },
     /// List the tools of an endpoint.

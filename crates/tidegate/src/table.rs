@@ -17,14 +17,13 @@ pub fn text(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// What the upstreams are and how they do.
+/// What the upstreams are and how they do, with what is wrong below.
 pub fn upstreams(rows: &[server::UpstreamRow]) -> String {
     let kinds = ["tools", "resources", "prompts"];
     let mut table =
         new(&[&["upstream", "transport", "era", "revision"], &kinds[..], &["latency", "health"]].concat());
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     for row in rows {
-        let state = row.state.replace('_', " ");
         table.add_row(vec![
             row.name.clone(),
             row.transport.to_owned(),
@@ -34,8 +33,12 @@ pub fn upstreams(rows: &[server::UpstreamRow]) -> String {
             or_dash(row.resources.map(|n| n.to_string())),
             or_dash(row.prompts.map(|n| n.to_string())),
             or_dash(row.latency.map(|l| format!("{:.1} ms", l.as_secs_f64() * 1_000.0))),
-            row.error.as_ref().map_or_else(|| state.clone(), |why| format!("{state}: {}", out::plain(why))),
+            row.state.replace('_', " "),
         ]);
     }
-    text(&table)
+    // Causes are too long for a column.
+    let causes = rows.iter().filter_map(|row| Some((&row.name, out::plain(row.error.as_ref()?))));
+    let causes: String = causes.map(|(name, cause)| format!("\n {name}: {cause}")).collect();
+    let gap = if causes.is_empty() { "" } else { "\n" };
+    format!("{}{gap}{causes}", text(&table))
 }
