@@ -169,6 +169,13 @@ impl Child {
         self.stderr.lines()
     }
 
+    /// Waits until the child's stderr has ended and [`Child::stderr_tail`] has all of it. Safe to cancel.
+    ///
+    /// Where something else holds it open, it ends soon after the child.
+    pub async fn stderr_ended(&self) {
+        self.stderr.ended().await;
+    }
+
     /// How the child ended, or `None` while it (or something in its process group, for the grace time) runs.
     #[must_use]
     pub fn exit(&self) -> Option<Exit> {

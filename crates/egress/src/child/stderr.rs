@@ -22,6 +22,8 @@ const TAIL_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Tail {
     lines_max: usize,
     ring: Mutex<Ring>,
+    /// Whether there will be no more.
+    ended: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +34,13 @@ struct Ring {
 
 impl Tail {
     pub(super) fn new(lines_max: usize) -> Self {
-        Self { lines_max, ring: Mutex::default() }
+        Self { lines_max, ring: Mutex::default(), ended: watch::Sender::new(false) }
+    }
+
+    /// Waits until there will be no more lines. Safe to cancel.
+    pub(super) async fn ended(&self) {
+        // The sender is here, so there is an end.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
@@ -86,6 +94,7 @@ pub(super) async fn read(
     while let Some(line) = reader.finish() {
         take(line);
     }
+    tail.ended.send_replace(true);
 }
 
 #[cfg(test)]

@@ -210,6 +210,16 @@ async fn the_last_lines_of_stderr_are_kept_and_all_of_them_offered_to_the_log() 
 }
 
 #[tokio::test]
+async fn all_of_stderr_is_there_once_it_has_ended() {
+    let script = "i=0; while [ $i -lt 5000 ]; do echo line $i >&2; i=$((i+1)); done";
+    let (child, _lines) = spawn(&["sh", "-c", script]);
+    tokio::time::timeout(LONG, child.stderr_ended()).await.unwrap();
+    assert_eq!(child.stderr_tail().last().map(String::as_str), Some("line 4999"));
+    // It stays ended.
+    tokio::time::timeout(LONG, child.stderr_ended()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_child_that_does_not_read_makes_the_sender_wait() {
     let (child, _lines) = spawn(&["sleep", "1000"]);
     let line = Bytes::from(vec![b'x'; 128 * 1024]);

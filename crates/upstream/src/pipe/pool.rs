@@ -433,6 +433,8 @@ async fn in_words_of_the_child(error: CallError, pipe: &Pipe, child: Option<&egr
     if pipe.is_closed()
         && let Ok(exit) = timeout(EXIT_TIME, child.exited()).await
     {
+        // What it said last may still be on its way.
+        let _ = timeout(EXIT_TIME, child.stderr_ended()).await;
         // There was no process to greet.
         error.kind = CallErrorKind::Unreachable;
         words = vec![format!("the process ended: {exit}")];
