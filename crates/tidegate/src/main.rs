@@ -56,8 +56,10 @@ fn main() -> ExitCode {
             return code(work.await);
         }
         tokio::select! {
-            done = work => code(done),
+            // First, so that signals are listened to before anything is started.
+            biased;
             code = signals::interrupted() => code,
+            done = work => code(done),
         }
     });
     // Processes end with what holds them; reads of stdin cannot be cancelled, and are not waited for.
