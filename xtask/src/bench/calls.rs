@@ -24,22 +24,26 @@ struct Site {
     pid: Option<u32>,
 }
 
-/// The three that are compared. The server is the stage's.
+/// The three that are compared; two where there is no nginx. The server is the stage's.
 struct Sites {
     all: Vec<Site>,
     _gateway: Gateway,
-    _nginx: Program,
+    _nginx: Option<Program>,
 }
 
 impl Sites {
     /// The server and nginx in these eras, and the gateway with these clients and upstreams.
     fn start(stage: &Stage, eras: &[&'static str], pairs: &[(&'static str, &'static str)]) -> Result<Self> {
         let gateway = stage.gateway("tidegate", &both_eras())?;
-        let (nginx, nginx_url) = nginx::start(&stage.upstream, &stage.folder.0)?;
+        let nginx = match nginx::found() {
+            Ok(program) => Some(nginx::start(&program, &stage.upstream, &stage.folder.0)?),
+            Err(_) => None,
+        };
         let mut all = Vec::new();
         for &era in eras {
-            let direct = [("direct", &stage.upstream, None), ("nginx", &nginx_url, Some(nginx.pid()))];
-            all.extend(direct.map(|(name, base, pid)| Site {
+            let direct = std::iter::once(("direct", &stage.upstream, None));
+            let proxied = nginx.as_ref().map(|(program, url)| ("nginx", url, Some(program.pid())));
+            all.extend(direct.chain(proxied).map(|(name, base, pid)| Site {
                 name: format!("{name}_{era}"),
                 url: format!("{base}/{era}/10/mcp"),
                 era,
@@ -48,7 +52,7 @@ impl Sites {
             }));
         }
         all.extend(pairs.iter().map(|&(client, upstream)| gateway_site(&gateway, client, upstream)));
-        Ok(Self { all, _gateway: gateway, _nginx: nginx })
+        Ok(Self { all, _gateway: gateway, _nginx: nginx.map(|(program, _)| program) })
     }
 }
 
@@ -110,14 +114,18 @@ impl Rounds {
         Ok(Self { names: sites.iter().map(|site| site.name.clone()).collect(), samples })
     }
 
-    /// The median over the rounds of something made of two sites' samples of the same round.
-    fn compare(&self, site: &str, with: &str, of: impl Fn(Sample, Sample) -> f64) -> Result<f64> {
+    fn has(&self, site: &str) -> bool {
+        self.names.iter().any(|name| name == site)
+    }
+
+    /// For each round something made of two sites' samples.
+    fn compare(&self, site: &str, with: &str, of: impl Fn(Sample, Sample) -> f64) -> Result<Vec<f64>> {
         let index = |name: &str| {
             self.names.iter().position(|n| n == name).ok_or_else(|| format!("{name} was not measured"))
         };
         let (site, with) = (index(site)?, index(with)?);
-        let rounds = self.samples.iter().filter_map(|round| Some(of(*round.get(site)?, *round.get(with)?)));
-        Ok(median(rounds))
+        let rounds = self.samples.iter();
+        Ok(rounds.filter_map(|round| Some(of(*round.get(site)?, *round.get(with)?))).collect())
     }
 
     fn to_json(&self) -> Value {
@@ -158,17 +166,24 @@ pub fn throughput(stage: &Stage) -> Result<Measured> {
             _ => Bound::AtLeast(0.5),
         };
         let (site, with) = (format!("tidegate_{client}_{upstream}"), format!("nginx_{upstream}"));
-        let ratio = rounds.compare(&site, &with, |own, other| own.per_second / other.per_second)?;
-        let what = format!("throughput, {client} client, {upstream} upstream, of nginx's");
-        figures.push(Figure::new(&format!("throughput_{client}_{upstream}"), &what, ratio, "×", bound));
-        let cpu = rounds.compare(&site, &with, |own, _| own.cpu_us.unwrap_or_default())?;
+        if rounds.has(&with) {
+            let ratio = rounds.compare(&site, &with, |own, other| own.per_second / other.per_second)?;
+            let what = format!("throughput, {client} client, {upstream} upstream, of nginx's");
+            let name = format!("throughput_{client}_{upstream}");
+            figures.push(Figure::of_rounds(&name, &what, &ratio, "×", bound));
+        }
         let what = format!("processor time of a call, {client} client, {upstream} upstream");
-        figures.push(Figure::new(&format!("cpu_{client}_{upstream}"), &what, cpu, "µs", Bound::None));
+        figures.push(cpu(&rounds, &format!("cpu_{client}_{upstream}"), &what, &site)?);
     }
-    let cpu = rounds.compare("nginx_modern", "nginx_modern", |own, _| own.cpu_us.unwrap_or_default())?;
-    let what = "processor time of a call, nginx";
-    figures.push(Figure::new("cpu_nginx", what, cpu, "µs", Bound::None));
+    if rounds.has("nginx_modern") {
+        figures.push(cpu(&rounds, "cpu_nginx", "processor time of a call, nginx", "nginx_modern")?);
+    }
     Ok(Measured { figures, details: rounds.to_json() })
+}
+
+fn cpu(rounds: &Rounds, name: &str, what: &str, site: &str) -> Result<Figure> {
+    let all = rounds.compare(site, site, |own, _| own.cpu_us.unwrap_or_default())?;
+    Ok(Figure::of_rounds(name, what, &all, "µs", Bound::None))
 }
 
 /// A thousand calls a second on 64 connections, whatever became of the ones before.
@@ -178,13 +193,8 @@ pub fn paced(stage: &Stage) -> Result<Measured> {
     let rounds = Rounds::measure(stage, &sites.all, &["--connections", &connections, "--rate", &rate])?;
     let mut figures = added(&rounds, "paced", "at 1,000 calls/s", (300.0, 2_000.0))?;
     let offered = rounds.compare("tidegate_modern_modern", "direct_modern", |own, _| own.per_second)?;
-    figures.push(Figure::new(
-        "paced_rate",
-        "calls per second that were answered",
-        offered,
-        "/s",
-        Bound::None,
-    ));
+    let what = "calls per second that were answered";
+    figures.push(Figure::of_rounds("paced_rate", what, &offered, "/s", Bound::None));
     Ok(Measured { figures, details: rounds.to_json() })
 }
 
@@ -201,14 +211,14 @@ fn added(rounds: &Rounds, name: &str, when: &str, (p50, p99): (f64, f64)) -> Res
     let sites = [("tidegate_modern_modern", "", [Bound::AtMost(p50), Bound::AtMost(p99)])];
     let nginx = [("nginx_modern", "_nginx", [Bound::None, Bound::None])];
     let mut figures = Vec::new();
-    for (site, suffix, bounds) in sites.into_iter().chain(nginx) {
+    for (site, suffix, bounds) in sites.into_iter().chain(nginx).filter(|(site, ..)| rounds.has(site)) {
         let middle = rounds.compare(site, "direct_modern", |own, direct| own.p50_us - direct.p50_us)?;
         let tail = rounds.compare(site, "direct_modern", |own, direct| own.p99_us - direct.p99_us)?;
         for ((value, quantile), bound) in [(middle, "p50"), (tail, "p99")].into_iter().zip(bounds) {
             let by = if suffix.is_empty() { "added" } else { "added by nginx" };
             let what = format!("{by} {quantile}, {when}");
             let name = format!("{name}_added_{quantile}{suffix}");
-            figures.push(Figure::new(&name, &what, value, "µs", bound));
+            figures.push(Figure::of_rounds(&name, &what, &value, "µs", bound));
         }
     }
     Ok(figures)
@@ -289,7 +299,8 @@ mod tests {
                 vec![sample(30.0), sample(30.0)],
             ],
         };
-        assert_eq!(rounds.compare("a", "b", |a, b| a.per_second / b.per_second), Ok(0.5));
+        assert_eq!(rounds.compare("a", "b", |a, b| a.per_second / b.per_second), Ok(vec![0.5, 0.5, 1.0]));
+        assert!(rounds.has("a") && !rounds.has("c"));
         assert!(rounds.compare("a", "c", |a, _| a.per_second).is_err());
         let json = rounds.to_json();
         assert_eq!(json["a"]["per_second"], 30.0);

@@ -19,11 +19,20 @@ pub struct Figure {
     pub value: f64,
     pub unit: &'static str,
     pub bound: Bound,
+    /// What each round gave, where there were several.
+    pub rounds: Vec<f64>,
 }
 
 impl Figure {
     pub fn new(name: &str, what: &str, value: f64, unit: &'static str, bound: Bound) -> Self {
-        Self { name: name.to_owned(), what: what.to_owned(), value: rounded(value), unit, bound }
+        let (name, what, value) = (name.to_owned(), what.to_owned(), rounded(value));
+        Self { name, what, value, unit, bound, rounds: Vec::new() }
+    }
+
+    /// The median of what the rounds gave.
+    pub fn of_rounds(name: &str, what: &str, rounds: &[f64], unit: &'static str, bound: Bound) -> Self {
+        let figure = Self::new(name, what, median(rounds.iter().copied()), unit, bound);
+        Self { rounds: rounds.iter().copied().map(rounded).collect(), ..figure }
     }
 
     /// Whether it is what it should be.
@@ -44,6 +53,9 @@ impl Figure {
         }
         if let Some(met) = self.met() {
             json["met"] = json!(met);
+        }
+        if !self.rounds.is_empty() {
+            json["rounds"] = json!(self.rounds);
         }
         json
     }
@@ -100,6 +112,14 @@ mod tests {
         assert_eq!(figure(Bound::AtLeast(2.0)), Some(true));
         assert_eq!(figure(Bound::AtLeast(2.1)), Some(false));
         assert_eq!(figure(Bound::None), None);
+    }
+
+    #[test]
+    fn a_figure_of_rounds_is_their_median_and_keeps_them() {
+        let figure = Figure::of_rounds("x", "x", &[3.0, 1.0, 2.0], "s", Bound::None);
+        assert_eq!(figure.value, 2.0);
+        assert_eq!(figure.to_json()["rounds"], json!([3.0, 1.0, 2.0]));
+        assert!(Figure::new("x", "x", 1.0, "s", Bound::None).to_json().get("rounds").is_none());
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What the gateway takes before it does anything: memory, time to start, size on disk.
 
 use super::Measured;
-use super::figure::{Bound, Figure, median, rounded};
+use super::figure::{Bound, Figure, rounded};
 use super::program::resident_mib;
-use super::stage::{Stage, Upstream, number};
+use super::stage::{Stage, Upstream};
 use crate::Result;
 use crate::run::answers;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,33 +22,28 @@ pub fn run(stage: &Stage) -> Result<Measured> {
         })
         .collect();
     let (started, used) = memory(stage, &upstreams)?;
-    let start = start(stage, &upstreams)?;
+    let (start, start_details) = start(stage, &upstreams)?;
     let (size, stripped) = size(stage)?;
     let most = Bound::AtMost;
+    let what = "idle with ten upstreams";
     let figures = vec![
-        Figure::new(
-            "idle_memory",
-            "idle with ten upstreams, all of them used before",
-            used,
-            "MiB",
-            most(30.0),
-        ),
-        Figure::new(
+        Figure::of_rounds("idle_memory", &format!("{what}, once all were used"), &used, "MiB", most(30.0)),
+        Figure::of_rounds(
             "idle_memory_start",
-            "idle with ten upstreams, after the start",
-            started,
+            &format!("{what}, after the start"),
+            &started,
             "MiB",
             Bound::None,
         ),
-        Figure::new("start", "start to first answer, ten upstreams", start.0, "ms", most(150.0)),
+        Figure::of_rounds("start", "start to first answer, ten upstreams", &start, "ms", most(150.0)),
         Figure::new("binary", "release binary", size, "MiB", most(40.0)),
         Figure::new("binary_stripped", "release binary, stripped", stripped, "MiB", most(40.0)),
     ];
-    Ok(Measured { figures, details: json!({"start": start.1}) })
+    Ok(Measured { figures, details: json!({"start": start_details}) })
 }
 
 /// What is resident after the start, and once every upstream was listed and called.
-fn memory(stage: &Stage, upstreams: &[Upstream]) -> Result<(f64, f64)> {
+fn memory(stage: &Stage, upstreams: &[Upstream]) -> Result<(Vec<f64>, Vec<f64>)> {
     let (mut started, mut used) = (Vec::new(), Vec::new());
     for _ in 0..stage.options.rounds.min(3) {
         let gateway = stage.gateway("tidegate", upstreams)?;
@@ -65,10 +60,10 @@ fn memory(stage: &Stage, upstreams: &[Upstream]) -> Result<(f64, f64)> {
         std::thread::sleep(SETTLE);
         used.push(resident_mib(gateway.program.pid())?);
     }
-    Ok((median(started), median(used)))
+    Ok((started, used))
 }
 
-fn start(stage: &Stage, upstreams: &[Upstream]) -> Result<(f64, serde_json::Value)> {
+fn start(stage: &Stage, upstreams: &[Upstream]) -> Result<(Vec<f64>, Value)> {
     let address = stage.address()?;
     let config = stage.config("start", &address, upstreams)?;
     let url = format!("http://{address}/mcp");
@@ -77,7 +72,9 @@ fn start(stage: &Stage, upstreams: &[Upstream]) -> Result<(f64, serde_json::Valu
     let config = config.to_string_lossy().into_owned();
     let args = ["start", "--url", &url, "--tool", "u0_echo", "--rounds", &rounds, "--"];
     let measured = stage.client(&[&args[..], &[&program, "up", "--config", &config]].concat())?;
-    Ok((number(&measured, "/p50_us")? / 1_000.0, measured))
+    let all = measured["all_us"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let all = all.iter().filter_map(|us| Some(us.as_f64()? / 1_000.0)).collect();
+    Ok((all, measured))
 }
 
 /// As it is built, and without the names that it keeps for backtraces.

@@ -6,8 +6,10 @@ use super::stage::{Gateway, Stage, Upstream, number};
 use crate::Result;
 use serde_json::{Map, Value, json};
 
-/// Upstreams, and the tools of each. The last one is the largest in both.
-const SHAPES: [(usize, usize); 5] = [(5, 500), (10, 500), (20, 125), (20, 250), (20, 500)];
+/// Upstreams, and the tools of each.
+const SHAPES: [(usize, usize); 5] = [(10, 500), (20, 500), (40, 500), (20, 125), (20, 250)];
+/// The shape that is held to a limit.
+const FULL: (usize, usize) = (20, 500);
 /// Quadratic would be 2, proportional is 1.
 const EXPONENT_MAX: f64 = 1.5;
 
@@ -40,10 +42,9 @@ impl Shape {
         Ok(())
     }
 
-    /// The median over the rounds, in milliseconds.
-    fn milliseconds(&self, pointer: &str) -> Result<f64> {
-        let all: Result<Vec<f64>> = self.samples.iter().map(|sample| number(sample, pointer)).collect();
-        Ok(median(all?) / 1_000.0)
+    /// What the rounds gave, in milliseconds.
+    fn milliseconds(&self, pointer: &str) -> Result<Vec<f64>> {
+        self.samples.iter().map(|sample| Ok(number(sample, pointer)? / 1_000.0)).collect()
     }
 
     fn to_json(&self) -> Result<Value> {
@@ -51,9 +52,9 @@ impl Shape {
         Ok(json!({
             "upstreams": self.upstreams, "tools_each": self.tools,
             "pages": last["pages"], "bytes": last["bytes"],
-            "first_page_p50_ms": rounded(self.milliseconds("/first_page/p50_us")?),
-            "first_page_p99_ms": rounded(self.milliseconds("/first_page/p99_us")?),
-            "all_pages_p50_ms": rounded(self.milliseconds("/all_pages/p50_us")?),
+            "first_page_p50_ms": rounded(median(self.milliseconds("/first_page/p50_us")?)),
+            "first_page_p99_ms": rounded(median(self.milliseconds("/first_page/p99_us")?)),
+            "all_pages_p50_ms": rounded(median(self.milliseconds("/all_pages/p50_us")?)),
         }))
     }
 }
@@ -65,40 +66,30 @@ pub fn run(stage: &Stage) -> Result<Measured> {
             shape.measure(stage)?;
         }
     }
-    let all = |wanted: (usize, usize)| -> Result<f64> {
+    let of = |wanted: (usize, usize), pointer: &str| -> Result<Vec<f64>> {
         let shape = shapes.iter().find(|shape| (shape.upstreams, shape.tools) == wanted);
-        shape.ok_or("no such shape")?.milliseconds("/all_pages/p50_us")
+        shape.ok_or("no such shape")?.milliseconds(pointer)
     };
-    let full = shapes.last().ok_or("no shape")?;
-    let first = full.milliseconds("/first_page/p50_us")?;
-    let growth = |small: f64, large: f64| (large / small).log2() / 2.0;
-    let by_upstreams = growth(all((5, 500))?, all((20, 500))?);
-    let by_tools = growth(all((20, 125))?, all((20, 500))?);
-    let limit = Bound::AtMost(5.0);
-    let straight = Bound::AtMost(EXPONENT_MAX);
+    let (first, all) = (of(FULL, "/first_page/p50_us")?, of(FULL, "/all_pages/p50_us")?);
+    // Four times as many in each.
+    let growth = |small, large| -> Result<Vec<f64>> {
+        let (small, large) = (of(small, "/all_pages/p50_us")?, of(large, "/all_pages/p50_us")?);
+        Ok(small.iter().zip(large).map(|(small, large)| (large / small).log2() / 2.0).collect())
+    };
+    let (by_upstreams, by_tools) = (growth((10, 500), (40, 500))?, growth((20, 125), (20, 500))?);
+    let (limit, straight) = (Bound::AtMost(5.0), Bound::AtMost(EXPONENT_MAX));
+    let figure = |name, what, rounds: &[f64], unit, bound| Figure::of_rounds(name, what, rounds, unit, bound);
     let figures = vec![
-        Figure::new(
-            "list_first_page",
-            "tools/list, 20 × 500 from cache, first page, p50",
-            first,
-            "ms",
-            limit,
-        ),
-        Figure::new("list_all_pages", "the same, all pages, p50", all((20, 500))?, "ms", limit),
-        Figure::new(
+        figure("list_first_page", "tools/list, 20 × 500 from cache, first page, p50", &first, "ms", limit),
+        figure("list_all_pages", "tools/list, 20 × 500 from cache, all pages, p50", &all, "ms", limit),
+        figure(
             "list_growth_upstreams",
-            "power of the number of upstreams that all pages take",
-            by_upstreams,
+            "the power of the upstreams that a list takes",
+            &by_upstreams,
             "",
             straight,
         ),
-        Figure::new(
-            "list_growth_tools",
-            "power of the number of tools that all pages take",
-            by_tools,
-            "",
-            straight,
-        ),
+        figure("list_growth_tools", "the power of the tools that a list takes", &by_tools, "", straight),
     ];
     let mut details = Map::new();
     for shape in &shapes {

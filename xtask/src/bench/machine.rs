@@ -1,6 +1,6 @@
 //! What the figures were measured on and with: enough to compare runs, nothing that names the machine.
 
-use super::nginx;
+use super::{instructions, nginx};
 use crate::Result;
 use crate::run::cargo;
 use crate::workspace::Workspace;
@@ -17,7 +17,8 @@ pub fn facts(workspace: &Workspace) -> Result<Value> {
         "processor": field(&read("/proc/cpuinfo"), "model name"),
         "kernel": read("/proc/sys/kernel/osrelease").trim(),
         "load_average_before": load_average(),
-        "nginx": nginx::version()?,
+        "nginx": nginx::version(),
+        "valgrind": instructions::version(),
         "rust": rust,
         "commit": workspace.git(&["rev-parse", "--short", "HEAD"])?.trim(),
     }))

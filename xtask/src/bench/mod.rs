@@ -14,6 +14,7 @@ mod memory;
 mod nginx;
 mod plot;
 mod program;
+mod report;
 mod stage;
 mod svg;
 
@@ -106,7 +107,9 @@ impl Options {
 
 /// Builds, measures, prints and writes the results.
 pub fn run(workspace: &Workspace, options: &Options) -> Result {
-    nginx::found()?;
+    if let Err(missing) = nginx::found() {
+        println!("{missing}");
+    }
     let programs = build(workspace, options)?;
     let mut facts = machine::facts(workspace)?;
     let stage = Stage::start(programs, options)?;
@@ -131,7 +134,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
         "figures": figures.iter().map(Figure::to_json).collect::<Vec<_>>(),
         "details": details,
     });
-    let folder = write(workspace, options, &results)?;
+    let kept = options.whole() && nginx::found().is_ok() && instructions::version().is_some();
+    let folder = write(workspace, kept, &results)?;
     println!("\n{} figures, {missed} missed; written to {folder}", figures.len());
     Ok(())
 }
@@ -154,14 +158,19 @@ fn build(workspace: &Workspace, options: &Options) -> Result<Programs> {
     Ok(Programs { gateway: folder.join("tidegate"), bench: folder.join("tidegate-bench") })
 }
 
-fn write(workspace: &Workspace, options: &Options, results: &Value) -> Result<&'static str> {
-    let folder = if options.whole() { FOLDER } else { SCRATCH };
+fn write(workspace: &Workspace, kept: bool, results: &Value) -> Result<&'static str> {
+    let folder = if kept { FOLDER } else { SCRATCH };
     let path = workspace.root.join(folder);
     let fail = |e: std::io::Error| format!("{folder}: {e}");
     std::fs::create_dir_all(&path).map_err(fail)?;
     let text = serde_json::to_string_pretty(results).map_err(|e| e.to_string())?;
     std::fs::write(path.join("results.json"), text + "\n").map_err(fail)?;
     std::fs::write(path.join("results.svg"), plot::draw(results)).map_err(fail)?;
+    if kept {
+        let page = path.join("README.md");
+        let text = std::fs::read_to_string(&page).map_err(fail)?;
+        std::fs::write(page, report::insert(&text, results)?).map_err(fail)?;
+    }
     Ok(folder)
 }
 

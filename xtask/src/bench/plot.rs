@@ -47,7 +47,7 @@ fn subtitle(results: &Value) -> String {
         "{} cores, {} GiB, nginx {}; medians of {} rounds; load average {} before",
         machine["cores"],
         rounded(memory.round()),
-        machine["nginx"].as_str().unwrap_or("?"),
+        machine["nginx"].as_str().unwrap_or("missing"),
         run["rounds"],
         machine["load_average_before"],
     )
@@ -88,7 +88,8 @@ fn bar(name: &str, value: f64) -> Option<Bar> {
     Some(Bar { label, value, text: thousands(value), class })
 }
 
-fn thousands(value: f64) -> String {
+/// A number with its thousands apart.
+pub fn thousands(value: f64) -> String {
     if value < 1_000.0 {
         return rounded(value).to_string();
     }
