@@ -116,12 +116,10 @@ impl Accepts {
         for value in headers.get_all(ACCEPT) {
             named = true;
             for range in value.to_str().unwrap_or_default().split(',') {
-                match range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-                    "*/*" => found = Self { json: true, events: true },
-                    "application/json" | "application/*" => found.json = true,
-                    "text/event-stream" | "text/*" => found.events = true,
-                    _ => {}
-                }
+                let range = range.split(';').next().unwrap_or_default().trim();
+                let is = |names: [&str; 3]| names.iter().any(|name| name.eq_ignore_ascii_case(range));
+                found.json |= is(["application/json", "application/*", "*/*"]);
+                found.events |= is(["text/event-stream", "text/*", "*/*"]);
             }
         }
         if named { found } else { Self { json: true, events: true } }

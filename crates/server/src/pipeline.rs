@@ -118,12 +118,15 @@ async fn reach(
 /// The URI of a read that may be answered from the cache. A retry with answers never is, nor what may
 /// depend on headers of this one client.
 fn plain_read(x: &Exchange, routed: &Routed) -> Option<String> {
+    if routed.call.method != Method::ResourcesRead {
+        return None;
+    }
     let upstream = routed.source.upstream().name().as_str();
     if x.generation.forward_headers.get(upstream).is_some_and(|names| !names.is_empty()) {
         return None;
     }
     let plain = !routed.call.params.has("inputResponses") && !routed.call.params.has("requestState");
-    (routed.call.method == Method::ResourcesRead && plain).then(|| routed.call.text("uri")).flatten()
+    plain.then(|| routed.call.text("uri")).flatten()
 }
 
 fn read_kept(x: &Exchange, routed: &Routed) -> Option<Raw> {

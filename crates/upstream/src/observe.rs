@@ -1,10 +1,11 @@
 //! Watching what goes to an upstream: what is asked, how it ends, and its span in a trace.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use memchr::memmem::Finder;
 use model::{Span, TraceContext, UpstreamName};
 use protocol::latest::meta;
 use protocol::{Call, Id, Method, Raw, Revision, RpcError};
@@ -110,7 +111,8 @@ impl Ending {
 /// Whether a `CallToolResult` says that the tool failed.
 fn says_failed(result: &Raw) -> bool {
     // Most results do not have the member: a search is cheaper than splitting them.
-    memchr::memmem::find(result.as_bytes(), b"\"isError\"").is_some()
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"isError\""));
+    FINDER.find(result.as_bytes()).is_some()
         && result.get("isError").is_some_and(|e| e.as_bool() == Some(true))
 }
 

@@ -166,7 +166,7 @@ impl<'a> Scan<'a> {
         let mut escaped = false;
         loop {
             let rest = &self.bytes[self.at..];
-            let Some(found) = memchr2(b'"', b'\\', rest) else {
+            let Some(found) = quote_or_escape(rest) else {
                 return Err(self.error("unterminated string"));
             };
             if !self.checked && has_control(&rest[..found]) {
@@ -234,6 +234,14 @@ impl<'a> Scan<'a> {
             Err(self.error("expected a value"))
         }
     }
+}
+
+/// Where a string ends or is escaped. Most strings are short names, which are walked faster than a wide
+/// search starts.
+fn quote_or_escape(rest: &[u8]) -> Option<usize> {
+    let near = rest.len().min(16);
+    let found = rest[..near].iter().position(|byte| matches!(byte, b'"' | b'\\'));
+    found.or_else(|| memchr2(b'"', b'\\', &rest[near..]).map(|at| near + at))
 }
 
 /// Looks at all of it without stopping early, which the compiler turns into wide instructions.

@@ -1,5 +1,7 @@
 //! A modern POST: its checks in the order that satisfies every rule, and its answer.
 
+use std::borrow::Cow;
+
 use futures_util::StreamExt as _;
 use http::{HeaderMap, StatusCode};
 use protocol::headers::{self, VERSION};
@@ -124,12 +126,13 @@ fn missing(key: &str) -> RpcError {
     RpcError::invalid_params(format!("Invalid params: _meta lacks {key}"))
 }
 
-fn version_of(call: &Call) -> Result<String, RpcError> {
+fn version_of(call: &Call) -> Result<Cow<'_, str>, RpcError> {
     let Some(version) = call.meta.protocol_version.as_ref() else {
         return Err(missing(meta::PROTOCOL_VERSION));
     };
-    let text = format!("Invalid params: {} must be a string", meta::PROTOCOL_VERSION);
-    version.as_str().map(std::borrow::Cow::into_owned).ok_or_else(|| RpcError::invalid_params(text))
+    version.as_str().ok_or_else(|| {
+        RpcError::invalid_params(format!("Invalid params: {} must be a string", meta::PROTOCOL_VERSION))
+    })
 }
 
 /// The part of the checks that does not depend on headers.

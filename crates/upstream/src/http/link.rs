@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use egress::{EgressError, Http, ResponseBody};
 use futures_util::StreamExt as _;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use protocol::json::{Extractor, Piece};
 use protocol::{Id, Message, Raw};
@@ -61,7 +61,10 @@ impl HttpLink {
             idle: Some(limits.idle),
             ..egress::Timeouts::default()
         };
-        let headers = extra.iter().cloned().collect();
+        let mut headers: HeaderMap = extra.iter().cloned().collect();
+        if let Some(host) = host_of(&url) {
+            headers.entry(HOST).or_insert(host);
+        }
         Self { core, way: Arc::new(Way { http, url, timeouts, headers }) }
     }
 
@@ -77,21 +80,16 @@ impl HttpLink {
         &self.way.url
     }
 
-    fn request(
-        &self,
-        method: Method,
-        headers: &HeaderMap,
-        body: Bytes,
-    ) -> Result<Request<egress::Body>, CallError> {
+    fn request(&self, method: Method, headers: HeaderMap, body: Bytes) -> Request<egress::Body> {
         let mut request = Request::new(egress::Body::from(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.way.url.clone();
+        *request.headers_mut() = headers;
         let all = request.headers_mut();
-        all.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         for (name, value) in self.way.headers.iter() {
             all.insert(name.clone(), value.clone());
         }
-        Ok(request)
+        request
     }
 
     /// Sends a message and gives the response's head.
@@ -106,7 +104,7 @@ impl HttpLink {
             headers.insert(ACCEPT, BOTH);
         }
         Stats::add(&self.core.stats.requests);
-        let request = self.request(method, &headers, body)?;
+        let request = self.request(method, headers, body);
         self.way
             .http
             .send(request, &self.way.timeouts)
@@ -218,6 +216,17 @@ impl HttpLink {
     fn after_head(&self, error: &EgressError) -> CallError {
         egress_error(&self.core, error)
     }
+}
+
+/// What `Host` says, written once for all requests. Over TLS the connection may turn out to speak HTTP/2,
+/// which has another place for it.
+fn host_of(url: &Uri) -> Option<HeaderValue> {
+    let host = url.host().filter(|_| url.scheme_str() == Some("http"))?;
+    let text = match url.port_u16() {
+        None | Some(80) => host.to_owned(),
+        Some(port) => format!("{host}:{port}"),
+    };
+    HeaderValue::from_str(&text).ok()
 }
 
 /// A result on its way through.

@@ -84,16 +84,27 @@ pub(crate) struct LegacyHttp {
     link: HttpLink,
     revision: Revision,
     sessions: Mutex<HashMap<Key, Entry>>,
+    /// The capabilities that were asked for last, and their class: most clients are of one kind.
+    last_class: Mutex<Option<(Raw, Raw)>>,
 }
 
 impl LegacyHttp {
     pub fn new(core: Arc<Core>, link: HttpLink) -> Self {
         let revision = core.options.pin.unwrap_or(Revision::NEWEST_LEGACY);
-        Self { core, link, revision, sessions: Mutex::new(HashMap::new()) }
+        Self { core, link, revision, sessions: Mutex::default(), last_class: Mutex::default() }
     }
 
     fn key(&self, principal: &Principal, capabilities: &Capabilities) -> Key {
-        let class = class_of(self.revision, capabilities, &self.core.options.client_info);
+        let mut last = self.last_class.lock().unwrap_or_else(PoisonError::into_inner);
+        let class = match &*last {
+            Some((declared, class)) if *declared == capabilities.raw => class.clone(),
+            _ => {
+                let class = class_of(self.revision, capabilities, &self.core.options.client_info);
+                *last = Some((capabilities.raw.clone(), class.clone()));
+                class
+            }
+        };
+        drop(last);
         Key { principal: principal.clone(), class }
     }
 
@@ -103,8 +114,11 @@ impl LegacyHttp {
         principal: &Principal,
         capabilities: &Capabilities,
     ) -> Result<Arc<Session>, CallError> {
-        let key = self.key(principal, capabilities);
-        let cell = self.cell(&key);
+        self.session_of(&self.key(principal, capabilities)).await
+    }
+
+    async fn session_of(&self, key: &Key) -> Result<Arc<Session>, CallError> {
+        let cell = self.cell(key);
         let wait =
             timeout(self.core.options.timeouts.first_byte, cell.get_or_try_init(|| self.open(&key.class)));
         match wait.await {
@@ -229,7 +243,7 @@ impl LegacyHttp {
         let key = self.key(&cx.principal, &capabilities);
         let mut fresh = false;
         loop {
-            let session = self.session(&cx.principal, &capabilities).await.map_err(CallError::unsent)?;
+            let session = self.session_of(&key).await.map_err(CallError::unsent)?;
             let id = self.core.next_id();
             let revision = session.handshake.revision;
             let mut hop = Hop::begin(&self.core, cx, call, &id, revision);
