@@ -10,7 +10,7 @@ use http::{Request, Response, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::time::Instant;
 
 use crate::body::ResponseBody;
@@ -18,6 +18,7 @@ use crate::connect::{Connector, ConnectorParts, Dial, dial_tcp};
 use crate::error::EgressError;
 use crate::guard::Guard;
 use crate::resolve::{Resolve, SystemResolver};
+use crate::settle::SettledExecutor;
 use crate::tls::{Tls, TlsOptions};
 
 /// The body of a request. It is there as a whole, so that a request which was not sent can be sent again.
@@ -134,7 +135,7 @@ impl Http {
             tls: Tls::new(&options.tls)?,
             dial,
         }));
-        let client = legacy::Client::builder(TokioExecutor::new())
+        let client = legacy::Client::builder(SettledExecutor)
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(options.pool_idle_timeout)

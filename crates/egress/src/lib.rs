@@ -15,6 +15,7 @@ mod guard;
 mod http;
 mod lines;
 mod resolve;
+mod settle;
 mod tls;
 
 pub use body::ResponseBody;
@@ -24,4 +25,5 @@ pub use guard::{Guard, address_is_public};
 pub use http::{Body, Http, HttpOptions, Timeouts};
 pub use lines::{LineReader, LineTooLong, fuzz_lines};
 pub use resolve::{ADDRESSES_MAX, Resolve, SystemResolver};
+pub use settle::{Settle, SettledExecutor};
 pub use tls::TlsOptions;

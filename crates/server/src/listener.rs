@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use egress::Settle;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -149,7 +150,7 @@ impl Connection {
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         tokio::select! {
-            ended = self.watcher.watch(connection) => if let Err(error) = ended {
+            ended = Settle::new(self.watcher.watch(connection)) => if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             },
             () = silence(patience, &begun) => tracing::debug!("a connection without a request"),
