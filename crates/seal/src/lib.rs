@@ -136,6 +136,19 @@ impl KeyRing {
     /// Opens a handle. `None`: made up, altered, bound to something else, or expired; nobody learns which.
     #[must_use]
     pub fn open(&self, binding: &Binding<'_>, now: Timestamp, handle: &str) -> Option<Vec<u8>> {
+        self.open_with_expiry(binding, now, handle).map(|(payload, _)| payload)
+    }
+
+    /// Opens a handle, and tells until when it is good. `None` as [`KeyRing::open`].
+    ///
+    /// A text that opens is the only one for its handle: no other spelling of it does.
+    #[must_use]
+    pub fn open_with_expiry(
+        &self,
+        binding: &Binding<'_>,
+        now: Timestamp,
+        handle: &str,
+    ) -> Option<(Vec<u8>, Timestamp)> {
         if handle.len() > HANDLE_CHARS_MAX {
             return None;
         }
@@ -149,7 +162,7 @@ impl KeyRing {
         let opened = self.key.open_in_place(nonce, Aad::from(binding.aad()), &mut sealed).ok()?;
         let (expires, payload) = opened.split_at_checked(8)?;
         let expires = Timestamp(u64::from_be_bytes(expires.try_into().ok()?));
-        (now < expires).then(|| payload.to_vec())
+        (now < expires).then(|| (payload.to_vec(), expires))
     }
 }
 

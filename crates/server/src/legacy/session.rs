@@ -255,9 +255,28 @@ impl Drop for Running {
 
 /// The sessions that this process keeps something for.
 pub struct Sessions {
-    known: moka::sync::Cache<String, Arc<Session>>,
+    /// By id. What an id opens to is kept with it, as to open it costs as much as half of a call.
+    known: moka::sync::Cache<String, Known>,
+    /// Those without an id, by the name of their stream.
+    local: moka::sync::Cache<String, Arc<Session>>,
     limits: Limits,
     metrics: Arc<Metrics>,
+}
+
+/// A session and what its id is bound to.
+#[derive(Clone)]
+struct Known {
+    session: Arc<Session>,
+    principal: Principal,
+    endpoint: Arc<str>,
+    expires: Timestamp,
+}
+
+impl Known {
+    /// Whether opening the id would succeed.
+    fn opens(&self, binding: &Binding<'_>, now: Timestamp) -> bool {
+        self.principal == *binding.principal && *self.endpoint == *binding.endpoint && now < self.expires
+    }
 }
 
 impl Sessions {
@@ -268,13 +287,17 @@ impl Sessions {
             .max_capacity(limits.sessions_max as u64)
             .time_to_idle(limits.session_time)
             .build();
-        Self { known, limits, metrics }
+        let local = moka::sync::Cache::builder()
+            .max_capacity(limits.sessions_max as u64)
+            .time_to_idle(limits.session_time)
+            .build();
+        Self { known, local, limits, metrics }
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.known.entry_count()
+        self.known.entry_count() + self.local.entry_count()
     }
 
     /// Opens a session and gives its id.
@@ -303,18 +326,27 @@ impl Sessions {
         id: &str,
     ) -> Option<Arc<Session>> {
         let binding = Binding { principal, endpoint, purpose: Purpose::Session };
-        let now: Timestamp = app.clock.now();
-        let payload = app.handles.keys.open(&binding, now, id)?;
+        let now = app.clock.now();
+        let known = match self.known.get(id) {
+            Some(known) => known.opens(&binding, now).then_some(known)?,
+            None => self.opened(app, &binding, now, id)?,
+        };
+        (!known.session.ended.load(Ordering::Acquire)).then_some(known.session)
+    }
+
+    /// A session whose id this process sees for the first time, or again after it was left alone for long.
+    fn opened(&self, app: &App, binding: &Binding<'_>, now: Timestamp, id: &str) -> Option<Known> {
+        let (payload, expires) = app.handles.keys.open_with_expiry(binding, now, id)?;
         let payload = Raw::parse(payload.into()).ok()?.object().ok()??;
-        let text = |name: &str| payload.get(name).and_then(|v| v.as_str().map(|s| s.into_owned()));
-        let name = text("s")?;
-        let revision = Revision::parse(&text("r")?)?;
+        let revision = Revision::parse(&payload.get("r")?.as_str()?)?;
         let (capabilities, client_info) = (payload.get("c")?, payload.get("i")?);
-        let session = self.known.get_with(name, || {
-            let opened = Opened { revision, capabilities, client_info };
-            Arc::new(Session::measured(opened, &self.metrics))
-        });
-        (!session.ended.load(Ordering::Acquire)).then_some(session)
+        let opened = Opened { revision, capabilities, client_info };
+        Some(self.known.get_with(id.to_owned(), || Known {
+            session: Arc::new(Session::measured(opened, &self.metrics)),
+            principal: binding.principal.clone(),
+            endpoint: binding.endpoint.into(),
+            expires,
+        }))
     }
 
     /// Ends a session for good, as far as this process remembers.
@@ -325,7 +357,7 @@ impl Sessions {
     /// A session that lives in this process alone: of the transport that has no session ids.
     pub(crate) fn local(&self, name: String, opened: Opened) -> Arc<Session> {
         let session = Arc::new(Session::measured(opened, &self.metrics));
-        self.known.insert(name, Arc::clone(&session));
+        self.local.insert(name, Arc::clone(&session));
         session
     }
 }
@@ -350,4 +382,32 @@ fn within_limits(mut opened: Opened) -> Opened {
         opened.capabilities = Raw::literal("{}");
     }
     opened
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_was_opened_before_is_still_bound_to_who_where_and_until_when() {
+        let (me, you) = (Principal::new("t", "me"), Principal::new("t", "you"));
+        let namesake = Principal::new("u", "me");
+        let opened = Opened {
+            revision: Revision::V2025_11_25,
+            capabilities: Raw::literal("{}"),
+            client_info: Raw::literal("{}"),
+        };
+        let known = Known {
+            session: Session::unkept(opened),
+            principal: me.clone(),
+            endpoint: "crm".into(),
+            expires: Timestamp(2_000),
+        };
+        let at = |principal, endpoint| Binding { principal, endpoint, purpose: Purpose::Session };
+        assert!(known.opens(&at(&me, "crm"), Timestamp(1_999)));
+        assert!(!known.opens(&at(&me, "crm"), Timestamp(2_000)), "expired");
+        assert!(!known.opens(&at(&you, "crm"), Timestamp(0)), "another principal");
+        assert!(!known.opens(&at(&namesake, "crm"), Timestamp(0)), "another tenant");
+        assert!(!known.opens(&at(&me, "all"), Timestamp(0)), "another endpoint");
+    }
 }
