@@ -247,8 +247,8 @@ impl Endpoint {
     fn seal_cursor(&self, kind: Kind, caller: &Caller, last: &Entry) -> String {
         let upstream = self.parts[last.part].source.upstream().name();
         let payload = format!("{}\n{upstream}\n{}", kind.member(), last.key);
-        let expires = self.clock.now().plus(CURSOR_TIME);
-        self.keys.seal(&*self.rng, &self.binding(caller), expires, payload.as_bytes())
+        let now = self.clock.now();
+        self.keys.seal(&*self.rng, now, &self.binding(caller), now.plus(CURSOR_TIME), payload.as_bytes())
     }
 
     fn open_cursor(

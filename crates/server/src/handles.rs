@@ -57,8 +57,9 @@ impl Handles {
         payload.extend_from_slice(upstream.as_str().as_bytes());
         payload.push(0);
         payload.extend_from_slice(state.as_bytes());
-        let expires = self.clock.now().plus(self.state_time);
-        self.keys.seal(&*self.rng, &holder.binding(Purpose::RequestState), expires, &payload)
+        let now = self.clock.now();
+        let expires = now.plus(self.state_time);
+        self.keys.seal(&*self.rng, now, &holder.binding(Purpose::RequestState), expires, &payload)
     }
 
     /// Opens the request state of a retry: the upstream's own, if this is the call and the upstream that
@@ -82,15 +83,16 @@ impl Handles {
         opened.ok_or_else(|| RpcError::invalid_params("Invalid requestState: make the call again without it"))
     }
 
-    /// Seals an upstream's task id. The same id gives the same handle every time, and the upstream decides
-    /// how long it is good.
+    /// Seals an upstream's task id. The same id gives the same handle as long as the same key is active, and
+    /// the upstream decides how long it is good.
     #[must_use]
     pub fn seal_task(&self, holder: Holder<'_>, upstream: &UpstreamName, task: &str) -> String {
         let payload = [upstream.as_str().as_bytes(), &[0], task.as_bytes()].concat();
         // The cipher forgives a repeated nonce: all it tells is that two handles are equal, which is what
         // we want.
         let nonce = Derived(seal::sha256(&payload));
-        self.keys.seal(&nonce, &holder.binding(Purpose::Task), Timestamp(u64::MAX), &payload)
+        let (now, never) = (self.clock.now(), Timestamp(u64::MAX));
+        self.keys.seal(&nonce, now, &holder.binding(Purpose::Task), never, &payload)
     }
 
     /// The upstream and its own id for a task.

@@ -269,7 +269,10 @@ struct Known {
     session: Arc<Session>,
     principal: Principal,
     endpoint: Arc<str>,
+    /// When the id expires, or its key retires.
     expires: Timestamp,
+    /// The key ring's generation that opened the id.
+    keys: u64,
 }
 
 impl Known {
@@ -313,8 +316,9 @@ impl Sessions {
             "i": opened.client_info.to_value(),
         });
         let binding = Binding { principal, endpoint, purpose: Purpose::Session };
-        let expires = app.clock.now().plus(self.limits.session_time);
-        app.handles.keys.seal(&*app.rng, &binding, expires, payload.to_string().as_bytes())
+        let now = app.clock.now();
+        let expires = now.plus(self.limits.session_time);
+        app.handles.keys.seal(&*app.rng, now, &binding, expires, payload.to_string().as_bytes())
     }
 
     /// The session of an id. `None`: made up, somebody else's, of another endpoint, expired or ended.
@@ -326,16 +330,33 @@ impl Sessions {
         id: &str,
     ) -> Option<Arc<Session>> {
         let binding = Binding { principal, endpoint, purpose: Purpose::Session };
-        let now = app.clock.now();
+        let (now, keys) = (app.clock.now(), app.handles.keys.generation());
         let known = match self.known.get(id) {
-            Some(known) => known.opens(&binding, now).then_some(known)?,
-            None => self.opened(app, &binding, now, id)?,
+            Some(known) if known.keys == keys => known.opens(&binding, now).then_some(known)?,
+            Some(known) => self.opened_again(app, &binding, now, id, Known { keys, ..known })?,
+            None => self.opened(app, &binding, now, id, keys)?,
         };
         (!known.session.ended.load(Ordering::Acquire)).then_some(known.session)
     }
 
+    /// A session that was opened with other keys than there are now: one of them may be gone, and what it
+    /// sealed is unknown from then on.
+    fn opened_again(
+        &self,
+        app: &App,
+        binding: &Binding<'_>,
+        now: Timestamp,
+        id: &str,
+        known: Known,
+    ) -> Option<Known> {
+        let (_, expires) = app.handles.keys.open_with_expiry(binding, now, id)?;
+        let known = Known { expires, ..known };
+        self.known.insert(id.to_owned(), known.clone());
+        Some(known)
+    }
+
     /// A session whose id this process sees for the first time, or again after it was left alone for long.
-    fn opened(&self, app: &App, binding: &Binding<'_>, now: Timestamp, id: &str) -> Option<Known> {
+    fn opened(&self, app: &App, binding: &Binding<'_>, now: Timestamp, id: &str, keys: u64) -> Option<Known> {
         let (payload, expires) = app.handles.keys.open_with_expiry(binding, now, id)?;
         let payload = Raw::parse(payload.into()).ok()?.object().ok()??;
         let revision = Revision::parse(&payload.get("r")?.as_str()?)?;
@@ -346,6 +367,7 @@ impl Sessions {
             principal: binding.principal.clone(),
             endpoint: binding.endpoint.into(),
             expires,
+            keys,
         }))
     }
 
@@ -402,6 +424,7 @@ mod tests {
             principal: me.clone(),
             endpoint: "crm".into(),
             expires: Timestamp(2_000),
+            keys: 1,
         };
         let at = |principal, endpoint| Binding { principal, endpoint, purpose: Purpose::Session };
         assert!(known.opens(&at(&me, "crm"), Timestamp(1_999)));
