@@ -1,5 +1,6 @@
 //! The one gate.
 
+use crate::postgres::ForTests;
 use crate::run::{Counts, Outcome, Step, answers, cargo, must, show, steps};
 use crate::workspace::Workspace;
 use crate::{Result, conformance, generate, interop, layers, tidy};
@@ -65,7 +66,8 @@ pub fn tests(workspace: &Workspace) -> Result<Outcome> {
 
 /// Tests of the packages that the arguments name.
 ///
-/// With nextest where it is installed: it is faster, and keeps tests apart.
+/// With nextest where it is installed: it is faster, and keeps tests apart. Tests that need a PostgreSQL get
+/// one; where there is none they are left out, and the sum says so.
 pub fn tests_of(workspace: &Workspace, packages: &[String]) -> Result<Outcome> {
     let mut command = cargo(workspace);
     if has_nextest(workspace) {
@@ -74,7 +76,15 @@ pub fn tests_of(workspace: &Workspace, packages: &[String]) -> Result<Outcome> {
     } else {
         command.args(["test", "--all-targets", "--no-fail-fast", "--quiet"]);
     }
-    counted(workspace, "tests", command.args(packages))
+    command.args(packages);
+    let postgres = ForTests::start(workspace, packages)?;
+    postgres.tell(&mut command);
+    let outcome = counted(workspace, "tests", &mut command)?;
+    let (Some(why), &Outcome::Ran(mut counts)) = (postgres.missing(), &outcome) else { return Ok(outcome) };
+    println!("skipped the tests on PostgreSQL: {why}");
+    // nextest counts them, libtest does not.
+    counts.skipped = counts.skipped.max(1);
+    Ok(Outcome::Ran(counts))
 }
 
 fn doc_tests(workspace: &Workspace) -> Result<Outcome> {

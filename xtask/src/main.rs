@@ -8,6 +8,7 @@ mod generate;
 mod interop;
 mod layers;
 mod npm;
+mod postgres;
 mod quick;
 mod run;
 mod tidy;
@@ -33,6 +34,7 @@ usage: cargo xtask COMMAND
                                 clients and servers of the official SDKs around the gateway (interop/)
   bench [--quick] [--only PART] [--rounds N] [--no-build]
                                 figures against the server called directly and against nginx (docs/bench)
+  postgres                      a PostgreSQL for tests that are run by hand, until it is interrupted
 ";
 
 fn main() -> ExitCode {
@@ -69,6 +71,10 @@ fn dispatch(args: &[String]) -> Result {
         "bench" => bench::run(&workspace, &bench::Options::parse(rest)?),
         "conformance" => conformance::run(&workspace, &conformance::Options::parse(rest)?),
         "interop" => interop::run(&workspace, &interop::Options::parse(rest)?),
+        "postgres" => {
+            no_arguments(rest)?;
+            postgres::run(&workspace)
+        }
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())
