@@ -21,12 +21,14 @@ pub use describe::{explain, key_paths, nearest_key, reference, schema};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use load::{FILE_BYTES_MAX, load_slice, load_str};
 pub use section::{
-    Cache, Config, Endpoint, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Names, Resolved, Revision,
-    Sessions, Stdio, Telemetry, Timeouts, Transport, Upstream, UpstreamTls,
+    Cache, Config, Endpoint, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Names, Replica,
+    Resolved, Revision, Sessions, Stdio, Store, StoreError, Telemetry, Timeouts, Transport, Upstream,
+    UpstreamTls,
 };
 pub use value::{
     GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, RuleError, SECRET_BYTES_MAX, Secret,
-    SecretError, SecretErrorKind, SecretText, Size, SizeError, Span, SpanError, parse_listen,
+    SecretError, SecretErrorKind, SecretText, Size, SizeError, Span, SpanError, StoreUrl, StoreUrlError,
+    parse_listen,
 };
 
 /// Reads any bytes as every kind of file, for the fuzzer. Must never panic, hang or take much memory.

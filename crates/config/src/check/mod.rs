@@ -6,6 +6,7 @@ mod endpoint;
 mod limits;
 mod listener;
 mod names;
+mod replicas;
 mod report;
 mod upstream;
 mod url;
@@ -28,6 +29,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     }
     listener::check(config, report);
     names::check(config, report);
+    replicas::check(config, report);
     limits::check(config, report);
     for (name, upstream) in &config.upstreams {
         upstream::check(name, upstream, report);

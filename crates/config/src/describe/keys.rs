@@ -209,7 +209,8 @@ mod tests {
         assert_eq!(nearest_key("limits.page_sise").as_deref(), Some("limits.page_size"));
         assert_eq!(nearest_key("something else"), None);
         assert_eq!(nearest_key("timeouts").as_deref(), Some("upstreams.*.timeouts"), "one key has this end");
-        assert_eq!(nearest_key("url").as_deref(), Some("upstreams.*.url"));
+        assert_eq!(nearest_key("command").as_deref(), Some("upstreams.*.command"));
+        assert_eq!(nearest_key("url"), None, "several keys have this end");
         assert_eq!(nearest_key("upstreams"), Some("upstreams".to_owned()));
     }
 

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cache, Endpoint, Limits, ListenTls, Names, Sessions, Telemetry, Upstream};
+use super::{Cache, Endpoint, Keys, Limits, ListenTls, Names, Replica, Sessions, Store, Telemetry, Upstream};
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
 /// The configuration of a gateway.
@@ -76,6 +76,21 @@ pub struct Config {
     /// Since 0.1.
     pub sessions: Sessions,
 
+    /// The key ring that seals what clients carry.
+    ///
+    /// Since 0.1.
+    pub keys: Keys,
+
+    /// Where is kept what outlives a process.
+    ///
+    /// Since 0.1.
+    pub store: Store,
+
+    /// This process among others that serve the same clients.
+    ///
+    /// Since 0.1.
+    pub replica: Replica,
+
     /// Logs and traces.
     ///
     /// Since 0.1.
@@ -100,6 +115,9 @@ impl Default for Config {
             limits: Limits::default(),
             cache: Cache::default(),
             sessions: Sessions::default(),
+            keys: Keys::default(),
+            store: Store::default(),
+            replica: Replica::default(),
             telemetry: Telemetry::default(),
             drain_timeout: Span::from_secs(30),
         }
@@ -156,6 +174,8 @@ impl Config {
         if let Some(tls) = &mut self.tls {
             tls.anchor(folder);
         }
+        self.keys.anchor(folder);
+        self.store.anchor(folder);
         for upstream in self.upstreams.values_mut() {
             upstream.anchor(folder);
         }

@@ -6,11 +6,13 @@ mod listen;
 mod secret;
 mod size;
 mod span;
+mod store_url;
 
 pub use glob::{GLOB_BYTES_MAX, Glob, GlobError};
 pub use hosts::{HostList, OriginList, RuleError};
 pub use listen::{ListenError, parse_listen};
-pub(crate) use listen::{listen_from_text, listen_to_text};
+pub(crate) use listen::{listen_from_text, listen_to_text, some_listen_from_text};
 pub use secret::{SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretText};
 pub use size::{Size, SizeError};
 pub use span::{Span, SpanError};
+pub use store_url::{StoreUrl, StoreUrlError};

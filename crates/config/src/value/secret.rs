@@ -160,6 +160,11 @@ impl Secret {
 }
 
 impl SecretText {
+    /// A value that is not shown from now on.
+    pub(crate) fn new(value: &str) -> Self {
+        Self(value.to_owned())
+    }
+
     /// The value itself, to be sent and not to be shown.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -81,6 +81,9 @@ fn every_key_can_be_set() {
     let config = load(FULL);
     let default = serde_json::to_value(Config::default()).expect("JSON");
     let full = serde_json::to_value(&config).expect("JSON");
+    // What another key of the file excludes.
+    let besides = load("keys: {env: TIDEGATE_KEYS}");
+    let besides = serde_json::to_value(&besides).expect("JSON");
     for path in tidegate_config::key_paths() {
         // `*` is the first name in the file's map.
         let value = |root: &serde_json::Value| {
@@ -89,7 +92,7 @@ fn every_key_can_be_set() {
                 key => at.get(key).cloned(),
             })
         };
-        let set = value(&full).or_else(|| {
+        let set = value(&full).or_else(|| value(&besides).filter(|_| path == "keys.env")).or_else(|| {
             // Keys of a program are in the second upstream.
             let rest = path.strip_prefix("upstreams.*.")?;
             rest.split('.').try_fold(full["upstreams"]["files"].clone(), |at, key| at.get(key).cloned())
@@ -157,13 +160,16 @@ fn an_upstream_that_is_switched_off_is_not_enabled() {
 #[test]
 fn relative_paths_start_at_the_folder_of_the_file() {
     let mut config = load(
-        "tls: {cert: c.pem, key: /k.pem}\nupstreams:\n  \
+        "tls: {cert: c.pem, key: /k.pem}\nkeys: {file: keys.txt}\nstore: {url: 'sqlite:data/t.db'}\n\
+         upstreams:\n  \
          a: {command: [./run], cwd: sub, env: {K: {file: secrets/k}}}\n  \
          b: {url: 'https://b', tls: {ca: ca.pem}, headers: {x: {file: t}}}\n",
     );
     config.anchor_paths(Path::new("/etc/tidegate"));
     let tls = config.tls.as_ref().expect("it is configured");
     assert_eq!((tls.cert.to_str(), tls.key.to_str()), (Some("/etc/tidegate/c.pem"), Some("/k.pem")));
+    assert_eq!(config.keys.file.as_deref(), Some(Path::new("/etc/tidegate/keys.txt")));
+    assert_eq!(config.store.url, Some(Secret::plain("sqlite:/etc/tidegate/data/t.db")));
     let a = &config.upstreams["a"];
     assert_eq!(a.cwd.as_deref(), Some(Path::new("/etc/tidegate/sub")));
     assert_eq!(a.env["K"], Secret::file("/etc/tidegate/secrets/k"));
@@ -198,7 +204,7 @@ fn what_a_program_writes_wrongly_serves_nobody() {
 #[test]
 fn secrets_are_not_shown_by_a_configuration() {
     let text = "upstreams:\n  a: {url: 'http://a', headers: {Authorization: Bearer hunter2}}\n  \
-                b: {command: [b], env: {KEY: hunter2}}\n";
+                b: {command: [b], env: {KEY: hunter2}}\nstore: {url: 'postgres://u:hunter2@h/d'}\n";
     let config = load(text);
     let shown = format!("{config:?} {config:#?} {}", serde_json::to_string(&config).expect("JSON"));
     assert!(!shown.contains("hunter2"), "{shown}");

@@ -75,6 +75,21 @@ fn times_and_sizes_are_read_or_explained() {
     hold("times_and_sizes_are_read_or_explained");
 }
 
+#[test]
+fn a_ring_is_in_one_place() {
+    hold("a_ring_is_in_one_place");
+}
+
+#[test]
+fn a_store_is_one_of_three_kinds() {
+    hold("a_store_is_one_of_three_kinds");
+}
+
+#[test]
+fn a_replica_is_where_others_reach_it() {
+    hold("a_replica_is_where_others_reach_it");
+}
+
 /// Keys for which nothing at all is a choice, and what it means.
 const ZERO_IS_A_CHOICE: [(&str, &str); 5] = [
     ("drain_timeout", "stop at once"),
