@@ -176,8 +176,9 @@ impl Source {
         }
     }
 
-    /// Ends what is kept. A client that hears of a change must not be given what was there before.
-    fn end_what_changed(&self, change: &Change) {
+    /// Ends what is kept of what changed. A client that hears of a change must not be given what was there
+    /// before.
+    pub fn end_what_changed(&self, change: &Change) {
         match change {
             Change::Tools => self.invalidate(&[Kind::Tools]),
             Change::Prompts => self.invalidate(&[Kind::Prompts]),

@@ -7,6 +7,7 @@ mod clock;
 mod fault;
 mod name;
 mod principal;
+mod replica;
 mod rng;
 mod trace;
 
@@ -14,5 +15,6 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use fault::{Fault, Retry};
 pub use name::{EndpointName, NameError, UpstreamName};
 pub use principal::Principal;
+pub use replica::ReplicaId;
 pub use rng::{Rng, SeededRng};
 pub use trace::{NewSpan, Span, SpanKind, SpanValue, TraceContext, TraceFigures, Tracer, cut};

@@ -71,18 +71,23 @@ pub(crate) fn error_with(status: StatusCode, id: Option<&Id>, error: &Raw) -> An
 pub(crate) fn streamed_result(id: &Id, result: Chunks) -> Answer {
     let head = futures_util::stream::iter([Ok(envelope::result_head(id))]);
     let tail = futures_util::stream::iter([Ok(Bytes::from_static(b"}"))]);
-    let mut answer = Response::new(streamed(Box::pin(head.chain(result).chain(tail))));
+    let mut answer = Response::new(stream_body(Box::pin(head.chain(result).chain(tail))));
     answer.headers_mut().insert(CONTENT_TYPE, JSON);
     answer
 }
 
-fn streamed(chunks: Chunks) -> Body {
+fn stream_body(chunks: Chunks) -> Body {
     StreamBody::new(chunks.map(|chunk| chunk.map(Frame::data))).boxed_unsync()
+}
+
+/// A body in chunks, without headers.
+pub(crate) fn streamed(chunks: Chunks) -> Answer {
+    Response::new(stream_body(chunks))
 }
 
 /// A stream of events, kept open with comments.
 pub(crate) fn events(chunks: Chunks) -> Answer {
-    let mut answer = Response::new(streamed(Box::pin(kept_alive(chunks))));
+    let mut answer = Response::new(stream_body(Box::pin(kept_alive(chunks))));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, EVENTS);
     headers.insert(CACHE_CONTROL, NO_STORE);

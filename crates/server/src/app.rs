@@ -8,15 +8,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use catalog::{Caller, Endpoint, Source};
 use http::{HeaderMap, HeaderName};
-use model::{Clock, Rng, TraceContext};
+use model::{Clock, ReplicaId, Rng, TraceContext};
 use protocol::{Id, Raw, Revision};
 use upstream::Upstream;
 
 use crate::guard::Guard;
 use crate::handles::{Handles, Holder};
 use crate::hub::Hub;
-use crate::legacy::{Pair, Sessions};
+use crate::legacy::{Pair, Sessions, SharedSessions};
 use crate::metrics::Metrics;
+use crate::replica::Replicas;
 use crate::trace::{Choices, Watch};
 
 /// Limits on what clients may do; see the configuration reference for each.
@@ -126,6 +127,7 @@ pub struct App {
     pub(crate) sessions: Arc<Sessions>,
     /// Open connections of the HTTP+SSE transport.
     pub(crate) pairs: moka::sync::Cache<String, Arc<Pair>>,
+    pub(crate) replicas: Arc<Replicas>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) watch: Watch,
     pub(crate) clock: Arc<dyn Clock>,
@@ -144,10 +146,12 @@ impl App {
         generation: Generation,
         hub: Arc<Hub>,
         handles: Handles,
+        replicas: Arc<Replicas>,
         server_info: Raw,
         watch: Watch,
     ) -> Arc<Self> {
         let (clock, rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
+        hub.join(&replicas);
         let sessions = Arc::new(Sessions::new(generation.limits, Arc::clone(&watch.metrics)));
         let generation_pairs = generation.limits.sessions_max as u64;
         Arc::new(Self {
@@ -156,6 +160,7 @@ impl App {
             handles,
             sessions,
             pairs: moka::sync::Cache::new(generation_pairs),
+            replicas,
             metrics: Arc::clone(&watch.metrics),
             watch,
             clock,
@@ -166,6 +171,17 @@ impl App {
             drain_started: tokio::sync::Notify::new(),
             replaced: tokio::sync::Notify::new(),
         })
+    }
+
+    /// This process among others.
+    #[must_use]
+    pub fn replicas(&self) -> &Arc<Replicas> {
+        &self.replicas
+    }
+
+    /// Says where what clients change in their sessions is kept for all replicas. Once, at the start.
+    pub fn share_sessions(&self, shared: Arc<dyn SharedSessions>) {
+        self.sessions.share(shared, &self.replicas);
     }
 
     /// The configuration in force.
@@ -227,6 +243,8 @@ pub(crate) struct Exchange {
     pub headers: Arc<HeaderMap>,
     /// Whether the request came over HTTP, where headers repeat parts of the body.
     pub over_http: bool,
+    /// Whether another replica sent it on to this one: it goes no further.
+    pub forwarded: bool,
     /// What the client speaks.
     pub revision: Revision,
     /// The request's own id, for who traces it.
@@ -242,6 +260,11 @@ impl Exchange {
             self.endpoint = endpoint;
             true
         })
+    }
+
+    /// Where the thing of this name lives, if that is another replica and this request may still go there.
+    pub fn elsewhere(&self, name: &str) -> Option<ReplicaId> {
+        if self.forwarded { None } else { self.app.replicas.elsewhere(name) }
     }
 
     /// The same, as a part of this span.

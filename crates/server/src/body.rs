@@ -11,7 +11,8 @@ use crate::app::Exchange;
 
 /// What a POST brought.
 pub(crate) enum Incoming {
-    One(Box<Message>),
+    /// A message, and the bytes that it was read from.
+    One(Box<Message>, Bytes),
     Batch(Bytes),
 }
 
@@ -56,8 +57,8 @@ where
     if body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
         return Ok(Incoming::Batch(body));
     }
-    match Message::parse(body) {
-        Ok(message) => Ok(Incoming::One(Box::new(message))),
+    match Message::parse(body.clone()) {
+        Ok(message) => Ok(Incoming::One(Box::new(message), body)),
         Err(error) => Err(Box::new(unreadable(&error))),
     }
 }

@@ -66,6 +66,9 @@ pub enum ComposeError {
         /// Why.
         source: EgressError,
     },
+    /// The client for other replicas could not be made.
+    #[error("prepare to reach other replicas")]
+    Replicas(#[source] EgressError),
     /// A URL that the loader let through.
     #[error("use upstreams.{upstream}.url")]
     Url {

@@ -18,6 +18,7 @@ use crate::compose::{ComposeError, Shared, compose};
 use crate::handles::Handles;
 use crate::hub::Hub;
 use crate::listener::Listener;
+use crate::replica::{Inside, Replicas};
 use crate::trace::Watch;
 
 /// How often what waited or idled too long is looked for.
@@ -45,6 +46,28 @@ pub enum StartError {
     },
 }
 
+/// What a process brings for whatever it serves.
+#[derive(Clone)]
+pub struct Process {
+    /// For all decisions that depend on the time.
+    pub clock: Arc<dyn Clock>,
+    /// A cryptographically strong source.
+    pub rng: Arc<dyn Rng>,
+    /// The keys of handles, the same for all replicas.
+    pub keys: Arc<KeyRing>,
+    /// Makes spans, where anybody wants them.
+    pub tracer: Option<Arc<dyn Tracer>>,
+}
+
+impl Process {
+    /// One with keys of its own, which last as long as itself.
+    #[must_use]
+    pub fn alone(clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
+        let keys = Arc::new(KeyRing::generate(&*rng));
+        Self { clock, rng, keys, tracer: None }
+    }
+}
+
 /// A gateway that serves.
 pub struct Gateway {
     app: Arc<App>,
@@ -52,6 +75,8 @@ pub struct Gateway {
     address: SocketAddr,
     listener: JoinHandle<()>,
     sweeper: JoinHandle<()>,
+    /// The listener for other replicas.
+    inside: Option<JoinHandle<()>>,
 }
 
 /// A gateway that listens nowhere: for the command line and for standard input and output.
@@ -78,7 +103,7 @@ impl Embedded {
         rng: Arc<dyn Rng>,
         tracer: Option<Arc<dyn Tracer>>,
     ) -> Result<Self, ComposeError> {
-        Ok(Self { app: prepare(config, clock, rng, tracer)?.0 })
+        Ok(Self { app: prepare(config, Process { tracer, ..Process::alone(clock, rng) })?.0 })
     }
 
     /// The process.
@@ -95,18 +120,9 @@ impl Embedded {
     }
 }
 
-fn prepare(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-    rng: Arc<dyn Rng>,
-    tracer: Option<Arc<dyn Tracer>>,
-) -> Result<(Arc<App>, Shared), ComposeError> {
-    let handles = Handles {
-        keys: Arc::new(KeyRing::generate(&*rng)),
-        clock,
-        rng,
-        state_time: config.limits.park_time_max.duration(),
-    };
+fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), ComposeError> {
+    let Process { clock, rng, keys, tracer } = process;
+    let handles = Handles { keys, clock, rng, state_time: config.limits.park_time_max.duration() };
     let info = json!({"name": "tidegate", "title": "Tidegate", "version": env!("CARGO_PKG_VERSION")});
     let shared = Shared {
         handles,
@@ -118,7 +134,10 @@ fn prepare(
     let generation = compose(config, &shared, None)?;
     let (hub, handles) = (Arc::clone(&shared.hub), shared.handles.clone());
     let (info, watch) = (shared.server_info.clone(), shared.watch.clone());
-    Ok((App::new(generation, hub, handles, info, watch), shared))
+    let (keys, clock, rng) =
+        (Arc::clone(&handles.keys), Arc::clone(&handles.clock), Arc::clone(&handles.rng));
+    let replicas = Replicas::new(keys, clock, rng).map_err(ComposeError::Replicas)?;
+    Ok((App::new(generation, hub, handles, Arc::new(replicas), info, watch), shared))
 }
 
 impl Gateway {
@@ -131,33 +150,43 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Result<Self, StartError> {
-        Self::start_traced(config, clock, rng, None).await
+        Self::start_as(config, Process::alone(clock, rng)).await
     }
 
-    /// The same, with somebody to make spans of its work.
+    /// The same, in a process that brings its own keys or makes spans.
     ///
     /// # Errors
     /// [`StartError`]
-    pub async fn start_traced(
-        config: &Config,
-        clock: Arc<dyn Clock>,
-        rng: Arc<dyn Rng>,
-        tracer: Option<Arc<dyn Tracer>>,
-    ) -> Result<Self, StartError> {
-        let (app, shared) = prepare(config, clock, rng, tracer)?;
+    pub async fn start_as(config: &Config, process: Process) -> Result<Self, StartError> {
+        let (app, shared) = prepare(config, process)?;
         let tls = config.tls.as_ref().map(|tls| tls_config(&tls.cert, &tls.key)).transpose()?;
         let failed = |source| StartError::Listen { address: config.listen, source };
         let listener = Listener::bind(config.listen, tls).await.map_err(failed)?;
         let address = listener.address().map_err(failed)?;
         let listener = tokio::spawn(listener.run(Arc::clone(&app)));
         let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
-        Ok(Self { app, shared, address, listener, sweeper })
+        Ok(Self { app, shared, address, listener, sweeper, inside: None })
     }
 
     /// The address that is listened on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Starts to serve other replicas at an internal address, and gives it with the port that the operating
+    /// system chose.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`]
+    pub async fn listen_inside(&mut self, address: SocketAddr) -> Result<SocketAddr, StartError> {
+        let failed = |source| StartError::Listen { address, source };
+        let inside = Inside::bind(address, &self.app).await.map_err(failed)?;
+        let address = inside.address().map_err(failed)?;
+        if let Some(before) = self.inside.replace(tokio::spawn(inside.run())) {
+            before.abort();
+        }
+        Ok(address)
     }
 
     /// The process.
@@ -196,6 +225,9 @@ impl Gateway {
         // The listener ends by itself within the drain time.
         let _ = self.listener.await;
         self.sweeper.abort();
+        if let Some(inside) = self.inside {
+            inside.abort();
+        }
         for upstream in self.app.generation().upstreams() {
             upstream.shutdown().await;
         }

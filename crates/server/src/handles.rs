@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Clock, Principal, Rng, Timestamp, UpstreamName};
+use model::{Clock, Principal, ReplicaId, Rng, Timestamp, UpstreamName};
 use protocol::json::Object;
 use protocol::{Call, Raw, RpcError};
 use seal::{Binding, KeyRing, Purpose};
@@ -44,7 +44,8 @@ impl Holder<'_> {
 const DIGEST_BYTES: usize = 32;
 
 impl Handles {
-    /// Seals an upstream's request state for this call.
+    /// Seals an upstream's request state for this call. `owner`: the replica that holds the call open, where
+    /// one does.
     #[must_use]
     pub fn seal_state(
         &self,
@@ -52,9 +53,12 @@ impl Handles {
         upstream: &UpstreamName,
         call: &Call,
         state: &str,
+        owner: Option<&ReplicaId>,
     ) -> String {
         let mut payload = digest(call).to_vec();
         payload.extend_from_slice(upstream.as_str().as_bytes());
+        payload.push(0);
+        payload.extend_from_slice(owner.map_or("", ReplicaId::as_str).as_bytes());
         payload.push(0);
         payload.extend_from_slice(state.as_bytes());
         let now = self.clock.now();
@@ -77,10 +81,21 @@ impl Handles {
         let opened = sealed.as_str().and_then(|text| {
             let payload = self.keys.open(&holder.binding(Purpose::RequestState), self.clock.now(), &text)?;
             let (found, rest) = payload.split_at_checked(DIGEST_BYTES)?;
-            let (name, state) = split_name(rest)?;
+            let (name, rest) = split_name(rest)?;
+            let (_owner, state) = rest.split_once('\0')?;
             (found == digest(call) && name == upstream.as_str()).then(|| state.to_owned())
         });
         opened.ok_or_else(|| RpcError::invalid_params("Invalid requestState: make the call again without it"))
+    }
+
+    /// The replica that holds the call of a request state open. `None`: none does, or it is no state.
+    #[must_use]
+    pub fn state_owner(&self, holder: Holder<'_>, sealed: &Raw) -> Option<ReplicaId> {
+        let text = sealed.as_str()?;
+        let payload = self.keys.open(&holder.binding(Purpose::RequestState), self.clock.now(), &text)?;
+        let (_digest, rest) = payload.split_at_checked(DIGEST_BYTES)?;
+        let (_upstream, rest) = split_name(rest)?;
+        ReplicaId::parse(rest.split_once('\0')?.0)
     }
 
     /// Seals an upstream's task id. The same id gives the same handle as long as the same key is active, and
@@ -184,7 +199,7 @@ mod tests {
             (UpstreamName::new("crm").expect("valid"), UpstreamName::new("files").expect("valid"));
         let first = call(r#"{"name":"a","arguments":{"x":1,"y":[2]},"_meta":{"t":1}}"#);
         let at = |principal, endpoint| Holder { principal, endpoint };
-        let sealed = Raw::string(&h.seal_state(at(&me, "all"), &crm, &first, "inner\0state"));
+        let sealed = Raw::string(&h.seal_state(at(&me, "all"), &crm, &first, "inner\0state", None));
         let open = |holder, upstream, call: &Call| h.open_state(holder, upstream, call, &sealed);
         let again =
             call(r#"{"arguments":{"y":[2],"x":1},"name":"a","inputResponses":{},"requestState":"s"}"#);
@@ -201,6 +216,20 @@ mod tests {
     }
 
     #[test]
+    fn a_state_tells_its_holder_alone_where_its_call_is_held() {
+        let (h, me, you) = (handles(), Principal::anonymous(), Principal::new("default", "you"));
+        let crm = UpstreamName::new("crm").expect("valid");
+        let holder = |principal| Holder { principal, endpoint: "all" };
+        let owner = ReplicaId::parse("0123456789ab").expect("twelve digits");
+        let seal = |owner| Raw::string(&h.seal_state(holder(&me), &crm, &call("{}"), "s", owner));
+        assert_eq!(h.state_owner(holder(&me), &seal(Some(&owner))), Some(owner.clone()));
+        assert_eq!(h.state_owner(holder(&you), &seal(Some(&owner))), None);
+        assert_eq!(h.state_owner(holder(&me), &seal(None)), None);
+        assert_eq!(h.state_owner(holder(&me), &Raw::literal("7")), None);
+        assert_eq!(h.open_state(holder(&me), &crm, &call("{}"), &seal(Some(&owner))).as_deref(), Ok("s"));
+    }
+
+    #[test]
     fn a_task_id_is_no_request_state() {
         let (h, me) = (handles(), Principal::anonymous());
         let crm = UpstreamName::new("crm").expect("valid");
@@ -209,7 +238,7 @@ mod tests {
         assert_eq!(h.open_task(holder, &task), Ok(("crm".to_owned(), "t-1".to_owned())));
         assert_eq!(h.seal_task(holder, &crm, "t-1"), task, "a task keeps its name");
         assert_ne!(h.seal_task(holder, &crm, "t-2"), task);
-        let state = h.seal_state(holder, &crm, &call("{}"), "t-1");
+        let state = h.seal_state(holder, &crm, &call("{}"), "t-1", None);
         assert!(h.open_task(holder, &state).is_err());
     }
 }

@@ -7,17 +7,31 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFTER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use model::Principal;
+use http_body_util::Full;
+use model::{Principal, ReplicaId};
 use protocol::{Message, Revision, RpcError, code};
 
 use crate::answer::{self, Answer};
 use crate::app::{App, Exchange, Generation};
 use crate::body::{self, Incoming};
+use crate::replica::{self, Received};
 use crate::route::{Route, route};
 use crate::{legacy, modern};
 
 /// Serves a request. Never fails: whatever goes wrong has an answer.
 pub(crate) async fn serve<B>(app: Arc<App>, request: Request<B>) -> Answer
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    serve_from(app, request, false).await
+}
+
+/// Serves a request that another replica has sent on, like any client's: all checks are made again.
+pub(crate) async fn serve_forwarded(app: Arc<App>, request: Request<Full<Bytes>>) -> Answer {
+    serve_from(app, request, true).await
+}
+
+async fn serve_from<B>(app: Arc<App>, request: Request<B>, forwarded: bool) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -36,7 +50,7 @@ where
     let mut answer = if head.method == Method::OPTIONS {
         guard.preflight(&head.headers)
     } else {
-        dispatch(&app, &generation, head, body).await
+        dispatch(&app, &generation, (head, forwarded), body).await
     };
     if let Some(origin) = origin {
         guard.cors(origin, &mut answer);
@@ -68,7 +82,12 @@ fn refuse_coding(headers: &HeaderMap) -> Option<Answer> {
     })
 }
 
-async fn dispatch<B>(app: &Arc<App>, generation: &Arc<Generation>, head: Parts, body: B) -> Answer
+async fn dispatch<B>(
+    app: &Arc<App>,
+    generation: &Arc<Generation>,
+    (head, forwarded): (Parts, bool),
+    body: B,
+) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -91,7 +110,8 @@ where
             let Some(endpoint) = generation.endpoints.get(name) else {
                 return answer::text(StatusCode::NOT_FOUND, "There is no endpoint of that name.\n");
             };
-            if app.is_draining() {
+            // What calls under way wait for still comes in.
+            if app.is_draining() && !forwarded {
                 return draining();
             }
             let x = Exchange {
@@ -101,6 +121,7 @@ where
                 caller: modern::unknown_caller(Principal::anonymous()),
                 headers: Arc::new(headers),
                 over_http: true,
+                forwarded,
                 revision: Revision::NEWEST,
                 request_id: None,
             };
@@ -135,9 +156,13 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     match (route, method) {
-        (Route::Mcp(_), &Method::POST) => post(x, body).await,
-        (Route::Mcp(_), &Method::GET) => Box::pin(legacy::get(x)).await,
-        (Route::Mcp(_), &Method::DELETE) => legacy::delete(&x),
+        (Route::Mcp(_), &Method::POST) => post(x, uri, body).await,
+        (Route::Mcp(_), &Method::GET) => {
+            let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
+            let received = Received { method, target: uri, headers: &headers, body: Bytes::new() };
+            take_turn(&app, Box::pin(legacy::get(x)).await, received).await
+        }
+        (Route::Mcp(_), &Method::DELETE) => legacy::delete(&x).await,
         (Route::Mcp(_), _) => not_allowed("GET, POST, DELETE"),
         (Route::Sse(_), &Method::GET) => {
             let path = uri.path().trim_end_matches("sse").to_owned() + "messages";
@@ -146,7 +171,12 @@ where
         (Route::Messages(_), &Method::POST) => {
             let query = uri.query().unwrap_or_default();
             match body::read(&x, body).await {
-                Ok(Incoming::One(message)) => Box::pin(legacy::pair_post(x, query, *message)).await,
+                Ok(Incoming::One(message, body)) => {
+                    let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
+                    let turn = Box::pin(legacy::pair_post(x, query, *message)).await;
+                    let received = Received { method, target: uri, headers: &headers, body };
+                    take_turn(&app, turn, received).await
+                }
                 Ok(Incoming::Batch(all)) => match Message::parse(all) {
                     Err(error) => body::unreadable(&error),
                     Ok(_) => {
@@ -161,18 +191,62 @@ where
     }
 }
 
-async fn post<B>(x: Exchange, body: B) -> Answer
+async fn post<B>(x: Exchange, uri: &Uri, body: B) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     // Boxed, because a connection keeps room for all that it may have to hold, also while it idles.
-    match body::read(&x, body).await {
-        Ok(Incoming::One(message)) if modern::is_modern(&x.headers, &message) => {
-            Box::pin(modern::post(x, *message)).await
+    let (message, body) = match body::read(&x, body).await {
+        Ok(Incoming::One(message, body)) => (message, body),
+        Ok(Incoming::Batch(all)) => return Box::pin(legacy::batch(x, all)).await,
+        Err(answer) => return *answer,
+    };
+    let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
+    let turn = if modern::is_modern(&x.headers, &message) {
+        Box::pin(modern::post(x, *message)).await
+    } else {
+        Box::pin(legacy::post(x, *message)).await
+    };
+    match turn {
+        Turn::Here(answer) => answer,
+        other => {
+            let received = Received { method: &Method::POST, target: uri, headers: &headers, body };
+            Box::pin(take_turn(&app, other, received)).await
         }
-        Ok(Incoming::One(message)) => Box::pin(legacy::post(x, *message)).await,
-        Ok(Incoming::Batch(all)) => Box::pin(legacy::batch(x, all)).await,
-        Err(answer) => *answer,
+    }
+}
+
+/// Who answers a request.
+pub(crate) enum Turn {
+    /// This replica does.
+    Here(Answer),
+    /// What it is about lives elsewhere; the answer that stands in where that replica is gone.
+    Owner(ReplicaId, Gone),
+    /// This replica does, and all others are to hear of it.
+    Everybody(Answer),
+}
+
+/// The answer in place of an owner that gave none, made of whether the request may have had an effect.
+pub(crate) type Gone = Box<dyn FnOnce(bool) -> Answer + Send>;
+
+async fn take_turn(app: &Arc<App>, turn: Turn, received: Received<'_>) -> Answer {
+    match turn {
+        Turn::Here(answer) => answer,
+        Turn::Everybody(answer) => {
+            replica::tell_others(&app.replicas, received).await;
+            answer
+        }
+        Turn::Owner(owner, gone) => match replica::forward(&app.replicas, &owner, received).await {
+            Ok(answer) => {
+                app.metrics.forwarded("answered");
+                answer
+            }
+            Err(error) => {
+                app.metrics.forwarded("failed");
+                tracing::warn!(%error, "a request could not be sent on to its replica");
+                gone(error.may_have_run())
+            }
+        },
     }
 }
 

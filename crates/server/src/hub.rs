@@ -5,13 +5,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use model::UpstreamName;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::task::JoinHandle;
 use upstream::{Change, Interest, Upstream};
+
+use crate::replica::{self, Replicas, Word};
 
 /// How many changes may wait for one subscriber; more become one [`Change::Gap`].
 const CHANGES_MAX: usize = 64;
@@ -69,6 +72,8 @@ pub struct Hub {
     subscribers: Mutex<HashMap<u64, Subscriber>>,
     upstreams: Mutex<HashMap<String, Weak<Upstream>>>,
     next: AtomicU64,
+    /// Those who must hear of a change before clients do; set once.
+    replicas: OnceLock<Arc<Replicas>>,
 }
 
 /// A place in the hub; dropping it gives it up.
@@ -98,9 +103,30 @@ impl Hub {
                     Err(RecvError::Closed) => return,
                 };
                 let Some(hub) = hub.upgrade() else { return };
+                hub.warn_others(&name, &change).await;
                 hub.publish(&name, &change);
             }
         });
+    }
+
+    /// Says who else must hear of changes.
+    pub(crate) fn join(&self, replicas: &Arc<Replicas>) {
+        // A second time would be the same ones: a hub belongs to one process.
+        let _ = self.replicas.set(Arc::clone(replicas));
+    }
+
+    /// A client that hears of a change may look again at another replica, which must not give it what was
+    /// there before.
+    async fn warn_others(&self, upstream: &Arc<str>, change: &Change) {
+        let Some(replicas) = self.replicas.get() else { return };
+        let told =
+            self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).values().any(|subscriber| {
+                subscriber.wanted.get(&**upstream).is_some_and(|wanted| wanted.takes(change))
+            });
+        let Ok(name) = UpstreamName::new(upstream) else { return };
+        if told && !matches!(change, Change::Task(..)) {
+            replica::say(replicas, &Word::Changed(name, change.clone())).await;
+        }
     }
 
     fn publish(&self, upstream: &Arc<str>, change: &Change) {

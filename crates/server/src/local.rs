@@ -61,6 +61,7 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         caller,
         headers: Arc::new(HeaderMap::new()),
         over_http: false,
+        forwarded: false,
         revision: Revision::NEWEST,
         request_id: None,
     })

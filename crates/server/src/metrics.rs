@@ -44,6 +44,11 @@ struct Refusal {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Forward {
+    outcome: &'static str,
+}
+
 /// The process's metrics.
 pub struct Metrics {
     registry: Registry,
@@ -57,6 +62,7 @@ pub struct Metrics {
     pub(crate) streams: Gauge,
     pub(crate) sessions: Gauge,
     pub(crate) reloads: Counter,
+    forwards: Family<Forward, Counter>,
 }
 
 impl Default for Metrics {
@@ -88,6 +94,9 @@ impl Metrics {
         );
         let (refusals, connections, streams) = (Family::default(), Gauge::default(), Gauge::default());
         let (sessions, reloads) = (Gauge::default(), Counter::default());
+        let forwards = Family::<Forward, Counter>::default();
+        let text = "Requests that were sent on to the replica that they are about";
+        r.register("tidegate_forwarded_requests", text, forwards.clone());
         r.register(
             "tidegate_refusals",
             "HTTP requests refused before they were read",
@@ -111,7 +120,13 @@ impl Metrics {
             streams,
             sessions,
             reloads,
+            forwards,
         }
+    }
+
+    /// Counts a request that was sent on to another replica.
+    pub(crate) fn forwarded(&self, outcome: &'static str) {
+        self.forwards.get_or_create(&Forward { outcome }).inc();
     }
 
     /// Counts a request that was refused at the door.

@@ -245,8 +245,12 @@ impl Shaper<'_> {
         }
         let Some(state) = object.get("requestState") else { return Ok(object.raw()) };
         let Some(state) = state.as_str() else { return Err("sent a requestState that is no string") };
-        let upstream = self.routed.source.upstream().name();
-        let sealed = self.x.app.handles.seal_state(self.x.holder(), upstream, &self.call, &state);
+        let upstream = self.routed.source.upstream();
+        // A legacy server's question holds its call open in this process; a modern server's state is all that
+        // it needs.
+        let owner = upstream.holds_questions().then(|| self.x.app.replicas.me());
+        let sealed =
+            self.x.app.handles.seal_state(self.x.holder(), upstream.name(), &self.call, &state, owner);
         Ok(object.edit().set("requestState", Raw::string(&sealed)).finish())
     }
 

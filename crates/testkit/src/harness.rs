@@ -7,12 +7,15 @@ use std::sync::Arc;
 use config::{Config, Upstream};
 use demo::{Builder, Revision, Server};
 use model::{Clock, ManualClock, Rng, SeededRng, Timestamp};
-use server::Gateway;
+use seal::KeyRing;
+use server::{Gateway, Peer, Process};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::Client;
 use crate::client::Options;
+use crate::http::Places;
+use crate::sessions::Sessions;
 use crate::within;
 
 /// Where the clock of a [`World`] begins: 2026-07-28.
@@ -78,6 +81,9 @@ pub struct World {
     /// The configuration that is in force.
     pub config: Config,
     gateway: Gateway,
+    /// The second replica and those after it.
+    others: Vec<Gateway>,
+    peers: Vec<Peer>,
 }
 
 /// What a [`World`] will be.
@@ -86,9 +92,18 @@ pub struct WorldBuilder {
     demos: Vec<(String, Builder, Upstream)>,
     config: Config,
     seed: u64,
+    /// Besides the first.
+    replicas: usize,
 }
 
 impl WorldBuilder {
+    /// Starts as many replicas of the gateway, which know one another.
+    #[must_use]
+    pub fn replicas(mut self, count: usize) -> Self {
+        self.replicas = count.saturating_sub(1);
+        self
+    }
+
     /// Puts a demo server behind the gateway, as an upstream of this name.
     #[must_use]
     pub fn demo(self, name: impl Into<String>, builder: Builder) -> Self {
@@ -140,7 +155,7 @@ impl WorldBuilder {
     /// # Panics
     /// If the gateway does not start.
     pub async fn start(self) -> World {
-        let Self { demos: builders, mut config, seed } = self;
+        let Self { demos: builders, mut config, seed, replicas } = self;
         config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut demos = BTreeMap::new();
         for (name, builder, upstream) in builders {
@@ -151,13 +166,69 @@ impl WorldBuilder {
         }
         let clock = Arc::new(ManualClock::at(BEGINNING));
         let rng: Arc<dyn Rng> = Arc::new(SeededRng::new(seed));
-        let gateway = Gateway::start(&config, Arc::clone(&clock) as Arc<dyn Clock>, rng).await;
-        let gateway = gateway.unwrap_or_else(|error| panic!("the gateway does not start: {error:?}"));
-        World { demos, clock, config, gateway }
+        let keys = Arc::new(KeyRing::generate(&*rng));
+        let clocks = Arc::clone(&clock) as Arc<dyn Clock>;
+        let process = Process { keys, ..Process::alone(clocks, rng) };
+        let mut gateway = start(&config, &process).await;
+        let mut others = Vec::new();
+        let mut peers = Vec::new();
+        if replicas > 0 {
+            peers.push(listen_inside(&mut gateway).await);
+            for _ in 0..replicas {
+                let mut other = start(&config, &process).await;
+                peers.push(listen_inside(&mut other).await);
+                others.push(other);
+            }
+        }
+        let shared = Arc::new(Sessions::default());
+        for gateway in std::iter::once(&gateway).chain(&others) {
+            gateway.app().share_sessions(Arc::clone(&shared) as Arc<dyn server::SharedSessions>);
+        }
+        let world = World { demos, clock, config, gateway, others, peers };
+        world.introduce(&world.peers);
+        world
     }
 }
 
+async fn start(config: &Config, process: &Process) -> Gateway {
+    let gateway = Gateway::start_as(config, process.clone()).await;
+    gateway.unwrap_or_else(|error| panic!("the gateway does not start: {error:?}"))
+}
+
+async fn listen_inside(gateway: &mut Gateway) -> Peer {
+    let address = gateway.listen_inside(SocketAddr::from(([127, 0, 0, 1], 0))).await;
+    let address = address.unwrap_or_else(|error| panic!("no internal listener: {error:?}"));
+    let url = format!("http://{address}").parse().expect("an address is a URL");
+    Peer { id: gateway.app().replicas().me().clone(), url }
+}
+
 impl World {
+    /// Tells all replicas who lives.
+    fn introduce(&self, peers: &[Peer]) {
+        self.replicas().for_each(|gateway| gateway.app().replicas().set_peers(peers.iter().cloned()));
+    }
+
+    /// All replicas, the first one first.
+    pub fn replicas(&self) -> impl Iterator<Item = &Gateway> {
+        std::iter::once(&self.gateway).chain(&self.others)
+    }
+
+    /// The address of a replica, counted from 0.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[must_use]
+    pub fn address_of(&self, replica: usize) -> SocketAddr {
+        self.replicas().nth(replica).expect("so many replicas").address()
+    }
+
+    /// Makes the others believe that a replica is gone. Counted from 0.
+    pub fn lose(&self, replica: usize) {
+        let id = self.replicas().nth(replica).map(|gateway| gateway.app().replicas().me().clone());
+        let left: Vec<_> = self.peers.iter().filter(|peer| Some(&peer.id) != id.as_ref()).cloned().collect();
+        self.introduce(&left);
+    }
+
     /// Choices first.
     #[must_use]
     pub fn builder() -> WorldBuilder {
@@ -185,14 +256,20 @@ impl World {
         self.demos.get(name).expect("a demo of that name")
     }
 
+    /// All replicas in turn, as through a balancer.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        self.replicas().map(Gateway::address).collect::<Vec<_>>().into()
+    }
+
     /// A usual client of an endpoint: `mcp` is that of everything, others are `NAME/mcp`.
     pub async fn client(&self, endpoint: &str, revision: Revision) -> Client {
-        Client::connect(self.address(), &path(endpoint), revision).await
+        Client::connect(self.places(), &path(endpoint), revision).await
     }
 
     /// A client with choices of its own.
     pub async fn client_with(&self, endpoint: &str, revision: Revision, options: Options) -> Client {
-        Client::with(self.address(), &path(endpoint), revision, options).await
+        Client::with(self.places(), &path(endpoint), revision, options).await
     }
 
     /// Stops the gateway in order.

@@ -1,6 +1,8 @@
 //! HTTP requests made by hand, and their answers.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
@@ -14,24 +16,49 @@ use serde_json::Value;
 use crate::sse::{Event, Events};
 use crate::within;
 
-/// Requests to one address, over kept connections.
+/// Where requests go: to one address, or to several in turn, as through a balancer that knows nothing.
+#[derive(Debug, Clone)]
+pub struct Places {
+    addresses: Arc<[SocketAddr]>,
+    next: Arc<AtomicUsize>,
+}
+
+impl From<SocketAddr> for Places {
+    fn from(address: SocketAddr) -> Self {
+        vec![address].into()
+    }
+}
+
+impl From<Vec<SocketAddr>> for Places {
+    fn from(addresses: Vec<SocketAddr>) -> Self {
+        Self { addresses: addresses.into(), next: Arc::default() }
+    }
+}
+
+impl Places {
+    fn next(&self) -> SocketAddr {
+        self.addresses[self.next.fetch_add(1, Ordering::Relaxed) % self.addresses.len()]
+    }
+}
+
+/// Requests over kept connections.
 #[derive(Debug, Clone)]
 pub struct Http {
     client: legacy::Client<HttpConnector, Full<Bytes>>,
-    address: SocketAddr,
+    places: Places,
 }
 
 impl Http {
     /// A client of its own, with connections of its own.
     #[must_use]
-    pub fn new(address: SocketAddr) -> Self {
-        Self { client: legacy::Client::builder(TokioExecutor::new()).build_http(), address }
+    pub fn new(places: impl Into<Places>) -> Self {
+        Self { client: legacy::Client::builder(TokioExecutor::new()).build_http(), places: places.into() }
     }
 
-    /// Where to.
+    /// Where to; the first place where there are several.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.places.addresses[0]
     }
 
     /// A request that was not sent yet.
@@ -119,7 +146,7 @@ impl Request {
     /// # Errors
     /// If there is no answer.
     pub async fn try_send(self) -> Result<Reply, legacy::Error> {
-        let uri: Uri = format!("http://{}{}", self.http.address, self.path).parse().expect("a path");
+        let uri: Uri = format!("http://{}{}", self.http.places.next(), self.path).parse().expect("a path");
         let mut request = ::http::Request::new(Full::new(self.body));
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;

@@ -14,6 +14,7 @@
 pub mod client;
 pub mod harness;
 pub mod http;
+mod sessions;
 pub mod sse;
 pub mod wire;
 

@@ -215,6 +215,13 @@ impl Upstream {
         }
     }
 
+    /// Whether a call that asks a question stays open in this process until the answer: on a legacy server it
+    /// does.
+    #[must_use]
+    pub fn holds_questions(&self) -> bool {
+        self.known().is_some_and(|found| found.revision.era() == protocol::Era::Legacy)
+    }
+
     /// What it says of itself, asked once.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ pub(crate) async fn batch(mut x: Exchange, body: Bytes) -> Answer {
         }
     }
     let Some(first) = messages.first() else { return refuse("Invalid request: an empty batch") };
-    let session = match session_of(&x, first) {
+    let session = match session_of(&x, first).await {
         Ok(session) => session,
         Err(answer) => return *answer,
     };
@@ -56,7 +56,7 @@ async fn run(x: Exchange, session: Arc<Session>, messages: Vec<Message>) -> Answ
     for message in messages {
         match message {
             Message::Request(request) => requests.push(request),
-            Message::Notification(note) => notification(&session, &note),
+            Message::Notification(note) => drop(notification(&session, &note)),
             Message::Response(response) => {
                 if let Some(id) = &response.id {
                     session.answer(id, response.outcome);
@@ -116,11 +116,7 @@ async fn last_message(served: Served) -> Option<Bytes> {
 async fn streamed(x: Exchange, session: Arc<Session>, requests: Vec<protocol::Request>) -> Answer {
     let limits = x.generation.limits;
     let revision = session.opened.revision;
-    let name = |session: &Session| {
-        let mut random = [0; 8];
-        x.app.rng.fill(&mut random);
-        format!("{:016x}-{}", u64::from_le_bytes(random), session.next_number())
-    };
+    let name = |session: &Session| format!("{}-{}", super::name::of_stream(&x.app), session.next_number());
     let all = StreamBuffer::new(name(&session), &limits);
     session.keep(&all);
     let writers = requests.into_iter().map(|request| {

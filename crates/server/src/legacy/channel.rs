@@ -57,7 +57,7 @@ impl LocalSession {
                 let own = Arc::clone(self);
                 calls.spawn(async move { own.answer(x, request).await });
             }
-            Message::Notification(note) => notification(&self.session, &note),
+            Message::Notification(note) => drop(notification(&self.session, &note)),
             Message::Response(response) => {
                 if let Some(id) = &response.id {
                     self.session.answer(id, response.outcome);

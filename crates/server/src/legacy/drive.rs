@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use upstream::{Body, BodyStream, Item, Outcome, Reply};
 
 use super::buffer::{Gone, StreamBuffer};
+use super::post::question_id;
 use super::session::{ClientAnswer, Running, Session};
 use crate::app::Exchange;
 use crate::pipeline::execute;
@@ -84,11 +85,8 @@ impl Drive {
 
     /// Puts the questions to the client and waits for its answers.
     async fn ask(&mut self, question: &Raw) -> Result<Result<Box<protocol::Call>, RpcError>, Gone> {
-        let session = Arc::clone(&self.session);
-        let requests = match self
-            .down
-            .on_questions(question, || Id::string(&format!("tidegate-{}", session.next_number())))
-        {
+        let (x, session) = (&self.x, &self.session);
+        let requests = match self.down.on_questions(question, || question_id(x, session)) {
             DownStep::Ask(requests) => requests,
             DownStep::Retry(call) => return Ok(Ok(call)),
             DownStep::Fail(error) => return Ok(Err(error)),

@@ -9,65 +9,92 @@ use protocol::{Message, Notification, Revision, envelope, sse};
 use upstream::Change;
 
 use super::buffer::{Gone, Reader, StreamBuffer, split_event_id};
-use super::post::{enter, session_of};
+use super::post::{enter, session_of, unshared};
 use super::session::Session;
+use super::shared::SessionChange;
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{Exchange, Limits};
 use crate::changes::{Lists, Watch};
+use crate::http::Turn;
 use crate::hub::{Heard, Subscription};
+use crate::modern;
 
 /// How soon a client should come back after the server hung up.
 const RETRY_MS: u64 = 500;
 
 /// Opens the session's own stream, or goes on with one that broke.
-pub(crate) async fn get(mut x: Exchange) -> Answer {
+pub(crate) async fn get(mut x: Exchange) -> Turn {
     if !Accepts::read(&x.headers).events {
-        return answer::text(StatusCode::NOT_ACCEPTABLE, "Accept must name text/event-stream.\n");
+        return Turn::Here(answer::text(StatusCode::NOT_ACCEPTABLE, "Accept must name text/event-stream.\n"));
     }
     if !x.headers.contains_key(SESSION) {
-        return answer::text(StatusCode::METHOD_NOT_ALLOWED, "There is no stream without a session.\n");
+        let text = "There is no stream without a session.\n";
+        return Turn::Here(answer::text(StatusCode::METHOD_NOT_ALLOWED, text));
     }
-    let session = match found(&x) {
+    let session = match found(&x).await {
         Ok(session) => session,
-        Err(answer) => return *answer,
+        Err(answer) => return Turn::Here(*answer),
     };
     enter(&mut x, &session);
     let revision = session.opened.revision;
     let limits = x.generation.limits;
     let last = x.headers.get("last-event-id").and_then(|v| v.to_str().ok().map(str::to_owned));
-    let resumed = last.as_deref().and_then(|last| {
-        let (name, seq) = split_event_id(last)?;
-        stream_answer(&session.stream(name)?, seq, revision, &limits)
-    });
-    match resumed {
+    let wanted = last.as_deref().and_then(split_event_id);
+    if let Some((name, _)) = wanted
+        && let Some(owner) = x.elsewhere(name)
+    {
+        let lost = lost(name);
+        match lost {
+            // The call ran there: whether it has a result, only that replica can tell.
+            Some(_) => return Turn::Owner(owner, Box::new(move |_| lost.unwrap_or_else(nothing))),
+            None if x.app.replicas.lives(&owner) => return Turn::Owner(owner, Box::new(|_| nothing())),
+            // Changes can be heard from here on just as well; those that were missed are told as a gap.
+            None => {}
+        }
+    }
+    let resumed =
+        wanted.and_then(|(name, seq)| stream_answer(&session.stream(name)?, seq, revision, &limits));
+    Turn::Here(match resumed {
         Some(answer) => answer,
         None => {
             let stream = open_own(&x, &session, last.is_some()).await;
-            stream_answer(&stream, 0, revision, &limits)
-                .unwrap_or_else(|| answer::empty(StatusCode::NO_CONTENT))
+            stream_answer(&stream, 0, revision, &limits).unwrap_or_else(nothing)
         }
-    }
+    })
 }
 
-fn found(x: &Exchange) -> Result<Arc<Session>, Box<Answer>> {
+fn nothing() -> Answer {
+    answer::empty(StatusCode::NO_CONTENT)
+}
+
+/// The end of a call whose replica is gone, for the client that comes back to its stream.
+fn lost(name: &str) -> Option<Answer> {
+    let id = super::name::call_of(name)?;
+    let message = envelope::error(Some(&id), &modern::gone(false).to_raw());
+    Some(answer::events(Box::pin(futures_util::stream::iter([Ok(sse::event(None, &message))]))))
+}
+
+async fn found(x: &Exchange) -> Result<Arc<Session>, Box<Answer>> {
     // A message that never comes: the rules for finding a session are those of any message.
     let nothing = Message::Notification(Notification { method: protocol::Method::Initialized, params: None });
-    session_of(x, &nothing)
+    session_of(x, &nothing).await
 }
 
 /// Ends a session.
-pub(crate) fn delete(x: &Exchange) -> Answer {
+pub(crate) async fn delete(x: &Exchange) -> Answer {
     if !x.headers.contains_key(SESSION) {
         return answer::text(
             StatusCode::METHOD_NOT_ALLOWED,
             "There is nothing to delete without a session.\n",
         );
     }
-    match found(x) {
-        Ok(session) => {
-            x.app.sessions.end(&session);
-            answer::empty(StatusCode::NO_CONTENT)
-        }
+    match found(x).await {
+        Ok(session) => match session.change(SessionChange::End).await {
+            Ok(_) => answer::empty(StatusCode::NO_CONTENT),
+            Err(error) => {
+                answer::error_with(StatusCode::SERVICE_UNAVAILABLE, None, &unshared(&error).to_raw())
+            }
+        },
         Err(answer) => *answer,
     }
 }
@@ -110,9 +137,7 @@ async fn next_until(
 /// Starts the stream that carries changes. `missed`: the client lost one, so anything may have changed
 /// meanwhile.
 pub(super) async fn open_own(x: &Exchange, session: &Arc<Session>, missed: bool) -> Arc<StreamBuffer> {
-    let mut random = [0; 8];
-    x.app.rng.fill(&mut random);
-    let stream = StreamBuffer::new(format!("{:016x}", u64::from_le_bytes(random)), &x.generation.limits);
+    let stream = StreamBuffer::new(super::name::of_stream(&x.app), &x.generation.limits);
     write_changes(x, session, &stream, missed).await;
     session.keep(&stream);
     stream

@@ -9,9 +9,11 @@ mod buffer;
 mod channel;
 mod drive;
 mod get;
+mod name;
 mod pair;
 mod post;
 mod session;
+mod shared;
 
 pub(crate) use batch::batch;
 pub(crate) use channel::LocalSession;
@@ -20,3 +22,4 @@ pub(crate) use get::{delete, get};
 pub(crate) use pair::{Pair, open as pair_open, post as pair_post};
 pub(crate) use post::post;
 pub use session::Sessions;
+pub use shared::{SessionChange, SessionState, SharedError, SharedSessions};

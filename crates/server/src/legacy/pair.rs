@@ -16,6 +16,7 @@ use super::post::{Served, enter, handshake, notification, serve};
 use super::session::{Opened, Session};
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
+use crate::http::Turn;
 
 /// What a connection is: its stream, and its session once there was a handshake.
 pub(crate) struct Pair {
@@ -32,9 +33,7 @@ pub(crate) fn open(x: &Exchange, path: &str) -> Answer {
     if !Accepts::read(&x.headers).events {
         return answer::text(StatusCode::NOT_ACCEPTABLE, "Accept must name text/event-stream.\n");
     }
-    let mut random = [0; 16];
-    x.app.rng.fill(&mut random);
-    let name: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let name = super::name::of_pair(&x.app);
     let stream = StreamBuffer::new(name.clone(), &x.generation.limits);
     let Some(reader) = stream.attach(0) else { return answer::empty(StatusCode::NO_CONTENT) };
     let pair = Pair {
@@ -78,22 +77,22 @@ impl Drop for Closing {
             pair.stream.close();
             let session = pair.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
             if let Some(session) = session {
-                self.x.app.sessions.end(&session);
+                session.end();
             }
         }
     }
 }
 
 /// Takes a message; what follows from it comes on the stream.
-pub(crate) async fn post(mut x: Exchange, query: &str, message: Message) -> Answer {
+pub(crate) async fn post(mut x: Exchange, query: &str, message: Message) -> Turn {
     let id = query.split('&').find_map(|part| part.strip_prefix("sessionId="));
+    if let Some(owner) = id.and_then(|id| x.elsewhere(id)) {
+        return Turn::Owner(owner, Box::new(|_| unknown()));
+    }
     let pair = id.and_then(|id| x.app.pairs.get(id));
     // Somebody else's stream is as unknown as one that never was.
     let own = |pair: &Arc<Pair>| pair.principal == x.caller.principal && pair.endpoint == x.endpoint.name();
-    let Some(pair) = pair.filter(own) else {
-        let error = RpcError::new(code::SERVER_LEGACY, "Session not found: open the stream again").to_raw();
-        return answer::error_with(StatusCode::NOT_FOUND, None, &error);
-    };
+    let Some(pair) = pair.filter(own) else { return Turn::Here(unknown()) };
     let session = pair.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     match (message, session) {
         (Message::Request(request), None) if request.method == Method::Initialize => {
@@ -109,7 +108,7 @@ pub(crate) async fn post(mut x: Exchange, query: &str, message: Message) -> Answ
             enter(&mut x, &session);
             pair.running.spawn(answer_on(x, session, Arc::clone(&pair.stream), request));
         }
-        (Message::Notification(note), Some(session)) => notification(&session, &note),
+        (Message::Notification(note), Some(session)) => drop(notification(&session, &note)),
         (Message::Response(response), Some(session)) => {
             if let Some(id) = &response.id {
                 session.answer(id, response.outcome);
@@ -117,7 +116,12 @@ pub(crate) async fn post(mut x: Exchange, query: &str, message: Message) -> Answ
         }
         (Message::Notification(_) | Message::Response(_), None) => {}
     }
-    answer::text(StatusCode::ACCEPTED, "Accepted")
+    Turn::Here(answer::text(StatusCode::ACCEPTED, "Accepted"))
+}
+
+fn unknown() -> Answer {
+    let error = RpcError::new(code::SERVER_LEGACY, "Session not found: open the stream again").to_raw();
+    answer::error_with(StatusCode::NOT_FOUND, None, &error)
 }
 
 async fn initialize(mut x: Exchange, pair: Arc<Pair>, request: Request) {

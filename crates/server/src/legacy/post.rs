@@ -12,13 +12,16 @@ use protocol::headers::{SESSION, VERSION};
 use protocol::{
     Call, Id, Message, Method, Notification, Raw, Request, Revision, RpcError, code, envelope, sse,
 };
+use serde_json::json;
 use upstream::{Body, Outcome, Reply};
 
 use super::buffer::StreamBuffer;
 use super::drive::{Drive, FirstReply};
 use super::session::{Opened, Running, Session};
+use super::shared::{SessionChange, SharedError};
 use crate::answer::{self, Accepts, Answer};
 use crate::app::Exchange;
+use crate::http::Turn;
 use crate::pipeline::{execute, severity};
 use crate::trace::Operation;
 
@@ -26,31 +29,54 @@ use crate::trace::Operation;
 const STREAM_AFTER: Duration = Duration::from_secs(5);
 
 /// Serves one message of a legacy client.
-pub(crate) async fn post(mut x: Exchange, message: Message) -> Answer {
+pub(crate) async fn post(mut x: Exchange, message: Message) -> Turn {
     if let Message::Request(request) = &message
         && request.method == Method::Initialize
     {
         x.request_id = Some(request.id.clone());
-        return initialize(x, request).await;
+        return Turn::Here(initialize(x, request).await);
     }
-    let session = match session_of(&x, &message) {
+    let session = match session_of(&x, &message).await {
         Ok(session) => session,
-        Err(answer) => return *answer,
+        Err(answer) => return Turn::Here(*answer),
     };
     enter(&mut x, &session);
     match message {
-        Message::Request(request) => request_over_http(x, session, request).await,
+        Message::Request(request) => Turn::Here(request_over_http(x, session, request).await),
         Message::Notification(note) => {
-            notification(&session, &note);
-            answer::empty(StatusCode::ACCEPTED)
+            let known = notification(&session, &note);
+            let answer = answer::empty(StatusCode::ACCEPTED);
+            // The call may run on another replica: its id is the client's and does not say.
+            if known || x.forwarded { Turn::Here(answer) } else { Turn::Everybody(answer) }
         }
         Message::Response(response) => {
-            if let Some(id) = &response.id {
-                session.answer(id, response.outcome);
+            let Some(id) = response.id else { return Turn::Here(answer::empty(StatusCode::ACCEPTED)) };
+            if let Some(owner) = asked_by(&id).and_then(|name| x.elsewhere(&name)) {
+                return Turn::Owner(owner, Box::new(nobody_asks));
             }
-            answer::empty(StatusCode::ACCEPTED)
+            session.answer(&id, response.outcome);
+            Turn::Here(answer::empty(StatusCode::ACCEPTED))
         }
     }
+}
+
+/// The beginning of the ids of all questions.
+const QUESTION: &str = "tidegate-";
+
+/// The id of a new question to the client. It says which replica waits for the answer.
+pub(super) fn question_id(x: &Exchange, session: &Session) -> Id {
+    let own = x.app.replicas.me().owns(&session.next_number().to_string());
+    Id::string(&format!("{QUESTION}{own}"))
+}
+
+fn asked_by(id: &Id) -> Option<String> {
+    id.raw().as_str()?.strip_prefix(QUESTION).map(str::to_owned)
+}
+
+/// The replica that asked is gone, and its call with it.
+fn nobody_asks(_ran: bool) -> Answer {
+    let text = "Nobody waits for this answer any more: the gateway's replica that asked is gone";
+    answer::error_with(StatusCode::BAD_REQUEST, None, &RpcError::new(code::PARKED_GONE, text).to_raw())
 }
 
 /// The exchange as this session's client makes it.
@@ -61,7 +87,7 @@ pub(super) fn enter(x: &mut Exchange, session: &Session) {
 }
 
 /// The session that a request names, or one without anything for a client that names a legacy revision alone.
-pub(super) fn session_of(x: &Exchange, message: &Message) -> Result<Arc<Session>, Box<Answer>> {
+pub(super) async fn session_of(x: &Exchange, message: &Message) -> Result<Arc<Session>, Box<Answer>> {
     let id = match message {
         Message::Request(request) => Some(&request.id),
         _ => None,
@@ -82,7 +108,7 @@ pub(super) fn session_of(x: &Exchange, message: &Message) -> Result<Arc<Session>
         (Some(sealed), None) => {
             let sealed = sealed.to_str().unwrap_or_default();
             let found = x.app.sessions.find(&x.app, &x.caller.principal, x.endpoint.name(), sealed);
-            match found {
+            match found.await {
                 Some(session) => Ok(session),
                 None => refuse(StatusCode::NOT_FOUND, "Session not found: initialize again"),
             }
@@ -171,13 +197,13 @@ async fn initialize(x: Exchange, request: &Request) -> Answer {
     }
 }
 
-/// Takes a notification: the gateway's own affair in every case.
-pub(super) fn notification(session: &Session, note: &Notification) {
-    if note.method == Method::Cancelled
-        && let Some(id) = note.params.as_ref().and_then(|p| p.get("requestId")).and_then(Id::from_raw)
-    {
-        session.cancel(&id);
+/// Takes a notification: the gateway's own affair in every case. `false`: it cancels a call that is not here.
+pub(super) fn notification(session: &Session, note: &Notification) -> bool {
+    if note.method != Method::Cancelled {
+        return true;
     }
+    let id = note.params.as_ref().and_then(|p| p.get("requestId")).and_then(Id::from_raw);
+    id.is_none_or(|id| session.cancel(&id))
 }
 
 /// What follows from a request.
@@ -205,10 +231,9 @@ async fn request_over_http(x: Exchange, session: Arc<Session>, request: Request)
     let revision = session.opened.revision;
     let limits = x.generation.limits;
     let app = Arc::clone(&x.app);
+    let named = id.clone();
     let served = serve(x, Arc::clone(&session), request, || {
-        let mut random = [0; 8];
-        app.rng.fill(&mut random);
-        StreamBuffer::new(format!("{:016x}", u64::from_le_bytes(random)), &limits)
+        StreamBuffer::new(super::name::of_call(&app, &named), &limits)
     })
     .await;
     match served {
@@ -241,7 +266,7 @@ pub(super) async fn serve(
         Served::Response(envelope::error(Some(&id), &down::error(&method, revision, error.to_raw())))
     };
     x.request_id = Some(id.clone());
-    if let Some(answer) = own(&x, &session, &method, params.as_ref()) {
+    if let Some(answer) = own(&x, &session, &method, params.as_ref()).await {
         if method == Method::Subscribe {
             session.uris_settled().await;
         }
@@ -312,9 +337,8 @@ fn modern_call(
     method: &Method,
     params: Option<&Raw>,
 ) -> Result<Call, RpcError> {
-    let level = session.log_level.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     // Legacy servers log until they are told otherwise, so a legacy client that says nothing gets everything.
-    let level = level.unwrap_or_else(|| Raw::literal("\"debug\""));
+    let level = session.log_level().unwrap_or_else(|| Raw::literal("\"debug\""));
     let about = CallMeta {
         capabilities: &session.opened.capabilities,
         client_info: Some(&session.opened.client_info),
@@ -340,38 +364,44 @@ fn known(x: &Exchange, method: &Method) -> bool {
 }
 
 /// Requests that the gateway answers itself.
-fn own(
+async fn own(
     x: &Exchange,
     session: &Session,
     method: &Method,
     params: Option<&Raw>,
 ) -> Option<Result<Raw, RpcError>> {
     let text = |name: &str| params.and_then(|p| p.get(name)).and_then(|v| v.as_str().map(|s| s.into_owned()));
-    let invalid = |what: &str| Err(RpcError::invalid_params(format!("Invalid params: {what}")));
-    let done = || Ok(Raw::literal("{}"));
-    Some(match method {
-        Method::Ping => done(),
+    let invalid = |what: &str| Some(Err(RpcError::invalid_params(format!("Invalid params: {what}"))));
+    let limit = x.generation.limits.subscriptions_per_stream_max;
+    let change = match method {
+        Method::Ping => return Some(Ok(Raw::literal("{}"))),
         Method::SetLevel => match text("level").filter(|l| severity(l).is_some()) {
-            Some(level) => {
-                let mut own = session.log_level.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                *own = Some(Raw::string(&level));
-                done()
-            }
-            None => invalid("\"level\" must be one of the eight levels of RFC 5424"),
+            Some(level) => SessionChange::Level(level),
+            None => return invalid("\"level\" must be one of the eight levels of RFC 5424"),
         },
         Method::Subscribe | Method::Unsubscribe => match text("uri") {
-            Some(uri) => match session.subscribe(
-                &uri,
-                *method == Method::Subscribe,
-                x.generation.limits.subscriptions_per_stream_max,
-            ) {
-                Ok(()) => done(),
-                Err(limit) => {
-                    Err(RpcError::new(code::LIMIT, format!("more than {limit} resources are subscribed to")))
-                }
-            },
-            None => invalid("\"uri\" must be a string"),
+            Some(uri) if *method == Method::Subscribe => SessionChange::Subscribe(uri, limit),
+            Some(uri) => SessionChange::Unsubscribe(uri),
+            None => return invalid("\"uri\" must be a string"),
         },
         _ => return None,
+    };
+    Some(match session.change(change).await {
+        Ok(true) => Ok(Raw::literal("{}")),
+        Ok(false) => {
+            Err(RpcError::new(code::LIMIT, format!("more than {limit} resources are subscribed to")))
+        }
+        Err(error) => Err(unshared(&error)),
     })
+}
+
+/// A change that could not be made where all replicas see it.
+pub(super) fn unshared(error: &SharedError) -> RpcError {
+    tracing::warn!(error = error as &dyn std::error::Error, "a session could not be changed");
+    let text = "The gateway cannot reach its store: nothing was changed, try again";
+    RpcError::new(code::INTERNAL, text).with(json!({
+        "reason": "store_unavailable",
+        "fault": model::Fault::Gateway.as_str(),
+        "retry": model::Retry::Safe.as_str(),
+    }))
 }

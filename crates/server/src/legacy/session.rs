@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use model::{Principal, Timestamp};
@@ -13,8 +13,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::buffer::StreamBuffer;
+use super::shared::{SessionChange, SessionState, SharedError, SharedSessions};
 use crate::app::{App, Limits};
 use crate::metrics::Metrics;
+use crate::replica::{self, Replicas, Word};
 
 /// The longest session id that is given out, in characters: proxies and clients limit their headers.
 const ID_CHARS_MAX: usize = 6 * 1024;
@@ -37,7 +39,9 @@ pub(crate) struct Opened {
 /// A session as this process knows it.
 pub(crate) struct Session {
     pub opened: Opened,
-    pub log_level: Mutex<Option<Raw>>,
+    /// Where other replicas know it, too: how.
+    common: Option<Common>,
+    log_level: Mutex<Option<Raw>>,
     ended: AtomicBool,
     next: AtomicU64,
     questions: Mutex<HashMap<Id, mpsc::UnboundedSender<ClientAnswer>>>,
@@ -61,9 +65,10 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Session {
-    fn new(opened: Opened) -> Self {
+    fn new(opened: Opened, common: Option<Common>) -> Self {
         Self {
             opened,
+            common,
             log_level: Mutex::default(),
             ended: AtomicBool::new(false),
             next: AtomicU64::new(1),
@@ -80,16 +85,16 @@ impl Session {
     }
 
     /// One whose duration is measured from here on.
-    fn measured(opened: Opened, metrics: &Arc<Metrics>) -> Self {
+    fn measured(opened: Opened, metrics: &Arc<Metrics>, common: Option<Common>) -> Self {
         let (metrics, revision) = (Arc::clone(metrics), opened.revision);
-        let session = Self::new(opened);
+        let session = Self::new(opened, common);
         *locked(&session.lasts) = Some(Lasts { metrics, revision, start: Instant::now() });
         session
     }
 
     /// A session that nobody can name again.
     pub fn unkept(opened: Opened) -> Arc<Self> {
-        Arc::new(Self::new(opened))
+        Arc::new(Self::new(opened, None))
     }
 
     /// What the client can do.
@@ -130,11 +135,10 @@ impl Session {
         Some(Running { session: Arc::clone(self), id: id.clone(), cancel })
     }
 
-    /// Cancels a call.
-    pub fn cancel(&self, id: &Id) {
-        if let Some(cancel) = locked(&self.calls).get(id) {
-            cancel.notify_one();
-        }
+    /// Cancels a call; false where it does not run here.
+    pub fn cancel(&self, id: &Id) -> bool {
+        let running = locked(&self.calls).get(id).map(Arc::clone);
+        running.inspect(|cancel| cancel.notify_one()).is_some()
     }
 
     /// Keeps a stream findable.
@@ -172,21 +176,96 @@ impl Session {
         }
     }
 
-    /// Subscribes to a resource, or no longer. `Err`: as many as allowed are subscribed to.
-    pub fn subscribe(&self, uri: &str, wanted: bool, max: usize) -> Result<(), usize> {
-        let mut uris = locked(&self.uris);
-        if !wanted {
-            uris.remove(uri);
-        } else if uris.len() >= max && !uris.contains(uri) {
-            return Err(max);
-        } else {
-            uris.insert(uri.to_owned());
+    /// The log level that the client asked for.
+    pub fn log_level(&self) -> Option<Raw> {
+        locked(&self.log_level).clone()
+    }
+
+    /// Makes a client's change, for all replicas. `Ok(false)`: as many resources as allowed are subscribed to.
+    ///
+    /// # Errors
+    /// [`SharedError`]: nothing was changed here.
+    pub async fn change(&self, change: SessionChange) -> Result<bool, SharedError> {
+        let Some(common) = &self.common else { return Ok(self.change_here(change)) };
+        let Some(shared) = common.names.shared.get() else { return Ok(self.change_here(change)) };
+        if !shared.change(&common.name, change, common.expires).await? {
+            return Ok(false);
         }
+        self.reload().await?;
+        if let Some(replicas) = common.names.replicas.get() {
+            replica::say(replicas, &Word::Sessions(vec![common.name.clone()])).await;
+        }
+        Ok(true)
+    }
+
+    fn change_here(&self, change: SessionChange) -> bool {
+        match change {
+            SessionChange::Level(level) => *locked(&self.log_level) = Some(Raw::string(&level)),
+            SessionChange::End => self.end(),
+            SessionChange::Subscribe(uri, max) => {
+                let mut uris = locked(&self.uris).clone();
+                if uris.len() >= max && !uris.contains(&uri) {
+                    return false;
+                }
+                uris.insert(uri);
+                self.set_uris(uris);
+            }
+            SessionChange::Unsubscribe(uri) => {
+                let mut uris = locked(&self.uris).clone();
+                uris.remove(&uri);
+                self.set_uris(uris);
+            }
+        }
+        true
+    }
+
+    fn set_uris(&self, new: BTreeSet<String>) {
+        let mut uris = locked(&self.uris);
+        *uris = new;
         // Under the lock, so that who reads the number before the set misses nothing.
         self.uris_number.fetch_add(1, Ordering::AcqRel);
         drop(uris);
         self.uris_changed.notify_one();
+    }
+
+    /// Learns what the session has become at other replicas, the first time that it is met here.
+    async fn learn(&self) {
+        let Some(common) = &self.common else { return };
+        if common.learnt.load(Ordering::Acquire) {
+            return;
+        }
+        // Without the store a session is served as it was opened: that is better than not at all.
+        if let Err(error) = self.reload().await {
+            tracing::warn!(%error, "a session is served as it was opened");
+        }
+    }
+
+    /// Reads what the session has become.
+    pub async fn reload(&self) -> Result<(), SharedError> {
+        let Some(common) = &self.common else { return Ok(()) };
+        let Some(shared) = common.names.shared.get() else { return Ok(()) };
+        let state = shared.read(&common.name).await?;
+        common.learnt.store(true, Ordering::Release);
+        if let Some(state) = state {
+            self.become_as(common, state);
+        }
         Ok(())
+    }
+
+    /// Newer states win, in whatever order they come.
+    fn become_as(&self, common: &Common, state: SessionState) {
+        let mut version = locked(&common.version);
+        if state.version <= *version {
+            return;
+        }
+        *version = state.version;
+        *locked(&self.log_level) = state.log_level.as_deref().map(Raw::string);
+        if *locked(&self.uris) != state.uris {
+            self.set_uris(state.uris);
+        }
+        if state.ended {
+            self.end();
+        }
     }
 
     /// How often the subscriptions have changed.
@@ -217,6 +296,35 @@ impl Session {
     /// Waits until they change.
     pub async fn uris_changed(&self) {
         self.uris_changed.notified().await;
+    }
+}
+
+/// How other replicas know a session, too.
+struct Common {
+    name: String,
+    expires: Timestamp,
+    /// The version of its state that is known here.
+    version: Mutex<u64>,
+    /// Whether its state was ever read.
+    learnt: AtomicBool,
+    names: Arc<Names>,
+}
+
+/// The sessions of this process by their names, and where their states are.
+#[derive(Default)]
+struct Names {
+    sessions: Mutex<HashMap<String, Weak<Session>>>,
+    shared: OnceLock<Arc<dyn SharedSessions>>,
+    replicas: OnceLock<Arc<Replicas>>,
+}
+
+impl Drop for Common {
+    fn drop(&mut self) {
+        let mut sessions = locked(&self.names.sessions);
+        // Another one of the same name may have taken the place meanwhile.
+        if sessions.get(&self.name).is_some_and(|session| session.strong_count() == 0) {
+            sessions.remove(&self.name);
+        }
     }
 }
 
@@ -259,6 +367,7 @@ pub struct Sessions {
     known: moka::sync::Cache<String, Known>,
     /// Those without an id, by the name of their stream.
     local: moka::sync::Cache<String, Arc<Session>>,
+    names: Arc<Names>,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
@@ -294,7 +403,26 @@ impl Sessions {
             .max_capacity(limits.sessions_max as u64)
             .time_to_idle(limits.session_time)
             .build();
-        Self { known, local, limits, metrics }
+        Self { known, local, names: Arc::default(), limits, metrics }
+    }
+
+    /// Says where the states of sessions are, and who else serves them.
+    pub(crate) fn share(&self, shared: Arc<dyn SharedSessions>, replicas: &Arc<Replicas>) {
+        // A second time would be the same ones: sessions belong to one process.
+        let _ = (self.names.shared.set(shared), self.names.replicas.set(Arc::clone(replicas)));
+    }
+
+    /// Reads anew what these sessions have become, as far as they are known here.
+    pub(crate) async fn reload(&self, names: &[String]) {
+        for name in names {
+            let session = locked(&self.names.sessions).get(name).and_then(Weak::upgrade);
+            if let Some(session) = session {
+                match session.reload().await {
+                    Ok(()) => session.uris_settled().await,
+                    Err(error) => tracing::warn!(%error, "a session's change was not read"),
+                }
+            }
+        }
     }
 
     /// How many there are.
@@ -322,7 +450,7 @@ impl Sessions {
     }
 
     /// The session of an id. `None`: made up, somebody else's, of another endpoint, expired or ended.
-    pub(crate) fn find(
+    pub(crate) async fn find(
         &self,
         app: &App,
         principal: &Principal,
@@ -336,6 +464,7 @@ impl Sessions {
             Some(known) => self.opened_again(app, &binding, now, id, Known { keys, ..known })?,
             None => self.opened(app, &binding, now, id, keys)?,
         };
+        known.session.learn().await;
         (!known.session.ended.load(Ordering::Acquire)).then_some(known.session)
     }
 
@@ -359,11 +488,12 @@ impl Sessions {
     fn opened(&self, app: &App, binding: &Binding<'_>, now: Timestamp, id: &str, keys: u64) -> Option<Known> {
         let (payload, expires) = app.handles.keys.open_with_expiry(binding, now, id)?;
         let payload = Raw::parse(payload.into()).ok()?.object().ok()??;
+        let name = payload.get("s")?.as_str()?.into_owned();
         let revision = Revision::parse(&payload.get("r")?.as_str()?)?;
         let (capabilities, client_info) = (payload.get("c")?, payload.get("i")?);
         let opened = Opened { revision, capabilities, client_info };
         Some(self.known.get_with(id.to_owned(), || Known {
-            session: Arc::new(Session::measured(opened, &self.metrics)),
+            session: self.named(name, expires, opened),
             principal: binding.principal.clone(),
             endpoint: binding.endpoint.into(),
             expires,
@@ -371,14 +501,22 @@ impl Sessions {
         }))
     }
 
-    /// Ends a session for good, as far as this process remembers.
-    pub(crate) fn end(&self, session: &Session) {
-        session.end();
+    fn named(&self, name: String, expires: Timestamp, opened: Opened) -> Arc<Session> {
+        let common = Common {
+            name: name.clone(),
+            expires,
+            version: Mutex::default(),
+            learnt: AtomicBool::default(),
+            names: Arc::clone(&self.names),
+        };
+        let session = Arc::new(Session::measured(opened, &self.metrics, Some(common)));
+        locked(&self.names.sessions).insert(name, Arc::downgrade(&session));
+        session
     }
 
     /// A session that lives in this process alone: of the transport that has no session ids.
     pub(crate) fn local(&self, name: String, opened: Opened) -> Arc<Session> {
-        let session = Arc::new(Session::measured(opened, &self.metrics));
+        let session = Arc::new(Session::measured(opened, &self.metrics, None));
         self.local.insert(name, Arc::clone(&session));
         session
     }

@@ -4,4 +4,4 @@ mod listen;
 mod post;
 
 pub(crate) use listen::{open as open_stream, tasks_needed};
-pub(crate) use post::{check_body, enter, is_modern, post, served, unknown_caller};
+pub(crate) use post::{check_body, enter, gone, is_modern, post, served, unknown_caller};

@@ -4,17 +4,20 @@ use std::borrow::Cow;
 
 use futures_util::StreamExt as _;
 use http::{HeaderMap, StatusCode};
+use model::ReplicaId;
 use protocol::headers::{self, VERSION};
 use protocol::latest::{self, meta};
 use protocol::{
     Call, Capabilities, Id, Message, Meta, Method, Raw, Request, Revision, RpcError, code, envelope,
     http_status, sse,
 };
+use serde_json::json;
 use upstream::{Body, CallError, Item, ItemStream, Outcome, Reply};
 
 use super::listen::listen;
 use crate::answer::{self, Accepts, Answer, BodyError, Chunks};
 use crate::app::Exchange;
+use crate::http::Turn;
 use crate::pipeline::execute;
 use crate::trace::Operation;
 
@@ -35,12 +38,15 @@ pub(crate) fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
 }
 
 /// Serves a modern message.
-pub(crate) async fn post(x: Exchange, message: Message) -> Answer {
-    match message {
+pub(crate) async fn post(x: Exchange, message: Message) -> Turn {
+    Turn::Here(match message {
         Message::Request(request) => {
             let id = request.id.clone();
             match serve(x, request).await {
                 Ok(answer) => answer,
+                Err(Refused::Elsewhere(owner)) => {
+                    return Turn::Owner(owner, Box::new(move |ran| answer::error(Some(&id), &gone(ran))));
+                }
                 Err(Refused::Envelope(error)) => {
                     answer::error_with(StatusCode::BAD_REQUEST, Some(&id), &error.to_raw())
                 }
@@ -53,11 +59,27 @@ pub(crate) async fn post(x: Exchange, message: Message) -> Answer {
             let text = "a client of this revision sends no responses: put answers into inputResponses";
             answer::error(None, &RpcError::invalid_request(text))
         }
-    }
+    })
+}
+
+/// What a client hears where the replica is gone that held its call open.
+///
+/// `retried`: whether the answer to the question may have got there first.
+pub(crate) fn gone(retried: bool) -> RpcError {
+    let text = "The gateway's replica that held this call open is gone. The call may have run in part: make it again \
+                only if that does no harm";
+    RpcError::new(code::PARKED_GONE, text).with(json!({
+        "reason": "replica_gone",
+        "fault": model::Fault::Gateway.as_str(),
+        "retry": model::Retry::MayHaveRun.as_str(),
+        "answered": retried,
+    }))
 }
 
 /// Why a request was not served.
 enum Refused {
+    /// Another replica must serve it.
+    Elsewhere(ReplicaId),
     /// Headers and metadata are not as the revision asks: always 400.
     Envelope(RpcError),
     /// The error decides.
@@ -84,6 +106,9 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
         Operation::begin(&x, &call).over(&Err::<(), _>(error.clone()));
         return Err(Refused::Envelope(error));
     }
+    if let Some(owner) = held_elsewhere(&x, &call) {
+        return Err(Refused::Elsewhere(owner));
+    }
     enter(&mut x, &call);
     if !served(&x, &call.method) {
         let error = RpcError::method_not_found(call.method.as_str());
@@ -95,6 +120,15 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
     }
     let reply = execute(&x, &call).await?;
     Ok(answer(&request.id, reply, accepts).await)
+}
+
+/// The replica that holds the call open which this one goes on with, if that is another.
+fn held_elsewhere(x: &Exchange, call: &Call) -> Option<ReplicaId> {
+    if x.forwarded {
+        return None;
+    }
+    let owner = x.app.handles.state_owner(x.holder(), &call.params.get("requestState")?)?;
+    (owner != *x.app.replicas.me()).then_some(owner)
 }
 
 /// The exchange as the client of this call makes it.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use config::{Config, Upstream};
 use demo::{Revision, Server};
 use model::{ManualClock, SeededRng, Timestamp, Tracer};
-use server::Gateway;
+use server::{Gateway, Process};
 use testkit::{Client, Demo};
 use tidegate_telemetry::{Options, Telemetry};
 
@@ -48,7 +48,7 @@ impl World {
         let tracer = telemetry.tracer();
         let clock = Arc::new(ManualClock::at(Timestamp(1_785_196_800_000)));
         let rng = Arc::new(SeededRng::new(1));
-        let gateway = Gateway::start_traced(&config, clock, rng, Some(telemetry.tracer()));
+        let gateway = Gateway::start_as(&config, Process { tracer: Some(telemetry.tracer()), ..Process::alone(clock, rng) });
         let gateway = gateway.await.expect("the gateway starts");
         Self { demo, gateway, telemetry, tracer }
     }

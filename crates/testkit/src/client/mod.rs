@@ -14,7 +14,6 @@ mod outcome;
 mod pair;
 mod session;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use demo::Revision;
@@ -22,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::http::Places;
 use crate::within;
 use modern::Modern;
 use pair::Pair;
@@ -87,16 +87,16 @@ impl Client {
     ///
     /// # Panics
     /// If it is refused.
-    pub async fn connect(address: SocketAddr, path: &str, revision: Revision) -> Self {
-        Self::with(address, path, revision, Options::default()).await
+    pub async fn connect(places: impl Into<Places>, path: &str, revision: Revision) -> Self {
+        Self::with(places, path, revision, Options::default()).await
     }
 
     /// A client with choices of its own.
     ///
     /// # Panics
     /// If it is refused.
-    pub async fn with(address: SocketAddr, path: &str, revision: Revision, options: Options) -> Self {
-        match Self::try_with(address, path, revision, options).await {
+    pub async fn with(places: impl Into<Places>, path: &str, revision: Revision, options: Options) -> Self {
+        match Self::try_with(places, path, revision, options).await {
             Ok(client) => client,
             Err(outcome) => panic!("a client of {revision} was refused: {outcome:?}"),
         }
@@ -107,7 +107,7 @@ impl Client {
     /// # Errors
     /// How its introduction ended, if not well.
     pub async fn try_with(
-        address: SocketAddr,
+        places: impl Into<Places>,
         path: &str,
         revision: Revision,
         options: Options,
@@ -117,15 +117,15 @@ impl Client {
         let me = Me { revision, capabilities, answers: options.answers, changes: sender };
         let (speech, opening) = match revision {
             Revision::V2024_11_05 => {
-                let (pair, opening) = Pair::open(address, path, me).await?;
+                let (pair, opening) = Pair::open(places, path, me).await?;
                 (Speech::Pair(pair), opening)
             }
             Revision::V2026_07_28 => {
-                let (modern, opening) = Modern::open(address, path, me).await?;
+                let (modern, opening) = Modern::open(places, path, me).await?;
                 (Speech::Modern(modern), opening)
             }
             _ => {
-                let (session, opening) = Session::open(address, path, me).await?;
+                let (session, opening) = Session::open(places, path, me).await?;
                 (Speech::Session(session), opening)
             }
         };

@@ -1,7 +1,6 @@
 //! 2026-07-28: everything with each request, questions as results.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::outcome::gist;
 use super::{End, Me, Outcome, Task, client_info};
-use crate::http::{Http, Reply, Request};
+use crate::http::{Http, Places, Reply, Request};
 use crate::within;
 
 /// How often one call may ask.
@@ -41,10 +40,10 @@ struct State {
 }
 
 impl Modern {
-    pub async fn open(address: SocketAddr, path: &str, me: Me) -> Result<(Self, Value), Outcome> {
+    pub async fn open(places: impl Into<Places>, path: &str, me: Me) -> Result<(Self, Value), Outcome> {
         let modern = Self {
             me,
-            http: Http::new(address),
+            http: Http::new(places),
             path: path.to_owned(),
             ids: Arc::new(AtomicI64::new(1)),
             state: Arc::default(),

@@ -2,7 +2,6 @@
 //! event names.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::outcome::gist;
 use super::{End, Me, Outcome, Task, belongs_to_a_request, initialize_params};
-use crate::http::{Http, Reply, Request};
+use crate::http::{Http, Places, Reply, Request};
 use crate::within;
 
 pub(super) struct Pair {
@@ -36,8 +35,8 @@ struct State {
 }
 
 impl Pair {
-    pub async fn open(address: SocketAddr, path: &str, me: Me) -> Result<(Self, Value), Outcome> {
-        let http = Http::new(address);
+    pub async fn open(places: impl Into<Places>, path: &str, me: Me) -> Result<(Self, Value), Outcome> {
+        let http = Http::new(places);
         let path = path.strip_suffix("mcp").map_or_else(|| path.to_owned(), |start| format!("{start}sse"));
         let mut stream = http.get(&path).send().await;
         if !stream.streams() {
@@ -47,7 +46,8 @@ impl Pair {
         let Some(endpoint) = endpoint.filter(|event| event.name == "endpoint") else {
             return Err(Outcome::new(stream.status, End::Lost));
         };
-        let path = endpoint.data.strip_prefix(&format!("http://{address}")).unwrap_or(&endpoint.data);
+        let path =
+            endpoint.data.strip_prefix(&format!("http://{}", http.address())).unwrap_or(&endpoint.data);
         let shared =
             Arc::new(Shared { me, http: http.clone(), path: path.to_owned(), state: Mutex::default() });
         let reader = Task(tokio::spawn(read(Arc::clone(&shared), stream)));

@@ -1,6 +1,5 @@
 //! 2025-03-26 to 2025-11-25: sessions over Streamable HTTP.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use super::outcome::gist;
 use super::pair::answer;
 use super::{End, Me, Outcome, Task, initialize_params};
-use crate::http::{Http, Reply, Request};
+use crate::http::{Http, Places, Reply, Request};
 use crate::within;
 
 /// How often a client comes back for the rest of one stream.
@@ -27,11 +26,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub async fn open(address: SocketAddr, path: &str, me: Me) -> Result<(Self, Value), Outcome> {
+    pub async fn open(places: impl Into<Places>, path: &str, me: Me) -> Result<(Self, Value), Outcome> {
         let params = initialize_params(&me);
         let mut session = Self {
             me,
-            http: Http::new(address),
+            http: Http::new(places),
             path: path.to_owned(),
             id: None,
             ids: Arc::new(AtomicI64::new(1)),

@@ -8,12 +8,12 @@ mod difference;
 mod scenario;
 mod table;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::harness::{path, upstream_name};
+use testkit::http::Places;
 use testkit::{Client, Demo, Revision, World};
 
 use scenario::{SCENARIOS, Stage};
@@ -23,10 +23,11 @@ use table::{Cell, Table};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// All scenarios of one client on one server.
-async fn play(revision: Revision, at: SocketAddr, path: &str, demo: &Demo) -> Vec<Value> {
+async fn play(revision: Revision, at: impl Into<Places>, path: &str, demo: &Demo) -> Vec<Value> {
+    let at = at.into();
     let mut transcripts = Vec::with_capacity(SCENARIOS.len());
     for scenario in SCENARIOS {
-        let client = Client::with(at, path, revision, scenario.options()).await;
+        let client = Client::with(at.clone(), path, revision, scenario.options()).await;
         let stage = Stage { client, server: demo.server.clone() };
         let played = tokio::time::timeout(PATIENCE, scenario.play(stage)).await;
         let mut transcript = played.unwrap_or_else(|_| json!({ "lost": "it hangs" }));
@@ -46,21 +47,31 @@ async fn direct() -> Vec<Vec<Value>> {
     all
 }
 
-/// What a client of this revision gets through a gateway, from each server.
-async fn through(client: Revision) -> Vec<Vec<Value>> {
-    let world = World::builder().all_revisions().start().await;
+/// What a client of this revision gets through a gateway of so many replicas, from each server. Each request
+/// goes to another replica than the one before.
+async fn through(client: Revision, replicas: usize) -> Vec<Vec<Value>> {
+    let world = World::builder().all_revisions().replicas(replicas).start().await;
     let mut all = Vec::new();
     for server in Revision::ALL {
         let name = upstream_name(server);
-        all.push(play(client, world.address(), &path(&name), world.demo(&name)).await);
+        all.push(play(client, world.places(), &path(&name), world.demo(&name)).await);
     }
     all
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_client_can_do_on_every_server_what_the_table_says() {
+    check(&table_of(1).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_the_same_table_where_each_request_goes_to_another_of_three_replicas() {
+    check(&table_of(3).await);
+}
+
+async fn table_of(replicas: usize) -> String {
     let direct = tokio::spawn(direct());
-    let clients = Revision::ALL.map(|client| tokio::spawn(through(client)));
+    let clients = Revision::ALL.map(|client| tokio::spawn(through(client, replicas)));
     let direct = direct.await.expect("the direct answers");
     let mut rows = Vec::new();
     for client in clients {
@@ -81,7 +92,7 @@ async fn every_client_can_do_on_every_server_what_the_table_says() {
         }
         tables.push(table);
     }
-    check(&table::document(&tables));
+    table::document(&tables)
 }
 
 /// Compares with the file, or writes it.
