@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{call, config_command, list, stdio, up};
+use crate::{call, config_command, keys, list, stdio, up};
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
 #[derive(Debug, Parser)]
@@ -79,6 +79,11 @@ enum Command {
         #[command(subcommand)]
         command: config_command::Command,
     },
+    /// Look at the key ring that seals what clients carry, or change its keys.
+    Keys {
+        #[command(subcommand)]
+        command: keys::Command,
+    },
     /// Serve one endpoint on standard input and output.
     Stdio {
         #[command(flatten)]
@@ -105,6 +110,7 @@ impl Cli {
             Command::Call(arguments) => call::run(arguments).await,
             Command::Upstreams { source, output } => list::upstreams(&source, output).await,
             Command::Config { command } => config_command::run(command),
+            Command::Keys { command } => keys::run(command).await,
             Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,
         }
     }

@@ -6,6 +6,7 @@ mod browser;
 mod call;
 mod child;
 mod config;
+mod keys;
 mod list;
 mod program;
 mod reload;

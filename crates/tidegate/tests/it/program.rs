@@ -97,7 +97,7 @@ impl Drop for Folder {
 }
 
 /// What a command came to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ran {
     pub code: i32,
     pub stdout: String,
