@@ -181,7 +181,8 @@ impl Session {
         locked(&self.log_level).clone()
     }
 
-    /// Makes a client's change, for all replicas. `Ok(false)`: as many resources as allowed are subscribed to.
+    /// Makes a client's change, for all replicas. `Ok(false)`: as many resources as allowed are subscribed
+    /// to.
     ///
     /// # Errors
     /// [`SharedError`]: nothing was changed here.

@@ -42,8 +42,8 @@ pub trait SharedSessions: Send + Sync {
     /// The state of a session; `None` where nothing was ever changed.
     fn read<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SessionState>, SharedError>>;
 
-    /// Changes a session. Once this returns, `read` tells of it, at every replica. `expires`: when the session
-    /// itself will have expired. `false`: the limit of a [`SessionChange::Subscribe`] forbids it.
+    /// Changes a session. Once this returns, `read` tells of it, at every replica. `expires`: when the
+    /// session itself will have expired. `false`: the limit of a [`SessionChange::Subscribe`] forbids it.
     fn change<'a>(
         &'a self,
         name: &'a str,

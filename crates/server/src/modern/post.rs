@@ -66,8 +66,8 @@ pub(crate) async fn post(x: Exchange, message: Message) -> Turn {
 ///
 /// `retried`: whether the answer to the question may have got there first.
 pub(crate) fn gone(retried: bool) -> RpcError {
-    let text = "The gateway's replica that held this call open is gone. The call may have run in part: make it again \
-                only if that does no harm";
+    let text = "The gateway's replica that held this call open is gone. \
+                The call may have run in part: make it again only if that does no harm";
     RpcError::new(code::PARKED_GONE, text).with(json!({
         "reason": "replica_gone",
         "fault": model::Fault::Gateway.as_str(),

@@ -1,7 +1,8 @@
 //! How replicas know one another: whoever has the key ring is one.
 //!
-//! A forwarded request carries a proof over everything in it: from whom, to whom, when, its path and its bytes. The
-//! answer's head carries one over the request's and its status, so that the sender knows it was its peer.
+//! A forwarded request carries a proof over everything in it: from whom, to whom, when, its path and its
+//! bytes. The answer's head carries one over the request's and its status, so that the sender knows it was
+//! its peer.
 
 use std::time::Duration;
 

@@ -4,5 +4,6 @@ mod bad;
 mod eras;
 mod links;
 mod polling;
+mod replicas;
 mod shared;
 mod smoke;

@@ -48,8 +48,8 @@ impl World {
         let tracer = telemetry.tracer();
         let clock = Arc::new(ManualClock::at(Timestamp(1_785_196_800_000)));
         let rng = Arc::new(SeededRng::new(1));
-        let gateway = Gateway::start_as(&config, Process { tracer: Some(telemetry.tracer()), ..Process::alone(clock, rng) });
-        let gateway = gateway.await.expect("the gateway starts");
+        let process = Process { tracer: Some(telemetry.tracer()), ..Process::alone(clock, rng) };
+        let gateway = Gateway::start_as(&config, process).await.expect("the gateway starts");
         Self { demo, gateway, telemetry, tracer }
     }
 
