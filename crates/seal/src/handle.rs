@@ -108,8 +108,8 @@ impl KeyRing {
         self.open_with_expiry(binding, now, handle).map(|(payload, _)| payload)
     }
 
-    /// Opens a handle, and tells until when it opens with the keys that there are: until it expires, or its key
-    /// retires. `None` as [`KeyRing::open`].
+    /// Opens a handle, and tells until when it opens with the keys that there are: until it expires, or
+    /// its key retires. `None` as [`KeyRing::open`].
     ///
     /// A text that opens is the only one for its handle: no other spelling of it does.
     #[must_use]

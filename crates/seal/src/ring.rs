@@ -227,7 +227,8 @@ impl KeyRing {
     }
 
     /// The keys that another replica opens with and this ring does not. Where there are some although
-    /// [`KeyRing::shares_with`], handles will stop to work here or there unless this ring is brought up to date.
+    /// [`KeyRing::shares_with`], handles will stop to work here or there unless this ring is brought up to
+    /// date.
     #[must_use]
     pub fn lacks(&self, theirs: &Fingerprint, now: Timestamp) -> Vec<KeyId> {
         let ours = self.fingerprint(now);

@@ -3,7 +3,8 @@
 //! ```text
 //! tidegate-keys 1
 //! # id      created              active from          retired at  key
-//! 0001abff  2026-11-23T06:48:00Z 2026-11-23T06:53:00Z -           AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+//! 0001abff  2026-11-23T06:48:00Z 2026-11-23T06:53:00Z -          
+//! AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 //! ```
 
 use std::fmt;
@@ -321,13 +322,15 @@ mod tests {
     proptest! {
         #[test]
         fn any_ring_is_read_as_it_was_written(
-            parts in proptest::collection::vec((any::<[u8; 32]>(), any::<u64>(), any::<u64>(), any::<Option<u64>>()), 1..20),
+            parts in proptest::collection::vec(any::<([u8; 32], u64, u64, Option<u64>)>(), 1..20),
         ) {
             let mut keys: Vec<Key> = parts
                 .into_iter()
                 .map(|(secret, created, active_from, retired_at)| {
                     // Half of the times far away, half of them of this century.
-                    let near = |at: u64| Timestamp(if at.is_multiple_of(2) { at } else { at % 4_000_000_000_000 });
+                    let near = |at: u64| {
+                        Timestamp(if at.is_multiple_of(2) { at } else { at % 4_000_000_000_000 })
+                    };
                     Key::new(secret, near(created), near(active_from), retired_at.map(near))
                 })
                 .collect();
@@ -341,7 +344,10 @@ mod tests {
         }
 
         #[test]
-        fn a_ring_with_a_byte_changed_is_refused_or_means_what_it_says(at in 0_usize..300, byte in 0_u8..128) {
+        fn a_ring_with_a_byte_changed_is_refused_or_means_what_it_says(
+            at in 0_usize..300,
+            byte in 0_u8..128,
+        ) {
             let mut text = write(&[key(1, 0, None), key(2, 5, Some(9))]).into_bytes();
             let at = at % text.len();
             text[at] = byte;

@@ -22,8 +22,8 @@ pub fn time_to_text(at: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
 
-/// Reads what [`time_to_text`] writes, from 1970 on. `None`: anything else, also other offsets than `Z`, other
-/// fractions than milliseconds, leap seconds, and days that there are not.
+/// Reads what [`time_to_text`] writes, from 1970 on. `None`: anything else, also other offsets than `Z`,
+/// other fractions than milliseconds, leap seconds, and days that there are not.
 #[must_use]
 pub fn time_from_text(text: &str) -> Option<Timestamp> {
     let bytes = text.strip_suffix('Z')?.as_bytes();

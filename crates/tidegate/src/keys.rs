@@ -1,5 +1,6 @@
 //! `tidegate keys`: the key ring, looked at and changed.
 
+mod follow;
 mod place;
 
 use clap::{Args, Subcommand};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, FAILURE};
 use crate::{load, out, table};
+pub use follow::Follow;
 use place::Place;
 
 /// How long cursors are good. Other handles have keys of the configuration for it.

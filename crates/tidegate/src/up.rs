@@ -7,11 +7,11 @@ use std::time::Duration;
 use config::{Config, Upstream};
 use model::SystemClock;
 use seal::SystemRng;
-use server::Gateway;
+use server::{Gateway, Process};
 
 use crate::cli::Source;
 use crate::exit::{Coded, FAILURE};
-use crate::{demo_server, load, logging, out, signals, table, traces, watch};
+use crate::{demo_server, keys, load, logging, out, signals, table, traces, watch};
 
 /// How long the start waits for upstreams before it says what it knows.
 const SURVEY_PATIENCE: Duration = Duration::from_secs(3);
@@ -52,13 +52,18 @@ pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u
     }
     let mut additions = Additions { listen, demo: None };
     additions.apply(&mut loaded.config).await?;
+    let keys = keys::Follow::start(&loaded.config)?;
     let telemetry = traces::start(&loaded.config)?;
-    let tracer = telemetry.as_ref().map(telemetry::Telemetry::tracer);
-    let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
-    let gateway = Gateway::start_traced(&loaded.config, clock, rng, tracer).await;
+    let process = Process {
+        clock: Arc::new(SystemClock),
+        rng: Arc::new(SystemRng),
+        keys: Arc::clone(keys.ring()),
+        tracer: telemetry.as_ref().map(telemetry::Telemetry::tracer),
+    };
+    let gateway = Gateway::start_as(&loaded.config, process).await;
     let gateway = gateway.map_err(|error| Coded::start(&error))?;
     let demo = additions.demo.is_some();
-    let watch = watch::Watch::new(source, &loaded, additions)?;
+    let watch = watch::Watch::new(source, &loaded, additions, keys)?;
     tokio::select! {
         _ = async { tokio::join!(greet(&gateway, &loaded, demo), watch.run(&gateway)) } => {}
         () = stop.asked() => {}

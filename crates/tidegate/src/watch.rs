@@ -10,7 +10,7 @@ use tokio::signal::unix::Signal;
 use crate::cli::Source;
 use crate::exit::Coded;
 use crate::up::Additions;
-use crate::{load, signals};
+use crate::{keys, load, signals};
 
 /// How often the file is looked at. A change counts once two looks in a row have seen the same, so that a
 /// file which is being written is not taken for a shorter one.
@@ -19,25 +19,59 @@ const LOOK: Duration = Duration::from_millis(250);
 /// What changes when a file does, also where it is replaced by a link to another one. `None`: it is gone.
 pub type Stamp = Option<(SystemTime, u64)>;
 
+/// A file that is looked at again and again.
+pub struct Looks {
+    file: PathBuf,
+    in_force: Stamp,
+    seen: Stamp,
+}
+
+impl Looks {
+    /// Begins with the file as it is; to be called before it is read.
+    pub fn new(file: PathBuf) -> Self {
+        let stamp = stamp(&file);
+        Self::since(file, stamp)
+    }
+
+    /// Begins with the file as it was.
+    fn since(file: PathBuf, in_force: Stamp) -> Self {
+        Self { file, in_force, seen: in_force }
+    }
+
+    /// Looks. Whether the file is to be read: it has changed and settled, or somebody `asked`.
+    pub fn due(&mut self, asked: bool) -> bool {
+        let now = stamp(&self.file);
+        let settled = now == self.seen && now != self.in_force;
+        self.seen = now;
+        if asked || settled {
+            self.in_force = now;
+        }
+        asked || settled
+    }
+}
+
 /// The file and what was made of it.
 pub struct Watch {
     source: Source,
-    file: PathBuf,
+    looks: Looks,
     additions: Additions,
+    keys: keys::Follow,
     /// The configuration that the process was started with.
     started: Config,
-    in_force: Stamp,
-    seen: Stamp,
     hang_ups: Signal,
 }
 
 impl Watch {
     /// Watches the file that was loaded; where there is none, the one that would be.
-    pub fn new(source: Source, loaded: &load::Loaded, additions: Additions) -> anyhow::Result<Self> {
+    pub fn new(
+        source: Source,
+        loaded: &load::Loaded,
+        additions: Additions,
+        keys: keys::Follow,
+    ) -> anyhow::Result<Self> {
         let file = loaded.file.clone().unwrap_or_else(|| PathBuf::from(load::DEFAULT_FILE));
-        let hang_ups = signals::hang_ups()?;
-        let (in_force, started) = (loaded.stamp, loaded.config.clone());
-        Ok(Self { source, file, additions, started, in_force, seen: in_force, hang_ups })
+        let (looks, started) = (Looks::since(file, loaded.stamp), loaded.config.clone());
+        Ok(Self { source, looks, additions, keys, started, hang_ups: signals::hang_ups()? })
     }
 
     /// Watches for ever.
@@ -48,11 +82,8 @@ impl Watch {
                 _ = looks.tick() => false,
                 _ = self.hang_ups.recv() => true,
             };
-            let now = stamp(&self.file);
-            let settled = now == self.seen && now != self.in_force;
-            self.seen = now;
-            if asked || settled {
-                self.in_force = now;
+            self.keys.look(asked);
+            if self.looks.due(asked) {
                 self.reload(gateway).await;
             }
         }
@@ -66,7 +97,7 @@ impl Watch {
     }
 
     async fn replace(&mut self, gateway: &Gateway) -> anyhow::Result<u64> {
-        let mut loaded = load::reload(&self.source, &self.file)?;
+        let mut loaded = load::reload(&self.source, &self.looks.file)?;
         self.additions.apply(&mut loaded.config).await?;
         let number = gateway.reload(&loaded.config).map_err(|error| Coded::compose(&error))?;
         for warning in &loaded.warnings {
@@ -93,6 +124,9 @@ fn fixed(started: &Config, new: &Config) -> Vec<&'static str> {
     let differ = [
         ("listen", started.listen != new.listen),
         ("tls", started.tls != new.tls),
+        ("keys", started.keys != new.keys),
+        ("store", started.store != new.store),
+        ("replica", started.replica != new.replica),
         ("limits.connections_max", a.connections_max != b.connections_max),
         ("limits.header_bytes_max", a.header_bytes_max != b.header_bytes_max),
         ("limits.header_count_max", a.header_count_max != b.header_count_max),

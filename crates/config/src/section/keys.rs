@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Where the key ring is that seals what clients carry: session ids, cursors, request states, task ids.
 ///
-/// All replicas of a gateway need the same ring. By default the gateway makes a key at its start, and what it has
-/// sealed ends with it.
+/// All replicas of a gateway need the same ring. By default the gateway makes a key at its start, and what
+/// it has sealed ends with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Keys {

@@ -9,9 +9,9 @@ use crate::value::some_listen_from_text;
 
 /// How the replicas of one gateway reach this one.
 ///
-/// What lives in one process, such as a call that waits for an answer, is found by any replica: the one that gets
-/// the request sends it on. By default a replica cannot be reached by others, which is right where it is the only
-/// one.
+/// What lives in one process, such as a call that waits for an answer, is found by any replica: the one
+/// that gets the request sends it on. By default a replica cannot be reached by others, which is right
+/// where it is the only one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Replica {
@@ -30,8 +30,8 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// What others reach this replica by, once it listens at `bound`: `listen` with the port that the operating
-    /// system chose.
+    /// What others reach this replica by, once it listens at `bound`: `listen` with the port that the
+    /// operating system chose.
     #[must_use]
     pub fn url_at(&self, bound: SocketAddr) -> String {
         self.url.clone().unwrap_or_else(|| format!("http://{bound}"))

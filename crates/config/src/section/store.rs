@@ -12,8 +12,8 @@ use crate::value::{Secret, SecretErrorKind, StoreUrl, StoreUrlError};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// The store: `sqlite:PATH`, a file for one replica; `postgres://USER:PASSWORD@HOST/DATABASE`, for several;
-    /// or `memory:`, which ends with the process.
+    /// The store: `sqlite:PATH`, a file for one replica; `postgres://USER:PASSWORD@HOST/DATABASE`, for
+    /// several; or `memory:`, which ends with the process.
     ///
     /// A URL with a password belongs into a file or the environment. By default `memory:`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]

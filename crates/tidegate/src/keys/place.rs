@@ -95,8 +95,8 @@ impl Place {
         Coded::config(text).into()
     }
 
-    /// Puts another text in the place of the one that is here, if there is one, with nobody between. `command`
-    /// is what was asked for.
+    /// Puts another text in the place of the one that is here, if there is one, with nobody between.
+    /// `command` is what was asked for.
     pub async fn change(
         &self,
         command: &str,
@@ -121,8 +121,8 @@ impl Place {
 /// A ring in the environment is not ours to change.
 fn fixed(name: &str, command: &str) -> Coded {
     let how = format!(
-        "put what `tidegate keys {command} --print` prints where {name} is set, and start the replicas again, one \
-         by one"
+        "put what `tidegate keys {command} --print` prints where {name} is set, and start the \
+         replicas again, one by one"
     );
     Coded::new(FAILURE, format!("{command}: the key ring is in the environment variable {name}; {how}"))
 }

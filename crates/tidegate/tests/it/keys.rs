@@ -123,7 +123,8 @@ async fn a_ring_that_will_run_dry_is_warned_of() {
     let ran = folder.run(&["keys", "retire", keys[1]["id"].as_str().unwrap()]).await;
     let until = keys[0]["retiredAt"].as_str().unwrap();
     let expected = format!(
-        "warning: no key seals from {until} on; `tidegate keys rotate --after 0s` adds a key that seals at once\n"
+        "warning: no key seals from {until} on; `tidegate keys rotate --after 0s` adds a key that seals at \
+         once\n"
     );
     assert_eq!((ran.code, ran.stderr), (0, expected));
 }
@@ -156,8 +157,8 @@ async fn a_file_that_is_no_ring_is_refused_with_its_place_and_left_alone() {
     folder.write("keys.txt", text);
     for command in [&["list"][..], &["rotate"], &["retire", "0001abff"], &["rotate", "--print"]] {
         let said = folder.run(&[&["keys"], command].concat()).await.bad(3);
-        let expected = "tidegate: failed to use the key ring:\nkeys.txt:3: the field \"active from\" is no time in \
-                        UTC; write it as 2026-11-23T06:48:00Z\n";
+        let expected = "tidegate: failed to use the key ring:\nkeys.txt:3: the field \"active from\" is no \
+                        time in UTC; write it as 2026-11-23T06:48:00Z\n";
         assert_eq!(said, expected);
     }
     assert_eq!(folder.read("keys.txt"), text);
@@ -185,9 +186,9 @@ async fn a_ring_in_the_environment_is_listed_and_not_changed() {
     let refused = run(&["keys", "rotate"], &text).await;
     let said = String::from_utf8(refused.stderr).unwrap();
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
-    let expected = "tidegate: failed to rotate: the key ring is in the environment variable TIDEGATE_TEST_RING; put \
-                    what `tidegate keys rotate --print` prints where TIDEGATE_TEST_RING is set, and start the \
-                    replicas again, one by one\n";
+    let expected = "tidegate: failed to rotate: the key ring is in the environment variable \
+                    TIDEGATE_TEST_RING; put what `tidegate keys rotate --print` prints where \
+                    TIDEGATE_TEST_RING is set, and start the replicas again, one by one\n";
     assert_eq!(said, expected);
     let printed = run(&["keys", "rotate", "--print"], &text).await;
     let printed = String::from_utf8(printed.stdout).unwrap();
