@@ -56,8 +56,8 @@ pub enum Command {
         /// The variable of the environment that holds the other store's URL.
         #[arg(long, value_name = "VARIABLE", required_unless_present = "to")]
         to_env: Option<String>,
-        /// The other store: `sqlite:PATH` or `postgres://…`. Others on this machine see arguments: a URL with a
-        /// password belongs into the environment.
+        /// The other store: `sqlite:PATH` or `postgres://…`. Others on this machine see arguments: a URL with
+        /// a password belongs into the environment.
         #[arg(long, value_name = "URL", conflicts_with = "to_env")]
         to: Option<String>,
         /// Also while replicas use it. What they change meanwhile may be lost.
@@ -303,7 +303,7 @@ async fn at_rest(store: &dyn Store) -> anyhow::Result<()> {
         None => Ok(()),
         Some(row) => {
             let text = format!(
-                "move the store: replica {} used it {} s ago; stop all replicas and wait a minute, or --force",
+                "move the store: replica {} used it {} s ago; stop all and wait a minute, or --force",
                 row.id,
                 now.since(row.at).as_secs()
             );
