@@ -27,14 +27,8 @@ pub enum Purpose {
 
 impl Purpose {
     /// All purposes. Each has a key of its own, derived from the ring's.
-    pub const ALL: [Self; 6] = [
-        Self::Session,
-        Self::Cursor,
-        Self::RequestState,
-        Self::Task,
-        Self::EventId,
-        Self::UpstreamSession,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Session, Self::Cursor, Self::RequestState, Self::Task, Self::EventId, Self::UpstreamSession];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

@@ -13,7 +13,7 @@ use egress::{EgressError, Guard as Reach, Http, HttpOptions, TlsOptions};
 use http::{HeaderName, HeaderValue};
 use model::{NameError, UpstreamName};
 use protocol::{Raw, Revision};
-use upstream::{HttpTransport, Options, Stdio, Target, Timeouts, Upstream};
+use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstream};
 
 use crate::app::{EVERYTHING, Generation, Limits};
 use crate::guard::Guard;
@@ -223,6 +223,8 @@ fn make_upstream(
         response_buffer_bytes_max: l.response_buffer_bytes_max.as_usize(),
         message_bytes_max: l.upstream_message_bytes_max.as_usize(),
         sessions_max: l.upstream_sessions_max,
+        kept_max: section.sessions_max,
+        kept_idle: section.session_idle.duration(),
         parked_max: l.parked_calls_per_upstream_max,
         parked_total_max: l.parked_calls_max,
         parked_per_principal_max: l.parked_calls_per_principal_max,
@@ -235,6 +237,12 @@ fn make_upstream(
         timeouts,
         concurrency_max: section.concurrency_max,
         limits,
+        sharing: match section.sessions {
+            config::Sharing::Shared => Sharing::Shared,
+            config::Sharing::PerPrincipal => Sharing::PerPrincipal,
+            config::Sharing::PerClient => Sharing::PerClient,
+            config::Sharing::Handle => Sharing::Handle,
+        },
         client_info: shared.server_info.clone(),
     };
     let http = client(name, values.ca, &timeouts)?;

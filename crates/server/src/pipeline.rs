@@ -147,6 +147,8 @@ async fn send(x: &Exchange, routed: &Routed, tool: Option<Arc<str>>) -> Result<R
         rules: routed.rules.clone(),
         polls: x.revision.features().polled_streams,
         watched: Watched { parent: x.caller.trace.clone(), tool },
+        line: upstream::Line::Usual,
+        script: None,
     };
     // Boxed: it would be copied through every stage on its way to where it is waited for.
     Box::pin(upstream.call(&cx, &routed.call)).await.map_err(|error| {
