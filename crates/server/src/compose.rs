@@ -19,6 +19,7 @@ use crate::app::{EVERYTHING, Generation, Limits};
 use crate::guard::Guard;
 use crate::handles::Handles;
 use crate::hub::Hub;
+use crate::replay::Repeatable;
 use crate::trace::{Choices, LogCalls, Watch};
 
 /// What all configurations of a process share.
@@ -91,6 +92,7 @@ pub fn compose(
     let mut sources = HashMap::new();
     let mut fingerprints = HashMap::new();
     let mut forward_headers = HashMap::new();
+    let mut repeatable = HashMap::new();
     let mut made = Vec::new();
     for (name, section) in config.upstreams_enabled() {
         let values = Values::look_up(name, section)?;
@@ -110,6 +112,8 @@ pub fn compose(
         };
         let names = section.forward_headers.iter().filter_map(|h| h.parse().ok()).collect();
         forward_headers.insert(name.to_owned(), names);
+        let rules = Repeatable { named: section.idempotent.clone(), hints: section.trust_hints };
+        repeatable.insert(name.to_owned(), rules);
         fingerprints.insert(name.to_owned(), fingerprint);
         sources.insert(name.to_owned(), source);
     }
@@ -121,6 +125,7 @@ pub fn compose(
         sources,
         fingerprints,
         forward_headers,
+        repeatable,
         guard: Guard { hosts: config.host_list(), origins: config.origin_list() },
         limits: limits(config),
         watch: watched(&config.telemetry),
