@@ -95,7 +95,7 @@ pub(crate) enum What {
     /// On its way.
     Opening,
     /// Its server, and for as long as it lasts, its handshake.
-    Session { link: HttpLink, headers: HeaderMap, _handshake: Handshake },
+    Session { link: HttpLink, headers: HeaderMap, _handshake: Option<Handshake> },
     /// The channel itself.
     Channel(Arc<Channel>),
 }
@@ -234,5 +234,39 @@ impl Drop for Reserved<'_> {
         if !self.filled {
             self.registry.entries().remove(self.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Clock as _, ManualClock, SeededRng};
+
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn what_is_used_elsewhere_stays_and_what_is_not_makes_room() {
+        let clock = Arc::new(ManualClock::default());
+        let mut options = testing::options(http::Uri::from_static("http://127.0.0.1:1/mcp"));
+        (options.limits.kept_max, options.limits.kept_idle) = (2, Duration::from_secs(10));
+        let rng = Arc::new(SeededRng::new(1));
+        let core = Arc::new(Core::new(options, Arc::clone(&clock) as _, rng, Arc::default()));
+        let open = |name: &str| {
+            let link = HttpLink::new(Arc::clone(&core), testing::http(), http::Uri::default(), &[]);
+            let headers = headers_of(None, Revision::V2025_11_25);
+            core.kept
+                .reserve(&core, name)
+                .map(|place| place.fill(What::Session { link, headers, _handshake: None }))
+        };
+        open("a").expect("room");
+        drop(core.kept.reserve(&core, "given up").expect("room"));
+        open("b").expect("the place was given back");
+        assert_eq!(open("c").map_err(|error| error.kind), Err(CallErrorKind::SessionLimit));
+        clock.advance(Duration::from_secs(6));
+        assert!(core.kept.touch("b", clock.now()) && !core.kept.touch("c", clock.now()));
+        clock.advance(Duration::from_secs(6));
+        open("c").expect("the first one was idle for 12 s");
+        assert!(!core.kept.remove("a") && core.kept.remove("b") && core.kept.remove("c"));
+        assert_eq!(core.kept.len(), 0);
     }
 }

@@ -214,7 +214,7 @@ impl LegacyHttp {
         let session = headers.get(SESSION).and_then(|id| id.to_str().ok()).map(str::to_owned);
         let revision = handshake.revision;
         let link = self.link.clone();
-        place.fill(What::Session { link, headers, _handshake: handshake });
+        place.fill(What::Session { link, headers, _handshake: Some(handshake) });
         Ok(Kept { name, place: Place::Server { session, revision, asks: can_answer(&class) } })
     }
 
