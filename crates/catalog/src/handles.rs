@@ -95,8 +95,8 @@ fn opens(name: &str) -> serde_json::Value {
     json!({
         "name": name,
         "title": "Open a session",
-        "description": "Opens a session with this server, in which it remembers what was done before. Give the \
-                        result's \"session\" to the server's other tools, and close it when you are done.",
+        "description": "Opens a session with this server, in which it remembers what was done before. Give \
+                        the result's \"session\" to its other tools, and close it when you are done.",
         "inputSchema": { "type": "object", "properties": {}, "additionalProperties": false },
         "outputSchema": {
             "type": "object",
@@ -147,9 +147,10 @@ mod tests {
         let all = offer(vec![
             item(r#"{"name":"a","inputSchema":{"type":"object"},"x":1.0}"#),
             item(r#"{"name":"b","inputSchema":{"type":"object","properties":{"session":{"type":"null"}}}}"#),
-            item(
-                r#"{"name":"session_open","inputSchema":{"properties":{"session":{},"tidegate_session":{}}}}"#,
-            ),
+            item(concat!(
+                r#"{"name":"session_open","inputSchema":"#,
+                r#"{"properties":{"session":{},"tidegate_session":{}}}}"#
+            )),
             item(r#"{"name":"c"}"#),
         ]);
         let names: Vec<&str> = all.iter().map(|item| &*item.key).collect();

@@ -183,8 +183,8 @@ impl Builder {
         self
     }
 
-    /// Adds `remember`, which keeps words per legacy session, and `guess`, which asks something else each time.
-    /// Default: false.
+    /// Adds `remember`, which keeps words per legacy session, and `guess`, which asks something else each
+    /// time. Default: false.
     #[must_use]
     pub fn memory(mut self, on: bool) -> Self {
         self.config.memory = on;

@@ -1,8 +1,9 @@
 //! Making a call again whose replica is gone.
 //!
-//! A call on a legacy server stays open in one replica while it waits for an answer. Where the tool may run twice
-//! without harm, the request state also carries what was asked and answered so far. If that replica is gone, the
-//! call is made again elsewhere, and the same questions get the same answers. A question that differs ends it.
+//! A call on a legacy server stays open in one replica while it waits for an answer. Where the tool may run
+//! twice without harm, the request state also carries what was asked and answered so far. If that replica is
+//! gone, the call is made again elsewhere, and the same questions get the same answers. A question that
+//! differs ends it.
 
 use std::collections::BTreeMap;
 

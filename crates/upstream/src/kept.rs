@@ -1,7 +1,8 @@
 //! Sessions and processes that were opened for somebody, and what is known of them here.
 //!
-//! A session with an HTTP server is named by what the server calls it, so every replica can use it; the replica
-//! that opened it counts it, and ends it when it is no longer used. A process lives where it was started.
+//! A session with an HTTP server is named by what the server calls it, so every replica can use it; the
+//! replica that opened it counts it, and ends it when it is no longer used. A process lives where it was
+//! started.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -104,14 +104,14 @@ pub struct Upstream {
 
     /// Who shares one session with a server that has sessions, or one process of a program.
     ///
-    /// It matters where a server remembers something between calls. A server of revision 2026-07-28 does not,
-    /// and the key changes nothing. See the page on sessions. Since 0.1.
+    /// It matters where a server remembers something between calls. A server of revision 2026-07-28 does not:
+    /// there the key changes nothing. See the page on sessions. Since 0.1.
     pub sessions: Sharing,
 
     /// How many sessions or processes are kept for principals, clients and handles, at each replica.
     ///
-    /// Who wants one more gets an error that names this key; none that is in use is given up. What is shared by
-    /// all has its own limits. Since 0.1.
+    /// Who wants one more gets an error that names this key; none that is in use is given up. What is shared
+    /// by all has its own limits. Since 0.1.
     #[schemars(range(min = 1))]
     pub sessions_max: usize,
 
@@ -342,8 +342,9 @@ impl Upstream {
     /// A value that changes when a connector built from this section would be another one.
     ///
     /// What only concerns names, lists and people (`aliases`, `expose`, `hide`, `list_ttl`, `description`,
-    /// `enabled`), and what is asked with each call (`idempotent`, `trust_hints`), does not count, so that a reload which changes them keeps connections and processes. Nor
-    /// does the content of files and variables; compare [`Resolved`] for that. Holds within one process.
+    /// `enabled`), and what is asked with each call (`idempotent`, `trust_hints`), does not count, so that a
+    /// reload which changes them keeps connections and processes. Nor does the content of files and
+    /// variables; compare [`Resolved`] for that. Holds within one process.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let Self {

@@ -56,8 +56,8 @@ impl Lines {
 /// Opens a session with each upstream of the endpoint where clients have their own.
 ///
 /// # Errors
-/// -31006 for more than fit into a session id, and where an upstream has as many as allowed. That one cannot be
-/// reached is no error: its calls fail, and others work.
+/// -31006 for more than fit into a session id, and where an upstream has as many as allowed. That one cannot
+/// be reached is no error: its calls fail, and others work.
 pub(crate) async fn open_all(x: &Exchange, able: &Capabilities) -> Result<Arc<Lines>, RpcError> {
     let own = |source: &&Arc<Source>| source.upstream().options().sharing == Sharing::PerClient;
     let sources: Vec<_> = x.endpoint.parts().iter().map(|part| &part.source).filter(own).collect();

@@ -88,7 +88,8 @@ fn closed() -> Raw {
     Raw::literal(r#"{"resultType":"complete","content":[{"type":"text","text":"The session is closed."}]}"#)
 }
 
-/// The result for every handle that is none: made up, closed, expired, or somebody else's. Nobody learns which.
+/// The result for every handle that is none: made up, closed, expired, or somebody else's. Nobody learns
+/// which.
 pub(crate) fn unknown_handle() -> Raw {
     Raw::literal(concat!(
         r#"{"resultType":"complete","content":[{"type":"text","text":"Unknown session: nothing ran. "#,

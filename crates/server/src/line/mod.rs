@@ -1,9 +1,9 @@
 //! In which of an upstream's sessions a call runs.
 //!
-//! A legacy server may remember things between the calls of a session. Where the operator says so, each client
-//! session has sessions of its own with its upstreams, or clients open and close them by handles. What such a
-//! session is called goes along under our seal, in the client's session id or in the handle, so any replica can
-//! use it; a process lives in one replica, and requests about it are sent there.
+//! A legacy server may remember things between the calls of a session. Where the operator says so, each
+//! client session has sessions of its own with its upstreams, or clients open and close them by handles. What
+//! such a session is called goes along under our seal, in the client's session id or in the handle, so any
+//! replica can use it; a process lives in one replica, and requests about it are sent there.
 
 mod client;
 mod handle;

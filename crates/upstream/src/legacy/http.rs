@@ -507,8 +507,19 @@ fn can_answer(class: &Raw) -> bool {
     class.get("capabilities").is_some_and(|c| c.as_bytes() != b"{}")
 }
 
+/// Whether the server does not know the session. It is to say so with 404; the examples that many servers
+/// were made from say it with 400 and in words.
 fn forgotten(refusal: &Refusal, session: &Session) -> bool {
-    refusal.status == StatusCode::NOT_FOUND && session.headers.contains_key(SESSION)
+    let in_words = |error: &Raw| {
+        let message = protocol::RpcError::read(error).message.to_ascii_lowercase();
+        message.contains("session id") || message.contains("session not found")
+    };
+    session.headers.contains_key(SESSION)
+        && match refusal.status {
+            StatusCode::NOT_FOUND => true,
+            StatusCode::BAD_REQUEST => refusal.error.as_ref().is_some_and(in_words),
+            _ => false,
+        }
 }
 
 fn refused_call(http: &LegacyHttp, refusal: &Refusal) -> Result<Reply, CallError> {
@@ -600,6 +611,38 @@ mod tests {
         let told = Raw::parse(told.body.clone().into()).expect("JSON");
         assert_eq!(told.get("method"), Some(Raw::literal(r#""notifications/cancelled""#)));
         assert_eq!(told.get("params").and_then(|params| params.get("requestId")), Some(id));
+    }
+
+    #[tokio::test]
+    async fn a_session_that_the_server_does_not_know_is_opened_anew_or_gone_if_it_was_somebodys() {
+        let refusals = [
+            ("404 Not Found", ""),
+            (
+                "400 Bad Request",
+                concat!(
+                    r#"{"jsonrpc":"2.0","id":null,"error":"#,
+                    r#"{"code":-32000,"message":"Bad Request: No valid session id provided"}}"#
+                ),
+            ),
+        ];
+        for (status, body) in refusals {
+            let mut server = Scripted::start().await;
+            let http = Arc::new(connector(server.url()));
+            let place =
+                Place::Server { session: Some("s".into()), revision: Revision::V2025_11_25, asks: false };
+            let kept = Kept { name: "0123456789ab-x".into(), place };
+            let params = Raw::literal(r#"{"name":"x"}"#);
+            let call = Call::own(Method::ToolsCall, &params, &Capabilities::none(), &Raw::literal("{}"));
+            let cx = CallContext { line: Line::Kept(kept), ..CallContext::own() };
+            let permit = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().expect("a permit");
+            let caller = Arc::clone(&http);
+            let calling = tokio::spawn(async move { caller.call(&cx, &call, permit).await.map(drop) });
+            let asked = server.next().await;
+            assert!(asked.head.to_ascii_lowercase().contains("mcp-session-id: s"), "{}", asked.head);
+            asked.answer(status, body).await;
+            let error = calling.await.expect("no panic").expect_err("what it remembered is gone");
+            assert_eq!(error.kind, CallErrorKind::SessionGone, "{status}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
-//! Servers that remember something between calls: who shares what they remember, through one replica and through
-//! several, every request at another one.
+//! Servers that remember something between calls: who shares what they remember, through one replica and
+//! through several, every request at another one.
 
 mod by_client;
 mod by_handle;
