@@ -1,5 +1,5 @@
-//! A disk that fails, and a process that is killed, at each write and each sync of a scripted run. `strace` makes
-//! the system calls fail.
+//! A disk that fails, and a process that is killed, at each write and each sync of a scripted run.
+//! `strace` makes the system calls fail.
 
 use std::collections::BTreeSet;
 use std::path::Path;
