@@ -320,6 +320,7 @@ impl Upstream {
         if found.revision.era() == protocol::Era::Modern {
             return Ok(None);
         }
+        let _permit = self.core.slot().await?;
         let opened = match &found.connector {
             Connector::ModernHttp(_) => return Ok(None),
             Connector::LegacyHttp(http) => Box::pin(http.open_kept(capabilities, name)).await,
