@@ -47,6 +47,7 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
         polls: false,
         watched,
         line: line::of_tasks(x, source.upstream()).await?,
+        alone: x.app.replicas.is_alone(),
         script: None,
     };
     let reply = source.upstream().call(&cx, &own).await.map_err(|error| match error.kind {

@@ -337,7 +337,7 @@ impl Upstream {
             && let Ok(found) = self.connector().await
             && let Connector::LegacyHttp(http) = &found.connector
         {
-            http.close_kept(session.as_deref(), *revision).await;
+            http.close_kept(&kept.name, session.as_deref(), *revision).await;
         }
     }
 
