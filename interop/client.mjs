@@ -5,6 +5,7 @@ import { changes } from './cases/changes.mjs';
 import { failures, pidsIn, startLater } from './cases/failures.mjs';
 import { lists } from './cases/lists.mjs';
 import { questions } from './cases/questions.mjs';
+import { sessions } from './cases/sessions.mjs';
 import { tasks } from './cases/tasks.mjs';
 import { walks } from './cases/walks.mjs';
 import { Client } from './clients.mjs';
@@ -45,7 +46,7 @@ async function typescript() {
     later: (era) => startLater(world.fixture, world.laterPort, era),
   };
   const old = kind === 'v1' ? tasks : {};
-  const cases = { ...lists, ...calls, ...questions, ...changes, ...old, ...failures };
+  const cases = { ...lists, ...calls, ...questions, ...sessions, ...changes, ...old, ...failures };
   const count = await run(`TypeScript ${kind}`, cases, context, only);
   await client.close();
   return count;

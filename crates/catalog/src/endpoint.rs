@@ -147,10 +147,17 @@ impl Endpoint {
         Ok(self.merged_discover(&known, &versions, &missing))
     }
 
-    /// The experimental tasks of 2025-11-25, where the endpoint is one upstream that has them.
+    /// The experimental tasks of 2025-11-25, where the endpoint is one upstream that has them. Not where sessions
+    /// belong to handles: a task belongs to a session, and who asks for it later names none.
     pub async fn legacy_tasks(&self) -> Option<Raw> {
         let [only] = self.parts.as_slice() else { return None };
-        only.source.upstream().discovery().await.ok()?.tasks.filter(|_| self.options.direct)
+        only.source.upstream().discovery().await.ok()?.tasks.filter(|_| self.has_legacy_tasks())
+    }
+
+    /// Whether tasks of 2025-11-25 can be asked for at all.
+    #[must_use]
+    pub fn has_legacy_tasks(&self) -> bool {
+        self.options.direct && !self.has_handles
     }
 
     fn merged_discover(&self, known: &[Raw], versions: &Raw, missing: &[(String, RpcError)]) -> Raw {

@@ -385,6 +385,7 @@ impl Source {
             polls: false,
             watched: Watched { parent: caller.trace.clone(), tool: None },
             line: Line::Usual,
+            alone: true,
             script: None,
         };
         let reply = self.upstream.call(&cx, &call).await.map_err(ListError::Call)?;

@@ -199,6 +199,7 @@ async fn send(x: &Exchange, routed: &Routed, on: On) -> Result<Reply, RpcError> 
         polls: x.revision.features().polled_streams,
         watched: Watched { parent: x.caller.trace.clone(), tool: on.tool },
         line: on.line,
+        alone: x.app.replicas.is_alone(),
         script: on.script,
     };
     // Boxed: it would be copied through every stage on its way to where it is waited for.

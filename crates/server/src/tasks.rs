@@ -4,9 +4,10 @@
 use model::UpstreamName;
 use protocol::json::{Object, array};
 use protocol::{Call, Era, Method, Raw, RpcError, code};
-use upstream::{Body, CallContext, Outcome, Reply, Watched};
+use upstream::{Body, CallContext, CallErrorKind, Outcome, Reply, Watched};
 
 use crate::app::Exchange;
+use crate::line;
 use crate::modern::tasks_needed;
 
 /// Where a legacy result names the task that it belongs to (2025-11-25, "Tasks").
@@ -45,10 +46,14 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
         rules: None,
         polls: false,
         watched,
-        line: upstream::Line::Usual,
+        line: line::of_tasks(x, source.upstream()).await?,
+        alone: x.app.replicas.is_alone(),
         script: None,
     };
-    let reply = source.upstream().call(&cx, &own).await.map_err(|error| error.to_rpc())?;
+    let reply = source.upstream().call(&cx, &own).await.map_err(|error| match error.kind {
+        CallErrorKind::SessionGone => line::gone(source.upstream().name()),
+        _ => error.to_rpc(),
+    })?;
     match reply.outcome().await.map_err(|error| error.to_rpc())? {
         Some(Outcome::Result(Body::Whole(result))) => {
             let ids = TaskIds { x, upstream: source.upstream().name() };

@@ -150,6 +150,8 @@ pub struct CallContext {
     pub watched: Watched,
     /// In which of the upstream's sessions.
     pub line: Line,
+    /// Whether no other process uses these sessions: what belongs to one may stay open between calls.
+    pub alone: bool,
     /// What was asked and answered before, where the call is made again.
     pub script: Option<Arc<dyn Script>>,
 }
@@ -165,6 +167,7 @@ impl CallContext {
             polls: false,
             watched: Watched::default(),
             line: Line::default(),
+            alone: true,
             script: None,
         }
     }

@@ -320,6 +320,7 @@ impl Upstream {
         if found.revision.era() == protocol::Era::Modern {
             return Ok(None);
         }
+        let _permit = self.core.slot().await?;
         let opened = match &found.connector {
             Connector::ModernHttp(_) => return Ok(None),
             Connector::LegacyHttp(http) => Box::pin(http.open_kept(capabilities, name)).await,
@@ -336,7 +337,7 @@ impl Upstream {
             && let Ok(found) = self.connector().await
             && let Connector::LegacyHttp(http) = &found.connector
         {
-            http.close_kept(session.as_deref(), *revision).await;
+            http.close_kept(&kept.name, session.as_deref(), *revision).await;
         }
     }
 

@@ -143,6 +143,8 @@ impl Servers<'_> {
             ("everything-sse", self.everything(node, &everything, "sse", "sse")?),
             ("files", command([node, &script("server-filesystem"), files])),
         ];
+        let keys = "sessions: handle, expose: [toggle-simulated-logging, session_open, session_close]";
+        upstreams.push(("memory", format!("{}, {keys}", upstreams[1].1)));
         if let Some(program) = time_server {
             upstreams.push(("time", command([program, Path::new("--local-timezone"), Path::new("UTC")])));
         }

@@ -407,7 +407,7 @@ fn modern_call(
         .map_err(|error| RpcError::invalid_params(format!("Invalid params: {error}")))?;
     // Where no tasks were declared, a wish for one is ignored (2025-11-25, "Tasks"): its result could not be
     // asked for here.
-    let no_tasks = !x.endpoint.is_direct() && call.params.has("task");
+    let no_tasks = !x.endpoint.has_legacy_tasks() && call.params.has("task");
     Ok(if no_tasks { call.with("task", None) } else { call })
 }
 
@@ -415,7 +415,7 @@ fn modern_call(
 fn known(x: &Exchange, method: &Method) -> bool {
     match method {
         Method::Discover | Method::Listen | Method::TasksUpdate => false,
-        Method::TasksList | Method::TasksResult => x.endpoint.is_direct(),
+        Method::TasksList | Method::TasksResult => x.endpoint.has_legacy_tasks(),
         Method::Other(_) => x.endpoint.is_direct(),
         method => method.modern_request(),
     }

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{Routed, Source};
+use catalog::Source;
 use futures_util::future::join_all;
 use model::ReplicaId;
 use protocol::{Capabilities, Era, Raw, RpcError, code};
 use serde_json::{Value, json};
-use upstream::{Kept, Line, Sharing};
+use upstream::{Kept, Line, Sharing, Upstream};
 
 use super::{gone, lives_elsewhere, sealed};
 use crate::app::Exchange;
 
+/// More sessions than these are not opened, as they would not fit.
+const LINES_MAX: usize = 32;
 /// How much the sessions of one client may take in its session id, in bytes.
 const LINES_BYTES_MAX: usize = 3 * 1024;
 
@@ -64,6 +66,9 @@ pub(crate) async fn open_all(x: &Exchange, able: &Capabilities) -> Result<Arc<Li
     if sources.is_empty() {
         return Ok(Arc::default());
     }
+    if sources.len() > LINES_MAX {
+        return Err(too_many());
+    }
     let opened = join_all(sources.iter().map(|source| open(x, source, able))).await;
     let mut lines = Lines::default();
     let mut refused = None;
@@ -77,9 +82,7 @@ pub(crate) async fn open_all(x: &Exchange, able: &Capabilities) -> Result<Arc<Li
         }
     }
     if lines.size() > LINES_BYTES_MAX {
-        let text =
-            "this endpoint has more upstreams with a session for each client than fit into a session id";
-        refused = Some(RpcError::new(code::LIMIT, text));
+        refused = Some(too_many());
     }
     match refused {
         Some(error) => {
@@ -88,6 +91,11 @@ pub(crate) async fn open_all(x: &Exchange, able: &Capabilities) -> Result<Arc<Li
         }
         None => Ok(Arc::new(lines)),
     }
+}
+
+fn too_many() -> RpcError {
+    let text = "this endpoint has more upstreams with a session for each client than fit into a session id";
+    RpcError::new(code::LIMIT, text)
 }
 
 async fn open(x: &Exchange, source: &Source, able: &Capabilities) -> Result<Option<Kept>, RpcError> {
@@ -116,12 +124,11 @@ pub(crate) fn close_all(x: &Exchange, lines: &Arc<Lines>) {
 }
 
 /// The line of a call of this client.
-pub(super) async fn line(x: &Exchange, routed: &Routed) -> Result<Line, RpcError> {
-    let upstream = routed.source.upstream();
+pub(super) async fn line(x: &Exchange, upstream: &Upstream) -> Result<Line, RpcError> {
     // A client without a session has nothing that a session could belong to.
     let Some(lines) = &x.lines else { return Ok(Line::Fresh) };
     match lines.get(upstream.name().as_str()) {
-        Some(Some(kept)) => Ok(super::kept(x, routed, kept.clone())),
+        Some(Some(kept)) => Ok(super::kept(x, upstream, kept.clone())),
         Some(None) => Err(unopened(upstream.name())),
         None => {
             let found = upstream.discovery().await.map_err(|error| error.to_rpc())?;

@@ -22,7 +22,7 @@ pub(super) async fn way(x: &Exchange, routed: &mut Routed) -> Result<Way, RpcErr
         }
         (SessionUse::Runs(_), Some(Some(kept))) => {
             routed.call = call;
-            Ok(Way::On(super::kept(x, routed, kept)))
+            Ok(Way::On(super::kept(x, routed.source.upstream(), kept)))
         }
         (SessionUse::Close, Some(Some(kept))) => {
             let upstream = routed.source.upstream();

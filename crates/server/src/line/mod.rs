@@ -15,7 +15,7 @@ use http::StatusCode;
 use model::ReplicaId;
 use protocol::{Raw, RpcError, code};
 use serde_json::json;
-use upstream::{Kept, Line, Place, Sharing};
+use upstream::{Kept, Line, Place, Sharing, Upstream};
 
 use crate::answer::{self, Answer};
 use crate::app::Exchange;
@@ -40,17 +40,28 @@ pub(crate) enum Way {
 pub(crate) async fn way(x: &Exchange, routed: &mut Routed) -> Result<Way, RpcError> {
     match routed.source.upstream().options().sharing {
         Sharing::Shared | Sharing::PerPrincipal => Ok(Way::On(Line::Usual)),
-        Sharing::PerClient => Box::pin(client::line(x, routed)).await.map(Way::On),
+        Sharing::PerClient => Box::pin(client::line(x, routed.source.upstream())).await.map(Way::On),
         Sharing::Handle => Box::pin(handle::way(x, routed)).await,
     }
 }
 
+/// The session that a task of this upstream belongs to, as far as the client's own session tells.
+///
+/// # Errors
+/// As [`way`].
+pub(crate) async fn of_tasks(x: &Exchange, upstream: &Upstream) -> Result<Line, RpcError> {
+    match upstream.options().sharing {
+        Sharing::PerClient => Box::pin(client::line(x, upstream)).await,
+        Sharing::Shared | Sharing::PerPrincipal | Sharing::Handle => Ok(Line::Usual),
+    }
+}
+
 /// The line of a session that was opened before. Its opener hears now and then that it is used elsewhere.
-fn kept(x: &Exchange, routed: &Routed, kept: Kept) -> Line {
+fn kept(x: &Exchange, upstream: &Upstream, kept: Kept) -> Line {
     if matches!(kept.place, Place::Server { .. }) && x.app.replicas.elsewhere(&kept.name).is_some() {
         let first = x.app.told.entry(kept.name.clone()).or_insert(()).is_fresh();
         if first {
-            say(x, routed.source.upstream().name(), &kept, false);
+            say(x, upstream.name(), &kept, false);
         }
     }
     Line::Kept(kept)

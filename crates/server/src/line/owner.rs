@@ -20,14 +20,26 @@ pub(crate) async fn owner(x: &Exchange, method: &Method, params: Option<&Raw>) -
         }
     }
     let lines = x.lines.as_ref().filter(|lines| lines.any_elsewhere(x))?;
-    let call = Call::read(method.clone(), params).ok()?;
-    // What goes nowhere is answered here.
-    let goes = matches!(
-        method,
-        Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::Complete | Method::Other(_)
-    );
-    let routed = if goes { x.endpoint.route(&x.caller, &call).await.ok()? } else { return None };
-    lines.elsewhere(x, routed.source.upstream().name().as_str())
+    match method {
+        Method::ToolsCall
+        | Method::PromptsGet
+        | Method::ResourcesRead
+        | Method::Complete
+        | Method::Other(_) => {
+            let call = Call::read(method.clone(), params).ok()?;
+            let routed = x.endpoint.route(&x.caller, &call).await.ok()?;
+            lines.elsewhere(x, routed.source.upstream().name().as_str())
+        }
+        // Legacy tasks are those of an endpoint's only upstream.
+        Method::TasksGet | Method::TasksResult | Method::TasksList | Method::TasksCancel => {
+            match x.endpoint.parts() {
+                [only] => lines.elsewhere(x, only.source.upstream().name().as_str()),
+                _ => None,
+            }
+        }
+        // What goes nowhere is answered here.
+        _ => None,
+    }
 }
 
 /// The same for several requests in one body, which can only stay together.

@@ -98,13 +98,13 @@ struct About {
 /// The answer where that replica is gone. `ran`: whether the request may have got there.
 async fn instead(id: Id, about: About, ran: bool) -> Answer {
     let About { mut x, call, waits } = about;
+    let accepts = Accepts::read(&x.headers);
     if !waits {
         return match ran {
             true => answer::error(Some(&id), &gone(ran)),
-            false => answer::json(StatusCode::OK, envelope::result(&id, &line::unknown_handle())),
+            false => answer(&id, Reply::result(line::unknown_handle()), accepts).await,
         };
     }
-    let accepts = Accepts::read(&x.headers);
     // It may be made again here, where that does no harm, and goes no further.
     x.forwarded = true;
     x.replay = Some(Lost { answered: ran });

@@ -72,6 +72,11 @@ impl Replicas {
         self.peers.load().values().cloned().collect()
     }
 
+    /// Whether there are no others.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.peers.load().is_empty()
+    }
+
     /// Says who lives, without this one.
     pub fn set_peers(&self, peers: impl IntoIterator<Item = Peer>) {
         let peers: HashMap<_, _> =

@@ -30,6 +30,9 @@ use crate::{Body, CallContext, CallError, CallErrorKind, Kept, Line, Outcome, Pl
 /// with the first event.
 const SIDE_WAIT: Duration = Duration::from_secs(1);
 
+/// How long a session that was opened for somebody keeps its own stream after a call.
+const HELD_TIME: Duration = Duration::from_secs(60);
+
 /// A session with the server: shared by all calls of one principal and one class of capabilities, or kept for
 /// one client or one handle.
 pub(crate) struct Session {
@@ -109,6 +112,8 @@ pub(crate) struct LegacyHttp {
     sessions: Mutex<HashMap<Key, Entry>>,
     /// Sessions that were opened for somebody, as long as calls run in them.
     kept: Mutex<HashMap<String, Weak<Session>>>,
+    /// Those of them that stay open for a while after a call.
+    held: Mutex<HashMap<String, (Arc<Session>, Instant)>>,
     /// The capabilities that were asked for last, and their class: most clients are of one kind.
     last_class: Mutex<Option<(Raw, Raw)>>,
 }
@@ -122,6 +127,7 @@ impl LegacyHttp {
             revision,
             sessions: Mutex::default(),
             kept: Mutex::default(),
+            held: Mutex::default(),
             last_class: Mutex::default(),
         }
     }
@@ -187,6 +193,10 @@ impl LegacyHttp {
 
     /// Ends the sessions of principals that were not used for long.
     pub fn sweep(&self) {
+        let late = Instant::now().checked_sub(HELD_TIME);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|_, (_, used)| late.is_none_or(|late| *used > late));
+        drop(held);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, s| s.strong_count() > 0);
         if self.core.options.sharing != Sharing::PerPrincipal {
             return;
@@ -219,13 +229,14 @@ impl LegacyHttp {
     }
 
     /// Ends a session that was opened for somebody, here or at another replica.
-    pub async fn close_kept(&self, session: Option<&str>, revision: Revision) {
+    pub async fn close_kept(&self, name: &str, session: Option<&str>, revision: Revision) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         end_at_server(&self.link, &headers_of(session, revision)).await;
     }
 
     /// The session in which a call runs.
-    async fn session_on(&self, line: &Line, key: &Key) -> Result<Arc<Session>, CallError> {
-        match line {
+    async fn session_on(&self, cx: &CallContext, key: &Key) -> Result<Arc<Session>, CallError> {
+        match &cx.line {
             Line::Usual => self.session_of(key).await,
             Line::Fresh => {
                 let late = |_| self.core.error(CallErrorKind::Timeout).detail("the handshake took too long");
@@ -237,12 +248,27 @@ impl LegacyHttp {
                 let ends = Some(self.link.clone());
                 Ok(Arc::new(Session { revision, handshake: Some(handshake), headers, side, ends }))
             }
-            Line::Kept(kept) => self.attach(kept).await,
+            Line::Kept(kept) => {
+                let session = self.attach(kept).await?;
+                if cx.alone && session.side.is_some() {
+                    self.hold(kept, &session);
+                }
+                Ok(session)
+            }
+        }
+    }
+
+    /// Keeps a session's own stream open between calls.
+    fn hold(&self, kept: &Kept, session: &Arc<Session>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() < self.core.options.limits.kept_max || held.contains_key(&kept.name) {
+            held.insert(kept.name.clone(), (Arc::clone(session), Instant::now()));
         }
     }
 
     /// A session that was opened before, maybe at another replica. Its own stream is open while calls run in
-    /// it here: most servers have one such stream, and other replicas may need it next.
+    /// it here: most servers have one such stream, and other replicas may need it next. Without other replicas it
+    /// stays open for a while.
     async fn attach(&self, kept: &Kept) -> Result<Arc<Session>, CallError> {
         let Place::Server { session, revision, asks } = &kept.place else {
             return Err(self.core.error(CallErrorKind::SessionGone));
@@ -370,7 +396,7 @@ impl LegacyHttp {
         let key = self.key(&cx.principal, &call.capabilities());
         let mut fresh = false;
         loop {
-            let session = self.session_on(&cx.line, &key).await.map_err(CallError::unsent)?;
+            let session = self.session_on(cx, &key).await.map_err(CallError::unsent)?;
             match self.call_in(&session, cx, call, permit).await? {
                 Tried::Replied(reply) => return Ok(reply),
                 Tried::Forgotten(error, back) => match &cx.line {
@@ -380,6 +406,7 @@ impl LegacyHttp {
                     }
                     Line::Kept(kept) => {
                         self.core.kept.remove(&kept.name);
+                        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&kept.name);
                         return Err(self.core.error(CallErrorKind::SessionGone));
                     }
                     Line::Usual | Line::Fresh => return Err(error),

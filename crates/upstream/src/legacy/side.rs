@@ -131,7 +131,10 @@ async fn open(link: &HttpLink, headers: &HeaderMap, last: Option<&str>) -> Opene
         Ok(response) if response.status() == StatusCode::OK => {
             Opened::Stream(EventStream::new(Arc::clone(&link.core), response.into_body()))
         }
-        Ok(response) if response.status().is_server_error() => Opened::Failed,
+        // A conflict: the session has such a stream, which another replica is about to close.
+        Ok(response) if response.status().is_server_error() || response.status() == StatusCode::CONFLICT => {
+            Opened::Failed
+        }
         Ok(_) => Opened::None,
     }
 }

@@ -98,7 +98,8 @@ impl Drop for Lease {
 
 struct State {
     channels: Vec<Arc<Channel>>,
-    opening: usize,
+    /// For whom channels are being opened.
+    opening: Vec<(Principal, Raw)>,
     era: Option<Era>,
     failures: u32,
     not_before: Instant,
@@ -126,7 +127,7 @@ impl PipePool {
         let era = if matches!(dial, Dial::SsePair(_)) { Some(Era::Legacy) } else { pin.map(Revision::era) };
         let state = State {
             channels: Vec::new(),
-            opening: 0,
+            opening: Vec::new(),
             era,
             failures: 0,
             not_before: Instant::now(),
@@ -161,7 +162,7 @@ impl PipePool {
             let freed = self.freed.notified();
             match self.try_lease(&key, alone)? {
                 Found::Lease(lease) => return Ok(lease),
-                Found::Open => return self.open(key, alone).await,
+                Found::Open => return self.open(key).await,
                 Found::Wait => {
                     if timeout(until.saturating_duration_since(Instant::now()), freed).await.is_err() {
                         return Err(self.core.error(CallErrorKind::Busy).detail("every channel is taken"));
@@ -187,16 +188,17 @@ impl PipePool {
         }
         // Another channel would know nothing of what this one was told.
         let owned = self.is_owned();
-        if owned && state.channels.iter().any(|channel| channel.class.as_ref() == Some(key)) {
+        let theirs = |channel: &Arc<Channel>| channel.class.as_ref() == Some(key);
+        if owned && (state.channels.iter().any(theirs) || state.opening.contains(key)) {
             return Ok(Found::Wait);
         }
         // Until the first one has been greeted nobody knows whether one is enough.
-        if state.opening > 0
-            && (state.era != Some(Era::Legacy) || state.channels.len() + state.opening >= self.max)
+        if !state.opening.is_empty()
+            && (state.era != Some(Era::Legacy) || state.channels.len() + state.opening.len() >= self.max)
         {
             return Ok(Found::Wait);
         }
-        if state.channels.len() + state.opening >= self.max {
+        if state.channels.len() + state.opening.len() >= self.max {
             let (now, time) = (Instant::now(), self.idle_time());
             let idle = |c: &Arc<Channel>| !c.is_busy() && (!owned || c.idles(now) >= time);
             let Some(at) = state.channels.iter().position(idle) else {
@@ -211,7 +213,7 @@ impl PipePool {
         if let (Some(error), true) = (&state.last_error, Instant::now() < state.not_before) {
             return Err(error.clone());
         }
-        state.opening += 1;
+        state.opening.push(key.clone());
         Ok(Found::Open)
     }
 
@@ -291,12 +293,12 @@ impl PipePool {
         }
     }
 
-    async fn open(&self, key: (Principal, Raw), alone: bool) -> Result<Lease, CallError> {
-        let opening = Opening { pool: self };
-        let opened = self.greet(&key).await;
-        drop(opening);
+    async fn open(&self, key: (Principal, Raw)) -> Result<Lease, CallError> {
+        // Given up only once the channel is there: nobody is to open another one meanwhile.
+        let opening = Opening { pool: self, key: &key };
+        let opened = self.greet(&key).await.map(Arc::new);
         let mut state = self.state();
-        match opened {
+        match &opened {
             Ok(channel) => {
                 state.failures = 0;
                 state.last_error = None;
@@ -304,10 +306,7 @@ impl PipePool {
                     Spoken::Modern { .. } => Era::Modern,
                     Spoken::Legacy(_) => Era::Legacy,
                 });
-                let _ = alone;
-                let channel = Arc::new(channel);
-                state.channels.push(Arc::clone(&channel));
-                Ok(self.leased(&channel))
+                state.channels.push(Arc::clone(channel));
             }
             Err(error) => {
                 let (min, max) = match &self.dial {
@@ -318,9 +317,11 @@ impl PipePool {
                 state.failures = state.failures.saturating_add(1);
                 state.not_before = Instant::now() + wait;
                 state.last_error = Some(error.clone());
-                Err(error)
             }
         }
+        drop(state);
+        drop(opening);
+        opened.map(|channel| self.leased(&channel))
     }
 
     /// Makes a channel and finds out, or is told, what is at its other end.
@@ -515,11 +516,16 @@ enum Found {
 /// Counts a channel that is being opened, also where its opener gives up.
 struct Opening<'a> {
     pool: &'a PipePool,
+    key: &'a (Principal, Raw),
 }
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        self.pool.state().opening -= 1;
+        let mut state = self.pool.state();
+        if let Some(at) = state.opening.iter().position(|key| key == self.key) {
+            state.opening.swap_remove(at);
+        }
+        drop(state);
         self.pool.freed.notify_waiters();
     }
 }

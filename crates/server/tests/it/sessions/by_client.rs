@@ -176,6 +176,26 @@ async fn a_session_is_refused_at_the_limit_and_what_is_not_used_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_sessions_than_fit_into_an_id_are_refused_before_any_is_opened() {
+    let nobody = config::Upstream {
+        url: Some("http://127.0.0.1:9/mcp".to_owned()),
+        sessions: Sharing::PerClient,
+        ..config::Upstream::default()
+    };
+    let builder = World::builder().demo("a", Server::builder()).config(|config| {
+        for number in 0..40 {
+            config.upstreams.insert(format!("u{number}"), nobody.clone());
+        }
+    });
+    let world = builder.start().await;
+    let options = testkit::client::Options::default();
+    let refused = Client::try_with(world.places(), "/mcp", Revision::V2025_11_25, options).await;
+    assert_eq!(refused.err().and_then(|outcome| outcome.code()), Some(-31006));
+    let client = world.client("a", Revision::V2025_11_25).await;
+    assert_eq!(client.call_tool("echo", json!({"text": "x"})).await.text(), "x", "others are served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_could_not_be_reached_at_first_is_an_error_and_others_are_served() {
     let memory = || Server::builder().memory(true).revisions(&[Revision::V2025_11_25]);
     let builder = World::builder().demo_with("a", memory(), shared(Sharing::PerClient));

@@ -5,7 +5,7 @@ use serde_json::json;
 use testkit::client::Options;
 use testkit::{Client, Revision};
 
-use super::{Kind, metric, remember, shared, world};
+use super::{Kind, metric, remember, remembered, shared, world};
 
 const HTTP: Kind = Kind::Http(Revision::V2025_11_25);
 const PROGRAM: Kind = Kind::Program(Revision::V2025_11_25);
@@ -36,6 +36,22 @@ async fn a_program_of_a_principal_has_one_process_also_for_calls_that_ask() {
         assert_eq!(outcome.result()["structuredContent"]["ordered"], true, "{outcome:?}");
     }
     assert_eq!(remember(&client, "b").await, ["a", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_come_at_once_find_one_memory() {
+    for kind in [HTTP, PROGRAM] {
+        let world = world(kind, 1, shared(Sharing::PerPrincipal)).await;
+        let client = world.client("a", Revision::V2026_07_28).await;
+        let call = || client.start("tools/call", json!({"name": "remember", "arguments": {"word": "a"}}));
+        let calls: Vec<_> = (0..8).map(|_| call()).collect();
+        let mut lengths = Vec::new();
+        for call in calls {
+            lengths.push(remembered(&call.outcome().await).len());
+        }
+        lengths.sort_unstable();
+        assert_eq!(lengths, [1, 2, 3, 4, 5, 6, 7, 8], "{kind:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
