@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod check;
 mod conformance;
+mod deploy;
 mod generate;
 mod interop;
 mod layers;
@@ -32,6 +33,7 @@ usage: cargo xtask COMMAND
                                 the protocol's conformance suite against the gateway, in cells
   interop [--client CLIENT] [--only TEXT] [--gateway PROGRAM] [--serve]
                                 clients and servers of the official SDKs around the gateway (interop/)
+  deploy                        the examples in deploy/, by the programs that would read them
   bench [--quick] [--only PART] [--rounds N] [--no-build]
                                 figures against the server called directly and against nginx (docs/bench)
   postgres                      a PostgreSQL for tests that are run by hand, until it is interrupted
@@ -70,6 +72,10 @@ fn dispatch(args: &[String]) -> Result {
         "gen" => generate::run(&workspace, flag(rest, "--check")?).map(|_| ()),
         "bench" => bench::run(&workspace, &bench::Options::parse(rest)?),
         "conformance" => conformance::run(&workspace, &conformance::Options::parse(rest)?),
+        "deploy" => {
+            no_arguments(rest)?;
+            run::steps(&workspace, &[run::Step { name: "deploy", run: deploy::check }])
+        }
         "interop" => interop::run(&workspace, &interop::Options::parse(rest)?),
         "postgres" => {
             no_arguments(rest)?;
