@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod check;
+mod cluster;
 mod conformance;
 mod deploy;
 mod generate;
@@ -29,8 +30,9 @@ usage: cargo xtask COMMAND
   layers                        which crate may use which (layers.toml)
   tidy                          size, documentation and tidiness of the sources (tidy.toml)
   gen [--check]                 write the generated files, or say which are out of date
-  conformance [--cell CELL] [--scenario NAME] [--gateway PROGRAM] [--list]
-                                the protocol's conformance suite against the gateway, in cells
+  conformance [--cell CELL] [--scenario NAME] [--gateway PROGRAM] [--replicas N] [--list]
+                                the protocol's conformance suite against the gateway, in cells; through N
+                                replicas behind nginx, with one request per connection and PostgreSQL
   interop [--client CLIENT] [--only TEXT] [--gateway PROGRAM] [--serve]
                                 clients and servers of the official SDKs around the gateway (interop/)
   deploy                        the examples in deploy/, by the programs that would read them

@@ -11,7 +11,7 @@ mod instructions;
 mod lists;
 mod machine;
 mod memory;
-mod nginx;
+pub mod nginx;
 mod plot;
 mod program;
 mod report;

@@ -205,14 +205,14 @@ fn give(programs: &Programs, path: &Path) -> Result {
     chown(path, Some(account.user), Some(account.group)).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, and that no system hands out by itself.
 fn free_port() -> Result<u16> {
     let mut bytes = [0; 2];
     random(&mut bytes)?;
     let start = u16::from_le_bytes(bytes) % PORTS;
     let mut ports = (0..PORTS).map(|step| PORT_FIRST + (start + step) % PORTS);
     let free = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.ok_or_else(|| "there is no free port for PostgreSQL".to_owned())
+    free.ok_or_else(|| "there is no free port".to_owned())
 }
 
 fn password() -> Result<String> {
