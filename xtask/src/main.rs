@@ -13,6 +13,7 @@ mod npm;
 mod postgres;
 mod quick;
 mod run;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -38,6 +39,8 @@ usage: cargo xtask COMMAND
   deploy                        the examples in deploy/, by the programs that would read them
   bench [--quick] [--only PART] [--rounds N] [--no-build]
                                 figures against the server called directly and against nginx (docs/bench)
+  soak [--minutes N] [--seed S] [--clients N] [--replicas N] [--calm] [--gateway PROGRAM]
+                                three replicas that are killed, stopped and restarted at random
   postgres                      a PostgreSQL for tests that are run by hand, until it is interrupted
 ";
 
@@ -79,6 +82,7 @@ fn dispatch(args: &[String]) -> Result {
             run::steps(&workspace, &[run::Step { name: "deploy", run: deploy::check }])
         }
         "interop" => interop::run(&workspace, &interop::Options::parse(rest)?),
+        "soak" => soak::run(&workspace, &soak::Options::parse(rest)?),
         "postgres" => {
             no_arguments(rest)?;
             postgres::run(&workspace)

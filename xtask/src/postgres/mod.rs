@@ -8,7 +8,7 @@ use crate::Result;
 use crate::workspace::Workspace;
 use control::Control;
 pub use programs::{Found, find};
-pub use server::Server;
+pub use server::{Server, free_ports};
 use std::process::Command;
 
 /// The packages whose tests need it; so do those of every package that names one of them.
