@@ -206,8 +206,9 @@ impl Key {
         Self::new(self.secret, self.term.created, self.term.active_from, Some(at))
     }
 
-    /// Its bytes.
-    pub(crate) const fn secret(&self) -> &[u8; KEY_BYTES] {
+    /// Its bytes, for who keeps the ring.
+    #[must_use]
+    pub const fn secret(&self) -> &[u8; KEY_BYTES] {
         &self.secret
     }
 }

@@ -184,6 +184,11 @@ impl App {
         self.sessions.share(shared, &self.replicas);
     }
 
+    /// Reads anew what these sessions have become at other replicas, as far as they are known here.
+    pub async fn reload_sessions(&self, names: &[String]) {
+        self.sessions.reload(names).await;
+    }
+
     /// The configuration in force.
     #[must_use]
     pub fn generation(&self) -> Arc<Generation> {

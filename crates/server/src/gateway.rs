@@ -120,6 +120,59 @@ impl Embedded {
     }
 }
 
+/// A gateway that has a configuration and serves nobody yet.
+pub struct Prepared {
+    app: Arc<App>,
+    shared: Shared,
+    inside: Option<JoinHandle<()>>,
+}
+
+impl Prepared {
+    /// The process.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Starts to serve other replicas at an internal address, and gives it with the port that the operating
+    /// system chose.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`]
+    pub async fn listen_inside(&mut self, address: SocketAddr) -> Result<SocketAddr, StartError> {
+        listen_inside(&self.app, &mut self.inside, address).await
+    }
+
+    /// Starts to serve clients. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn listen(self, config: &Config) -> Result<Gateway, StartError> {
+        let Self { app, shared, inside } = self;
+        let tls = config.tls.as_ref().map(|tls| tls_config(&tls.cert, &tls.key)).transpose()?;
+        let failed = |source| StartError::Listen { address: config.listen, source };
+        let listener = Listener::bind(config.listen, tls).await.map_err(failed)?;
+        let address = listener.address().map_err(failed)?;
+        let listener = tokio::spawn(listener.run(Arc::clone(&app)));
+        let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
+        Ok(Gateway { app, shared, address, listener, sweeper, inside })
+    }
+}
+
+async fn listen_inside(
+    app: &Arc<App>,
+    inside: &mut Option<JoinHandle<()>>,
+    address: SocketAddr,
+) -> Result<SocketAddr, StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = Inside::bind(address, app).await.map_err(failed)?;
+    let address = listener.address().map_err(failed)?;
+    if let Some(before) = inside.replace(tokio::spawn(listener.run())) {
+        before.abort();
+    }
+    Ok(address)
+}
+
 fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), ComposeError> {
     let Process { clock, rng, keys, tracer } = process;
     let handles = Handles { keys, clock, rng, state_time: config.limits.park_time_max.duration() };
@@ -158,14 +211,17 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]
     pub async fn start_as(config: &Config, process: Process) -> Result<Self, StartError> {
+        Self::prepare(config, process)?.listen(config).await
+    }
+
+    /// Puts a configuration in force, and serves nobody yet: so that this replica knows the others before a
+    /// client comes. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub fn prepare(config: &Config, process: Process) -> Result<Prepared, StartError> {
         let (app, shared) = prepare(config, process)?;
-        let tls = config.tls.as_ref().map(|tls| tls_config(&tls.cert, &tls.key)).transpose()?;
-        let failed = |source| StartError::Listen { address: config.listen, source };
-        let listener = Listener::bind(config.listen, tls).await.map_err(failed)?;
-        let address = listener.address().map_err(failed)?;
-        let listener = tokio::spawn(listener.run(Arc::clone(&app)));
-        let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
-        Ok(Self { app, shared, address, listener, sweeper, inside: None })
+        Ok(Prepared { app, shared, inside: None })
     }
 
     /// The address that is listened on.
@@ -180,13 +236,7 @@ impl Gateway {
     /// # Errors
     /// [`StartError::Listen`]
     pub async fn listen_inside(&mut self, address: SocketAddr) -> Result<SocketAddr, StartError> {
-        let failed = |source| StartError::Listen { address, source };
-        let inside = Inside::bind(address, &self.app).await.map_err(failed)?;
-        let address = inside.address().map_err(failed)?;
-        if let Some(before) = self.inside.replace(tokio::spawn(inside.run())) {
-            before.abort();
-        }
-        Ok(address)
+        listen_inside(&self.app, &mut self.inside, address).await
     }
 
     /// The process.

@@ -25,7 +25,7 @@ mod trace;
 
 pub use app::{App, EVERYTHING, Generation, Limits};
 pub use compose::{ComposeError, Shared, compose};
-pub use gateway::{Embedded, Gateway, Process, StartError};
+pub use gateway::{Embedded, Gateway, Prepared, Process, StartError};
 pub use guard::Guard;
 pub use handles::{Handles, Holder};
 pub use hub::Hub;

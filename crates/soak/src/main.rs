@@ -1,5 +1,5 @@
-//! A soak: clients of every revision, servers that keep a ledger, and replicas of the gateway that are killed,
-//! stopped and restarted at random.
+//! A soak: clients of every revision, servers that keep a ledger, and replicas of the gateway that are
+//! killed, stopped and restarted at random.
 //!
 //! `cargo xtask soak` makes the ground (database, key ring, balancer) and starts this program. At the end the
 //! ledgers must agree: what clients saw, and what upstreams did.

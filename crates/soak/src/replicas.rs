@@ -69,7 +69,8 @@ impl Replica {
         let stem = self.plan.folder.join(self.name.replace(' ', ""));
         let config = stem.with_extension("yaml");
         let text = format!(
-            "listen: {}\ndrain_timeout: {DRAIN}\nkeys: {{file: \"{}\"}}\nstore: {{url: {{env: SOAK_STORE}}}}\n\
+            "listen: {}\ndrain_timeout: {DRAIN}\n\
+             keys: {{file: \"{}\"}}\nstore: {{url: {{env: SOAK_STORE}}}}\n\
              replica: {{listen: 127.0.0.1:0}}\ntelemetry: {{log_level: info}}\n{}",
             self.address,
             self.plan.keys.display(),

@@ -51,6 +51,16 @@ impl Coded {
         Self::config(format!("use the configuration: {}", chain(error)))
     }
 
+    /// The configuration is well written, and means something that cannot be.
+    pub fn of_config(error: &(dyn Error + 'static)) -> Self {
+        Self::config(chain(error))
+    }
+
+    /// The store cannot be used.
+    pub fn store(error: &(dyn Error + 'static)) -> Self {
+        Self::new(FAILURE, chain(error))
+    }
+
     /// Why the gateway does not start.
     pub fn start(error: &StartError) -> Self {
         match error {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, FAILURE};
-use crate::{load, out, table};
+use crate::{load, out, state, table};
 pub use follow::Follow;
 use place::Place;
 
@@ -76,8 +76,8 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
     let now = SystemClock.now();
     match command {
         Command::List(ring) => {
-            let place = ring.place()?;
-            ring.tell(&place.parse(&place.read()?)?, now)?;
+            let place = ring.place().await?;
+            ring.tell(&place.parse(&place.read().await?)?, now)?;
         }
         Command::Generate { ring, print } => generate(&ring, print, now).await?,
         Command::Rotate { ring, after, keep, print } => {
@@ -105,8 +105,8 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 async fn generate(ring: &Ring, print: bool, now: Timestamp) -> anyhow::Result<()> {
     let keys = seal::first(&SystemRng, now);
     let text = seal::text::write(&keys);
-    let place = Place::of(&load::load(&ring.source)?.config);
-    let Some(place @ Place::File(_)) = place.filter(|_| !print) else {
+    let place = ring.found().await?;
+    let Some(place @ (Place::File(_) | Place::Store(_))) = place.filter(|_| !print) else {
         out::line(text.trim_end());
         return Ok(());
     };
@@ -127,7 +127,7 @@ async fn change(
     print: bool,
     change: impl FnOnce(&[Key]) -> Result<Vec<Key>, seal::ChangeError>,
 ) -> anyhow::Result<()> {
-    let place = ring.place()?;
+    let place = ring.place().await?;
     let changed = |text: &str| -> anyhow::Result<Vec<Key>> {
         let keys = place.parse(text)?;
         change(&keys).map_err(|error| {
@@ -140,7 +140,7 @@ async fn change(
         })
     };
     if print {
-        let keys = changed(&place.read()?)?;
+        let keys = changed(&place.read().await?)?;
         out::line(seal::text::write(&keys).trim_end());
         return Ok(());
     }
@@ -164,12 +164,22 @@ fn handle_time(ring: &Ring) -> Span {
 }
 
 impl Ring {
+    /// Where the ring is, if it is anywhere.
+    async fn found(&self) -> anyhow::Result<Option<Place>> {
+        let loaded = load::load(&self.source)?;
+        if let Some(place) = Place::of(&loaded.config, None) {
+            return Ok(Some(place));
+        }
+        let store = state::open(&loaded).await?;
+        Ok(Place::of(&loaded.config, store.as_ref()))
+    }
+
     /// Where the ring is.
-    fn place(&self) -> anyhow::Result<Place> {
-        let place = Place::of(&load::load(&self.source)?.config);
-        place.ok_or_else(|| {
+    async fn place(&self) -> anyhow::Result<Place> {
+        self.found().await?.ok_or_else(|| {
             let hint = "give `keys.file` a path and run `tidegate keys generate`";
-            Coded::config(format!("find a key ring: the configuration names none; {hint}")).into()
+            Coded::config(format!("find a key ring: the configuration names none, and no store; {hint}"))
+                .into()
         })
     }
 

@@ -14,6 +14,7 @@ mod load;
 mod logging;
 mod out;
 mod signals;
+mod state;
 mod stdio;
 mod table;
 mod traces;

@@ -11,7 +11,7 @@ use server::{Gateway, Process};
 
 use crate::cli::Source;
 use crate::exit::{Coded, FAILURE};
-use crate::{demo_server, keys, load, logging, out, signals, table, traces, watch};
+use crate::{demo_server, keys, load, logging, out, signals, state, table, traces, watch};
 
 /// How long the start waits for upstreams before it says what it knows.
 const SURVEY_PATIENCE: Duration = Duration::from_secs(3);
@@ -52,7 +52,8 @@ pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u
     }
     let mut additions = Additions { listen, demo: None };
     additions.apply(&mut loaded.config).await?;
-    let keys = keys::Follow::start(&loaded.config)?;
+    let store = state::open(&loaded).await?;
+    let keys = keys::Follow::start(&loaded.config, store.as_ref()).await?;
     let telemetry = traces::start(&loaded.config)?;
     let process = Process {
         clock: Arc::new(SystemClock),
@@ -60,8 +61,16 @@ pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u
         keys: Arc::clone(keys.ring()),
         tracer: telemetry.as_ref().map(telemetry::Telemetry::tracer),
     };
-    let gateway = Gateway::start_as(&loaded.config, process).await;
-    let gateway = gateway.map_err(|error| Coded::start(&error))?;
+    let mut prepared = Gateway::prepare(&loaded.config, process).map_err(|error| Coded::start(&error))?;
+    let place = state::Place::take(&mut prepared, &loaded.config, store, keys.ring()).await?;
+    let gateway = prepared.listen(&loaded.config).await.map_err(|error| Coded::start(&error));
+    let gateway = match gateway {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            place.leave().await;
+            return Err(error.into());
+        }
+    };
     let demo = additions.demo.is_some();
     let watch = watch::Watch::new(source, &loaded, additions, keys)?;
     tokio::select! {
@@ -70,7 +79,7 @@ pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u
     }
     tracing::info!("stopping: calls under way have {} to finish", loaded.config.drain_timeout);
     let code = tokio::select! {
-        () = gateway.stop() => 0,
+        () = async { gateway.stop().await; place.leave().await } => 0,
         () = stop.asked() => {
             tracing::warn!("told twice to stop: calls under way are cut off");
             FAILURE

@@ -82,7 +82,7 @@ impl Watch {
                 _ = looks.tick() => false,
                 _ = self.hang_ups.recv() => true,
             };
-            self.keys.look(asked);
+            self.keys.look(asked).await;
             if self.looks.due(asked) {
                 self.reload(gateway).await;
             }

@@ -83,7 +83,7 @@ fn config(replicas: &[&str], options: &Options, listen: &str, folder: &Path) -> 
     format!(
         "daemon off;
 {master}worker_processes {workers};
-worker_rlimit_nofile 65536;
+worker_rlimit_nofile 20000;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log warn;
 events {{ worker_connections 32768; }}

@@ -91,6 +91,7 @@ const NAMES: [&str; 6] = ["echo", "pay", "slow", "ask", "ask_safe", "model"];
 
 /// The list of tools.
 pub fn list() -> Value {
+    let (text, number) = (json!({"type": "string"}), json!({"type": "integer"}));
     let tools = NAMES.map(|name| {
         let safe = matches!(name, "echo" | "slow" | "ask_safe");
         json!({
@@ -98,7 +99,7 @@ pub fn list() -> Value {
             "description": "Gives the nonce back",
             "inputSchema": {
                 "type": "object",
-                "properties": {"nonce": {"type": "string"}, "ms": {"type": "integer"}, "steps": {"type": "integer"}},
+                "properties": {"nonce": text, "ms": number, "steps": number},
                 "required": ["nonce"],
             },
             "annotations": {"readOnlyHint": safe, "idempotentHint": safe, "destructiveHint": !safe},

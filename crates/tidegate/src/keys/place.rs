@@ -7,12 +7,15 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use config::Config;
-use seal::Key;
+use model::SystemClock;
 use seal::text::TEXT_BYTES_MAX;
+use seal::{Key, SystemRng};
+use store::Store;
 
 use crate::exit::{Coded, FAILURE};
 
@@ -26,19 +29,22 @@ const MODE: u32 = 0o600;
 const MODE_MAX: u32 = 0o640;
 
 /// Where a ring is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Place {
     /// In this file.
     File(PathBuf),
     /// In this variable of the environment.
     Env(String),
+    /// In this store.
+    Store(Arc<dyn Store>),
 }
 
 impl Place {
-    /// The place that a configuration names.
-    pub fn of(config: &Config) -> Option<Self> {
+    /// The place that a configuration names; else the store, if there is one.
+    pub fn of(config: &Config, store: Option<&Arc<dyn Store>>) -> Option<Self> {
         let keys = &config.keys;
-        keys.file.clone().map(Self::File).or_else(|| keys.env.clone().map(Self::Env))
+        let named = keys.file.clone().map(Self::File).or_else(|| keys.env.clone().map(Self::Env));
+        named.or_else(|| store.cloned().map(Self::Store))
     }
 
     /// The place in words.
@@ -46,14 +52,19 @@ impl Place {
         match self {
             Self::File(file) => file.display().to_string(),
             Self::Env(name) => format!("the environment variable {name}"),
+            Self::Store(_) => "the store".to_owned(),
         }
     }
 
     /// The text of the ring.
-    pub fn read(&self) -> anyhow::Result<String> {
+    pub async fn read(&self) -> anyhow::Result<String> {
         match self {
             Self::File(file) => self.read_file(file)?.ok_or_else(|| self.missing()),
             Self::Env(name) => std::env::var(name).map_err(|_| self.missing()),
+            Self::Store(store) => {
+                let keys = cluster::find_keys(&**store).await.map_err(|error| Coded::store(&error))?;
+                if keys.is_empty() { Err(self.missing()) } else { Ok(seal::text::write(&keys)) }
+            }
         }
     }
 
@@ -77,6 +88,11 @@ impl Place {
                 format!("read {}: there is no such file; `tidegate keys generate` makes it", self.name())
             }
             Self::Env(_) => format!("read {}: it is not set", self.name()),
+            Self::Store(_) => {
+                "read the key ring in the store: there is none yet; the gateway makes one at its first \
+                 start, `tidegate keys generate` at once"
+                    .to_owned()
+            }
         };
         Coded::config(text).into()
     }
@@ -90,7 +106,7 @@ impl Place {
     pub fn refused(&self, error: &seal::text::TextError) -> anyhow::Error {
         let text = match self {
             Self::File(_) => format!("use the key ring:\n{}:{error}", self.name()),
-            Self::Env(_) => format!("use the key ring:\n{}, line {error}", self.name()),
+            Self::Env(_) | Self::Store(_) => format!("use the key ring:\n{}, line {error}", self.name()),
         };
         Coded::config(text).into()
     }
@@ -105,6 +121,7 @@ impl Place {
         let file = match self {
             Self::File(file) => file,
             Self::Env(name) => return Err(fixed(name, command).into()),
+            Self::Store(store) => return change_stored(&**store, change).await,
         };
         // A link stays, and what it points at is replaced.
         let file = fs::canonicalize(file).unwrap_or_else(|_| file.clone());
@@ -115,6 +132,28 @@ impl Place {
         let before = self.read_file(&file)?;
         let text = change(before.as_deref())?;
         replace(&file, folder, &text).with_context(|| format!("write {}", self.name()))
+    }
+}
+
+/// The same in a store. What was refused keeps its own words and exit code.
+async fn change_stored(
+    store: &dyn Store,
+    change: impl FnOnce(Option<&str>) -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    let mut refused = None;
+    let changed = cluster::change_keys(store, &SystemClock, &SystemRng, |before| {
+        let text = (!before.is_empty()).then(|| seal::text::write(before));
+        let after = change(text.as_deref()).and_then(|text| Ok(seal::text::parse(&text)?));
+        after.map_err(|error| {
+            let said = error.to_string();
+            refused = Some(error);
+            said.into()
+        })
+    });
+    match (changed.await, refused) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), Some(refused)) => Err(refused),
+        (Err(error), None) => Err(Coded::store(&error).into()),
     }
 }
 

@@ -11,6 +11,7 @@ mod list;
 mod program;
 mod reload;
 mod secure;
+mod state;
 mod stdio;
 mod terminal;
 mod up;

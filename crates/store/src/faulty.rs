@@ -1,0 +1,201 @@
+//! A store that fails when it is told to.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use model::{ReplicaId, Timestamp};
+use tokio::sync::watch;
+
+use crate::{
+    Appended, Changed, Fence, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow, Store,
+    StoreError, StreamLimits, StreamPart, Tx,
+};
+
+/// How an operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Before it does anything, as if the database could not be reached.
+    Before,
+    /// Before it does anything, as if too many waited.
+    Busy,
+    /// It is done, and the answer is lost. Of operations before a commit nothing stays.
+    After,
+    /// It is not done, and nobody knows: what a commit says whose connection broke.
+    Unknown,
+}
+
+/// Which operations fail, and how. Operations are counted from 0: each verb, read, begin and commit.
+#[derive(Debug, Default)]
+pub struct Faults {
+    state: Mutex<(u64, Vec<(u64, Fault)>)>,
+}
+
+impl Faults {
+    /// From now on the operation that comes after `later` others fails.
+    pub fn fail(&self, later: u64, fault: Fault) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = state.0 + later;
+        state.1.push((at, fault));
+    }
+
+    /// How many operations there were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn next(&self) -> Option<Fault> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = state.0;
+        state.0 += 1;
+        state.1.iter().position(|(at, _)| *at == now).map(|found| state.1.swap_remove(found).1)
+    }
+
+    /// Does an operation, or fails it.
+    async fn meet<T>(
+        &self,
+        commits: bool,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match self.next() {
+            None => operation.await,
+            Some(Fault::Before) => Err(StoreError::unavailable("an injected fault")),
+            Some(Fault::Busy) => Err(StoreError::Busy),
+            Some(Fault::Unknown) if commits => Err(StoreError::ambiguous("an injected fault")),
+            Some(Fault::Unknown) => Err(StoreError::unavailable("an injected fault")),
+            Some(Fault::After) => {
+                operation.await?;
+                let maybe_written = commits;
+                Err(StoreError::Unavailable { maybe_written, source: "an injected fault".into() })
+            }
+        }
+    }
+}
+
+/// A store with faults.
+pub struct Faulty {
+    inner: Arc<dyn Store>,
+    faults: Arc<Faults>,
+}
+
+impl Faulty {
+    /// Wraps a store.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, faults: Arc::default() }
+    }
+
+    /// What fails.
+    #[must_use]
+    pub fn faults(&self) -> &Arc<Faults> {
+        &self.faults
+    }
+}
+
+#[async_trait]
+impl Store for Faulty {
+    async fn begin(&self) -> Result<Box<dyn Tx>, StoreError> {
+        let tx = self.faults.meet(false, self.inner.begin()).await?;
+        Ok(Box::new(FaultyTx { tx, faults: Arc::clone(&self.faults) }))
+    }
+
+    async fn replicas(&self) -> Result<Vec<ReplicaRow>, StoreError> {
+        self.faults.meet(false, self.inner.replicas()).await
+    }
+
+    async fn session(&self, name: &str) -> Result<Option<SessionRow>, StoreError> {
+        self.faults.meet(false, self.inner.session(name)).await
+    }
+
+    async fn sessions_changed(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, String)>, StoreError> {
+        self.faults.meet(false, self.inner.sessions_changed(after, limit)).await
+    }
+
+    async fn sessions_seq(&self) -> Result<Seq, StoreError> {
+        self.faults.meet(false, self.inner.sessions_seq()).await
+    }
+
+    async fn stream_from(
+        &self,
+        name: &str,
+        from: u64,
+        limit: usize,
+    ) -> Result<Option<StreamPart>, StoreError> {
+        self.faults.meet(false, self.inner.stream_from(name, from, limit)).await
+    }
+
+    async fn lease(&self, name: &str) -> Result<Option<LeaseRow>, StoreError> {
+        self.faults.meet(false, self.inner.lease(name)).await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
+        self.faults.meet(false, self.inner.keys()).await
+    }
+
+    async fn export(&self, to: &mut dyn RecordSink) -> Result<(), StoreError> {
+        self.faults.meet(false, self.inner.export(to)).await
+    }
+
+    fn wakes(&self) -> watch::Receiver<u64> {
+        self.inner.wakes()
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.faults.meet(false, self.inner.check()).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+struct FaultyTx {
+    tx: Box<dyn Tx>,
+    faults: Arc<Faults>,
+}
+
+/// Each verb of a transaction, met by the faults.
+macro_rules! met {
+    ($($(#[$note:meta])* $verb:ident($($name:ident: $kind:ty),*) -> $done:ty;)*) => {
+        #[async_trait]
+        impl Tx for FaultyTx {
+            async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+                self.faults.meet(true, self.tx.commit()).await
+            }
+
+            $($(#[$note])* async fn $verb(&mut self, $($name: $kind),*) -> Result<$done, StoreError> {
+                self.faults.meet(false, self.tx.$verb($($name),*)).await
+            })*
+        }
+    };
+}
+
+met! {
+    replica_beat(row: &ReplicaRow) -> ();
+    replica_leave(id: &ReplicaId) -> ();
+    replica_sweep(before: Timestamp) -> u64;
+    session_level_set(name: &str, level: &str, expires: Timestamp) -> Changed;
+    session_subscribe(name: &str, uri: &str, max: usize, expires: Timestamp) -> Changed;
+    session_unsubscribe(name: &str, uri: &str, expires: Timestamp) -> Changed;
+    session_end(name: &str, expires: Timestamp) -> Changed;
+    session_sweep(now: Timestamp) -> u64;
+    stream_append(
+        name: &str,
+        session: &str,
+        first: u64,
+        events: &[Bytes],
+        limits: StreamLimits,
+        expires: Timestamp
+    ) -> Appended;
+    stream_close(name: &str, expires: Timestamp) -> bool;
+    stream_drop(name: &str) -> bool;
+    stream_sweep(now: Timestamp) -> u64;
+    lease_take(name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Option<Fence>;
+    lease_renew(name: &str, owner: &str, fence: Fence, until: Timestamp) -> bool;
+    lease_release(name: &str, owner: &str, fence: Fence) -> bool;
+    key_add(row: &KeyRow) -> bool;
+    key_retire(id: &str, at: Option<Timestamp>) -> bool;
+    key_sweep(before: Timestamp) -> u64;
+    record_put(record: &Record) -> ();
+}

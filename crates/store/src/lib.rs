@@ -1,0 +1,28 @@
+//! What outlives a process or is shared by replicas: verbs on a transaction, and no tables.
+//!
+//! A backend implements [`Store`] and [`Tx`]; [`Memory`] is one that ends with the process. What a verb
+//! promises stands at the verb, and a test of the contract suite (feature `contract`) repeats its words.
+
+mod dump;
+mod error;
+mod faulty;
+mod limit;
+mod memory;
+mod port;
+mod row;
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+
+pub use dump::{DumpError, RecordSink, Records, read_dump, write_dump};
+pub use error::StoreError;
+pub use faulty::{Fault, Faults, Faulty};
+pub use limit::{
+    EVENT_BYTES_MAX, LEVEL_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, URI_BYTES_MAX, URL_BYTES_MAX, fits,
+};
+pub use memory::Memory;
+pub use port::{Store, Tx};
+pub use row::{
+    Appended, Changed, Fence, KeyRow, LeaseRow, Record, ReplicaRow, Seq, SessionRow, StreamLimits,
+    StreamPart, StreamRow,
+};

@@ -1,0 +1,124 @@
+//! What outlives a process, and processes that share it.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use http::Method;
+use serde_json::json;
+use testkit::{Client, Revision};
+
+use crate::program::{Folder, Up};
+
+const STORE: &str = "store: {url: 'sqlite:data/t.db'}\n";
+const REPLICA: &str =
+    "listen: 127.0.0.1:0\nstore: {url: 'sqlite:data/t.db'}\nreplica: {listen: 127.0.0.1:0}\n";
+
+/// What the endpoint says to a ping in a session.
+async fn ping(up: &Up, session: &str) -> u16 {
+    let ping = up.http.post("/mcp", json!({"jsonrpc": "2.0", "id": 9, "method": "ping"}));
+    let ping = ping.header("mcp-session-id", session).header("mcp-protocol-version", "2025-11-25");
+    ping.send().await.status
+}
+
+async fn delete(up: &Up, session: &str) -> u16 {
+    let delete = up.http.request(Method::DELETE, "/mcp").header("mcp-session-id", session);
+    delete.send().await.status
+}
+
+async fn open(up: &Up) -> (Client, String) {
+    let client = up.client("/mcp", Revision::V2025_11_25).await;
+    let session = client.session_id().expect("a session");
+    (client, session)
+}
+
+#[tokio::test]
+async fn sessions_outlive_the_process_and_so_does_their_end() {
+    let folder = Folder::with(STORE);
+    let mut up = folder.up(&[]).await;
+    let (_one, kept) = open(&up).await;
+    let (_two, ended) = open(&up).await;
+    assert_eq!((ping(&up, &kept).await, ping(&up, &ended).await), (200, 200));
+    assert!(matches!(delete(&up, &ended).await, 200 | 204));
+    assert_eq!(ping(&up, &ended).await, 404);
+    assert_eq!(up.stop().await, 0);
+    let mut up = folder.up(&[]).await;
+    assert_eq!((ping(&up, &kept).await, ping(&up, &ended).await), (200, 404));
+    assert_eq!(up.stop().await, 0);
+    let mode = |name: &str| std::fs::metadata(folder.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("data"), mode("data/t.db")), (0o700, 0o600));
+}
+
+#[tokio::test]
+async fn the_ring_of_the_store_is_made_listed_rotated_and_followed() {
+    let folder = Folder::with(STORE);
+    let said = folder.run(&["keys", "list"]).await.bad(3);
+    assert!(said.contains("there is none yet"), "{said}");
+    let mut up = folder.up(&[]).await;
+    let listed = folder.run(&["keys", "list", "--output", "json"]).await.json();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(listed[0]["state"], "active");
+    let said = folder.run(&["keys", "generate"]).await.bad(1);
+    assert!(said.contains("make the store: it is there already"), "{said}");
+    let rotated = folder.run(&["keys", "rotate", "--output", "json"]).await.json();
+    assert_eq!(rotated.as_array().unwrap().len(), 2);
+    up.program.signal(rustix::process::Signal::HUP);
+    let line = up.program.stderr.find("the new key ring is in force").await;
+    assert!(line.contains("\"next\":1,\"active\":1"), "{line}");
+    let (_client, session) = open(&up).await;
+    assert_eq!(up.stop().await, 0);
+    let mut up = folder.up(&[]).await;
+    assert_eq!(ping(&up, &session).await, 200);
+    assert_eq!(up.stop().await, 0);
+    let old = listed[0]["id"].as_str().unwrap();
+    let said = folder.run(&["keys", "retire", old]).await.bad(1);
+    assert!(said.contains("no other key would seal"), "{said}");
+}
+
+#[tokio::test]
+async fn two_processes_with_one_store_serve_the_same_sessions() {
+    let folder = Folder::with(REPLICA);
+    let (mut a, mut b) = (folder.up(&[]).await, folder.up(&[]).await);
+    let (_client, session) = open(&a).await;
+    assert_eq!((ping(&a, &session).await, ping(&b, &session).await), (200, 200));
+    assert!(matches!(delete(&b, &session).await, 200 | 204));
+    assert_eq!((ping(&a, &session).await, ping(&b, &session).await), (404, 404));
+    assert_eq!((a.stop().await, b.stop().await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_replica_with_other_keys_does_not_start_beside_the_first() {
+    let folder = Folder::with(&format!("{REPLICA}keys: {{file: one.txt}}"));
+    folder.run(&["keys", "generate"]).await.good();
+    let mut a = folder.up(&[]).await;
+    folder.configure(&format!("{REPLICA}keys: {{file: two.txt}}"));
+    folder.run(&["keys", "generate"]).await.good();
+    let refused = folder.run(&["up"]).await;
+    let said = refused.stderr;
+    assert_eq!(refused.code, 3, "{said}");
+    assert!(
+        said.contains("failed to join the other replicas: ") && said.contains("has other keys"),
+        "{said}"
+    );
+    assert_eq!(a.stop().await, 0);
+    folder.up(&[]).await.stop().await;
+}
+
+#[tokio::test]
+async fn replicas_without_a_store_are_refused() {
+    let folder = Folder::with("listen: 127.0.0.1:0\nreplica: {listen: 127.0.0.1:0}");
+    let said = folder.run(&["up"]).await.bad(3);
+    assert!(
+        said.contains("use replica.listen: replicas find one another in a store; give store.url"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_used_says_which_and_why() {
+    let folder = Folder::with(STORE);
+    std::fs::create_dir(folder.path("data")).unwrap();
+    folder.write("data/t.db", &"no database ".repeat(1000));
+    let refused = folder.run(&["up"]).await;
+    assert_eq!(refused.code, 1);
+    let said = refused.stderr;
+    assert!(said.contains("failed to use the store: ") && said.contains("not a database"), "{said}");
+}
