@@ -37,7 +37,7 @@ usage: cargo xtask COMMAND
   interop [--client CLIENT] [--only TEXT] [--gateway PROGRAM] [--serve]
                                 clients and servers of the official SDKs around the gateway (interop/)
   deploy                        the examples in deploy/, by the programs that would read them
-  bench [--quick] [--only PART] [--rounds N] [--no-build]
+  bench [--quick] [--only PART | --replicas] [--rounds N] [--no-build]
                                 figures against the server called directly and against nginx (docs/bench)
   soak [--minutes N] [--seed S] [--clients N] [--replicas N] [--calm] [--gateway PROGRAM]
                                 three replicas that are killed, stopped and restarted at random

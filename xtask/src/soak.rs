@@ -8,7 +8,7 @@ use crate::postgres::free_ports;
 use crate::run::bound;
 use crate::workspace::Workspace;
 use crate::{Result, build};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where configurations, logs and the ledger go.
@@ -31,9 +31,19 @@ pub struct Options {
     /// Leave the replicas alone.
     calm: bool,
     replicas: Option<usize>,
+    /// Where to write what was counted, for programs.
+    report: Option<PathBuf>,
 }
 
 impl Options {
+    /// A run that leaves its replicas alone, for what it counts.
+    pub fn calm(replicas: usize, minutes: &str, report: &Path) -> Result<Self> {
+        let mut options = Self::parse(&["--minutes".to_owned(), minutes.to_owned()])?;
+        (options.calm, options.replicas, options.seed) = (true, Some(replicas), Some(1));
+        options.report = Some(report.to_owned());
+        Ok(options)
+    }
+
     /// Reads the arguments.
     pub fn parse(args: &[String]) -> Result<Self> {
         let mut options = Self { minutes: 5.0, ..Self::default() };
@@ -74,11 +84,16 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
         Some(path) => std::path::absolute(path).map_err(|e| format!("{}: {e}", path.display()))?,
         None => gateway,
     };
+    run_with(workspace, options, &gateway, &soak)
+}
+
+/// The same, with programs that are built already.
+pub fn run_with(workspace: &Workspace, options: &Options, gateway: &Path, soak: &Path) -> Result {
     let folder = workspace.root.join(FOLDER);
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     }
-    let ground = Ground::start(workspace, &gateway, &folder, "soak")?;
+    let ground = Ground::start(workspace, gateway, &folder, "soak")?;
     let count = options.replicas.unwrap_or(REPLICAS);
     let addresses: Vec<_> = free_ports(count)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
     let names: Vec<_> = addresses.iter().map(String::as_str).collect();
@@ -86,14 +101,17 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
     // A seed of its own for each run: a run of the same seed does the same to replicas at the same times.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs());
     let seed = options.seed.unwrap_or(now % 1_000_000);
-    let mut command = bound(&soak);
-    command.arg("run").arg("--gateway").arg(&gateway).arg("--keys").arg(ground.keys());
+    let mut command = bound(soak);
+    command.arg("run").arg("--gateway").arg(gateway).arg("--keys").arg(ground.keys());
     command.arg("--replicas").arg(addresses.join(",")).env(STORE_URL, ground.store_url());
     command.arg("--balancer").arg(balancer.url.trim_start_matches("http://"));
     command.arg("--folder").arg(&folder);
     command.arg("--minutes").arg(options.minutes.to_string()).arg("--seed").arg(seed.to_string());
     if let Some(clients) = options.clients {
         command.arg("--clients").arg(clients.to_string());
+    }
+    if let Some(report) = &options.report {
+        command.arg("--report").arg(report);
     }
     if options.calm {
         command.arg("--calm");

@@ -1,6 +1,6 @@
 //! The run: clients at work, replicas in trouble, and the count at the end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::replicas::{Plan, Replica};
 use crate::trouble::{self, ECHO, Kind, Troubles};
 use crate::upstream::{RESOURCE, Upstreams};
 use crate::verdict::Verdict;
-use crate::{Result, ledger};
+use crate::{Result, client, ledger};
 
 /// The names of the upstreams, as the gateway puts them before those of tools.
 const UPSTREAMS: [&str; 3] = ["modern", "legacy", "stdio"];
@@ -57,11 +57,14 @@ pub struct Options {
     #[arg(long, default_value_t = 4)]
     clients: u64,
     /// How long a replica that stands still is taken for a living one.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 12)]
     lease_seconds: u64,
     /// Leave the replicas alone.
     #[arg(long)]
     calm: bool,
+    /// Write what was counted to this file, for programs.
+    #[arg(long)]
+    report: Option<PathBuf>,
 }
 
 /// What all clients share.
@@ -108,12 +111,15 @@ pub async fn run(options: &Options) -> Result<bool> {
         ended.map_err(|e| format!("a client: {e}"))?;
     }
     count(&mut replicas, &upstreams, &world, warm).await?;
+    if let Some(file) = &options.report {
+        report(file, &replicas, &world).await?;
+    }
     world.verdict.compare(&ledger::read(&ledger_file).unwrap_or_default());
     world.verdict.print();
     Ok(tell(&world, options.seed))
 }
 
-fn plan(options: &Options, upstreams: &Upstreams, ledger: &std::path::Path) -> Result<Plan> {
+fn plan(options: &Options, upstreams: &Upstreams, ledger: &Path) -> Result<Plan> {
     let own = std::env::current_exe().map_err(|e| format!("this program: {e}"))?;
     let base = format!("http://{}", upstreams.address);
     let command = json!([own, "stdio", "--ledger", ledger]);
@@ -270,6 +276,17 @@ async fn listen(world: &World, revision: Revision, endpoint: &str, stream: &mut 
             }
         }
     }
+}
+
+/// What programs want to know.
+async fn report(file: &Path, replicas: &[Replica], world: &World) -> Result<()> {
+    let mut forwarded = 0.0;
+    for replica in replicas {
+        forwarded += replica.metric("tidegate_forwarded_requests_total").await?;
+    }
+    let requests = client::requests();
+    let told = json!({"requests": requests, "forwarded": forwarded, "answered": world.verdict.answered()});
+    std::fs::write(file, format!("{told}\n")).map_err(|e| format!("{}: {e}", file.display()))
 }
 
 /// What is left when all clients are gone: nothing.

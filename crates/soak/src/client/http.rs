@@ -1,5 +1,7 @@
 //! One request on one connection, as through a balancer that keeps none.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full};
@@ -11,6 +13,14 @@ use tokio::net::TcpStream;
 
 use super::End;
 use super::events::{Event, Events};
+
+/// How many requests were sent.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// How many requests all clients have sent so far.
+pub fn requests() -> u64 {
+    REQUESTS.load(Ordering::Relaxed)
+}
 
 /// An answer whose body may still be coming. Dropping it closes the connection.
 #[derive(Debug)]
@@ -45,6 +55,7 @@ pub async fn send(
         let value = header::HeaderValue::from_str(value).map_err(|_| End::Cut("no header"))?;
         request.headers_mut().insert(name, value);
     }
+    REQUESTS.fetch_add(1, Ordering::Relaxed);
     let response = sender.send_request(request).await.map_err(|_| End::Cut("head"))?;
     let (head, body) = response.into_parts();
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);

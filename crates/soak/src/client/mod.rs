@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+pub use http::requests;
 use modern::Modern;
 use pair::Pair;
 use session::Session;
