@@ -124,7 +124,8 @@ fn plan(options: &Options, upstreams: &Upstreams, ledger: &Path) -> Result<Plan>
     let base = format!("http://{}", upstreams.address);
     let command = json!([own, "stdio", "--ledger", ledger]);
     let text = format!(
-        "upstreams:\n  modern: {{url: \"{base}/modern/mcp\"}}\n  legacy: {{url: \"{base}/legacy/mcp\"}}\n  \
+        "limits: {{park_time_max: 40s}}\nsessions: {{resume_timeout: 15s}}\n\
+         upstreams:\n  modern: {{url: \"{base}/modern/mcp\"}}\n  legacy: {{url: \"{base}/legacy/mcp\"}}\n  \
          stdio: {{command: {command}}}\n"
     );
     Ok(Plan {
