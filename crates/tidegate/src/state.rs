@@ -9,6 +9,7 @@ use model::{Clock as _, SystemClock};
 use seal::KeyRing;
 use server::Prepared;
 use store::Store;
+use store_postgres::{OpenError, PostgresStore, Settings};
 use store_sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 
@@ -37,7 +38,14 @@ pub async fn open_target(target: &StoreUrl) -> anyhow::Result<Option<Arc<dyn Sto
         StoreUrl::Sqlite(file) => {
             SqliteStore::open(file, SystemClock.now()).await.map(|store| Arc::new(store) as Arc<dyn Store>)
         }
-        StoreUrl::Postgres(_) => return Err(Coded::config("use store.url: PostgreSQL".to_owned()).into()),
+        StoreUrl::Postgres(url) => {
+            let opened = PostgresStore::open(url.expose(), Settings::default(), SystemClock.now()).await;
+            match opened {
+                Ok(store) => Ok(Arc::new(store) as Arc<dyn Store>),
+                Err(OpenError::Url(error)) => return Err(Coded::of_config(&error).into()),
+                Err(OpenError::Store(error)) => Err(error),
+            }
+        }
     };
     opened.map(Some).map_err(|error| Coded::store(&error).into())
 }

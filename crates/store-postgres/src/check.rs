@@ -1,0 +1,50 @@
+//! Whether all is in order.
+
+use futures_util::FutureExt as _;
+use sqlx::postgres::PgConnection;
+use store::StoreError;
+
+use crate::failure::Failure;
+use crate::migrate;
+use crate::pool::Pool;
+use crate::run::read;
+
+/// What must not be found, and what it would be. What belongs to what is held by the database itself.
+const NEVER: [(&str, &str); 4] = [
+    (
+        "SELECT name FROM sessions WHERE seq > (SELECT seq FROM session_counter) LIMIT 10",
+        "a session was changed after the last change of all",
+    ),
+    (
+        "SELECT name FROM streams s WHERE next - first <> (SELECT count(*) FROM stream_events e \
+         WHERE e.name = s.name) LIMIT 10",
+        "a stream lacks events",
+    ),
+    (
+        "SELECT name FROM streams s WHERE EXISTS (SELECT 1 FROM stream_events e WHERE e.name = s.name \
+         AND (e.number < s.first OR e.number >= s.next)) LIMIT 10",
+        "a stream has events that are not its own",
+    ),
+    (
+        "SELECT name FROM streams s WHERE bytes <> (SELECT coalesce(sum(length(data)), 0) \
+         FROM stream_events e WHERE e.name = s.name) LIMIT 10",
+        "a stream counts its bytes wrongly",
+    ),
+];
+
+pub(crate) async fn check(pool: &Pool) -> Result<Vec<String>, StoreError> {
+    read(pool, |connection| look(connection).boxed()).await
+}
+
+async fn look(connection: &mut PgConnection) -> Result<Vec<String>, Failure> {
+    let version = migrate::version(connection).await?;
+    if version != migrate::LATEST {
+        return Err(StoreError::Schema { found: version, wanted: migrate::LATEST }.into());
+    }
+    let mut wrong = Vec::new();
+    for (query, said) in NEVER {
+        let names: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut *connection).await?;
+        wrong.extend(names.into_iter().map(|name| format!("{said}: {name}")));
+    }
+    Ok(wrong)
+}

@@ -1,0 +1,8 @@
+DROP TABLE keys;
+DROP TABLE leases;
+DROP TABLE stream_events;
+DROP TABLE streams;
+DROP TABLE session_uris;
+DROP TABLE sessions;
+DROP TABLE session_counter;
+DROP TABLE replicas;

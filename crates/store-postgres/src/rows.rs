@@ -1,0 +1,93 @@
+//! Numbers and rows, as PostgreSQL has them.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use model::{ReplicaId, Timestamp};
+use sqlx::postgres::PgRow;
+use sqlx::{Error, Row as _};
+use store::{Fence, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow};
+
+use crate::failure::Failure;
+
+/// A number as it is stored; the end of time is nearer than in memory, and still far.
+pub(crate) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A text that is kept as bytes.
+pub(crate) fn text(bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|error| Error::Decode(error.into()))
+}
+
+fn number(row: &PgRow, column: &str) -> Result<u64, Error> {
+    row.try_get::<i64, _>(column).map(|number| u64::try_from(number).unwrap_or(0))
+}
+
+fn time(row: &PgRow, column: &str) -> Result<Timestamp, Error> {
+    number(row, column).map(Timestamp)
+}
+
+pub(crate) fn replica(row: &PgRow) -> Result<ReplicaRow, Failure> {
+    let id: String = row.try_get("id")?;
+    let id =
+        ReplicaId::parse(&id).ok_or_else(|| StoreError::Corrupt(format!("no name of a replica: {id}")))?;
+    let read = || -> Result<ReplicaRow, Error> {
+        Ok(ReplicaRow {
+            id: id.clone(),
+            url: row.try_get("url")?,
+            started: time(row, "started")?,
+            at: time(row, "at")?,
+            beat: number(row, "beat")?,
+            version: row.try_get("version")?,
+            keys: row.try_get("keys")?,
+            draining: row.try_get("draining")?,
+        })
+    };
+    Ok(read()?)
+}
+
+/// A session, without its resources.
+pub(crate) fn session(row: &PgRow) -> Result<SessionRow, Error> {
+    Ok(SessionRow {
+        seq: Seq(number(row, "seq")?),
+        level: row.try_get::<Option<Vec<u8>>, _>("level")?.map(text).transpose()?,
+        uris: BTreeSet::new(),
+        ended: row.try_get("ended")?,
+        expires: time(row, "expires")?,
+    })
+}
+
+pub(crate) fn stream(row: &PgRow) -> Result<StreamRow, Error> {
+    Ok(StreamRow {
+        session: row.try_get("session")?,
+        first: number(row, "first")?,
+        next: number(row, "next")?,
+        bytes: number(row, "bytes")?,
+        closed: row.try_get("closed")?,
+        expires: time(row, "expires")?,
+    })
+}
+
+pub(crate) fn event(row: &PgRow) -> Result<(u64, Bytes), Error> {
+    Ok((number(row, "number")?, Bytes::from(row.try_get::<Vec<u8>, _>("data")?)))
+}
+
+pub(crate) fn lease(row: &PgRow) -> Result<LeaseRow, Error> {
+    Ok(LeaseRow {
+        owner: row.try_get("owner")?,
+        fence: Fence(number(row, "fence")?),
+        until: time(row, "until")?,
+    })
+}
+
+pub(crate) fn key(row: &PgRow) -> Result<KeyRow, Failure> {
+    let id: String = row.try_get("id")?;
+    let secret: Vec<u8> = row.try_get("secret")?;
+    let secret: [u8; 32] =
+        secret.try_into().map_err(|_| StoreError::Corrupt(format!("the key {id} is not one of 32 bytes")))?;
+    let retired: Option<i64> = row.try_get("retired_at")?;
+    let retired_at = retired.map(|at| Timestamp(u64::try_from(at).unwrap_or(0)));
+    let (created, active_from) = (time(row, "created")?, time(row, "active_from")?);
+    Ok(KeyRow { id, created, active_from, retired_at, secret })
+}
