@@ -100,9 +100,9 @@ impl Session {
                     if let Some(question) = message.get("id") {
                         let answer = ask.answer(method, &message["params"]).await;
                         let answer = json!({"jsonrpc": "2.0", "id": question, "result": answer});
-                        match self.post(&answer).await?.status {
-                            202 => {}
-                            status => return Ok(End::Status(status)),
+                        let taken = self.post(&answer).await?;
+                        if taken.status != 202 {
+                            return Ok(End::of(taken.status, &taken.json().await?));
                         }
                     }
                 } else if message["id"] == *id {
