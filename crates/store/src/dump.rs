@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::limit::EVENT_BYTES_MAX;
-use crate::{Record, Store, StoreError};
+use crate::{Record, Store, StoreError, Tx};
 
 /// The format of the file.
 const FORMAT: u32 = 1;
@@ -105,18 +105,47 @@ impl RecordSink for Writer<'_> {
     }
 }
 
-/// Writes all that a store holds. Says how many records. The file holds the keys of the ring.
+/// What a dump holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dump {
+    /// How many records.
+    pub records: u64,
+    /// The end of the chain: stores that hold the same have the same.
+    pub digest: String,
+}
+
+/// Writes all that a store holds. The file holds the keys of the ring.
 ///
 /// # Errors
 /// [`DumpError`]
-pub async fn write_dump(store: &dyn Store, to: &mut (dyn Write + Send)) -> Result<u64, DumpError> {
+pub async fn write_dump(store: &dyn Store, to: &mut (dyn Write + Send)) -> Result<Dump, DumpError> {
     let mut writer = Writer { to, chain: Chain::default(), records: 0 };
     writer.line(&Head { tidegate_store: FORMAT })?;
     store.export(&mut writer).await?;
     let end = End { records: writer.records, digest: writer.chain.text() };
     writer.line(&end)?;
     writer.to.flush().map_err(DumpError::Io)?;
-    Ok(end.records)
+    Ok(Dump { records: end.records, digest: end.digest })
+}
+
+/// Puts all that one store holds into another, which is empty, in one transaction of that one.
+///
+/// # Errors
+/// [`StoreError::Conflict`] where the other one is not empty; nothing was written then, unless the store says
+/// that it may have been.
+pub async fn copy(from: &dyn Store, to: &dyn Store) -> Result<(), StoreError> {
+    let mut tx = Into(to.begin().await?);
+    from.export(&mut tx).await?;
+    tx.0.commit().await
+}
+
+struct Into(Box<dyn Tx>);
+
+#[async_trait]
+impl RecordSink for Into {
+    async fn put(&mut self, record: Record) -> Result<(), StoreError> {
+        self.0.record_put(&record).await
+    }
 }
 
 /// Puts all that a dump holds into an empty store, in one transaction. Says how many records.

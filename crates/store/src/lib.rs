@@ -14,7 +14,7 @@ mod row;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 
-pub use dump::{DumpError, RecordSink, Records, read_dump, write_dump};
+pub use dump::{Dump, DumpError, RecordSink, Records, copy, read_dump, write_dump};
 pub use error::StoreError;
 pub use faulty::{Fault, Faults, Faulty};
 pub use limit::{

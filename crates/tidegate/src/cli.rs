@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{call, config_command, keys, list, stdio, up};
+use crate::{call, config_command, keys, list, stdio, store_command, up};
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
 #[derive(Debug, Parser)]
@@ -84,6 +84,11 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
+    /// Look at what outlives the process, keep it, bring it to another version, move it elsewhere.
+    Store {
+        #[command(subcommand)]
+        command: store_command::Command,
+    },
     /// Serve one endpoint on standard input and output.
     Stdio {
         #[command(flatten)]
@@ -111,6 +116,7 @@ impl Cli {
             Command::Upstreams { source, output } => list::upstreams(&source, output).await,
             Command::Config { command } => config_command::run(command),
             Command::Keys { command } => keys::run(command).await,
+            Command::Store { command } => store_command::run(command).await,
             Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,
         }
     }

@@ -16,6 +16,7 @@ mod out;
 mod signals;
 mod state;
 mod stdio;
+mod store_command;
 mod table;
 mod traces;
 mod up;

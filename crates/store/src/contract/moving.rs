@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::keys::key;
 use super::{Harness, LATER, all, tx};
-use crate::{Memory, Record, Store, StreamLimits, read_dump, write_dump};
+use crate::{Memory, Record, Store, StreamLimits, copy, read_dump, write_dump};
 
 /// Something of each kind.
 async fn fill(store: &dyn Store) {
@@ -37,7 +37,7 @@ pub(super) async fn all_that_is_held_moves_to_another_store(harness: &dyn Harnes
     assert_eq!(held.0.len(), 1 + 3 + 4 + 2 + 2 + 2 + 2, "{held:?}");
     let mut dump = Vec::new();
     let written = write_dump(&*store, &mut dump).await.expect("written");
-    assert_eq!(written, held.0.len() as u64);
+    assert_eq!(written.records, held.0.len() as u64);
     // Through memory, and back into one of this kind.
     let memory = Memory::new();
     read_dump(&memory, &mut &dump[..]).await.expect("read");
@@ -45,6 +45,11 @@ pub(super) async fn all_that_is_held_moves_to_another_store(harness: &dyn Harnes
     let other = harness.fresh().await;
     read_dump(&*other, &mut &dump[..]).await.expect("read");
     assert_eq!(all(&*other).await, held);
+    assert_eq!(write_dump(&*other, &mut std::io::sink()).await.expect("written"), written);
+    let copied = harness.fresh().await;
+    copy(&memory, &*copied).await.expect("copied");
+    assert_eq!(all(&*copied).await, held);
+    assert!(copy(&memory, &*copied).await.is_err(), "it is not empty");
     // It goes on where the first one was.
     tx(&*other, async |tx| tx.session_level_set("u", "info", LATER).await).await.expect("set");
     let numbers = held.0.iter().find_map(|record| match record {

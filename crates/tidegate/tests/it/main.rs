@@ -13,6 +13,7 @@ mod reload;
 mod secure;
 mod state;
 mod stdio;
+mod store;
 mod terminal;
 mod up;
 mod upstreams;
