@@ -17,6 +17,8 @@ use crate::Result;
 const START: Duration = Duration::from_secs(40);
 /// How long one may take to end when it is asked to: its drain, and some more.
 const END: Duration = Duration::from_secs(20);
+/// The variable that holds the store's URL, password included.
+const STORE: &str = "SOAK_STORE";
 /// How long it lets calls finish then.
 pub const DRAIN: &str = "8s";
 
@@ -32,6 +34,18 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What the gateway has to say about the store that the replicas share. Fails where that is not in order.
+    pub async fn check_store(&self) -> Result<String> {
+        let mut command = self.command().await;
+        command.args(["store", "check", "--config"]).arg(self.folder.join("replica1.yaml"));
+        command.env(STORE, &self.store_url).stdin(Stdio::null()).kill_on_drop(true);
+        let output = timeout(START, command.output()).await.map_err(|_| "store check: silent".to_owned())?;
+        let output = output.map_err(|e| format!("store check: {e}"))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complained = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(said) } else { Err(format!("store check: {said}{complained}")) }
+    }
+
     /// The gateway, which ends with this program even where that is killed, if the machine can arrange it.
     async fn command(&self) -> Command {
         let mut probe = Command::new("setpriv");
@@ -70,7 +84,7 @@ impl Replica {
         let config = stem.with_extension("yaml");
         let text = format!(
             "listen: {}\ndrain_timeout: {DRAIN}\n\
-             keys: {{file: \"{}\"}}\nstore: {{url: {{env: SOAK_STORE}}}}\n\
+             keys: {{file: \"{}\"}}\nstore: {{url: {{env: {STORE}}}}}\n\
              replica: {{listen: 127.0.0.1:0}}\ntelemetry: {{log_level: info}}\n{}",
             self.address,
             self.plan.keys.display(),
@@ -80,7 +94,7 @@ impl Replica {
         let log = OpenOptions::new().create(true).append(true).open(stem.with_extension("log"));
         let log: File = log.map_err(fail)?;
         let mut command = self.plan.command().await;
-        command.arg("up").arg("--config").arg(&config).env("SOAK_STORE", &self.plan.store_url);
+        command.arg("up").arg("--config").arg(&config).env(STORE, &self.plan.store_url);
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(fail)?).stderr(log).kill_on_drop(true);
         let child = command.spawn().map_err(fail)?;
         self.child = Some(child);

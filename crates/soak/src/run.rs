@@ -114,6 +114,10 @@ pub async fn run(options: &Options) -> Result<bool> {
     if let Some(file) = &options.report {
         report(file, &replicas, &world).await?;
     }
+    match plan.check_store().await {
+        Ok(said) => println!("\nstore: {}", said.trim().replace('\n', "\n       ")),
+        Err(fault) => world.verdict.violation(fault),
+    }
     world.verdict.compare(&ledger::read(&ledger_file).unwrap_or_default());
     world.verdict.print();
     Ok(tell(&world, options.seed))
