@@ -9,4 +9,4 @@ pub mod translate;
 mod up_call;
 
 pub use down_call::{ClientRequest, DownCall, DownStep, QUESTIONS_MAX, ROUNDS_MAX};
-pub use up_call::{OPEN_QUESTIONS_MAX, UpAction, UpCall, input_required};
+pub use up_call::{OPEN_QUESTIONS_MAX, Recall, Script, UpAction, UpCall, input_required};

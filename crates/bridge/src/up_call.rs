@@ -6,9 +6,13 @@
 //! driver parks the machine together with the stream, and finds it again by the handle that the state
 //! carries.
 
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::{BufMut, BytesMut};
 use protocol::json::{Object, string_into};
 use protocol::{Call, Capabilities, Id, Message, Method, Raw, Revision, RpcError, code};
+use serde_json::json;
 
 use crate::translate::up;
 
@@ -36,6 +40,25 @@ pub enum UpAction {
     Ask,
     /// The call has ended.
     Done(Result<Raw, Raw>),
+    /// The call ends here with this error, although the server still works on it: tell it.
+    GiveUp(Raw),
+}
+
+/// What was asked and answered when the same call was made before.
+pub trait Script: fmt::Debug + Send + Sync {
+    /// What is known of the question with this key; keys are counted in the order of the questions.
+    fn recall(&self, key: &str, question: &Raw) -> Recall;
+}
+
+/// What a [`Script`] says of a question.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recall {
+    /// It was not asked before, or not answered: the client is asked.
+    Open,
+    /// It was answered with this.
+    Answered(Raw),
+    /// Something else was asked in its place: the call goes another way than before.
+    Differs,
 }
 
 #[derive(Debug)]
@@ -59,6 +82,7 @@ pub struct UpCall {
     open: Vec<Question>,
     asked: u64,
     ended: bool,
+    script: Option<Arc<dyn Script>>,
 }
 
 impl UpCall {
@@ -78,7 +102,15 @@ impl UpCall {
             open: Vec::new(),
             asked: 0,
             ended: false,
+            script: None,
         }
+    }
+
+    /// The same call, made again: questions that were answered before are answered the same way.
+    #[must_use]
+    pub fn replaying(mut self, script: Option<Arc<dyn Script>>) -> Self {
+        self.script = script;
+        self
     }
 
     /// The id under which the legacy server knows the call.
@@ -159,6 +191,18 @@ impl UpCall {
         }
         self.asked += 1;
         let key = format!("q{}", self.asked);
+        match self.script.as_ref().map_or(Recall::Open, |script| script.recall(&key, &question)) {
+            Recall::Open => {}
+            Recall::Answered(answer) => {
+                let result = up::answer(self.revision, &method, &answer);
+                return UpAction::Answer { id, outcome: Ok(result) };
+            }
+            Recall::Differs => {
+                self.ended = true;
+                self.open.clear();
+                return UpAction::GiveUp(differs());
+            }
+        }
         self.open.push(Question { key, id, method, params: question });
         UpAction::Ask
     }
@@ -208,6 +252,14 @@ impl UpCall {
             Err(error) => self.failure(error),
         }
     }
+}
+
+/// The error of a call that was made again and went another way.
+fn differs() -> Raw {
+    let text = "The gateway's replica that held this call open is gone, and when the call was made again \
+                the server asked something else. Make it again from the start";
+    let data = json!({"reason": "replay_differs", "fault": "gateway", "retry": "safe"});
+    RpcError::new(code::PARKED_GONE, text).with(data).to_raw()
 }
 
 /// An `input_required` result of these questions (basic/patterns/mrtr).
@@ -284,5 +336,37 @@ mod tests {
         let error = r#"{"jsonrpc":"2.0","error":{"code":-32020,"message":"m"}}"#;
         let Some(UpAction::Done(Err(error))) = machine().on_message(message(error)) else { panic!("an end") };
         assert_eq!(RpcError::read(&error).code, code::SERVER_LEGACY);
+    }
+
+    /// Knows one question, word by word.
+    #[derive(Debug)]
+    struct Known(&'static str, Recall);
+
+    impl Script for Known {
+        fn recall(&self, key: &str, question: &Raw) -> Recall {
+            match (key, question.to_string().contains(self.0)) {
+                ("q1", true) => self.1.clone(),
+                ("q1", false) => Recall::Differs,
+                _ => Recall::Open,
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_made_again_answers_what_was_answered_and_stops_where_it_differs() {
+        let ask = || message(r#"{"jsonrpc":"2.0","id":"s","method":"roots/list"}"#);
+        let again = |known| machine().replaying(Some(Arc::new(known) as Arc<dyn Script>));
+        let roots = Raw::literal(r#"{"roots":[]}"#);
+        let mut same = again(Known("roots/list", Recall::Answered(roots.clone())));
+        let Some(UpAction::Answer { outcome, .. }) = same.on_message(ask()) else { panic!("an answer") };
+        assert_eq!(outcome, Ok(roots));
+        assert!(!same.is_asking());
+        assert!(matches!(same.on_message(ask()), Some(UpAction::Ask)), "the second one is new");
+        let mut open = again(Known("roots/list", Recall::Open));
+        assert!(matches!(open.on_message(ask()), Some(UpAction::Ask)));
+        let mut other = again(Known("sampling", Recall::Open));
+        let Some(UpAction::GiveUp(error)) = other.on_message(ask()) else { panic!("an end") };
+        assert_eq!(RpcError::read(&error).code, code::PARKED_GONE);
+        assert!(other.on_message(ask()).is_none());
     }
 }

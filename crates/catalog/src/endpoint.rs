@@ -45,6 +45,7 @@ pub struct EndpointOptions {
 pub struct Endpoint {
     options: EndpointOptions,
     parts: Vec<Part>,
+    has_handles: bool,
     keys: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
@@ -65,7 +66,8 @@ impl Endpoint {
             .max_capacity(MERGED_MAX)
             .time_to_live(Duration::from_secs(3_600))
             .build();
-        Self { options, parts, keys, clock, rng, merged }
+        let has_handles = parts.iter().any(|part| part.source.has_handles());
+        Self { options, parts, has_handles, keys, clock, rng, merged }
     }
 
     /// Its name.
@@ -78,6 +80,12 @@ impl Endpoint {
     #[must_use]
     pub fn is_direct(&self) -> bool {
         self.options.direct
+    }
+
+    /// Whether sessions with any of its upstreams are opened and closed by handles.
+    #[must_use]
+    pub fn has_handles(&self) -> bool {
+        self.has_handles
     }
 
     /// Its upstreams.

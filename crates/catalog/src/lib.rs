@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod filter;
+mod handles;
 mod links;
 mod listing;
 mod merge;
@@ -14,6 +15,7 @@ mod uris;
 
 pub use endpoint::{Endpoint, EndpointOptions, MISSING};
 pub use filter::Filter;
+pub use handles::{ARGUMENTS, SessionUse};
 pub use listing::{Item, Kind, Listing};
 pub use names::{NAME_CHARS_MAX, Naming};
 pub use part::Part;

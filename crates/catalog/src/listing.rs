@@ -9,6 +9,8 @@ use protocol::json::Object;
 use protocol::{Method, Raw};
 use tokio::time::Instant;
 
+use crate::handles::SessionUse;
+
 /// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -90,6 +92,8 @@ pub struct Item {
     pub raw: Raw,
     /// A tool's `x-mcp-header` rules.
     pub rules: Option<Arc<[ParamRule]>>,
+    /// What a call of the tool has to do with sessions, where they are opened and closed by handles.
+    pub session: Option<SessionUse>,
 }
 
 /// A whole list, all of its pages.
@@ -199,10 +203,17 @@ fn read_item(kind: Kind, raw: Raw) -> Entry {
             }
         }
     }
-    Entry::Item(Item { key, raw, rules })
+    Entry::Item(Item { key, raw, rules, session: None })
 }
 
 impl Listing {
+    /// The same list with other items, each of another name.
+    pub(crate) fn with_items(mut self, change: impl FnOnce(Vec<Item>) -> Vec<Item>) -> Self {
+        self.items = change(std::mem::take(&mut self.items));
+        self.index = self.items.iter().enumerate().map(|(at, item)| (Arc::clone(&item.key), at)).collect();
+        self
+    }
+
     /// The entry with this name or URI.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Item> {

@@ -9,9 +9,10 @@ use protocol::{Call, Method, Raw, Revision, RpcError};
 use serde_json::json;
 
 use crate::endpoint::Endpoint;
+use crate::handles::SessionUse;
 use crate::listing::{Kind, Listing};
 use crate::names::Own;
-use crate::source::{Caller, Source};
+use crate::source::{Caller, ListError, Source};
 use crate::uris;
 
 /// Where a call goes.
@@ -24,6 +25,8 @@ pub struct Routed {
     pub rules: Option<Arc<[ParamRule]>>,
     /// The URI as the client knows it, where that is another one.
     pub wrapped: Option<(String, String)>,
+    /// What the call has to do with sessions, where they are opened and closed by handles.
+    pub session: Option<SessionUse>,
 }
 
 impl Endpoint {
@@ -44,6 +47,7 @@ impl Endpoint {
                     call: call.clone(),
                     rules: None,
                     wrapped: None,
+                    session: None,
                 }),
                 _ => Err(RpcError::method_not_found(call.method.as_str())),
             },
@@ -63,7 +67,17 @@ impl Endpoint {
             }
             _ => None,
         };
-        Ok(Routed { source, call, rules, wrapped: None })
+        let session = match kind {
+            Kind::Tools if source.has_handles() => {
+                source.session_use(caller, &own).await.map_err(|error| match error {
+                    ListError::None => unknown("tool", &name),
+                    ListError::Call(error) => error.to_rpc(),
+                    ListError::Rpc(error) => error,
+                })?
+            }
+            _ => None,
+        };
+        Ok(Routed { source, call, rules, wrapped: None, session })
     }
 
     /// The upstream that a name belongs to, and its own name for it.
@@ -101,7 +115,7 @@ impl Endpoint {
             true => (call.clone(), None),
             false => (call.with("uri", Some(Raw::string(&own))), Some((own, uri))),
         };
-        Ok(Routed { source, call, rules: None, wrapped })
+        Ok(Routed { source, call, rules: None, wrapped, session: None })
     }
 
     /// The upstream that a URI belongs to, and its own URI.
@@ -162,7 +176,8 @@ impl Endpoint {
         };
         let reference = reference.edit().set(member, Raw::string(&own)).finish();
         let call = call.with("ref", Some(reference));
-        Ok(Routed { source: Arc::clone(&self.parts()[part].source), call, rules: None, wrapped: None })
+        let source = Arc::clone(&self.parts()[part].source);
+        Ok(Routed { source, call, rules: None, wrapped: None, session: None })
     }
 }
 

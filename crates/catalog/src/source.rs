@@ -9,8 +9,11 @@ use protocol::{Call, Capabilities, Era, Raw, RpcError, code};
 use serde_json::json;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
-use upstream::{Body, CallContext, CallError, CallErrorKind, Change, Outcome, Upstream, Watched};
+use upstream::{
+    Body, CallContext, CallError, CallErrorKind, Change, Line, Outcome, Sharing, Upstream, Watched,
+};
 
+use crate::handles::{self, ARGUMENTS, SessionUse};
 use crate::listing::{BadPage, Kind, Listing, Pages};
 use crate::reads::{ReadOptions, Reads};
 
@@ -244,6 +247,29 @@ impl Source {
         self.invalidate(&[kind]);
     }
 
+    /// Whether its sessions are opened and closed by handles, unless it turns out to have none.
+    #[must_use]
+    pub fn has_handles(&self) -> bool {
+        self.upstream.options().sharing == Sharing::Handle
+    }
+
+    /// What a call of this tool has to do with sessions. `None`: nothing.
+    ///
+    /// # Errors
+    /// [`ListError`]: nobody knows without the list.
+    pub async fn session_use(&self, caller: &Caller, tool: &str) -> Result<Option<SessionUse>, ListError> {
+        if !self.has_handles() {
+            return Ok(None);
+        }
+        let discovery = self.upstream.discovery().await.map_err(ListError::Call)?;
+        if discovery.revision.era() == Era::Modern {
+            return Ok(None);
+        }
+        let listing = Box::pin(self.known(Kind::Tools, caller)).await?;
+        let unlisted = || SessionUse::Runs(ARGUMENTS[0].into());
+        Ok(Some(listing.get(tool).and_then(|item| item.session.clone()).unwrap_or_else(unlisted)))
+    }
+
     fn key(&self, kind: Kind, principal: Option<Principal>, class: Option<Raw>) -> Key {
         Key { kind, principal, class }
     }
@@ -281,7 +307,11 @@ impl Source {
         self.stats.misses.fetch_add(1, Ordering::Relaxed);
         let tells = offered.get("listChanged").is_some_and(|l| l.as_bool() == Some(true));
         let fallback = if era == Era::Legacy && tells { self.options.unhinted_ttl } else { Duration::ZERO };
-        let listing = Arc::new(self.fetch(kind, caller, fallback).await?);
+        let mut listing = self.fetch(kind, caller, fallback).await?;
+        if kind == Kind::Tools && era == Era::Legacy && self.has_handles() {
+            listing = listing.with_items(handles::offer);
+        }
+        let listing = Arc::new(listing);
         own.set(&listing);
         if listing.public {
             shared.set(&listing);
@@ -354,6 +384,8 @@ impl Source {
             rules: None,
             polls: false,
             watched: Watched { parent: caller.trace.clone(), tool: None },
+            line: Line::Usual,
+            script: None,
         };
         let reply = self.upstream.call(&cx, &call).await.map_err(ListError::Call)?;
         match reply.outcome().await.map_err(ListError::Call)? {

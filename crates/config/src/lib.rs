@@ -22,8 +22,8 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use load::{FILE_BYTES_MAX, load_slice, load_str};
 pub use section::{
     Cache, Config, Endpoint, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Names, Replica,
-    Resolved, Revision, Sessions, Stdio, Store, StoreError, Telemetry, Timeouts, Transport, Upstream,
-    UpstreamTls,
+    Resolved, Revision, Sessions, Sharing, Stdio, Store, StoreError, Telemetry, Timeouts, Transport,
+    Upstream, UpstreamTls,
 };
 pub use value::{
     GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, RuleError, SECRET_BYTES_MAX, Secret,

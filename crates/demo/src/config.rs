@@ -38,6 +38,7 @@ pub(crate) struct Config {
     pub resources: bool,
     pub prompts: bool,
     pub extra_tools: usize,
+    pub memory: bool,
     pub page_size: usize,
     pub empty_cursor: bool,
     pub ttl_ms: u64,
@@ -112,6 +113,7 @@ impl Builder {
             resources: true,
             prompts: true,
             extra_tools: 0,
+            memory: false,
             page_size: usize::MAX,
             empty_cursor: false,
             ttl_ms: 300_000,
@@ -178,6 +180,14 @@ impl Builder {
     #[must_use]
     pub fn extra_tools(mut self, count: usize) -> Self {
         self.config.extra_tools = count.min(100_000);
+        self
+    }
+
+    /// Adds `remember`, which keeps words per legacy session, and `guess`, which asks something else each
+    /// time. Default: false.
+    #[must_use]
+    pub fn memory(mut self, on: bool) -> Self {
+        self.config.memory = on;
         self
     }
 

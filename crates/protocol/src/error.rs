@@ -46,6 +46,9 @@ pub mod code {
     pub const PARKED_GONE: i64 = -31007;
     /// Ours: cannot be expressed in the revision of the one who asks, or of the one who is asked.
     pub const NOT_TRANSLATABLE: i64 = -31008;
+    /// Ours: the session with the server behind us is gone, and what the server remembered with it; nothing
+    /// ran.
+    pub const SESSION_GONE: i64 = -31009;
 }
 
 /// An error object, as we make it or as a peer sent it.

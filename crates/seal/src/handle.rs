@@ -21,11 +21,14 @@ pub enum Purpose {
     Task,
     /// The place in a stream, for `Last-Event-ID`.
     EventId,
+    /// A session with a legacy upstream.
+    UpstreamSession,
 }
 
 impl Purpose {
     /// All purposes. Each has a key of its own, derived from the ring's.
-    pub const ALL: [Self; 5] = [Self::Session, Self::Cursor, Self::RequestState, Self::Task, Self::EventId];
+    pub const ALL: [Self; 6] =
+        [Self::Session, Self::Cursor, Self::RequestState, Self::Task, Self::EventId, Self::UpstreamSession];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -34,6 +37,7 @@ impl Purpose {
             Self::RequestState => "request-state",
             Self::Task => "task",
             Self::EventId => "event-id",
+            Self::UpstreamSession => "upstream-session",
         }
     }
 }

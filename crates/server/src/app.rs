@@ -16,7 +16,9 @@ use crate::guard::Guard;
 use crate::handles::{Handles, Holder};
 use crate::hub::Hub;
 use crate::legacy::{Pair, Sessions, SharedSessions};
+use crate::line::Lines;
 use crate::metrics::Metrics;
+use crate::replay::Repeatable;
 use crate::replica::Replicas;
 use crate::trace::{Choices, Watch};
 
@@ -86,6 +88,11 @@ impl Default for Limits {
     }
 }
 
+/// Sessions with upstreams of which is remembered that their openers know of their use.
+const TOLD_MAX: u64 = 10_000;
+/// How often the opener of a session is told that it is used at another replica.
+const TELL_AFTER: Duration = Duration::from_secs(15);
+
 /// The endpoint of everything, served at `/mcp`. No upstream or endpoint can have that name.
 pub const EVERYTHING: &str = "mcp";
 
@@ -101,6 +108,8 @@ pub struct Generation {
     pub fingerprints: HashMap<String, (u64, u64)>,
     /// Client headers that may go to an upstream, by the upstream's name.
     pub forward_headers: HashMap<String, Vec<HeaderName>>,
+    /// Which tools may run twice, by the upstream's name.
+    pub repeatable: HashMap<String, Repeatable>,
     /// Hosts and origins.
     pub guard: Guard,
     /// Limits.
@@ -128,6 +137,8 @@ pub struct App {
     /// Open connections of the HTTP+SSE transport.
     pub(crate) pairs: moka::sync::Cache<String, Arc<Pair>>,
     pub(crate) replicas: Arc<Replicas>,
+    /// The sessions with upstreams of which their openers were told a moment ago that they are used here.
+    pub(crate) told: moka::sync::Cache<String, ()>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) watch: Watch,
     pub(crate) clock: Arc<dyn Clock>,
@@ -161,6 +172,7 @@ impl App {
             sessions,
             pairs: moka::sync::Cache::new(generation_pairs),
             replicas,
+            told: moka::sync::Cache::builder().max_capacity(TOLD_MAX).time_to_live(TELL_AFTER).build(),
             metrics: Arc::clone(&watch.metrics),
             watch,
             clock,
@@ -171,6 +183,14 @@ impl App {
             drain_started: tokio::sync::Notify::new(),
             replaced: tokio::sync::Notify::new(),
         })
+    }
+
+    /// A new name for a session with an upstream, free among all replicas, that says where it was opened.
+    pub(crate) fn session_name(&self) -> String {
+        let mut random = [0; 12];
+        self.rng.fill(&mut random);
+        let random: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        self.replicas.me().owns(&random)
     }
 
     /// This process among others.
@@ -237,6 +257,13 @@ impl App {
     }
 }
 
+/// A call whose replica is gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lost {
+    /// Whether the answer to its question may have got there before.
+    pub answered: bool,
+}
+
 /// One request at one endpoint, on its way.
 #[derive(Clone)]
 pub(crate) struct Exchange {
@@ -252,6 +279,10 @@ pub(crate) struct Exchange {
     pub forwarded: bool,
     /// What the client speaks.
     pub revision: Revision,
+    /// The sessions with upstreams that belong to the client's; `None` for a client without a session.
+    pub lines: Option<Arc<Lines>>,
+    /// Whether the call is made again in place of one whose replica is gone, and what is known of that one.
+    pub replay: Option<Lost>,
     /// The request's own id, for who traces it.
     pub request_id: Option<Id>,
 }

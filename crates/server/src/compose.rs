@@ -13,12 +13,13 @@ use egress::{EgressError, Guard as Reach, Http, HttpOptions, TlsOptions};
 use http::{HeaderName, HeaderValue};
 use model::{NameError, UpstreamName};
 use protocol::{Raw, Revision};
-use upstream::{HttpTransport, Options, Stdio, Target, Timeouts, Upstream};
+use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstream};
 
 use crate::app::{EVERYTHING, Generation, Limits};
 use crate::guard::Guard;
 use crate::handles::Handles;
 use crate::hub::Hub;
+use crate::replay::Repeatable;
 use crate::trace::{Choices, LogCalls, Watch};
 
 /// What all configurations of a process share.
@@ -91,6 +92,7 @@ pub fn compose(
     let mut sources = HashMap::new();
     let mut fingerprints = HashMap::new();
     let mut forward_headers = HashMap::new();
+    let mut repeatable = HashMap::new();
     let mut made = Vec::new();
     for (name, section) in config.upstreams_enabled() {
         let values = Values::look_up(name, section)?;
@@ -110,6 +112,8 @@ pub fn compose(
         };
         let names = section.forward_headers.iter().filter_map(|h| h.parse().ok()).collect();
         forward_headers.insert(name.to_owned(), names);
+        let rules = Repeatable { named: section.idempotent.clone(), hints: section.trust_hints };
+        repeatable.insert(name.to_owned(), rules);
         fingerprints.insert(name.to_owned(), fingerprint);
         sources.insert(name.to_owned(), source);
     }
@@ -121,6 +125,7 @@ pub fn compose(
         sources,
         fingerprints,
         forward_headers,
+        repeatable,
         guard: Guard { hosts: config.host_list(), origins: config.origin_list() },
         limits: limits(config),
         watch: watched(&config.telemetry),
@@ -223,6 +228,8 @@ fn make_upstream(
         response_buffer_bytes_max: l.response_buffer_bytes_max.as_usize(),
         message_bytes_max: l.upstream_message_bytes_max.as_usize(),
         sessions_max: l.upstream_sessions_max,
+        kept_max: section.sessions_max,
+        kept_idle: section.session_idle.duration(),
         parked_max: l.parked_calls_per_upstream_max,
         parked_total_max: l.parked_calls_max,
         parked_per_principal_max: l.parked_calls_per_principal_max,
@@ -235,6 +242,12 @@ fn make_upstream(
         timeouts,
         concurrency_max: section.concurrency_max,
         limits,
+        sharing: match section.sessions {
+            config::Sharing::Shared => Sharing::Shared,
+            config::Sharing::PerPrincipal => Sharing::PerPrincipal,
+            config::Sharing::PerClient => Sharing::PerClient,
+            config::Sharing::Handle => Sharing::Handle,
+        },
         client_info: shared.server_info.clone(),
     };
     let http = client(name, values.ca, &timeouts)?;

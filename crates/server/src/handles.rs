@@ -41,33 +41,45 @@ impl Holder<'_> {
     }
 }
 
+/// What a retry brings back.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct State<'a> {
+    /// The upstream's own.
+    pub own: &'a str,
+    /// The replica that holds the call open, where one does.
+    pub owner: Option<&'a ReplicaId>,
+    /// What was asked and answered so far, as JSON, where the call may be made again.
+    pub record: &'a str,
+}
+
 const DIGEST_BYTES: usize = 32;
 
 impl Handles {
-    /// Seals an upstream's request state for this call. `owner`: the replica that holds the call open, where
-    /// one does.
+    /// Seals an upstream's request state for this call.
     #[must_use]
     pub fn seal_state(
         &self,
         holder: Holder<'_>,
         upstream: &UpstreamName,
         call: &Call,
-        state: &str,
-        owner: Option<&ReplicaId>,
+        state: &State<'_>,
     ) -> String {
         let mut payload = digest(call).to_vec();
         payload.extend_from_slice(upstream.as_str().as_bytes());
         payload.push(0);
-        payload.extend_from_slice(owner.map_or("", ReplicaId::as_str).as_bytes());
+        payload.extend_from_slice(state.owner.map_or("", ReplicaId::as_str).as_bytes());
         payload.push(0);
-        payload.extend_from_slice(state.as_bytes());
+        // JSON has no zero byte in it.
+        payload.extend_from_slice(state.record.as_bytes());
+        payload.push(0);
+        payload.extend_from_slice(state.own.as_bytes());
         let now = self.clock.now();
         let expires = now.plus(self.state_time);
         self.keys.seal(&*self.rng, now, &holder.binding(Purpose::RequestState), expires, &payload)
     }
 
-    /// Opens the request state of a retry: the upstream's own, if this is the call and the upstream that
-    /// it was sealed for.
+    /// Opens the request state of a retry: the upstream's own and the record, if this is the call and the
+    /// upstream that it was sealed for.
     ///
     /// # Errors
     /// -32602 for anything else; nobody learns what was wrong.
@@ -77,13 +89,15 @@ impl Handles {
         upstream: &UpstreamName,
         call: &Call,
         sealed: &Raw,
-    ) -> Result<String, RpcError> {
+    ) -> Result<(String, String), RpcError> {
         let opened = sealed.as_str().and_then(|text| {
             let payload = self.keys.open(&holder.binding(Purpose::RequestState), self.clock.now(), &text)?;
             let (found, rest) = payload.split_at_checked(DIGEST_BYTES)?;
             let (name, rest) = split_name(rest)?;
-            let (_owner, state) = rest.split_once('\0')?;
-            (found == digest(call) && name == upstream.as_str()).then(|| state.to_owned())
+            let (_owner, rest) = rest.split_once('\0')?;
+            let (record, state) = rest.split_once('\0')?;
+            let same = found == digest(call) && name == upstream.as_str();
+            same.then(|| (state.to_owned(), record.to_owned()))
         });
         opened.ok_or_else(|| RpcError::invalid_params("Invalid requestState: make the call again without it"))
     }
@@ -96,6 +110,19 @@ impl Handles {
         let (_digest, rest) = payload.split_at_checked(DIGEST_BYTES)?;
         let (_upstream, rest) = split_name(rest)?;
         ReplicaId::parse(rest.split_once('\0')?.0)
+    }
+
+    /// Seals what names a session with an upstream, for as long.
+    #[must_use]
+    pub fn seal_session(&self, holder: Holder<'_>, payload: &[u8], time: Duration) -> String {
+        let now = self.clock.now();
+        self.keys.seal(&*self.rng, now, &holder.binding(Purpose::UpstreamSession), now.plus(time), payload)
+    }
+
+    /// What names a session with an upstream. `None` for anything else.
+    #[must_use]
+    pub fn open_session(&self, holder: Holder<'_>, sealed: &str) -> Option<Vec<u8>> {
+        self.keys.open(&holder.binding(Purpose::UpstreamSession), self.clock.now(), sealed)
     }
 
     /// Seals an upstream's task id. The same id gives the same handle as long as the same key is active, and
@@ -145,7 +172,7 @@ fn digest(call: &Call) -> [u8; DIGEST_BYTES] {
 }
 
 /// JSON with its members in order: clients may write the same arguments anew.
-fn canonical(value: &Value, out: &mut String) {
+pub(crate) fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(members) => {
             let mut names: Vec<&String> = members.keys().collect();
@@ -188,6 +215,10 @@ mod tests {
         }
     }
 
+    fn own(own: &str) -> State<'_> {
+        State { own, owner: None, record: "{}" }
+    }
+
     fn call(params: &'static str) -> Call {
         Call::read(Method::ToolsCall, Some(&Raw::literal(params))).expect("params")
     }
@@ -199,11 +230,12 @@ mod tests {
             (UpstreamName::new("crm").expect("valid"), UpstreamName::new("files").expect("valid"));
         let first = call(r#"{"name":"a","arguments":{"x":1,"y":[2]},"_meta":{"t":1}}"#);
         let at = |principal, endpoint| Holder { principal, endpoint };
-        let sealed = Raw::string(&h.seal_state(at(&me, "all"), &crm, &first, "inner\0state", None));
+        let sealed = Raw::string(&h.seal_state(at(&me, "all"), &crm, &first, &own("inner\0state")));
         let open = |holder, upstream, call: &Call| h.open_state(holder, upstream, call, &sealed);
         let again =
             call(r#"{"arguments":{"y":[2],"x":1},"name":"a","inputResponses":{},"requestState":"s"}"#);
-        assert_eq!(open(at(&me, "all"), &crm, &again).as_deref(), Ok("inner\0state"));
+        let opened = open(at(&me, "all"), &crm, &again);
+        assert_eq!(opened, Ok(("inner\0state".to_owned(), "{}".to_owned())));
         assert!(open(at(&you, "all"), &crm, &again).is_err(), "another principal");
         assert!(open(at(&me, "crm"), &crm, &again).is_err(), "another endpoint");
         assert!(open(at(&me, "all"), &files, &again).is_err(), "another upstream");
@@ -221,12 +253,14 @@ mod tests {
         let crm = UpstreamName::new("crm").expect("valid");
         let holder = |principal| Holder { principal, endpoint: "all" };
         let owner = ReplicaId::parse("0123456789ab").expect("twelve digits");
-        let seal = |owner| Raw::string(&h.seal_state(holder(&me), &crm, &call("{}"), "s", owner));
+        let seal =
+            |owner| Raw::string(&h.seal_state(holder(&me), &crm, &call("{}"), &State { owner, ..own("s") }));
         assert_eq!(h.state_owner(holder(&me), &seal(Some(&owner))), Some(owner.clone()));
         assert_eq!(h.state_owner(holder(&you), &seal(Some(&owner))), None);
         assert_eq!(h.state_owner(holder(&me), &seal(None)), None);
         assert_eq!(h.state_owner(holder(&me), &Raw::literal("7")), None);
-        assert_eq!(h.open_state(holder(&me), &crm, &call("{}"), &seal(Some(&owner))).as_deref(), Ok("s"));
+        let opened = h.open_state(holder(&me), &crm, &call("{}"), &seal(Some(&owner)));
+        assert_eq!(opened, Ok(("s".to_owned(), "{}".to_owned())));
     }
 
     #[test]
@@ -238,7 +272,7 @@ mod tests {
         assert_eq!(h.open_task(holder, &task), Ok(("crm".to_owned(), "t-1".to_owned())));
         assert_eq!(h.seal_task(holder, &crm, "t-1"), task, "a task keeps its name");
         assert_ne!(h.seal_task(holder, &crm, "t-2"), task);
-        let state = h.seal_state(holder, &crm, &call("{}"), "t-1", None);
+        let state = h.seal_state(holder, &crm, &call("{}"), &own("t-1"));
         assert!(h.open_task(holder, &state).is_err());
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFTER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
@@ -123,6 +125,8 @@ where
                 over_http: true,
                 forwarded,
                 revision: Revision::NEWEST,
+                lines: None,
+                replay: None,
                 request_id: None,
             };
             let Some(_call) = Call::begin(app, generation.limits.calls_max) else {
@@ -198,7 +202,12 @@ where
     // Boxed, because a connection keeps room for all that it may have to hold, also while it idles.
     let (message, body) = match body::read(&x, body).await {
         Ok(Incoming::One(message, body)) => (message, body),
-        Ok(Incoming::Batch(all)) => return Box::pin(legacy::batch(x, all)).await,
+        Ok(Incoming::Batch(all)) => {
+            let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
+            let turn = Box::pin(legacy::batch(x, all.clone())).await;
+            let received = Received { method: &Method::POST, target: uri, headers: &headers, body: all };
+            return Box::pin(take_turn(&app, turn, received)).await;
+        }
         Err(answer) => return *answer,
     };
     let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
@@ -227,7 +236,14 @@ pub(crate) enum Turn {
 }
 
 /// The answer in place of an owner that gave none, made of whether the request may have had an effect.
-pub(crate) type Gone = Box<dyn FnOnce(bool) -> Answer + Send>;
+pub(crate) type Gone = Box<dyn FnOnce(bool) -> BoxFuture<'static, Answer> + Send>;
+
+impl Turn {
+    /// A request for its owner, with an answer in its place that is there at once.
+    pub fn owner(owner: ReplicaId, gone: impl FnOnce(bool) -> Answer + Send + 'static) -> Self {
+        Self::Owner(owner, Box::new(move |ran| std::future::ready(gone(ran)).boxed()))
+    }
+}
 
 async fn take_turn(app: &Arc<App>, turn: Turn, received: Received<'_>) -> Answer {
     match turn {
@@ -244,7 +260,7 @@ async fn take_turn(app: &Arc<App>, turn: Turn, received: Received<'_>) -> Answer
             Err(error) => {
                 app.metrics.forwarded("failed");
                 tracing::warn!(%error, "a request could not be sent on to its replica");
-                gone(error.may_have_run())
+                gone(error.may_have_run()).await
             }
         },
     }

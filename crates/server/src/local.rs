@@ -63,6 +63,8 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         over_http: false,
         forwarded: false,
         revision: Revision::NEWEST,
+        lines: None,
+        replay: None,
         request_id: None,
     })
 }

@@ -3,13 +3,18 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bridge::Script;
 use catalog::{Kind, Routed};
 use futures_util::StreamExt as _;
 use protocol::json::Object;
 use protocol::{Call, Method, Raw, RpcError, code};
-use upstream::{Body, CallContext, CallErrorKind, Item, Outcome, Reply, Watched};
+use upstream::{Body, CallContext, CallErrorKind, Item, Line, Outcome, Reply, Watched};
 
 use crate::app::Exchange;
+use crate::handles::State;
+use crate::line::{self, Way};
+use crate::modern::gone;
+use crate::replay::{self, Record};
 use crate::tasks::{self, TaskIds};
 use crate::trace::Operation;
 
@@ -40,23 +45,44 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
         | Method::TasksResult
         | Method::TasksList => Box::pin(tasks::serve(x, call)).await,
         _ => {
-            let routed = locate(x, call).await?;
-            let tool = operation.located(x, &routed);
-            perform(x, call, routed, tool).await
+            let located = locate(x, call).await?;
+            let tool = operation.located(x, &located.routed);
+            perform(x, call, located, tool).await
         }
     }
 }
 
+/// Where a call goes, and what is known of its earlier rounds.
+struct Located {
+    routed: Routed,
+    /// What was asked and answered before. `None`: nobody wrote it down.
+    record: Option<Record>,
+}
+
 /// Where to: the upstream, its own names, and what a retry carries for it.
-async fn locate(x: &Exchange, call: &Call) -> Result<Routed, RpcError> {
+async fn locate(x: &Exchange, call: &Call) -> Result<Located, RpcError> {
     let mut routed = x.endpoint.route(&x.caller, call).await?;
     check_params(x, &routed)?;
-    if let Some(sealed) = call.params.get("requestState") {
-        let name = routed.source.upstream().name().clone();
-        let state = x.app.handles.open_state(x.holder(), &name, call, &sealed)?;
-        routed.call = routed.call.with("requestState", Some(Raw::string(&state)));
+    let Some(sealed) = call.params.get("requestState") else {
+        return Ok(Located { routed, record: Some(Record::default()) });
+    };
+    let name = routed.source.upstream().name().clone();
+    let (state, record) = x.app.handles.open_state(x.holder(), &name, call, &sealed)?;
+    let mut record = Record::read(&record);
+    if let Some(record) = &mut record {
+        let answers = call.params.get("inputResponses").and_then(|raw| raw.object().ok().flatten());
+        record.answer(answers.as_ref());
     }
-    Ok(routed)
+    routed.call = match x.replay {
+        None => routed.call.with("requestState", Some(Raw::string(&state))),
+        Some(_) if record.is_some() && replay::may_repeat(x, &routed) => {
+            tracing::info!(upstream = %name, "a call whose replica is gone is made again");
+            x.app.metrics.forwarded("made_again");
+            routed.call.with("requestState", None).with("inputResponses", None)
+        }
+        Some(lost) => return Err(gone(lost.answered)),
+    };
+    Ok(Located { routed, record })
 }
 
 /// Headers that repeat arguments must repeat them exactly. Legacy clients know of no such headers.
@@ -75,26 +101,44 @@ fn check_params(x: &Exchange, routed: &Routed) -> Result<(), RpcError> {
 async fn perform(
     x: &Exchange,
     call: &Call,
-    routed: Routed,
+    located: Located,
     tool: Option<Arc<str>>,
 ) -> Result<Reply, RpcError> {
-    let (routed, reply) = match read_kept(x, &routed) {
-        Some(kept) => (routed, Reply::result(kept)),
-        None => reach(x, call, routed, tool).await?,
+    let Located { mut routed, record } = located;
+    let line = match line::way(x, &mut routed).await? {
+        Way::On(line) => line,
+        Way::Answered(result) => return Ok(Reply::result(result)),
     };
-    Ok(shape(x, call, routed, reply).await)
+    let script = x.replay.and(record.clone()).map(|record| Arc::new(record) as Arc<dyn Script>);
+    let handles = routed.session.is_some();
+    let on = On { line, script, tool };
+    let reached = match read_kept(x, &routed, &on.line) {
+        Some(kept) => Ok((routed, Reply::result(kept))),
+        None => reach(x, call, routed, on).await,
+    };
+    match reached {
+        Ok((routed, reply)) => Ok(shape(x, call, Located { routed, record }, reply).await),
+        Err(error) if handles && error.code == code::SESSION_GONE => {
+            Ok(Reply::result(line::unknown_handle()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How a call goes to its upstream.
+#[derive(Clone)]
+struct On {
+    line: Line,
+    script: Option<Arc<dyn Script>>,
+    /// The tool's own name, for whoever watches.
+    tool: Option<Arc<str>>,
 }
 
 /// Asks the upstream, and once more where it says that our copy of the tool's schema is old: it ran nothing.
-async fn reach(
-    x: &Exchange,
-    call: &Call,
-    routed: Routed,
-    tool: Option<Arc<str>>,
-) -> Result<(Routed, Reply), RpcError> {
+async fn reach(x: &Exchange, call: &Call, routed: Routed, on: On) -> Result<(Routed, Reply), RpcError> {
     let asked_at = routed.source.reading();
-    let reply = send(x, &routed, tool.clone()).await?;
-    keep_read(x, &routed, &reply, asked_at);
+    let reply = send(x, &routed, on.clone()).await?;
+    keep_read(x, &routed, &on.line, &reply, asked_at);
     let stale = match &reply {
         Reply::Ready(Outcome::Error(error)) => RpcError::read(error).code == code::HEADER_MISMATCH,
         _ => false,
@@ -108,17 +152,17 @@ async fn reach(
         if routed.source.list(Kind::Tools, &x.caller).await.is_err() {
             return Ok((routed, reply));
         }
-        let routed = locate(x, call).await?;
-        let reply = send(x, &routed, tool).await?;
+        let Located { routed, .. } = locate(x, call).await?;
+        let reply = send(x, &routed, on).await?;
         Ok((routed, reply))
     })
     .await
 }
 
 /// The URI of a read that may be answered from the cache. A retry with answers never is, nor what may
-/// depend on headers of this one client.
-fn plain_read(x: &Exchange, routed: &Routed) -> Option<String> {
-    if routed.call.method != Method::ResourcesRead {
+/// depend on headers or the session of this one client.
+fn plain_read(x: &Exchange, routed: &Routed, line: &Line) -> Option<String> {
+    if routed.call.method != Method::ResourcesRead || *line != Line::Usual {
         return None;
     }
     let upstream = routed.source.upstream().name().as_str();
@@ -129,45 +173,57 @@ fn plain_read(x: &Exchange, routed: &Routed) -> Option<String> {
     plain.then(|| routed.call.text("uri")).flatten()
 }
 
-fn read_kept(x: &Exchange, routed: &Routed) -> Option<Raw> {
-    routed.source.read_kept(&plain_read(x, routed)?, &x.caller.principal)
+fn read_kept(x: &Exchange, routed: &Routed, line: &Line) -> Option<Raw> {
+    routed.source.read_kept(&plain_read(x, routed, line)?, &x.caller.principal)
 }
 
-fn keep_read(x: &Exchange, routed: &Routed, reply: &Reply, asked_at: (tokio::time::Instant, u64)) {
-    if let (Reply::Ready(Outcome::Result(Body::Whole(result))), Some(uri)) = (reply, plain_read(x, routed)) {
+fn keep_read(
+    x: &Exchange,
+    routed: &Routed,
+    line: &Line,
+    reply: &Reply,
+    asked_at: (tokio::time::Instant, u64),
+) {
+    let uri = plain_read(x, routed, line);
+    if let (Reply::Ready(Outcome::Result(Body::Whole(result))), Some(uri)) = (reply, uri) {
         routed.source.keep_read(&uri, &x.caller.principal, result, asked_at);
     }
 }
 
-async fn send(x: &Exchange, routed: &Routed, tool: Option<Arc<str>>) -> Result<Reply, RpcError> {
+async fn send(x: &Exchange, routed: &Routed, on: On) -> Result<Reply, RpcError> {
     let upstream = routed.source.upstream();
     let cx = CallContext {
         principal: x.caller.principal.clone(),
         headers: x.forwarded(upstream.name().as_str()),
         rules: routed.rules.clone(),
         polls: x.revision.features().polled_streams,
-        watched: Watched { parent: x.caller.trace.clone(), tool },
+        watched: Watched { parent: x.caller.trace.clone(), tool: on.tool },
+        line: on.line,
+        script: on.script,
     };
     // Boxed: it would be copied through every stage on its way to where it is waited for.
     Box::pin(upstream.call(&cx, &routed.call)).await.map_err(|error| {
-        if error.kind != CallErrorKind::ParkedGone {
-            tracing::warn!(%error, method = %routed.call.method, "the upstream gave no answer");
+        match error.kind {
+            CallErrorKind::ParkedGone => {}
+            CallErrorKind::SessionGone => return line::gone(upstream.name()),
+            _ => tracing::warn!(%error, method = %routed.call.method, "the upstream gave no answer"),
         }
         error.to_rpc()
     })
 }
 
 /// Names, URIs and handles as the client knows them, on every exit of the call.
-async fn shape(x: &Exchange, call: &Call, routed: Routed, reply: Reply) -> Reply {
+async fn shape(x: &Exchange, call: &Call, located: Located, reply: Reply) -> Reply {
+    let Located { routed, record } = located;
     let log_level = call.meta.log_level.as_ref().and_then(|l| l.as_str()).and_then(|l| severity(&l));
     match reply {
         Reply::Ready(outcome) => {
-            let shaper = Shaper { x: Cow::Borrowed(x), call: Cow::Borrowed(call), routed, log_level };
+            let shaper = Shaper { x: Cow::Borrowed(x), call: Cow::Borrowed(call), routed, record, log_level };
             Reply::Ready(shaper.outcome(outcome).await)
         }
         Reply::Stream(items) => {
             let (x, call) = (Cow::Owned(x.clone()), Cow::Owned(call.clone()));
-            let shaper = Arc::new(Shaper::<'static> { x, call, routed, log_level });
+            let shaper = Arc::new(Shaper::<'static> { x, call, routed, record, log_level });
             Reply::Stream(Box::pin(items.filter_map(move |item| {
                 let shaper = Arc::clone(&shaper);
                 async move {
@@ -189,6 +245,7 @@ struct Shaper<'a> {
     x: Cow<'a, Exchange>,
     call: Cow<'a, Call>,
     routed: Routed,
+    record: Option<Record>,
     log_level: Option<u8>,
 }
 
@@ -235,9 +292,12 @@ impl Shaper<'_> {
         if !self.call.method.may_ask() {
             return Err("asked for input where that is not possible");
         }
-        let questions = object.get("inputRequests").map(|q| q.object());
-        if let Some(questions) = questions {
-            let Ok(Some(questions)) = questions else { return Err("sent inputRequests that are no object") };
+        let questions = match object.get("inputRequests").map(|q| q.object()) {
+            None => None,
+            Some(Ok(Some(questions))) => Some(questions),
+            Some(_) => return Err("sent inputRequests that are no object"),
+        };
+        if let Some(questions) = &questions {
             let able = &self.x.caller.capabilities;
             if questions.iter().any(|(_, question)| !able.can_answer_question(&question)) {
                 return Err("asked for something that the client did not declare");
@@ -248,10 +308,24 @@ impl Shaper<'_> {
         let upstream = self.routed.source.upstream();
         // A legacy server's question holds its call open in this process; a modern server's state is all that
         // it needs.
-        let owner = upstream.holds_questions().then(|| self.x.app.replicas.me());
-        let sealed =
-            self.x.app.handles.seal_state(self.x.holder(), upstream.name(), &self.call, &state, owner);
+        let holds = upstream.holds_questions();
+        let owner = holds.then(|| self.x.app.replicas.me());
+        let record = if holds { self.record_with(questions.as_ref()) } else { String::new() };
+        let state = State { own: &state, owner, record: &record };
+        let sealed = self.x.app.handles.seal_state(self.x.holder(), upstream.name(), &self.call, &state);
         Ok(object.edit().set("requestState", Raw::string(&sealed)).finish())
+    }
+
+    /// What was asked and answered so far, where the call may be made again in another replica.
+    fn record_with(&self, questions: Option<&Object>) -> String {
+        let mut record = match &self.record {
+            Some(record) if replay::may_repeat(&self.x, &self.routed) => record.clone(),
+            _ => return String::new(),
+        };
+        if let Some(questions) = questions {
+            record.ask(questions);
+        }
+        record.write()
     }
 
     fn tasks(&self) -> TaskIds<'_> {

@@ -39,7 +39,15 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
     let principal = x.caller.principal.clone();
     let headers = x.forwarded(&upstream);
     let watched = Watched { parent: x.caller.trace.clone(), tool: None };
-    let cx = CallContext { principal, headers, rules: None, polls: false, watched };
+    let cx = CallContext {
+        principal,
+        headers,
+        rules: None,
+        polls: false,
+        watched,
+        line: upstream::Line::Usual,
+        script: None,
+    };
     let reply = source.upstream().call(&cx, &own).await.map_err(|error| error.to_rpc())?;
     match reply.outcome().await.map_err(|error| error.to_rpc())? {
         Some(Outcome::Result(Body::Whole(result))) => {

@@ -229,6 +229,12 @@ impl World {
         self.introduce(&left);
     }
 
+    /// Takes back what [`World::lose`] said of it and of all others.
+    pub fn find(&self, replica: usize) {
+        assert!(replica < self.peers.len(), "so many replicas");
+        self.introduce(&self.peers);
+    }
+
     /// Choices first.
     #[must_use]
     pub fn builder() -> WorldBuilder {

@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bridge::Script;
 use model::{Clock, Principal, Rng};
 use protocol::{Id, Raw};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
+use crate::kept::Registry;
 use crate::park::Lot;
-use crate::{CallError, CallErrorKind, Observer, Options, Watched};
+use crate::{CallError, CallErrorKind, Line, Observer, Options, Watched};
 
 /// Something changed at an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Stats {
     pub starts: AtomicU64,
     /// Messages that belonged to nothing.
     pub strays: AtomicU64,
+    /// Sessions that were not opened because there are as many as allowed.
+    pub sessions_refused: AtomicU64,
     /// The last answer's latency, in microseconds.
     pub latency_us: AtomicU64,
 }
@@ -65,6 +69,8 @@ pub(crate) struct Core {
     pub rng: Arc<dyn Rng>,
     pub stats: Stats,
     pub lot: Lot,
+    /// Sessions that were opened for somebody.
+    pub kept: Registry,
     pub changes: broadcast::Sender<Change>,
     /// Those who hear of changes first: what is kept must have ended when a client is told to look again.
     pub first: Mutex<Vec<First>>,
@@ -79,6 +85,7 @@ impl Core {
         Self {
             slots: Arc::new(Semaphore::new(options.concurrency_max)),
             lot: Lot::new(options.limits, parked),
+            kept: Registry::new(options.limits.kept_max, options.limits.kept_idle),
             options,
             clock,
             rng,
@@ -141,6 +148,10 @@ pub struct CallContext {
     pub polls: bool,
     /// For whoever watches.
     pub watched: Watched,
+    /// In which of the upstream's sessions.
+    pub line: Line,
+    /// What was asked and answered before, where the call is made again.
+    pub script: Option<Arc<dyn Script>>,
 }
 
 impl CallContext {
@@ -153,6 +164,8 @@ impl CallContext {
             rules: None,
             polls: false,
             watched: Watched::default(),
+            line: Line::default(),
+            script: None,
         }
     }
 }

@@ -129,7 +129,9 @@ fn is_no_modern_server(error: &CallError) -> bool {
 async fn legacy(core: &Arc<Core>, link: &HttpLink) -> Result<Found, CallError> {
     let http = LegacyHttp::new(Arc::clone(core), link.clone());
     let session = http.session(&CallContext::own().principal, &Capabilities::none()).await?;
-    let Handshake { revision, discover, tasks, .. } = session.handshake.clone();
+    let Some(Handshake { revision, discover, tasks, .. }) = session.handshake.clone() else {
+        return Err(core.error(CallErrorKind::Invalid));
+    };
     Ok(Found { connector: Connector::LegacyHttp(http), revision, discover, tasks })
 }
 

@@ -60,6 +60,12 @@ pub enum CallErrorKind {
     /// The gateway is stopping it.
     #[error("is being stopped")]
     Stopped,
+    /// There are as many sessions as allowed: nothing was sent.
+    #[error("has as many sessions as allowed (sessions_max)")]
+    SessionLimit,
+    /// The session that the call belongs to is gone, and what the server remembered with it: nothing ran.
+    #[error("no longer has the session of this call")]
+    SessionGone,
 }
 
 impl CallErrorKind {
@@ -78,6 +84,8 @@ impl CallErrorKind {
             Self::ParkLimit => "park_limit",
             Self::ParkedGone => "parked_gone",
             Self::Stopped => "stopped",
+            Self::SessionLimit => "session_limit",
+            Self::SessionGone => "session_gone",
         }
     }
 
@@ -85,11 +93,11 @@ impl CallErrorKind {
     #[must_use]
     pub fn retry(self) -> Retry {
         match self {
-            Self::Unreachable | Self::Busy | Self::Stopped => Retry::Safe,
+            Self::Unreachable | Self::Busy | Self::Stopped | Self::SessionLimit => Retry::Safe,
             Self::Broke | Self::Timeout | Self::Invalid | Self::ParkLimit | Self::ParkedGone => {
                 Retry::MayHaveRun
             }
-            Self::OtherRevision | Self::Unauthorized => Retry::Useless,
+            Self::OtherRevision | Self::Unauthorized | Self::SessionGone => Retry::Useless,
             Self::Status(status) if status >= 500 => Retry::MayHaveRun,
             Self::Status(_) => Retry::Useless,
         }
@@ -99,8 +107,8 @@ impl CallErrorKind {
     #[must_use]
     pub fn fault(self) -> Fault {
         match self {
-            Self::Busy | Self::ParkLimit | Self::Stopped => Fault::Gateway,
-            Self::ParkedGone => Fault::Client,
+            Self::Busy | Self::ParkLimit | Self::Stopped | Self::SessionLimit => Fault::Gateway,
+            Self::ParkedGone | Self::SessionGone => Fault::Client,
             _ => Fault::Upstream,
         }
     }
@@ -112,7 +120,8 @@ impl CallErrorKind {
             Self::Broke | Self::Status(_) | Self::Unauthorized => code::UPSTREAM_BROKE,
             Self::Timeout => code::UPSTREAM_TIMEOUT,
             Self::Invalid => code::UPSTREAM_INVALID,
-            Self::Busy | Self::ParkLimit => code::LIMIT,
+            Self::Busy | Self::ParkLimit | Self::SessionLimit => code::LIMIT,
+            Self::SessionGone => code::SESSION_GONE,
             Self::ParkedGone => code::PARKED_GONE,
         }
     }

@@ -8,6 +8,7 @@ mod core;
 mod detect;
 mod error;
 mod http;
+mod kept;
 mod legacy;
 mod listen;
 mod modern_run;
@@ -23,6 +24,7 @@ mod upstream;
 
 pub use crate::core::{CallContext, Change, Stats};
 pub use error::{CallError, CallErrorKind};
+pub use kept::{Kept, Line, Place, Sharing};
 pub use listen::Interest;
 pub use observe::{Ended, Ending, Observer, Request, Watched};
 pub use options::{HttpTransport, Limits, Options, Stdio, Target, Timeouts};

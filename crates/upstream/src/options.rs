@@ -7,6 +7,8 @@ use http::{HeaderName, HeaderValue};
 use model::UpstreamName;
 use protocol::{Raw, Revision};
 
+use crate::Sharing;
+
 /// How an upstream is reached and how far it may go.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -22,6 +24,8 @@ pub struct Options {
     pub concurrency_max: usize,
     /// How much of it may be kept.
     pub limits: Limits,
+    /// Who shares a session with it.
+    pub sharing: Sharing,
     /// Who the gateway says it is in a legacy handshake: an `Implementation`.
     pub client_info: Raw,
 }
@@ -94,8 +98,12 @@ pub struct Limits {
     pub response_buffer_bytes_max: usize,
     /// The largest server-sent event or line.
     pub message_bytes_max: usize,
-    /// Sessions with a legacy upstream.
+    /// Sessions with a legacy upstream that everybody shares.
     pub sessions_max: usize,
+    /// Sessions that were opened for somebody.
+    pub kept_max: usize,
+    /// How long such a session is kept without use.
+    pub kept_idle: Duration,
     /// Calls on this upstream that wait for input.
     pub parked_max: usize,
     /// Calls on all upstreams together that wait for input.
@@ -123,6 +131,8 @@ impl Default for Limits {
             response_buffer_bytes_max: 1024 * 1024,
             message_bytes_max: 16 * 1024 * 1024,
             sessions_max: 256,
+            kept_max: 64,
+            kept_idle: Duration::from_secs(1_800),
             parked_max: 256,
             parked_total_max: 1_024,
             parked_per_principal_max: 32,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::{Clock, Rng, UpstreamName};
-use protocol::{Call, Raw, Revision};
+use protocol::{Call, Capabilities, Raw, Revision};
 use tokio::sync::{Mutex as AsyncMutex, broadcast};
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::detect::{self, Connector, Found};
 use crate::http::HttpLink;
 use crate::options::Target;
 use crate::pipe::{Dial, PipePool};
-use crate::{CallContext, CallError, CallErrorKind, Observer, Options, Reply};
+use crate::{CallContext, CallError, CallErrorKind, Kept, Observer, Options, Place, Reply};
 
 /// How an upstream is doing.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Health {
     pub in_flight: u64,
     /// How many calls wait for input.
     pub parked: usize,
+    /// How many sessions it has that belong to a principal, a client or a handle.
+    pub sessions: usize,
 }
 
 /// What an upstream said of itself.
@@ -133,6 +135,11 @@ impl Upstream {
         let found = self.known();
         let error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let latency = self.core.stats.latency_us.load(Ordering::Relaxed);
+        let owned = match found.as_ref().map(|found| &found.connector) {
+            Some(Connector::Pipe(pool)) => pool.owned(),
+            Some(Connector::LegacyHttp(http)) => http.owned(),
+            Some(Connector::ModernHttp(_)) | None => 0,
+        };
         Health {
             state: match (&error, &found) {
                 (Some(error), _) => error.kind.as_str(),
@@ -144,6 +151,7 @@ impl Upstream {
             latency: (latency > 0).then(|| Duration::from_micros(latency)),
             in_flight: self.core.stats.in_flight.load(Ordering::Relaxed),
             parked: self.core.lot.len(),
+            sessions: owned + self.core.kept.len(),
         }
     }
 
@@ -298,19 +306,65 @@ impl Upstream {
         }
     }
 
+    /// Opens a session, or starts a process, under a name that is free among all replicas. `None`: a modern
+    /// server, which has no sessions.
+    ///
+    /// # Errors
+    /// [`CallErrorKind::SessionLimit`], or why it cannot be reached. Nothing ran.
+    pub async fn open_session(
+        &self,
+        capabilities: &Capabilities,
+        name: String,
+    ) -> Result<Option<Kept>, CallError> {
+        let found = self.connector().await?;
+        if found.revision.era() == protocol::Era::Modern {
+            return Ok(None);
+        }
+        let opened = match &found.connector {
+            Connector::ModernHttp(_) => return Ok(None),
+            Connector::LegacyHttp(http) => Box::pin(http.open_kept(capabilities, name)).await,
+            Connector::Pipe(pool) => Box::pin(pool.open_kept(capabilities, name)).await,
+        };
+        opened.map(Some).map_err(CallError::unsent).inspect_err(|error| self.failed(error))
+    }
+
+    /// Ends a session that was opened before, as far as that can be done here: a process that another replica
+    /// started goes on.
+    pub async fn close_session(&self, kept: &Kept) {
+        self.core.kept.remove(&kept.name);
+        if let Place::Server { session, revision, .. } = &kept.place
+            && let Ok(found) = self.connector().await
+            && let Connector::LegacyHttp(http) = &found.connector
+        {
+            http.close_kept(session.as_deref(), *revision).await;
+        }
+    }
+
+    /// Takes note that a session which was opened here is used, or was closed, at another replica.
+    pub fn session_told(&self, name: &str, closed: bool) {
+        if closed {
+            self.core.kept.remove(name);
+        } else {
+            self.core.kept.touch(name, self.core.clock.now());
+        }
+    }
+
     /// Drops what waited or idled too long. Called now and then.
     pub fn sweep(&self) {
-        drop(self.core.lot.sweep(self.core.clock.now()));
-        if let Some(found) = self.known()
-            && let Connector::Pipe(pool) = &found.connector
-        {
-            pool.sweep();
+        let now = self.core.clock.now();
+        drop(self.core.lot.sweep(now));
+        self.core.kept.sweep(now);
+        match self.known().as_ref().map(|found| &found.connector) {
+            Some(Connector::Pipe(pool)) => pool.sweep(),
+            Some(Connector::LegacyHttp(http)) => http.sweep(),
+            Some(Connector::ModernHttp(_)) | None => {}
         }
     }
 
     /// Ends its sessions and processes.
     pub async fn shutdown(&self) {
         self.listener.lock().await.stop();
+        self.core.kept.stop();
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take();
         match found.as_ref().map(|f| &f.connector) {
             Some(Connector::Pipe(pool)) => pool.stop_all().await,

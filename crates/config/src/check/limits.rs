@@ -26,7 +26,12 @@ pub(super) fn check_upstream(upstream: &Upstream, path: &Path, report: &mut Repo
         ("idle", *idle),
         ("total", *total),
     ]);
-    Floor { path: path.clone(), report }.counts(&[("concurrency_max", upstream.concurrency_max, 1)]);
+    let mut floor = Floor { path: path.clone(), report };
+    floor.counts(&[
+        ("concurrency_max", upstream.concurrency_max, 1),
+        ("sessions_max", upstream.sessions_max, 1),
+    ]);
+    floor.times(&[("session_idle", upstream.session_idle)]);
     // Neither a list that is never fresh nor a standard error that is not kept stops anything.
     let Stdio { processes_max, idle_stop, restart_backoff_min, restart_backoff_max, stderr_lines_max: _ } =
         &upstream.stdio;

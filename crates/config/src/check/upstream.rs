@@ -7,7 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use super::names::check_aliases;
 use super::url::{UrlUse, url_fault};
 use super::{Report, limits};
-use crate::section::{Revision, Transport, Upstream};
+use crate::section::{Revision, Sharing, Transport, Upstream};
 use crate::source::Path;
 use crate::value::Secret;
 
@@ -51,6 +51,13 @@ pub(super) fn check(name: &str, upstream: &Upstream, report: &mut Report<'_>) {
             &path.key("transport"),
             "revision 2026-07-28 is not spoken over HTTP+SSE",
             Some("take \"transport\" or \"revision\" out".to_owned()),
+        );
+    }
+    if upstream.sessions != Sharing::Shared && upstream.revision == Some(Revision::V2026_07_28) {
+        report.value(
+            &path.key("sessions"),
+            "revision 2026-07-28 has no sessions",
+            Some("take \"sessions\" or \"revision\" out".to_owned()),
         );
     }
 }

@@ -24,4 +24,4 @@ pub use sessions::Sessions;
 pub use store::{Store, StoreError};
 pub use telemetry::{LogCalls, LogFormat, LogLevel, Telemetry};
 pub use tls::{ListenTls, UpstreamTls};
-pub use upstream::{Resolved, Revision, Stdio, Timeouts, Transport, Upstream};
+pub use upstream::{Resolved, Revision, Sharing, Stdio, Timeouts, Transport, Upstream};

@@ -102,6 +102,35 @@ pub struct Upstream {
     /// Since 0.1.
     pub stdio: Stdio,
 
+    /// Who shares one session with a server that has sessions, or one process of a program.
+    ///
+    /// It matters where a server remembers something between calls. A server of revision 2026-07-28 does not:
+    /// there the key changes nothing. See the page on sessions. Since 0.1.
+    pub sessions: Sharing,
+
+    /// How many sessions or processes are kept for principals, clients and handles, at each replica.
+    ///
+    /// Who wants one more gets an error that names this key; none that is in use is given up. What is shared
+    /// by all has its own limits. Since 0.1.
+    #[schemars(range(min = 1))]
+    pub sessions_max: usize,
+
+    /// How long a session that was opened for a principal, a client or a handle is kept without use.
+    ///
+    /// Then it ends, and with it what the server remembered. Since 0.1.
+    pub session_idle: Span,
+
+    /// The tools that may run twice without harm, as patterns over its own names for them.
+    ///
+    /// A call of such a tool that waited for an answer at a replica which is gone is made again at another.
+    /// Since 0.1.
+    pub idempotent: Vec<Glob>,
+
+    /// Whether the hints `readOnlyHint` and `idempotentHint` of its tools are believed.
+    ///
+    /// A tool with one of them then counts as named in `idempotent`. Since 0.1.
+    pub trust_hints: bool,
+
     /// Whom to trust as this server. Only with `url`.
     ///
     /// Since 0.1.
@@ -137,11 +166,31 @@ impl Default for Upstream {
             expose: None,
             hide: Vec::new(),
             stdio: Stdio::default(),
+            sessions: Sharing::default(),
+            sessions_max: 64,
+            session_idle: Span::from_mins(30),
+            idempotent: Vec::new(),
+            trust_hints: false,
             tls: UpstreamTls::default(),
             description: None,
             enabled: true,
         }
     }
+}
+
+/// Who shares one session with a server, or one process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// Everybody shares: a program's processes with all, a session over HTTP with all clients of a principal.
+    #[default]
+    Shared,
+    /// One for each principal, kept as long as it is used.
+    PerPrincipal,
+    /// One for each client session of a legacy revision; one for each request of a modern client.
+    PerClient,
+    /// One for each handle, which clients open and close with two tools that the gateway adds.
+    Handle,
 }
 
 /// How the server at a URL is spoken to.
@@ -293,8 +342,9 @@ impl Upstream {
     /// A value that changes when a connector built from this section would be another one.
     ///
     /// What only concerns names, lists and people (`aliases`, `expose`, `hide`, `list_ttl`, `description`,
-    /// `enabled`) does not count, so that a reload which changes them keeps connections and processes. Nor
-    /// does the content of files and variables; compare [`Resolved`] for that. Holds within one process.
+    /// `enabled`), and what is asked with each call (`idempotent`, `trust_hints`), does not count, so that a
+    /// reload which changes them keeps connections and processes. Nor does the content of files and
+    /// variables; compare [`Resolved`] for that. Holds within one process.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let Self {
@@ -313,6 +363,11 @@ impl Upstream {
             expose: _,
             hide: _,
             stdio,
+            sessions,
+            sessions_max,
+            session_idle,
+            idempotent: _,
+            trust_hints: _,
             tls,
             description: _,
             enabled: _,
@@ -320,6 +375,7 @@ impl Upstream {
         let mut hasher = DefaultHasher::new();
         (url, command, env, cwd, transport, revision).hash(&mut hasher);
         (headers, forward_headers, timeouts, concurrency_max, stdio, tls).hash(&mut hasher);
+        (sessions, sessions_max, session_idle).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -377,6 +433,8 @@ mod tests {
             Upstream { aliases: BTreeMap::from([("a".to_owned(), "b".to_owned())]), ..base.clone() },
             Upstream { list_ttl: Some(Span::from_secs(1)), ..base.clone() },
             Upstream { enabled: false, ..base.clone() },
+            Upstream { trust_hints: true, ..base.clone() },
+            Upstream { idempotent: vec![Glob::new("a").expect("a pattern")], ..base.clone() },
         ];
         for other in same {
             assert_eq!(other.fingerprint(), base.fingerprint(), "{other:?}");
@@ -387,6 +445,9 @@ mod tests {
             Upstream { revision: Some(Revision::V2025_11_25), ..base.clone() },
             Upstream { transport: Transport::HttpSse, ..base.clone() },
             Upstream { concurrency_max: 1, ..base.clone() },
+            Upstream { sessions: Sharing::Handle, ..base.clone() },
+            Upstream { sessions_max: 1, ..base.clone() },
+            Upstream { session_idle: Span::from_secs(1), ..base.clone() },
             Upstream { headers: headers("one"), ..base.clone() },
             Upstream { headers: headers("two"), ..base.clone() },
             Upstream { forward_headers: vec!["x".to_owned()], ..base.clone() },

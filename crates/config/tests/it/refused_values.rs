@@ -90,6 +90,11 @@ fn a_replica_is_where_others_reach_it() {
     hold("a_replica_is_where_others_reach_it");
 }
 
+#[test]
+fn sessions_of_an_upstream_are_some_and_last_for_a_while() {
+    hold("sessions_of_an_upstream_are_some_and_last_for_a_while");
+}
+
 /// Keys for which nothing at all is a choice, and what it means.
 const ZERO_IS_A_CHOICE: [(&str, &str); 5] = [
     ("drain_timeout", "stop at once"),

@@ -22,6 +22,8 @@ const SUBSCRIPTIONS_MAX: usize = 1_000;
 const ASKED_MAX: usize = 64;
 /// How many requests may have a stream.
 const STREAMS_MAX: usize = 1_024;
+/// How many words one session remembers.
+const WORDS_MAX: usize = 100;
 /// How many finished streams are kept for clients that come back.
 const FINISHED_MAX: usize = 16;
 
@@ -49,6 +51,8 @@ struct State {
     next_stream: u64,
     used: Instant,
     page_opened: bool,
+    /// What the tool `remember` was given.
+    words: Vec<String>,
     closed: bool,
 }
 
@@ -64,6 +68,7 @@ impl Session {
             next_stream: 1,
             used: Instant::now(),
             page_opened: false,
+            words: Vec::new(),
             closed: false,
         };
         Arc::new(Self {
@@ -110,6 +115,15 @@ impl Session {
         let mut state = self.state();
         state.page_opened = !state.page_opened;
         !state.page_opened
+    }
+
+    /// Remembers a word, as far as there is room, and gives all of them.
+    pub fn remember(&self, word: &str) -> Vec<String> {
+        let words = &mut self.state().words;
+        if words.len() < WORDS_MAX {
+            words.push(word.to_owned());
+        }
+        words.clone()
     }
 
     pub fn subscribe(&self, uri: &str) -> Result<(), RpcError> {

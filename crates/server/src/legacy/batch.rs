@@ -12,14 +12,38 @@ use super::post::{Served, enter, notification, serve, session_of};
 use super::session::Session;
 use crate::answer::{self, Accepts, Answer};
 use crate::app::Exchange;
+use crate::http::Turn;
+use crate::{line, modern};
 
 /// Serves a batch: responses to its requests in one JSON array, or on one stream where the client takes one.
-pub(crate) async fn batch(mut x: Exchange, body: Bytes) -> Answer {
-    let refuse = |text: &str| answer::error(None, &RpcError::invalid_request(text));
+pub(crate) async fn batch(x: Exchange, body: Bytes) -> Turn {
+    let (x, session, messages) = match read(x, body).await {
+        Ok(read) => read,
+        Err(answer) => return Turn::Here(*answer),
+    };
+    let requests: Vec<_> = messages.iter().filter_map(as_request).collect();
+    if let Some(owner) = Box::pin(line::owner_of_batch(&x, &requests)).await {
+        let error = modern::gone(false).to_raw();
+        return Turn::owner(owner, move |_| answer::error_with(StatusCode::BAD_REQUEST, None, &error));
+    }
+    Turn::Here(run(x, session, messages).await)
+}
+
+fn as_request(message: &Message) -> Option<&protocol::Request> {
+    match message {
+        Message::Request(request) => Some(request),
+        Message::Notification(_) | Message::Response(_) => None,
+    }
+}
+
+/// The messages, and whose they are.
+async fn read(mut x: Exchange, body: Bytes) -> Result<(Exchange, Arc<Session>, Vec<Message>), Box<Answer>> {
+    let refuse = |text: &str| Err(Box::new(answer::error(None, &RpcError::invalid_request(text))));
     let items = match Raw::parse(body) {
         Ok(raw) => raw.items().unwrap_or_default(),
         Err(error) => {
-            return answer::error(None, &RpcError::new(code::PARSE, format!("Parse error: {error}")));
+            let error = RpcError::new(code::PARSE, format!("Parse error: {error}"));
+            return Err(Box::new(answer::error(None, &error)));
         }
     };
     let limit = x.generation.limits.batch_max;
@@ -35,20 +59,17 @@ pub(crate) async fn batch(mut x: Exchange, body: Bytes) -> Answer {
             Ok(message) => messages.push(message),
             Err(error) => {
                 let (id, error) = error.to_rpc();
-                return answer::error(id.as_ref(), &error);
+                return Err(Box::new(answer::error(id.as_ref(), &error)));
             }
         }
     }
     let Some(first) = messages.first() else { return refuse("Invalid request: an empty batch") };
-    let session = match session_of(&x, first).await {
-        Ok(session) => session,
-        Err(answer) => return *answer,
-    };
+    let session = session_of(&x, first).await?;
     if !session.opened.revision.features().batches {
         return refuse("Invalid request: this revision has no batches");
     }
     enter(&mut x, &session);
-    run(x, session, messages).await
+    Ok((x, session, messages))
 }
 
 async fn run(x: Exchange, session: Arc<Session>, messages: Vec<Message>) -> Answer {
@@ -95,7 +116,7 @@ async fn run(x: Exchange, session: Arc<Session>, messages: Vec<Message>) -> Answ
 /// The response of a request whose other messages nobody takes.
 async fn last_message(served: Served) -> Option<Bytes> {
     match served {
-        Served::Response(bytes) => Some(bytes),
+        Served::Response(bytes) | Served::Ended(bytes) => Some(bytes),
         Served::Cancelled => None,
         Served::Large(_) => {
             let error = RpcError::new(code::LIMIT, "a result this large cannot be part of a batch");

@@ -13,11 +13,14 @@ use super::get::write_changes;
 use super::post::{Served, enter, handshake, notification, serve};
 use super::session::Session;
 use crate::app::Exchange;
+use crate::line;
 
 /// A client of a legacy revision on a channel.
 pub(crate) struct LocalSession {
     session: Arc<Session>,
     out: mpsc::Sender<Bytes>,
+    /// As it was when the session began.
+    x: Exchange,
 }
 
 impl LocalSession {
@@ -36,7 +39,7 @@ impl LocalSession {
                 let changes = StreamBuffer::new("changes".to_owned(), &x.generation.limits);
                 write_changes(&x, &session, &changes, false).await;
                 tokio::spawn(copy(changes, out.clone()));
-                Some(Arc::new(Self { session, out }))
+                Some(Arc::new(Self { session, out, x }))
             }
             Err(error) => {
                 let _ = out.send(envelope::error(Some(&request.id), &error.to_raw())).await;
@@ -71,7 +74,7 @@ impl LocalSession {
         let limits = x.generation.limits;
         let name = format!("c{}", self.session.next_number());
         match serve(x, Arc::clone(&self.session), request, || StreamBuffer::copied(name, &limits)).await {
-            Served::Response(bytes) => drop(self.out.send(bytes).await),
+            Served::Response(bytes) | Served::Ended(bytes) => drop(self.out.send(bytes).await),
             Served::Cancelled => {}
             Served::Large(chunks) => {
                 let message = match gather(chunks).await {
@@ -88,6 +91,9 @@ impl LocalSession {
 impl Drop for LocalSession {
     fn drop(&mut self) {
         self.session.end();
+        if let Some(lines) = &self.session.opened.lines {
+            line::close_all(&self.x, lines);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use upstream::{Body, BodyStream, Item, Outcome, Reply};
 
 use super::buffer::{Gone, StreamBuffer};
-use super::post::question_id;
+use super::post::{end, ends, question_id};
 use super::session::{ClientAnswer, Running, Session};
 use crate::app::Exchange;
 use crate::pipeline::execute;
@@ -48,7 +48,16 @@ impl Drive {
         loop {
             let outcome = match reply {
                 Ok(reply) => self.pass(reply).await?,
-                Err(error) => Outcome::Error(error.to_raw()),
+                Err(error) => {
+                    let over = ends(&self.x, &error);
+                    self.finish(Outcome::Error(error.to_raw())).await?;
+                    if over {
+                        // In a task of its own, because it ends this one.
+                        let session = Arc::clone(&self.session);
+                        tokio::spawn(async move { end(&session).await });
+                    }
+                    return Ok(());
+                }
             };
             let question = match &outcome {
                 Outcome::Result(Body::Whole(raw)) if DownCall::is_question(raw) => raw.clone(),

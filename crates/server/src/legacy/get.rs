@@ -17,7 +17,7 @@ use crate::app::{Exchange, Limits};
 use crate::changes::{Lists, Watch};
 use crate::http::Turn;
 use crate::hub::{Heard, Subscription};
-use crate::modern;
+use crate::{line, modern};
 
 /// How soon a client should come back after the server hung up.
 const RETRY_MS: u64 = 500;
@@ -46,8 +46,8 @@ pub(crate) async fn get(mut x: Exchange) -> Turn {
         let lost = lost(name);
         match lost {
             // The call ran there: whether it has a result, only that replica can tell.
-            Some(_) => return Turn::Owner(owner, Box::new(move |_| lost.unwrap_or_else(nothing))),
-            None if x.app.replicas.lives(&owner) => return Turn::Owner(owner, Box::new(|_| nothing())),
+            Some(_) => return Turn::owner(owner, move |_| lost.unwrap_or_else(nothing)),
+            None if x.app.replicas.lives(&owner) => return Turn::owner(owner, |_| nothing()),
             // Changes can be heard from here on just as well; those that were missed are told as a gap.
             None => {}
         }
@@ -90,7 +90,12 @@ pub(crate) async fn delete(x: &Exchange) -> Answer {
     }
     match found(x).await {
         Ok(session) => match session.change(SessionChange::End).await {
-            Ok(_) => answer::empty(StatusCode::NO_CONTENT),
+            Ok(_) => {
+                if let Some(lines) = &session.opened.lines {
+                    line::close_all(x, lines);
+                }
+                answer::empty(StatusCode::NO_CONTENT)
+            }
             Err(error) => {
                 answer::error_with(StatusCode::SERVICE_UNAVAILABLE, None, &unshared(&error).to_raw())
             }

@@ -17,6 +17,7 @@ use super::session::{Opened, Session};
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
 use crate::http::Turn;
+use crate::line;
 
 /// What a connection is: its stream, and its session once there was a handshake.
 pub(crate) struct Pair {
@@ -78,6 +79,9 @@ impl Drop for Closing {
             let session = pair.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
             if let Some(session) = session {
                 session.end();
+                if let Some(lines) = &session.opened.lines {
+                    line::close_all(&self.x, lines);
+                }
             }
         }
     }
@@ -87,7 +91,7 @@ impl Drop for Closing {
 pub(crate) async fn post(mut x: Exchange, query: &str, message: Message) -> Turn {
     let id = query.split('&').find_map(|part| part.strip_prefix("sessionId="));
     if let Some(owner) = id.and_then(|id| x.elsewhere(id)) {
-        return Turn::Owner(owner, Box::new(|_| unknown()));
+        return Turn::owner(owner, |_| unknown());
     }
     let pair = id.and_then(|id| x.app.pairs.get(id));
     // Somebody else's stream is as unknown as one that never was.
@@ -162,7 +166,7 @@ async fn answer_on(x: Exchange, session: Arc<Session>, stream: Arc<StreamBuffer>
     let limits = x.generation.limits;
     let name = format!("{}-{}", stream.name(), session.next_number());
     match serve(x, session, request, || StreamBuffer::copied(name, &limits)).await {
-        Served::Response(bytes) => {
+        Served::Response(bytes) | Served::Ended(bytes) => {
             let _ = stream.push(bytes).await;
         }
         Served::Cancelled => {}

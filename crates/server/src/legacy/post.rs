@@ -8,9 +8,11 @@ use bridge::translate::down;
 use bridge::translate::down::CallMeta;
 use futures_util::StreamExt as _;
 use http::{HeaderValue, StatusCode};
+use model::ReplicaId;
 use protocol::headers::{SESSION, VERSION};
 use protocol::{
-    Call, Id, Message, Method, Notification, Raw, Request, Revision, RpcError, code, envelope, sse,
+    Call, Capabilities, Id, Message, Method, Notification, Raw, Request, Revision, RpcError, code, envelope,
+    sse,
 };
 use serde_json::json;
 use upstream::{Body, Outcome, Reply};
@@ -24,6 +26,7 @@ use crate::app::Exchange;
 use crate::http::Turn;
 use crate::pipeline::{execute, severity};
 use crate::trace::Operation;
+use crate::{line, modern};
 
 /// A call that takes longer is answered on a stream.
 const STREAM_AFTER: Duration = Duration::from_secs(5);
@@ -42,7 +45,21 @@ pub(crate) async fn post(mut x: Exchange, message: Message) -> Turn {
     };
     enter(&mut x, &session);
     match message {
-        Message::Request(request) => Turn::Here(request_over_http(x, session, request).await),
+        Message::Request(request) => {
+            if let Some(owner) = line_owner(&x, &request).await {
+                let (id, method, revision) = (request.id, request.method, session.opened.revision);
+                let handle = x.endpoint.has_handles() && x.lines.as_ref().is_none_or(|l| l.size() == 0);
+                return Turn::owner(owner, move |ran| match (ran, handle) {
+                    (true, _) => answer::error(Some(&id), &modern::gone(ran)),
+                    (false, false) => line::begin_again(Some(&id)),
+                    (false, true) => {
+                        let result = down::result(&method, revision, line::unknown_handle());
+                        answer::json(StatusCode::OK, envelope::result(&id, &result))
+                    }
+                });
+            }
+            Turn::Here(request_over_http(x, session, request).await)
+        }
         Message::Notification(note) => {
             let known = notification(&session, &note);
             let answer = answer::empty(StatusCode::ACCEPTED);
@@ -52,12 +69,18 @@ pub(crate) async fn post(mut x: Exchange, message: Message) -> Turn {
         Message::Response(response) => {
             let Some(id) = response.id else { return Turn::Here(answer::empty(StatusCode::ACCEPTED)) };
             if let Some(owner) = asked_by(&id).and_then(|name| x.elsewhere(&name)) {
-                return Turn::Owner(owner, Box::new(nobody_asks));
+                return Turn::owner(owner, nobody_asks);
             }
             session.answer(&id, response.outcome);
             Turn::Here(answer::empty(StatusCode::ACCEPTED))
         }
     }
+}
+
+/// The replica whose process a request is about, if that is another one.
+async fn line_owner(x: &Exchange, request: &Request) -> Option<ReplicaId> {
+    let may = x.endpoint.has_handles() || x.lines.as_ref().is_some_and(|lines| lines.any_elsewhere(x));
+    if may { Box::pin(line::owner(x, &request.method, request.params.as_ref())).await } else { None }
 }
 
 /// The beginning of the ids of all questions.
@@ -84,6 +107,7 @@ pub(super) fn enter(x: &mut Exchange, session: &Session) {
     x.revision = session.opened.revision;
     x.caller.capabilities = session.capabilities();
     x.caller.client_info = session.opened.client_info.clone();
+    x.lines = session.opened.lines.clone();
 }
 
 /// The session that a request names, or one without anything for a client that names a legacy revision alone.
@@ -128,7 +152,8 @@ pub(super) async fn session_of(x: &Exchange, message: &Message) -> Result<Arc<Se
 
 /// A client that never said what it can do can do nothing. The session is for this one request.
 fn sessionless(revision: Revision) -> Arc<Session> {
-    Session::unkept(Opened { revision, capabilities: Raw::literal("{}"), client_info: Raw::literal("{}") })
+    let none = Raw::literal("{}");
+    Session::unkept(Opened { revision, capabilities: none.clone(), client_info: none, lines: None })
 }
 
 /// What an `initialize` asks for, read and granted.
@@ -165,8 +190,11 @@ async fn grant(x: &Exchange, request: &Request) -> Result<(Opened, Raw), RpcErro
         revision: granted,
         capabilities: down::client_capabilities(granted, &declared),
         client_info: object("clientInfo")?,
+        lines: None,
     };
     let discover = x.endpoint.discover().await?;
+    let able = Capabilities::read(Some(&opened.capabilities));
+    let opened = Opened { lines: Some(Box::pin(line::open_all(x, &able)).await?), ..opened };
     let info = discover.get("_meta").and_then(|m| m.get(protocol::latest::meta::SERVER_INFO));
     let info = info.unwrap_or_else(|| x.app.server_info.clone());
     let tasks = x.endpoint.legacy_tasks().await;
@@ -216,6 +244,8 @@ pub(super) enum Served {
     Stream(Arc<StreamBuffer>),
     /// The client no longer wants it.
     Cancelled,
+    /// The client's session has ended, as it could only go on in part: the response says so.
+    Ended(bytes::Bytes),
 }
 
 async fn request_over_http(x: Exchange, session: Arc<Session>, request: Request) -> Answer {
@@ -238,6 +268,7 @@ async fn request_over_http(x: Exchange, session: Arc<Session>, request: Request)
     .await;
     match served {
         Served::Response(bytes) if accepts.json => answer::json(StatusCode::OK, bytes),
+        Served::Ended(_) => line::begin_again(Some(&id)),
         Served::Response(bytes) => {
             answer::events(Box::pin(futures_util::stream::iter([Ok(sse::event(None, &bytes))])))
         }
@@ -300,6 +331,10 @@ pub(super) async fn serve(
         }
     };
     match first {
+        Err(error) if ends(&x, &error) => {
+            end(&session).await;
+            Served::Ended(envelope::error(Some(&id), &error.to_raw()))
+        }
         Err(error) => failed(&error),
         Ok(Reply::Ready(Outcome::Error(error))) => {
             Served::Response(envelope::error(Some(&id), &down::error(&method, revision, error)))
@@ -313,6 +348,20 @@ pub(super) async fn serve(
             let reply = Box::pin(std::future::ready(Ok(reply)));
             drive(Drive { x, session, id, down, stream: stream() }, reply, running)
         }
+    }
+}
+
+/// Whether a call failed for want of a session that the client's own was opened with.
+pub(super) fn ends(x: &Exchange, error: &RpcError) -> bool {
+    error.code == code::SESSION_GONE && x.lines.is_some()
+}
+
+/// Ends a session at every replica.
+pub(super) async fn end(session: &Session) {
+    if let Err(error) = session.change(SessionChange::End).await {
+        // It ends here, and elsewhere with the next call of this kind.
+        tracing::warn!(%error, "the end of a session could not be shared");
+        session.end();
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::buffer::StreamBuffer;
 use super::shared::{SessionChange, SessionState, SharedError, SharedSessions};
 use crate::app::{App, Limits};
+use crate::line::Lines;
 use crate::metrics::Metrics;
 use crate::replica::{self, Replicas, Word};
 
@@ -34,6 +35,8 @@ pub(crate) struct Opened {
     /// As the capabilities of modern requests.
     pub capabilities: Raw,
     pub client_info: Raw,
+    /// The sessions with upstreams that belong to it. `None`: it is none that anything could belong to.
+    pub lines: Option<Arc<Lines>>,
 }
 
 /// A session as this process knows it.
@@ -435,15 +438,19 @@ impl Sessions {
     /// Opens a session and gives its id.
     pub(crate) fn open(&self, app: &App, principal: &Principal, endpoint: &str, opened: Opened) -> String {
         let opened = within_limits(opened);
+        let lines = opened.lines.as_ref().filter(|lines| lines.size() > 0).map(|lines| lines.write());
         let mut random = [0; 16];
         app.rng.fill(&mut random);
         let name: String = random.iter().map(|b| format!("{b:02x}")).collect();
-        let payload = json!({
+        let mut payload = json!({
             "s": name,
             "r": opened.revision.as_str(),
             "c": opened.capabilities.to_value(),
             "i": opened.client_info.to_value(),
         });
+        if let Some(lines) = lines {
+            payload["u"] = lines;
+        }
         let binding = Binding { principal, endpoint, purpose: Purpose::Session };
         let now = app.clock.now();
         let expires = now.plus(self.limits.session_time);
@@ -492,7 +499,8 @@ impl Sessions {
         let name = payload.get("s")?.as_str()?.into_owned();
         let revision = Revision::parse(&payload.get("r")?.as_str()?)?;
         let (capabilities, client_info) = (payload.get("c")?, payload.get("i")?);
-        let opened = Opened { revision, capabilities, client_info };
+        let lines = Some(Arc::new(Lines::read(payload.get("u").as_ref())));
+        let opened = Opened { revision, capabilities, client_info, lines };
         Some(self.known.get_with(id.to_owned(), || Known {
             session: self.named(name, expires, opened),
             principal: binding.principal.clone(),
@@ -525,7 +533,9 @@ impl Sessions {
 
 /// What does not fit into a header is left out, least important first: pictures, then what only describes.
 fn within_limits(mut opened: Opened) -> Opened {
-    let size = |o: &Opened| (o.capabilities.as_bytes().len() + o.client_info.as_bytes().len() + 256) * 4 / 3;
+    let lines = opened.lines.as_ref().map_or(0, |lines| lines.size());
+    let size =
+        |o: &Opened| (o.capabilities.as_bytes().len() + o.client_info.as_bytes().len() + lines + 256) * 4 / 3;
     if size(&opened) > ID_CHARS_MAX
         && let Ok(Some(info)) = opened.client_info.object()
     {
@@ -557,6 +567,7 @@ mod tests {
             revision: Revision::V2025_11_25,
             capabilities: Raw::literal("{}"),
             client_info: Raw::literal("{}"),
+            lines: None,
         };
         let known = Known {
             session: Session::unkept(opened),

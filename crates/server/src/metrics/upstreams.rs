@@ -8,13 +8,16 @@ use crate::app::Generation;
 /// What the upstreams count themselves.
 pub(super) fn render(out: &mut String, generation: &Generation) {
     type Read = fn(&upstream::Stats) -> u64;
-    let counters: [(&str, &str, Read); 6] = [
+    let counters: [(&str, &str, Read); 7] = [
         ("requests", "Requests sent to upstreams", |s| s.requests.load(Ordering::Relaxed)),
         ("calls", "Calls made on upstreams", |s| s.calls.load(Ordering::Relaxed)),
         ("handshakes", "Legacy handshakes made", |s| s.handshakes.load(Ordering::Relaxed)),
         ("probes", "Era detections made", |s| s.probes.load(Ordering::Relaxed)),
         ("starts", "Processes started", |s| s.starts.load(Ordering::Relaxed)),
         ("strays", "Messages that belonged to nothing", |s| s.strays.load(Ordering::Relaxed)),
+        ("sessions_refused", "Sessions that were not opened for want of a place", |s| {
+            s.sessions_refused.load(Ordering::Relaxed)
+        }),
     ];
     let all = generation.upstreams();
     for (name, help, read) in counters {
@@ -31,10 +34,11 @@ pub(super) fn render(out: &mut String, generation: &Generation) {
     }
     lists(out, generation);
     type ReadHealth = fn(&upstream::Health) -> u64;
-    let gauges: [(&str, &str, ReadHealth); 3] = [
+    let gauges: [(&str, &str, ReadHealth); 4] = [
         ("up", "Whether the last attempt to use the upstream succeeded", |h| u64::from(h.state == "up")),
         ("in_flight", "Calls under way on the upstream", |h| h.in_flight),
         ("parked", "Calls that wait for input", |h| h.parked as u64),
+        ("sessions", "Sessions that belong to a principal, a client or a handle", |h| h.sessions as u64),
     ];
     for (name, help, read) in gauges {
         let _ =

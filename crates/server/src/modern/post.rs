@@ -16,8 +16,9 @@ use upstream::{Body, CallError, Item, ItemStream, Outcome, Reply};
 
 use super::listen::listen;
 use crate::answer::{self, Accepts, Answer, BodyError, Chunks};
-use crate::app::Exchange;
+use crate::app::{Exchange, Lost};
 use crate::http::Turn;
+use crate::line;
 use crate::pipeline::execute;
 use crate::trace::Operation;
 
@@ -44,8 +45,8 @@ pub(crate) async fn post(x: Exchange, message: Message) -> Turn {
             let id = request.id.clone();
             match serve(x, request).await {
                 Ok(answer) => answer,
-                Err(Refused::Elsewhere(owner)) => {
-                    return Turn::Owner(owner, Box::new(move |ran| answer::error(Some(&id), &gone(ran))));
+                Err(Refused::Elsewhere(owner, about)) => {
+                    return Turn::Owner(owner, Box::new(move |ran| Box::pin(instead(id, *about, ran))));
                 }
                 Err(Refused::Envelope(error)) => {
                     answer::error_with(StatusCode::BAD_REQUEST, Some(&id), &error.to_raw())
@@ -79,11 +80,38 @@ pub(crate) fn gone(retried: bool) -> RpcError {
 /// Why a request was not served.
 enum Refused {
     /// Another replica must serve it.
-    Elsewhere(ReplicaId),
+    Elsewhere(ReplicaId, Box<About>),
     /// Headers and metadata are not as the revision asks: always 400.
     Envelope(RpcError),
     /// The error decides.
     Call(RpcError),
+}
+
+/// What another replica is to go on with.
+struct About {
+    x: Exchange,
+    call: Call,
+    /// Whether it is a call that waits there, and not only a session in which this one is to run.
+    waits: bool,
+}
+
+/// The answer where that replica is gone. `ran`: whether the request may have got there.
+async fn instead(id: Id, about: About, ran: bool) -> Answer {
+    let About { mut x, call, waits } = about;
+    if !waits {
+        return match ran {
+            true => answer::error(Some(&id), &gone(ran)),
+            false => answer::json(StatusCode::OK, envelope::result(&id, &line::unknown_handle())),
+        };
+    }
+    let accepts = Accepts::read(&x.headers);
+    // It may be made again here, where that does no harm, and goes no further.
+    x.forwarded = true;
+    x.replay = Some(Lost { answered: ran });
+    match execute(&x, &call).await {
+        Ok(reply) => answer(&id, reply, accepts).await,
+        Err(error) => answer::error(Some(&id), &error),
+    }
 }
 
 impl From<RpcError> for Refused {
@@ -106,10 +134,17 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
         Operation::begin(&x, &call).over(&Err::<(), _>(error.clone()));
         return Err(Refused::Envelope(error));
     }
-    if let Some(owner) = held_elsewhere(&x, &call) {
-        return Err(Refused::Elsewhere(owner));
-    }
+    let waits = held_elsewhere(&x, &call);
     enter(&mut x, &call);
+    if let Some(owner) = waits {
+        return Err(Refused::Elsewhere(owner, Box::new(About { x, call, waits: true })));
+    }
+    if call.method == Method::ToolsCall
+        && x.endpoint.has_handles()
+        && let Some(owner) = Box::pin(line::owner(&x, &call.method, Some(&call.params.raw()))).await
+    {
+        return Err(Refused::Elsewhere(owner, Box::new(About { x, call, waits: false })));
+    }
     if !served(&x, &call.method) {
         let error = RpcError::method_not_found(call.method.as_str());
         Operation::begin(&x, &call).over(&Err::<(), _>(error.clone()));

@@ -129,6 +129,11 @@ impl Inside {
                     source.end_what_changed(&change);
                 }
             }
+            Some(Word::Session { upstream, name, closed }) => {
+                if let Some(source) = self.app.generation().sources.get(upstream.as_str()) {
+                    source.upstream().session_told(&name, closed);
+                }
+            }
             Some(Word::Sessions(names)) => self.app.sessions.reload(&names).await,
             None => {}
         }

@@ -18,12 +18,17 @@ pub(crate) enum Word {
     Sessions(Vec<String>),
     /// An upstream told of a change: what is kept of it is old.
     Changed(UpstreamName, Change),
+    /// A session with this upstream is used by whoever says so, or was closed.
+    Session { upstream: UpstreamName, name: String, closed: bool },
 }
 
 impl Word {
     pub fn write(&self) -> Bytes {
         let value = match self {
             Self::Sessions(names) => json!({ "sessions": names }),
+            Self::Session { upstream, name, closed } => {
+                json!({ "upstream": upstream.as_str(), "session": name, "closed": closed })
+            }
             Self::Changed(upstream, change) => {
                 let (what, uri) = match change {
                     Change::Tools => ("tools", None),
@@ -46,6 +51,10 @@ impl Word {
             return Some(Self::Sessions(names.collect()));
         }
         let upstream = UpstreamName::new(value["upstream"].as_str()?).ok()?;
+        if let Some(name) = value["session"].as_str() {
+            let closed = value["closed"].as_bool()?;
+            return Some(Self::Session { upstream, name: name.to_owned(), closed });
+        }
         let change = match value["changed"].as_str()? {
             "tools" => Change::Tools,
             "prompts" => Change::Prompts,
@@ -72,6 +81,8 @@ mod tests {
             Word::Changed(crm(), Change::Resources),
             Word::Changed(crm(), Change::Resource("file:///a".into())),
             Word::Changed(crm(), Change::Gap),
+            Word::Session { upstream: crm(), name: "a".into(), closed: true },
+            Word::Session { upstream: crm(), name: "b".into(), closed: false },
         ] {
             assert_eq!(Word::read(&word.write()), Some(word));
         }

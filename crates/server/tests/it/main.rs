@@ -5,5 +5,6 @@ mod eras;
 mod links;
 mod polling;
 mod replicas;
+mod sessions;
 mod shared;
 mod smoke;

@@ -1,15 +1,16 @@
 //! Streamable HTTP with sessions (2025-03-26 to 2025-11-25).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bridge::UpCall;
 use bridge::translate::up;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use futures_util::StreamExt as _;
+use http::{HeaderMap, StatusCode};
 use model::Principal;
-use protocol::headers::{SESSION, VERSION};
+use protocol::headers::SESSION;
 use protocol::{Call, Capabilities, Id, Message, Raw, Revision, envelope};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
@@ -20,20 +21,36 @@ use super::{
 };
 use crate::core::{Core, Stats};
 use crate::http::{Answer, EventStream, HttpLink, Refusal, trace_headers};
+use crate::kept::{What, end_at_server, headers_of};
 use crate::observe::Hop;
 use crate::outbound::params_with_token;
-use crate::{CallContext, CallError, CallErrorKind, Outcome, Reply};
+use crate::{Body, CallContext, CallError, CallErrorKind, Kept, Line, Outcome, Place, Reply, Sharing};
 
 /// How long a session waits for its own stream before its first call. Most servers answer at once; some only
 /// with the first event.
 const SIDE_WAIT: Duration = Duration::from_secs(1);
 
-/// A session with the server, shared by all calls of one principal and one class of capabilities.
+/// A session with the server: shared by all calls of one principal and one class of capabilities, or kept for
+/// one client or one handle.
 pub(crate) struct Session {
-    pub handshake: Handshake,
+    pub revision: Revision,
+    /// What the server said; unknown where the session was opened elsewhere.
+    pub handshake: Option<Handshake>,
     /// The session id and version headers that every request repeats.
     pub headers: HeaderMap,
     side: Option<Side>,
+    /// Where it is ended when nobody uses it any more.
+    ends: Option<HttpLink>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let (Some(link), Ok(runtime)) = (self.ends.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let headers = std::mem::take(&mut self.headers);
+        runtime.spawn(async move { end_at_server(&link, &headers).await });
+    }
 }
 
 /// A session's own stream, read until this value goes.
@@ -78,12 +95,20 @@ struct Entry {
     used: Instant,
 }
 
+impl Entry {
+    fn is_idle(&self, now: Instant, idle: Duration) -> bool {
+        now.duration_since(self.used) >= idle
+    }
+}
+
 /// The connector.
 pub(crate) struct LegacyHttp {
     core: Arc<Core>,
     link: HttpLink,
     revision: Revision,
     sessions: Mutex<HashMap<Key, Entry>>,
+    /// Sessions that were opened for somebody, as long as calls run in them.
+    kept: Mutex<HashMap<String, Weak<Session>>>,
     /// The capabilities that were asked for last, and their class: most clients are of one kind.
     last_class: Mutex<Option<(Raw, Raw)>>,
 }
@@ -91,7 +116,14 @@ pub(crate) struct LegacyHttp {
 impl LegacyHttp {
     pub fn new(core: Arc<Core>, link: HttpLink) -> Self {
         let revision = core.options.pin.unwrap_or(Revision::NEWEST_LEGACY);
-        Self { core, link, revision, sessions: Mutex::default(), last_class: Mutex::default() }
+        Self {
+            core,
+            link,
+            revision,
+            sessions: Mutex::default(),
+            kept: Mutex::default(),
+            last_class: Mutex::default(),
+        }
     }
 
     fn key(&self, principal: &Principal, capabilities: &Capabilities) -> Key {
@@ -118,7 +150,7 @@ impl LegacyHttp {
     }
 
     async fn session_of(&self, key: &Key) -> Result<Arc<Session>, CallError> {
-        let cell = self.cell(key);
+        let cell = self.cell(key)?;
         let wait =
             timeout(self.core.options.timeouts.first_byte, cell.get_or_try_init(|| self.open(&key.class)));
         match wait.await {
@@ -127,22 +159,114 @@ impl LegacyHttp {
         }
     }
 
-    fn cell(&self, key: &Key) -> Arc<OnceCell<Arc<Session>>> {
+    fn cell(&self, key: &Key) -> Result<Arc<OnceCell<Arc<Session>>>, CallError> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if let Some(entry) = sessions.get_mut(key) {
             entry.used = now;
-            return Arc::clone(&entry.cell);
+            return Ok(Arc::clone(&entry.cell));
         }
-        if sessions.len() >= self.core.options.limits.sessions_max {
-            let oldest = sessions.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
-            if let Some(entry) = oldest.and_then(|key| sessions.remove(&key)) {
-                self.close(entry);
+        let limits = &self.core.options.limits;
+        let own = self.core.options.sharing == Sharing::PerPrincipal;
+        if sessions.len() >= if own { limits.kept_max } else { limits.sessions_max } {
+            let oldest = sessions.iter().min_by_key(|(_, entry)| entry.used);
+            let oldest = oldest.filter(|(_, entry)| !own || entry.is_idle(now, limits.kept_idle));
+            match oldest.map(|(key, _)| key.clone()).and_then(|key| sessions.remove(&key)) {
+                Some(entry) => self.close(entry),
+                // Somebody's state is in each of them.
+                None => {
+                    Stats::add(&self.core.stats.sessions_refused);
+                    return Err(self.core.error(CallErrorKind::SessionLimit));
+                }
             }
         }
         let cell = Arc::new(OnceCell::new());
         sessions.insert(key.clone(), Entry { cell: Arc::clone(&cell), used: now });
-        cell
+        Ok(cell)
+    }
+
+    /// Ends the sessions of principals that were not used for long.
+    pub fn sweep(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, s| s.strong_count() > 0);
+        if self.core.options.sharing != Sharing::PerPrincipal {
+            return;
+        }
+        let (now, idle) = (Instant::now(), self.core.options.limits.kept_idle);
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let late: Vec<Key> =
+            sessions.iter().filter(|(_, e)| e.is_idle(now, idle)).map(|(key, _)| key.clone()).collect();
+        late.iter().filter_map(|key| sessions.remove(key)).for_each(|entry| self.close(entry));
+    }
+
+    /// How many sessions there are that belong to a principal.
+    pub fn owned(&self) -> usize {
+        let own = self.core.options.sharing == Sharing::PerPrincipal;
+        if own { self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len() } else { 0 }
+    }
+
+    /// Opens a session for somebody, who is told how it is found again.
+    pub async fn open_kept(&self, capabilities: &Capabilities, name: String) -> Result<Kept, CallError> {
+        let place = self.core.kept.reserve(&self.core, &name)?;
+        let class = class_of(self.revision, capabilities, &self.core.options.client_info);
+        let opening = timeout(self.core.options.timeouts.first_byte, self.introduce(&class));
+        let late = |_| self.core.error(CallErrorKind::Timeout).detail("the handshake took too long");
+        let (handshake, headers) = opening.await.map_err(late)??;
+        let session = headers.get(SESSION).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let revision = handshake.revision;
+        let link = self.link.clone();
+        place.fill(What::Session { link, headers, _handshake: Some(handshake) });
+        Ok(Kept { name, place: Place::Server { session, revision, asks: can_answer(&class) } })
+    }
+
+    /// Ends a session that was opened for somebody, here or at another replica.
+    pub async fn close_kept(&self, session: Option<&str>, revision: Revision) {
+        end_at_server(&self.link, &headers_of(session, revision)).await;
+    }
+
+    /// The session in which a call runs.
+    async fn session_on(&self, line: &Line, key: &Key) -> Result<Arc<Session>, CallError> {
+        match line {
+            Line::Usual => self.session_of(key).await,
+            Line::Fresh => {
+                let late = |_| self.core.error(CallErrorKind::Timeout).detail("the handshake took too long");
+                let opening = timeout(self.core.options.timeouts.first_byte, self.introduce(&key.class));
+                let (handshake, headers) = opening.await.map_err(late)??;
+                let revision = handshake.revision;
+                let side =
+                    if can_answer(&key.class) { Some(self.listen(&headers, true).await) } else { None };
+                let ends = Some(self.link.clone());
+                Ok(Arc::new(Session { revision, handshake: Some(handshake), headers, side, ends }))
+            }
+            Line::Kept(kept) => self.attach(kept).await,
+        }
+    }
+
+    /// A session that was opened before, maybe at another replica. Its own stream is open while calls run in
+    /// it here: most servers have one such stream, and other replicas may need it next.
+    async fn attach(&self, kept: &Kept) -> Result<Arc<Session>, CallError> {
+        let Place::Server { session, revision, asks } = &kept.place else {
+            return Err(self.core.error(CallErrorKind::SessionGone));
+        };
+        self.core.kept.touch(&kept.name, self.core.clock.now());
+        let known = || {
+            let all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            all.get(&kept.name).and_then(Weak::upgrade)
+        };
+        if let Some(session) = known() {
+            session.listens().await;
+            return Ok(session);
+        }
+        let headers = headers_of(session.as_deref(), *revision);
+        let side = if *asks { Some(self.listen(&headers, false).await) } else { None };
+        let own = Session { revision: *revision, handshake: None, headers, side, ends: None };
+        let session = {
+            let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let session = all.get(&kept.name).and_then(Weak::upgrade).unwrap_or_else(|| Arc::new(own));
+            all.insert(kept.name.clone(), Arc::downgrade(&session));
+            session
+        };
+        session.listens().await;
+        Ok(session)
     }
 
     fn forget(&self, key: &Key, session: &Arc<Session>) {
@@ -156,12 +280,8 @@ impl LegacyHttp {
     /// Ends a session at the server, where it has one. Best effort.
     fn close(&self, entry: Entry) {
         let Some(session) = entry.cell.get().cloned() else { return };
-        if session.headers.contains_key(SESSION) {
-            let link = self.link.clone();
-            tokio::spawn(async move {
-                let _ = link.send(http::Method::DELETE, session.headers.clone(), Bytes::new()).await;
-            });
-        }
+        let link = self.link.clone();
+        tokio::spawn(async move { end_at_server(&link, &session.headers).await });
     }
 
     /// Ends all sessions.
@@ -173,14 +293,22 @@ impl LegacyHttp {
     }
 
     async fn open(&self, class: &Raw) -> Result<Arc<Session>, CallError> {
+        let (handshake, headers) = self.introduce(class).await?;
+        let wanted = wants_side(&handshake, class);
+        let side = if wanted { Some(self.listen(&headers, can_answer(class)).await) } else { None };
+        let revision = handshake.revision;
+        Ok(Arc::new(Session { revision, handshake: Some(handshake), headers, side, ends: None }))
+    }
+
+    /// The handshake, and the headers of its session.
+    async fn introduce(&self, class: &Raw) -> Result<(Handshake, HeaderMap), CallError> {
         Stats::add(&self.core.stats.handshakes);
         let id = self.core.next_id();
         let mut hop = Hop::greeting(&self.core, class, &id, self.revision);
         let (outcome, headers) = self.greet(class, &id).await.map_err(|error| hop.fail(error))?;
         hop.answered(&outcome);
         let handshake = handshake_result(&self.core, outcome)?;
-        let mut own = HeaderMap::new();
-        own.insert(VERSION, HeaderValue::from_static(handshake.revision.as_str()));
+        let mut own = headers_of(None, handshake.revision);
         if let Some(session) = headers.get(SESSION) {
             own.insert(SESSION, session.clone());
         }
@@ -188,8 +316,7 @@ impl LegacyHttp {
         if let Answer::Refused(refusal) = self.link.post(own.clone(), note, None).await?.0 {
             return Err(self.refused(&refusal));
         }
-        let side = if wants_side(&handshake, class) { Some(self.listen(&own, class).await) } else { None };
-        Ok(Arc::new(Session { handshake, headers: own, side }))
+        Ok((handshake, own))
     }
 
     /// Sends `initialize`.
@@ -208,12 +335,12 @@ impl LegacyHttp {
 
     /// Opens the session's own stream. Where the client can be asked something the stream has to stand before
     /// the first call: what a server asks on a stream that is not open yet is lost.
-    async fn listen(&self, headers: &HeaderMap, class: &Raw) -> Side {
+    async fn listen(&self, headers: &HeaderMap, stands: bool) -> Side {
         let calls = Arc::new(SideCalls::default());
         let (sender, tried) = watch::channel(false);
         let reader = super::side::read(self.link.clone(), headers.clone(), Arc::clone(&calls), sender);
         let side = Side { calls, tried, reader: tokio::spawn(reader).abort_handle() };
-        if can_answer(class) {
+        if stands {
             side.stands().await;
         }
         side
@@ -232,62 +359,83 @@ impl LegacyHttp {
         }
     }
 
-    /// Makes a call. A session that the server has forgotten is opened anew, once: nothing ran.
+    /// Makes a call. A session that the server has forgotten is opened anew, once: nothing ran. One that was
+    /// opened for somebody is not: what the server remembered is gone.
     pub async fn call(
         &self,
         cx: &CallContext,
         call: &Call,
-        permit: OwnedSemaphorePermit,
+        mut permit: OwnedSemaphorePermit,
     ) -> Result<Reply, CallError> {
-        let capabilities = call.capabilities();
-        let key = self.key(&cx.principal, &capabilities);
+        let key = self.key(&cx.principal, &call.capabilities());
         let mut fresh = false;
         loop {
-            let session = self.session_of(&key).await.map_err(CallError::unsent)?;
-            let id = self.core.next_id();
-            let revision = session.handshake.revision;
-            let mut hop = Hop::begin(&self.core, cx, call, &id, revision);
-            let call = hop.carry(call);
-            let (params, tokens) = params_with_token(&call, &id);
-            let params = params.object().ok().flatten().unwrap_or_else(protocol::json::Object::empty);
-            let params = up::params(revision, &call.method, &params);
-            let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
-            let mut headers = cx.headers.clone();
-            trace_headers(&call, &mut headers);
-            headers.extend(session.headers.iter().map(|(k, v)| (k.clone(), v.clone())));
-            // Announced before it is sent: the question may overtake the head of the answer.
-            let asks = capabilities.can_answer() && call.method.may_ask();
-            let listens = asks || call.meta.log_level.is_some();
-            let side = session.side.as_ref().filter(|_| listens).map(|side| side.calls.join(&id));
-            let answer = self.ask(&session, headers, bytes, &id).await.map_err(|error| hop.fail(error))?;
-            let tokens = tokens.map(|t| (t.ours, t.theirs));
-            let mut machine = UpCall::new(revision, id.clone(), &call, tokens);
-            match answer {
-                Answer::Refused(refusal) if forgotten(&refusal, &session) && !fresh => {
-                    self.forget(&key, &session);
-                    fresh = true;
-                    hop.fail(self.refused(&refusal));
-                }
-                Answer::Refused(refusal) => return hop.reply(refused_call(self, &refusal)),
-                Answer::Accepted => {
-                    let error = self.core.error(CallErrorKind::Invalid);
-                    return Err(hop.fail(error.detail("no answer to a request")));
-                }
-                Answer::Large(body) => return Ok(Reply::Ready(Outcome::Result(hop.stream(body)))),
-                Answer::Outcome(outcome) => {
-                    let response = protocol::Response { id: Some(id), outcome };
-                    return hop.reply(done(&self.core, machine.on_message(Message::Response(response))));
-                }
-                Answer::Events(events) => {
-                    let headers = session.headers.clone();
-                    let peer = Peer::Http { link: self.link.clone(), headers: headers.clone() };
-                    let logs = call.meta.log_level.is_some();
-                    let incoming = Incoming::http(events, &self.link, headers, side, logs);
-                    let start = RunStart { machine, incoming, peer, permit, hop };
-                    return LegacyRun::new(Arc::clone(&self.core), cx, start).start().await;
-                }
+            let session = self.session_on(&cx.line, &key).await.map_err(CallError::unsent)?;
+            match self.call_in(&session, cx, call, permit).await? {
+                Tried::Replied(reply) => return Ok(reply),
+                Tried::Forgotten(error, back) => match &cx.line {
+                    Line::Usual if !fresh => {
+                        self.forget(&key, &session);
+                        (fresh, permit) = (true, back);
+                    }
+                    Line::Kept(kept) => {
+                        self.core.kept.remove(&kept.name);
+                        return Err(self.core.error(CallErrorKind::SessionGone));
+                    }
+                    Line::Usual | Line::Fresh => return Err(error),
+                },
             }
         }
+    }
+
+    async fn call_in(
+        &self,
+        session: &Arc<Session>,
+        cx: &CallContext,
+        call: &Call,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Tried, CallError> {
+        let id = self.core.next_id();
+        let revision = session.revision;
+        let mut hop = Hop::begin(&self.core, cx, call, &id, revision);
+        let call = hop.carry(call);
+        let (params, tokens) = params_with_token(&call, &id);
+        let params = params.object().ok().flatten().unwrap_or_else(protocol::json::Object::empty);
+        let params = up::params(revision, &call.method, &params);
+        let bytes = envelope::request(&id, call.method.as_str(), Some(&params));
+        let mut headers = cx.headers.clone();
+        trace_headers(&call, &mut headers);
+        headers.extend(session.headers.iter().map(|(k, v)| (k.clone(), v.clone())));
+        // Announced before it is sent: the question may overtake the head of the answer.
+        let asks = call.capabilities().can_answer() && call.method.may_ask();
+        let listens = asks || call.meta.log_level.is_some();
+        let side = session.side.as_ref().filter(|_| listens).map(|side| side.calls.join(&id));
+        let answer = self.ask(session, headers, bytes, &id).await.map_err(|error| hop.fail(error))?;
+        let tokens = tokens.map(|t| (t.ours, t.theirs));
+        let mut machine = UpCall::new(revision, id.clone(), &call, tokens).replaying(cx.script.clone());
+        let reply = match answer {
+            Answer::Refused(refusal) if forgotten(&refusal, session) => {
+                return Ok(Tried::Forgotten(hop.fail(self.refused(&refusal)), permit));
+            }
+            Answer::Refused(refusal) => hop.reply(refused_call(self, &refusal))?,
+            Answer::Accepted => {
+                let error = self.core.error(CallErrorKind::Invalid);
+                return Err(hop.fail(error.detail("no answer to a request")));
+            }
+            Answer::Large(body) => Reply::Ready(Outcome::Result(while_read(hop.stream(body), session))),
+            Answer::Outcome(outcome) => {
+                let response = protocol::Response { id: Some(id), outcome };
+                hop.reply(done(&self.core, machine.on_message(Message::Response(response))))?
+            }
+            Answer::Events(events) => {
+                let peer = Peer::Http { link: self.link.clone(), headers: session.headers.clone() };
+                let logs = call.meta.log_level.is_some();
+                let incoming = Incoming::http(events, &self.link, session, side, logs);
+                let start = RunStart { machine, incoming, peer, permit, hop };
+                LegacyRun::new(Arc::clone(&self.core), cx, start).start().await?
+            }
+        };
+        Ok(Tried::Replied(reply))
     }
 
     /// Sends a call's request. A server that is not waited for any more is told so.
@@ -326,6 +474,27 @@ impl LegacyHttp {
     }
 }
 
+/// What a call in a session came to.
+enum Tried {
+    Replied(Reply),
+    /// The server does not know the session any more; with the error that says so, and the call's slot.
+    Forgotten(CallError, OwnedSemaphorePermit),
+}
+
+/// A result that is read from a session which lasts as long as that takes.
+fn while_read(body: Body, session: &Arc<Session>) -> Body {
+    match body {
+        Body::Stream(chunks) if session.ends.is_some() => {
+            let session = Arc::clone(session);
+            Body::Stream(Box::pin(chunks.map(move |chunk| {
+                let _lasts = &session;
+                chunk
+            })))
+        }
+        other => other,
+    }
+}
+
 /// Whether there is anything to hear on a session's own stream.
 fn wants_side(handshake: &Handshake, class: &Raw) -> bool {
     let has = |raw: &Raw, what: &[u8]| memchr::memmem::find(raw.as_bytes(), what).is_some();
@@ -338,8 +507,19 @@ fn can_answer(class: &Raw) -> bool {
     class.get("capabilities").is_some_and(|c| c.as_bytes() != b"{}")
 }
 
+/// Whether the server does not know the session. It is to say so with 404; the examples that many servers
+/// were made from say it with 400 and in words.
 fn forgotten(refusal: &Refusal, session: &Session) -> bool {
-    refusal.status == StatusCode::NOT_FOUND && session.headers.contains_key(SESSION)
+    let in_words = |error: &Raw| {
+        let message = protocol::RpcError::read(error).message.to_ascii_lowercase();
+        message.contains("session id") || message.contains("session not found")
+    };
+    session.headers.contains_key(SESSION)
+        && match refusal.status {
+            StatusCode::NOT_FOUND => true,
+            StatusCode::BAD_REQUEST => refusal.error.as_ref().is_some_and(in_words),
+            _ => false,
+        }
 }
 
 fn refused_call(http: &LegacyHttp, refusal: &Refusal) -> Result<Reply, CallError> {
@@ -431,6 +611,38 @@ mod tests {
         let told = Raw::parse(told.body.clone().into()).expect("JSON");
         assert_eq!(told.get("method"), Some(Raw::literal(r#""notifications/cancelled""#)));
         assert_eq!(told.get("params").and_then(|params| params.get("requestId")), Some(id));
+    }
+
+    #[tokio::test]
+    async fn a_session_that_the_server_does_not_know_is_opened_anew_or_gone_if_it_was_somebodys() {
+        let refusals = [
+            ("404 Not Found", ""),
+            (
+                "400 Bad Request",
+                concat!(
+                    r#"{"jsonrpc":"2.0","id":null,"error":"#,
+                    r#"{"code":-32000,"message":"Bad Request: No valid session id provided"}}"#
+                ),
+            ),
+        ];
+        for (status, body) in refusals {
+            let mut server = Scripted::start().await;
+            let http = Arc::new(connector(server.url()));
+            let place =
+                Place::Server { session: Some("s".into()), revision: Revision::V2025_11_25, asks: false };
+            let kept = Kept { name: "0123456789ab-x".into(), place };
+            let params = Raw::literal(r#"{"name":"x"}"#);
+            let call = Call::own(Method::ToolsCall, &params, &Capabilities::none(), &Raw::literal("{}"));
+            let cx = CallContext { line: Line::Kept(kept), ..CallContext::own() };
+            let permit = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().expect("a permit");
+            let caller = Arc::clone(&http);
+            let calling = tokio::spawn(async move { caller.call(&cx, &call, permit).await.map(drop) });
+            let asked = server.next().await;
+            assert!(asked.head.to_ascii_lowercase().contains("mcp-session-id: s"), "{}", asked.head);
+            asked.answer(status, body).await;
+            let error = calling.await.expect("no panic").expect_err("what it remembered is gone");
+            assert_eq!(error.kind, CallErrorKind::SessionGone, "{status}");
+        }
     }
 
     #[tokio::test]

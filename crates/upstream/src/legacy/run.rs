@@ -11,7 +11,7 @@ use protocol::{Call, Id, Message, Raw, envelope};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::SideIncoming;
+use super::{Session, SideIncoming};
 use crate::core::{Core, deadline};
 use crate::http::{Answer, EventStream, HttpLink, Reconnect};
 use crate::observe::Hop;
@@ -37,6 +37,8 @@ pub(crate) enum Incoming {
         held: Option<Message>,
         /// Whether the server says things there.
         talks_aside: bool,
+        /// Lasts as long as the call, and with it its own stream.
+        _session: Arc<Session>,
     },
     /// Its share of a channel.
     Pipe(PipeIncoming),
@@ -55,14 +57,15 @@ impl Incoming {
     pub fn http(
         events: EventStream,
         link: &HttpLink,
-        headers: HeaderMap,
+        session: &Arc<Session>,
         side: Option<SideIncoming>,
         logs: bool,
     ) -> Self {
         Self::Http {
             events,
             link: link.clone(),
-            headers,
+            headers: session.headers.clone(),
+            _session: Arc::clone(session),
             resumes_left: RESUMES_MAX,
             reconnect: None,
             held: None,
@@ -75,7 +78,9 @@ impl Incoming {
     async fn next(&mut self) -> Result<Came, CallError> {
         match self {
             Self::Pipe(pipe) => Ok(pipe.next().await?.map_or(Came::End, Came::Message)),
-            Self::Http { events, link, headers, resumes_left, side, reconnect, held, talks_aside } => {
+            Self::Http {
+                events, link, headers, resumes_left, side, reconnect, held, talks_aside, ..
+            } => {
                 if let (Some(response), Some(side)) = (held.take(), side.as_mut()) {
                     // The two streams are not ordered: what was said before the response may arrive after it.
                     return Ok(match timeout(ASIDE_TIME, side.next()).await {
@@ -293,6 +298,8 @@ impl LegacyRun {
                 }
                 Some(UpAction::Answer { id, outcome }) => self.answer(&id, outcome).await?,
                 Some(UpAction::Ask) => return Ok(Step::Ask),
+                // The server still works: it is told when the run is dropped.
+                Some(UpAction::GiveUp(error)) => return Ok(Step::Done(Outcome::Error(error))),
                 Some(UpAction::Done(outcome)) => {
                     self.ended = true;
                     return Ok(Step::Done(match outcome {

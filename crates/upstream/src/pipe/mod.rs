@@ -17,7 +17,7 @@ use crate::core::{Change, Core, Stats};
 use crate::http::{Answer, HttpLink};
 use crate::{CallError, CallErrorKind};
 
-pub(crate) use pool::{Dial, Lease, PipePool, Spoken};
+pub(crate) use pool::{Channel, Dial, Lease, PipePool, Spoken};
 
 /// How many messages of one call may wait to be read; notifications beyond are dropped and counted.
 const ROUTE_MESSAGES_MAX: usize = 256;

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::{Pipe, PipeIncoming, sse_pair, stdio};
 use crate::core::{Core, Stats};
 use crate::http::HttpLink;
+use crate::kept::What;
 use crate::legacy::{
     Handshake, Incoming, LegacyRun, Peer, RunStart, Unwanted, class_of, handshake_result, initialize,
 };
@@ -26,7 +27,7 @@ use crate::modern_run::{self, ModernRun};
 use crate::observe::Hop;
 use crate::options::Stdio;
 use crate::outbound::params_with_token;
-use crate::{CallContext, CallError, CallErrorKind, Reply};
+use crate::{CallContext, CallError, CallErrorKind, Kept, Line, Place, Reply, Sharing};
 
 /// How long a server on a channel may take to answer `server/discover` before it is taken for a legacy one.
 const PROBE_TIME: Duration = Duration::from_secs(10);
@@ -57,14 +58,38 @@ pub(crate) struct Channel {
     used: Mutex<Instant>,
 }
 
+impl Channel {
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire) > 0
+    }
+
+    /// Since when it has no work.
+    fn idles(&self, now: Instant) -> Duration {
+        now.duration_since(*self.used.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends what is at its other end.
+    pub fn stop(&self) {
+        self.pipe.close();
+        if let (Some(child), Ok(runtime)) = (self.child.clone(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move { child.shutdown().await });
+        }
+    }
+}
+
 /// The use of a channel by one call.
 pub(crate) struct Lease {
     channel: Arc<Channel>,
     freed: Arc<Notify>,
+    /// Whether the channel ends with it.
+    ends: bool,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if self.ends {
+            self.channel.stop();
+        }
         *self.channel.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.channel.busy.fetch_sub(1, Ordering::AcqRel);
         self.freed.notify_waiters();
@@ -93,6 +118,7 @@ pub(crate) struct PipePool {
 impl PipePool {
     pub fn new(core: Arc<Core>, dial: Dial) -> Self {
         let max = match &dial {
+            _ if core.options.sharing == Sharing::PerPrincipal => core.options.limits.kept_max,
             Dial::Stdio(stdio) => stdio.processes_max.max(1),
             Dial::SsePair(_) => core.options.limits.sessions_max,
         };
@@ -126,8 +152,8 @@ impl PipePool {
         let class = class_of(self.revision, capabilities, &self.core.options.client_info);
         // A process is shared between principals; a connection of the pair, which has a session, is not.
         let owner = match self.dial {
-            Dial::Stdio(_) => Principal::anonymous(),
-            Dial::SsePair(_) => principal.clone(),
+            Dial::Stdio(_) if !self.is_owned() => Principal::anonymous(),
+            Dial::Stdio(_) | Dial::SsePair(_) => principal.clone(),
         };
         let key = (owner, class);
         let until = Instant::now() + self.core.options.timeouts.first_byte;
@@ -159,6 +185,11 @@ impl PipePool {
             channel.busy.fetch_add(1, Ordering::AcqRel);
             return Ok(Found::Lease(self.leased(channel)));
         }
+        // Another channel would know nothing of what this one was told.
+        let owned = self.is_owned();
+        if owned && state.channels.iter().any(|channel| channel.class.as_ref() == Some(key)) {
+            return Ok(Found::Wait);
+        }
         // Until the first one has been greeted nobody knows whether one is enough.
         if state.opening > 0
             && (state.era != Some(Era::Legacy) || state.channels.len() + state.opening >= self.max)
@@ -166,10 +197,16 @@ impl PipePool {
             return Ok(Found::Wait);
         }
         if state.channels.len() + state.opening >= self.max {
-            let idle = |c: &Arc<Channel>| c.busy.load(Ordering::Acquire) == 0;
-            let Some(at) = state.channels.iter().position(idle) else { return Ok(Found::Wait) };
-            let channel = state.channels.remove(at);
-            stop(channel);
+            let (now, time) = (Instant::now(), self.idle_time());
+            let idle = |c: &Arc<Channel>| !c.is_busy() && (!owned || c.idles(now) >= time);
+            let Some(at) = state.channels.iter().position(idle) else {
+                if owned {
+                    Stats::add(&self.core.stats.sessions_refused);
+                    return Err(self.core.error(CallErrorKind::SessionLimit));
+                }
+                return Ok(Found::Wait);
+            };
+            state.channels.remove(at).stop();
         }
         if let (Some(error), true) = (&state.last_error, Instant::now() < state.not_before) {
             return Err(error.clone());
@@ -179,7 +216,79 @@ impl PipePool {
     }
 
     fn leased(&self, channel: &Arc<Channel>) -> Lease {
-        Lease { channel: Arc::clone(channel), freed: Arc::clone(&self.freed) }
+        Lease { channel: Arc::clone(channel), freed: Arc::clone(&self.freed), ends: false }
+    }
+
+    /// Whether each channel belongs to a principal.
+    fn is_owned(&self) -> bool {
+        self.core.options.sharing == Sharing::PerPrincipal
+    }
+
+    /// How many channels belong to a principal.
+    pub fn owned(&self) -> usize {
+        if self.is_owned() { self.state().channels.len() } else { 0 }
+    }
+
+    /// How long a channel without work is kept.
+    fn idle_time(&self) -> Duration {
+        match &self.dial {
+            _ if self.is_owned() => self.core.options.limits.kept_idle,
+            Dial::Stdio(options) => options.idle_stop,
+            Dial::SsePair(_) => Duration::MAX,
+        }
+    }
+
+    /// Starts a process, or opens a connection, for somebody, who is told how it is found again.
+    pub async fn open_kept(&self, capabilities: &Capabilities, name: String) -> Result<Kept, CallError> {
+        let place = self.core.kept.reserve(&self.core, &name)?;
+        let channel = self.fresh(capabilities).await?;
+        // Nobody uses it yet.
+        drop(self.leased(&channel));
+        place.fill(What::Channel(channel));
+        Ok(Kept { name, place: Place::Process })
+    }
+
+    async fn fresh(&self, capabilities: &Capabilities) -> Result<Arc<Channel>, CallError> {
+        let class = class_of(self.revision, capabilities, &self.core.options.client_info);
+        Ok(Arc::new(self.greet(&(Principal::anonymous(), class)).await?))
+    }
+
+    /// A channel for a call on this line.
+    async fn lease_on(
+        &self,
+        cx: &CallContext,
+        capabilities: &Capabilities,
+        alone: bool,
+    ) -> Result<Lease, CallError> {
+        match &cx.line {
+            Line::Usual => self.lease(&cx.principal, capabilities, alone).await,
+            Line::Fresh => {
+                let channel = self.fresh(capabilities).await?;
+                let mut lease = self.leased(&channel);
+                lease.ends = true;
+                Ok(lease)
+            }
+            Line::Kept(kept) => self.lease_kept(&kept.name, alone).await,
+        }
+    }
+
+    /// The channel that was opened for somebody. Whoever may be asked something waits until it is free.
+    async fn lease_kept(&self, name: &str, alone: bool) -> Result<Lease, CallError> {
+        let until = Instant::now() + self.core.options.timeouts.first_byte;
+        loop {
+            let freed = self.freed.notified();
+            let Some(channel) = self.core.kept.channel(name, self.core.clock.now()) else {
+                return Err(self.core.error(CallErrorKind::SessionGone));
+            };
+            let taken = |busy| (!alone || busy == 0).then_some(busy + 1);
+            if channel.busy.fetch_update(Ordering::AcqRel, Ordering::Acquire, taken).is_ok() {
+                return Ok(self.leased(&channel));
+            }
+            if timeout(until.saturating_duration_since(Instant::now()), freed).await.is_err() {
+                let text = "another call that may ask something runs in this session";
+                return Err(self.core.error(CallErrorKind::Busy).detail(text));
+            }
+        }
     }
 
     async fn open(&self, key: (Principal, Raw), alone: bool) -> Result<Lease, CallError> {
@@ -304,7 +413,7 @@ impl PipePool {
         // A process of its own would know nothing of the task.
         let asks = call.method.may_ask() && call.method != protocol::Method::TasksResult;
         let alone = capabilities.can_answer() && asks;
-        let lease = self.lease(&cx.principal, &capabilities, alone).await.map_err(CallError::unsent)?;
+        let lease = self.lease_on(cx, &capabilities, alone).await.map_err(CallError::unsent)?;
         let channel = Arc::clone(&lease.channel);
         let id = self.core.next_id();
         let revision = match &channel.spoken {
@@ -336,6 +445,7 @@ impl PipePool {
                 incoming.lease = Some(lease);
                 let tokens = tokens.map(|t| (t.ours, t.theirs));
                 let machine = UpCall::new(handshake.revision, id, &call, tokens);
+                let machine = machine.replaying(cx.script.clone());
                 let peer = Peer::Pipe(Arc::clone(&channel.pipe));
                 let start = RunStart { machine, incoming: Incoming::Pipe(incoming), peer, permit, hop };
                 LegacyRun::new(Arc::clone(&self.core), cx, start).start().await
@@ -357,17 +467,15 @@ impl PipePool {
 
     /// Stops what has been idle for long.
     pub fn sweep(&self) {
-        let Dial::Stdio(options) = &self.dial else { return };
-        let now = Instant::now();
+        let (now, time) = (Instant::now(), self.idle_time());
         let mut state = self.state();
-        let (idle, kept) = state.channels.drain(..).partition(|channel: &Arc<Channel>| {
-            let used = *channel.used.lock().unwrap_or_else(PoisonError::into_inner);
-            channel.busy.load(Ordering::Acquire) == 0 && now.duration_since(used) >= options.idle_stop
-        });
+        let (idle, kept): (Vec<_>, _) = state
+            .channels
+            .drain(..)
+            .partition(|channel: &Arc<Channel>| !channel.is_busy() && channel.idles(now) >= time);
         state.channels = kept;
         drop(state);
-        let idle: Vec<Arc<Channel>> = idle;
-        idle.into_iter().for_each(stop);
+        idle.iter().for_each(|channel| channel.stop());
     }
 
     /// Stops everything.
@@ -413,15 +521,6 @@ impl Drop for Opening<'_> {
     fn drop(&mut self) {
         self.pool.state().opening -= 1;
         self.pool.freed.notify_waiters();
-    }
-}
-
-fn stop(channel: Arc<Channel>) {
-    channel.pipe.close();
-    if let Some(child) = channel.child.clone() {
-        tokio::spawn(async move {
-            child.shutdown().await;
-        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod asking;
 mod changing;
+mod memory;
 mod plain;
 mod talking;
 
@@ -26,6 +27,9 @@ pub(crate) fn list(server: &Server) -> Vec<Value> {
             "description": "There while it is toggled on",
             "inputSchema": { "type": "object" },
         }));
+    }
+    if server.config().memory {
+        tools.extend(memory::definitions());
     }
     tools.extend((0..server.config().extra_tools).map(numbered));
     tools
@@ -56,6 +60,8 @@ pub(crate) async fn call(call: &Call) -> Outcome {
         "counter" => Ok(changing::counter(call)),
         "toggle" => changing::toggle(call, arguments),
         "touch" => changing::touch(call, arguments),
+        "remember" if call.server.config().memory => memory::remember(call, arguments),
+        "guess" if call.server.config().memory => memory::guess(call).await,
         "extra" if call.server.has_extra(Listing::Tools) => Ok(text("There while it is toggled on.")),
         name if is_numbered(name, call.server.config().extra_tools) => {
             Ok(text(&format!("{name} {}", arguments.0)))
