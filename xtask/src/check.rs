@@ -17,6 +17,7 @@ const STEPS: &[Step] = &[
     Step { name: "deny", run: deny },
     Step { name: "deploy", run: deploy::check },
     Step { name: "conformance", run: conformance_all },
+    Step { name: "replicas", run: conformance::run_all_through_replicas },
 ];
 
 /// Tests against programs of others, besides the conformance suite. They run last, as they install most.

@@ -3,6 +3,7 @@
 pub mod balancer;
 
 use crate::Result;
+use crate::bench::nginx;
 use crate::postgres::{self, Found, Server};
 use crate::run::{Running, bound, tail};
 use crate::workspace::Workspace;
@@ -41,6 +42,17 @@ pub struct Cluster {
     pub balancer: Balancer,
     replicas: Vec<Replica>,
     _ground: Ground,
+}
+
+/// What the machine lacks for several replicas, if anything.
+pub fn missing(workspace: &Workspace) -> Result<Option<String>> {
+    if nginx::found().is_err() {
+        return Ok(Some("nginx is not installed (apt-get install nginx-light)".to_owned()));
+    }
+    match postgres::find(workspace)? {
+        Found::Programs(_) => Ok(None),
+        Found::Nothing(why) => Ok(Some(why)),
+    }
 }
 
 impl Ground {
