@@ -107,7 +107,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
     drop(world);
     let mix = mix(workspace, &stage, &soak)?;
     for (count, share) in (1..).zip(&mix) {
-        let what = format!("requests sent on, all revisions with questions and streams, {count} replicas");
+        let what = format!("requests sent on, all revisions with questions and streams, {}", replicas(count));
         let figure = Figure::new(&format!("mix_forwarded_{count}"), &what, share * 100.0, "%", Bound::None);
         println!("{figure}");
         figures.push(figure);
@@ -123,6 +123,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
     let folder = write(workspace, options.whole(), &results)?;
     println!("\n{} figures; written to {folder}", figures.len());
     Ok(())
+}
+
+fn replicas(count: u32) -> String {
+    format!("{count} replica{}", if count == 1 { "" } else { "s" })
 }
 
 /// For each number of replicas a sample of every round.
@@ -177,7 +181,7 @@ fn of_samples(era: &str, samples: &[Vec<Sample>]) -> Vec<Figure> {
             // Whatever lives in one process is not on the way of a plain call.
             let bound = if name == "forwarded" { Bound::AtMost(0.0) } else { Bound::None };
             let values: Vec<_> = samples.iter().map(of).collect();
-            let what = format!("{what}, {era} clients, {count} replicas");
+            let what = format!("{what}, {era} clients, {}", replicas(count));
             figures.push(Figure::of_rounds(&format!("{name}_{era}_{count}"), &what, &values, unit, bound));
         }
     }
