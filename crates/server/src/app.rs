@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use catalog::{Caller, Endpoint, Source};
 use http::{HeaderMap, HeaderName};
 use model::{Clock, ReplicaId, Rng, TraceContext};
 use protocol::{Id, Raw, Revision};
 use upstream::Upstream;
 
+use crate::drain::{self, Drain, Phase};
 use crate::guard::Guard;
 use crate::handles::{Handles, Holder};
 use crate::hub::Hub;
@@ -57,6 +59,8 @@ pub struct Limits {
     pub answer_time: Duration,
     /// After this long a legacy stream is closed for the client to poll (2025-11-25); `None`: never.
     pub poll_after: Option<Duration>,
+    /// How long everything is still served once the process was told to stop.
+    pub drain_delay: Duration,
     /// How long a drain waits for calls under way.
     pub drain_time: Duration,
 }
@@ -81,6 +85,7 @@ impl Default for Limits {
             detached_time: Duration::from_secs(60),
             answer_time: Duration::from_secs(300),
             poll_after: None,
+            drain_delay: Duration::ZERO,
             drain_time: Duration::from_secs(20),
         }
     }
@@ -134,8 +139,7 @@ pub struct App {
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) server_info: Raw,
     pub(crate) calls: AtomicUsize,
-    draining: AtomicBool,
-    drain_started: tokio::sync::Notify,
+    pub(crate) drain: Drain,
     replaced: tokio::sync::Notify,
 }
 
@@ -167,8 +171,7 @@ impl App {
             rng,
             server_info,
             calls: AtomicUsize::new(0),
-            draining: AtomicBool::new(false),
-            drain_started: tokio::sync::Notify::new(),
+            drain: Drain::default(),
             replaced: tokio::sync::Notify::new(),
         })
     }
@@ -211,24 +214,26 @@ impl App {
         }
     }
 
-    /// Starts to say no to new work.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-        self.drain_started.notify_waiters();
+    /// Waits until the process was told to stop: from now on others should take what it would have taken.
+    /// Safe to cancel.
+    pub async fn draining(&self) {
+        self.drain.reached(Phase::Leaving).await;
     }
 
-    /// Whether it says no to new work.
+    /// Waits for a phase of the end. Safe to cancel.
+    pub async fn reached(&self, phase: Phase) {
+        self.drain.reached(phase).await;
+    }
+
+    /// Whether a phase of the end has been reached.
     #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+    pub fn has_reached(&self, phase: Phase) -> bool {
+        self.drain.has_reached(phase)
     }
 
-    /// Waits for the drain to begin.
-    pub(crate) async fn drained(&self) {
-        let begun = self.drain_started.notified();
-        if !self.is_draining() {
-            begun.await;
-        }
+    /// What tells a client when to come back to a stream that the drain closes; nothing for other ends.
+    pub(crate) fn farewell(&self) -> Option<Bytes> {
+        self.has_reached(Phase::Draining).then(|| protocol::sse::retry(drain::come_back_ms(&*self.rng)))
     }
 }
 

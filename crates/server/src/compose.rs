@@ -156,6 +156,7 @@ fn limits(config: &Config) -> Limits {
         detached_time: config.sessions.resume_timeout.duration(),
         poll_after: config.sessions.poll_after.map(config::Span::duration),
         answer_time: l.park_time_max.duration(),
+        drain_delay: config.drain_delay.duration(),
         drain_time: config.drain_timeout.duration(),
     }
 }

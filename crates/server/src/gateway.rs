@@ -15,6 +15,7 @@ use upstream::Upstream;
 
 use crate::app::App;
 use crate::compose::{ComposeError, Shared, compose};
+use crate::drain::Phase;
 use crate::handles::Handles;
 use crate::hub::Hub;
 use crate::listener::Listener;
@@ -23,6 +24,8 @@ use crate::trace::Watch;
 
 /// How often what waited or idled too long is looked for.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How long connections are kept after a takeover for one more answer.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -219,11 +222,28 @@ impl Gateway {
         Ok(number)
     }
 
-    /// Stops: no new work, what is under way has its time, then upstreams are stopped.
+    /// Stops: whoever asks is told to go elsewhere, after a while nothing new is let in, what is under way
+    /// has its time, then upstreams are stopped.
     pub async fn stop(self) {
-        self.app.drain();
+        self.app.drain.advance(Phase::Leaving);
+        tokio::time::sleep(self.app.generation().limits.drain_delay).await;
+        self.finish().await;
+    }
+
+    /// Stops after another process has begun to serve the same listening socket: what waits there is its
+    /// business from now on.
+    pub async fn hand_over(self) {
+        self.app.drain.hand_over();
+        // Connections are kept for a moment, so that their next answer can say that it is the last.
+        tokio::time::sleep(self.app.generation().limits.drain_delay.max(LAST_ANSWER)).await;
+        self.finish().await;
+    }
+
+    async fn finish(self) {
+        self.app.drain.advance(Phase::Draining);
         // The listener ends by itself within the drain time.
         let _ = self.listener.await;
+        self.app.drain.advance(Phase::Over);
         self.sweeper.abort();
         if let Some(inside) = self.inside {
             inside.abort();

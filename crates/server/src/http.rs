@@ -9,11 +9,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use model::{Principal, ReplicaId};
-use protocol::{Message, Revision, RpcError, code};
+use protocol::{Id, Message, Revision, RpcError, code};
 
 use crate::answer::{self, Answer};
 use crate::app::{App, Exchange, Generation};
 use crate::body::{self, Incoming};
+use crate::drain::{self, Phase};
 use crate::replica::{self, Received};
 use crate::route::{Route, route};
 use crate::{legacy, modern};
@@ -97,8 +98,13 @@ where
     match route {
         Route::Metrics if get => metrics(app, generation),
         Route::Live if get => answer::text(StatusCode::OK, "ok\n"),
-        Route::Ready if get && app.is_draining() => {
-            answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+        Route::Ready if get && app.has_reached(Phase::Leaving) => {
+            let why = if app.drain.is_handed_over() {
+                "draining: another process has taken over\n"
+            } else {
+                "draining: this process was told to stop\n"
+            };
+            answer::text(StatusCode::SERVICE_UNAVAILABLE, why)
         }
         Route::Ready if get => answer::text(StatusCode::OK, "ok\n"),
         Route::Metrics | Route::Live | Route::Ready => not_allowed("GET"),
@@ -110,9 +116,9 @@ where
             let Some(endpoint) = generation.endpoints.get(name) else {
                 return answer::text(StatusCode::NOT_FOUND, "There is no endpoint of that name.\n");
             };
-            // What calls under way wait for still comes in.
-            if app.is_draining() && !forwarded {
-                return draining();
+            // Who was let in before the drain is served, also if what they ask for comes only now.
+            if app.has_reached(Phase::Ending) {
+                return unavailable(None, &drain::too_late());
             }
             let x = Exchange {
                 app: Arc::clone(app),
@@ -267,19 +273,15 @@ fn not_allowed(allow: &'static str) -> Answer {
     answer
 }
 
-fn draining() -> Answer {
-    unavailable("this gateway is shutting down: nothing ran, try again")
-}
-
 fn busy(max: usize) -> Answer {
-    unavailable(&format!(
-        "this gateway serves {max} requests at a time (limit calls_max): nothing ran, try again"
-    ))
+    let text =
+        format!("this gateway serves {max} requests at a time (limit calls_max): nothing ran, try again");
+    unavailable(None, &RpcError::new(code::LIMIT, text))
 }
 
-fn unavailable(text: &str) -> Answer {
-    let error = RpcError::new(code::LIMIT, text).to_raw();
-    let mut answer = answer::error_with(StatusCode::SERVICE_UNAVAILABLE, None, &error);
+/// An answer to who comes at the wrong time.
+pub(crate) fn unavailable(id: Option<&Id>, error: &RpcError) -> Answer {
+    let mut answer = answer::error_with(StatusCode::SERVICE_UNAVAILABLE, id, &error.to_raw());
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     answer
 }

@@ -5,6 +5,7 @@ mod app;
 mod body;
 mod changes;
 mod compose;
+mod drain;
 mod gateway;
 mod guard;
 mod handles;
@@ -25,6 +26,7 @@ mod trace;
 
 pub use app::{App, EVERYTHING, Generation, Limits};
 pub use compose::{ComposeError, Shared, compose};
+pub use drain::Phase;
 pub use gateway::{Embedded, Gateway, Process, StartError};
 pub use guard::Guard;
 pub use handles::{Handles, Holder};

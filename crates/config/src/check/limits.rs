@@ -15,7 +15,7 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
     floor.times(&[("ttl", *ttl), ("resume_timeout", *resume_timeout)]);
     floor.times(poll_after.map(|after| ("poll_after", after)).as_slice());
     // No time at all is a choice here: stop at once.
-    let _ = config.drain_timeout;
+    let _ = (config.drain_delay, config.drain_timeout);
 }
 
 pub(super) fn check_upstream(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {

@@ -13,6 +13,7 @@ use upstream::Change;
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
 use crate::changes::{Lists, Watch};
+use crate::drain::{self, Phase};
 use crate::hub::{Heard, Subscription};
 use crate::trace::Operation;
 
@@ -24,7 +25,11 @@ pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, R
     let stream = open(x, id, call).await?;
     Ok(answer::events(Box::pin(futures_util::stream::unfold(stream, |mut stream| async move {
         let message = stream.next_message().await?;
-        Some((Ok(sse::event(None, &message)), stream))
+        let mut event = sse::event(None, &message);
+        if let Some(farewell) = stream.ended.then(|| stream.x.app.farewell()).flatten() {
+            event = [farewell, event].concat().into();
+        }
+        Some((Ok(event), stream))
     }))))
 }
 
@@ -48,6 +53,9 @@ async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     if filter.has("taskIds") && !x.caller.capabilities.tasks {
         let error = RpcError::new(code::MISSING_CAPABILITY, "taskIds needs the Tasks extension");
         return Err(error.with(tasks_needed()));
+    }
+    if x.app.has_reached(Phase::Draining) {
+        return Err(drain::too_late());
     }
     let limit = x.generation.limits.streams_max;
     let Some(place) = Place::take(&x.app, limit) else {
@@ -178,7 +186,7 @@ impl Stream {
                     let anything = Heard { upstream: None, change: Change::Gap };
                     self.enqueue(&anything);
                 }
-                () = app.drained() => {
+                () = app.reached(Phase::Draining) => {
                     self.ended = true;
                     return Some(self.last());
                 }

@@ -6,6 +6,7 @@ mod browser;
 mod call;
 mod child;
 mod config;
+mod drain;
 mod keys;
 mod list;
 mod program;
