@@ -1,6 +1,7 @@
 //! The running gateway: started, reloaded, stopped.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,11 +72,30 @@ impl Process {
     }
 }
 
+/// All that a gateway needs besides its socket.
+struct Prepared {
+    app: Arc<App>,
+    shared: Shared,
+    tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Prepared {
+    fn serve(self, listener: Listener) -> std::io::Result<Gateway> {
+        let Self { app, shared, tls: _ } = self;
+        let (address, socket) = (listener.address()?, listener.socket()?);
+        let listener = tokio::spawn(listener.run(Arc::clone(&app)));
+        let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
+        Ok(Gateway { app, shared, address, socket, listener, sweeper, inside: None })
+    }
+}
+
 /// A gateway that serves.
 pub struct Gateway {
     app: Arc<App>,
     shared: Shared,
     address: SocketAddr,
+    /// The listening socket once more, to be handed on.
+    socket: OwnedFd,
     listener: JoinHandle<()>,
     sweeper: JoinHandle<()>,
     /// The listener for other replicas.
@@ -161,14 +181,40 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]
     pub async fn start_as(config: &Config, process: Process) -> Result<Self, StartError> {
+        let prepared = Self::prepare(config, process)?;
+        let failed = |source| StartError::Listen { address: config.listen, source };
+        let listener = Listener::bind(config.listen, prepared.tls.clone()).await.map_err(failed)?;
+        prepared.serve(listener).map_err(failed)
+    }
+
+    /// The same, on a socket that listens already, whatever address the configuration names. It must be in
+    /// non-blocking mode.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start_on(
+        config: &Config,
+        process: Process,
+        socket: TcpListener,
+    ) -> Result<Self, StartError> {
+        let prepared = Self::prepare(config, process)?;
+        let failed = |source| StartError::Listen { address: config.listen, source };
+        let listener = Listener::on(socket, prepared.tls.clone()).map_err(failed)?;
+        prepared.serve(listener).map_err(failed)
+    }
+
+    fn prepare(config: &Config, process: Process) -> Result<Prepared, StartError> {
         let (app, shared) = prepare(config, process)?;
         let tls = config.tls.as_ref().map(|tls| tls_config(&tls.cert, &tls.key)).transpose()?;
-        let failed = |source| StartError::Listen { address: config.listen, source };
-        let listener = Listener::bind(config.listen, tls).await.map_err(failed)?;
-        let address = listener.address().map_err(failed)?;
-        let listener = tokio::spawn(listener.run(Arc::clone(&app)));
-        let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
-        Ok(Self { app, shared, address, listener, sweeper, inside: None })
+        Ok(Prepared { app, shared, tls })
+    }
+
+    /// The listening socket once more, for a process that is about to serve it.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn socket(&self) -> std::io::Result<OwnedFd> {
+        self.socket.try_clone()
     }
 
     /// The address that is listened on.
@@ -240,6 +286,8 @@ impl Gateway {
     }
 
     async fn finish(self) {
+        // Nobody can be let in any more by a socket that listens on.
+        drop(self.socket);
         self.app.drain.advance(Phase::Draining);
         // The listener ends by itself within the drain time.
         let _ = self.listener.await;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -48,6 +49,22 @@ impl Listener {
     pub async fn bind(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> std::io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         Ok(Self { socket, tls: tls.map(TlsAcceptor::from) })
+    }
+
+    /// Takes a socket that listens already and is in non-blocking mode.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn on(
+        socket: std::net::TcpListener,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> std::io::Result<Self> {
+        Ok(Self { socket: TcpListener::from_std(socket)?, tls: tls.map(TlsAcceptor::from) })
+    }
+
+    /// The socket once more.
+    pub(crate) fn socket(&self) -> std::io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
     }
 
     /// The address, with the port that the operating system chose.

@@ -13,6 +13,7 @@ mod program;
 mod reload;
 mod secure;
 mod stdio;
+mod takeover;
 mod terminal;
 mod up;
 mod upstreams;
