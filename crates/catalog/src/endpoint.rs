@@ -74,6 +74,12 @@ impl Endpoint {
         &self.options.name
     }
 
+    /// Drops what is kept only to be faster: merged lists, which are made anew from those of the upstreams.
+    pub fn shrink(&self) {
+        self.merged.invalidate_all();
+        self.merged.run_pending_tasks();
+    }
+
     /// Whether it is one upstream as it is.
     #[must_use]
     pub fn is_direct(&self) -> bool {

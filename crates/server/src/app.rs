@@ -19,6 +19,7 @@ use crate::handles::{Handles, Holder};
 use crate::hub::Hub;
 use crate::legacy::{Pair, Sessions, SharedSessions};
 use crate::metrics::Metrics;
+use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
 use crate::replica::Replicas;
 use crate::trace::{Choices, Watch};
 
@@ -33,8 +34,16 @@ pub struct Limits {
     pub header_count_max: usize,
     /// How long the head of a request may take to arrive.
     pub header_read_timeout: Duration,
-    /// Requests at a time; streams that only listen are not counted.
+    /// Calls at a time; streams that only listen are not counted.
     pub calls_max: usize,
+    /// Of them, those of one tenant.
+    pub calls_per_tenant_max: usize,
+    /// Calls that wait for their turn.
+    pub queue_max: usize,
+    /// How long one waits.
+    pub queue_time_max: Duration,
+    /// Bytes of memory that the process may have; `None`: what its control group may.
+    pub memory_max: Option<u64>,
     /// Resources that one stream may be about.
     pub subscriptions_per_stream_max: usize,
     /// How long a body may take to arrive.
@@ -73,6 +82,10 @@ impl Default for Limits {
             header_count_max: 100,
             header_read_timeout: Duration::from_secs(10),
             calls_max: 4_096,
+            calls_per_tenant_max: 3_072,
+            queue_max: 1_024,
+            queue_time_max: Duration::from_secs(5),
+            memory_max: None,
             subscriptions_per_stream_max: 1_000,
             body_read_timeout: Duration::from_secs(30),
             connections_max: 10_000,
@@ -87,6 +100,17 @@ impl Default for Limits {
             poll_after: None,
             drain_delay: Duration::ZERO,
             drain_time: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn gate(&self) -> GateLimits {
+        GateLimits {
+            calls_max: self.calls_max,
+            tenant_max: self.calls_per_tenant_max,
+            queue_max: self.queue_max,
+            queue_time: self.queue_time_max,
         }
     }
 }
@@ -112,6 +136,8 @@ pub struct Generation {
     pub limits: Limits,
     /// What is told of calls.
     pub watch: Choices,
+    /// Who has a share, by the endpoint's name.
+    pub(crate) tenants: HashMap<String, Arc<Tenant>>,
 }
 
 impl Generation {
@@ -139,6 +165,8 @@ pub struct App {
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) server_info: Raw,
     pub(crate) calls: AtomicUsize,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) memory: MemoryWatch,
     pub(crate) drain: Drain,
     replaced: tokio::sync::Notify,
 }
@@ -146,14 +174,16 @@ pub struct App {
 impl App {
     /// A process under this configuration.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         generation: Generation,
         hub: Arc<Hub>,
         handles: Handles,
         replicas: Arc<Replicas>,
         server_info: Raw,
         watch: Watch,
+        gate: Arc<Gate>,
     ) -> Arc<Self> {
+        gate.set(generation.limits.gate());
         let (clock, rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
         hub.join(&replicas);
         let sessions = Arc::new(Sessions::new(generation.limits, Arc::clone(&watch.metrics)));
@@ -171,6 +201,8 @@ impl App {
             rng,
             server_info,
             calls: AtomicUsize::new(0),
+            gate,
+            memory: MemoryWatch::default(),
             drain: Drain::default(),
             replaced: tokio::sync::Notify::new(),
         })
@@ -193,8 +225,17 @@ impl App {
         self.generation.load_full()
     }
 
+    /// Drops what is kept only to be faster, or for clients that may come back.
+    pub(crate) fn shrink(&self) {
+        let generation = self.generation();
+        generation.sources.values().for_each(|source| source.shrink());
+        generation.endpoints.values().for_each(|endpoint| endpoint.shrink());
+        self.sessions.shrink();
+    }
+
     /// Puts another configuration in force; calls under way keep theirs.
     pub fn replace(&self, generation: Generation) -> Arc<Generation> {
+        self.gate.set(generation.limits.gate());
         let before = self.generation.swap(Arc::new(generation));
         self.replaced.notify_waiters();
         before
@@ -254,6 +295,8 @@ pub(crate) struct Exchange {
     pub revision: Revision,
     /// The request's own id, for who traces it.
     pub request_id: Option<Id>,
+    /// The call's place among those that run, where it needs one; it lasts as long as any part of the call.
+    pub place: Option<Arc<Place>>,
 }
 
 impl Exchange {
@@ -265,6 +308,11 @@ impl Exchange {
             self.endpoint = endpoint;
             true
         })
+    }
+
+    /// The same for what outlives the call and does not count as one.
+    pub fn unplaced(&self) -> Self {
+        Self { place: None, ..self.clone() }
     }
 
     /// Where the thing of this name lives, if that is another replica and this request may still go there.

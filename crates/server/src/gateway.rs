@@ -12,14 +12,17 @@ use protocol::Raw;
 use seal::KeyRing;
 use serde_json::json;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use upstream::Upstream;
 
-use crate::app::App;
+use crate::app::{App, Limits};
 use crate::compose::{ComposeError, Shared, compose};
 use crate::drain::Phase;
 use crate::handles::Handles;
 use crate::hub::Hub;
 use crate::listener::Listener;
+use crate::overload::memory::{self, System};
+use crate::overload::{Gate, Stage};
 use crate::replica::{Inside, Replicas};
 use crate::trace::Watch;
 
@@ -85,7 +88,8 @@ impl Prepared {
         let (address, socket) = (listener.address()?, listener.socket()?);
         let listener = tokio::spawn(listener.run(Arc::clone(&app)));
         let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
-        Ok(Gateway { app, shared, address, socket, listener, sweeper, inside: None })
+        let watcher = tokio::spawn(watch_memory(Arc::clone(&app)));
+        Ok(Gateway { app, shared, address, socket, listener, sweeper, watcher, inside: None })
     }
 }
 
@@ -98,6 +102,7 @@ pub struct Gateway {
     socket: OwnedFd,
     listener: JoinHandle<()>,
     sweeper: JoinHandle<()>,
+    watcher: JoinHandle<()>,
     /// The listener for other replicas.
     inside: Option<JoinHandle<()>>,
 }
@@ -153,14 +158,15 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
         server_info: Raw::from_value(&info),
         parked: Arc::default(),
         watch: Watch::new(tracer),
+        gate: Gate::new(Limits::default().gate()),
     };
     let generation = compose(config, &shared, None)?;
     let (hub, handles) = (Arc::clone(&shared.hub), shared.handles.clone());
-    let (info, watch) = (shared.server_info.clone(), shared.watch.clone());
+    let (info, watch, gate) = (shared.server_info.clone(), shared.watch.clone(), Arc::clone(&shared.gate));
     let (keys, clock, rng) =
         (Arc::clone(&handles.keys), Arc::clone(&handles.clock), Arc::clone(&handles.rng));
     let replicas = Replicas::new(keys, clock, rng).map_err(ComposeError::Replicas)?;
-    Ok((App::new(generation, hub, handles, Arc::new(replicas), info, watch), shared))
+    Ok((App::new(generation, hub, handles, Arc::new(replicas), info, watch, gate), shared))
 }
 
 impl Gateway {
@@ -293,6 +299,7 @@ impl Gateway {
         let _ = self.listener.await;
         self.app.drain.advance(Phase::Over);
         self.sweeper.abort();
+        self.watcher.abort();
         if let Some(inside) = self.inside {
             inside.abort();
         }
@@ -308,6 +315,26 @@ async fn sweep(app: Arc<App>) {
         ticks.tick().await;
         for upstream in app.generation().upstreams() {
             upstream.sweep();
+        }
+    }
+}
+
+/// Looks at the memory of the process, and gives up what it can do without.
+async fn watch_memory(app: Arc<App>) {
+    let mut system = System::new();
+    let mut looks = tokio::time::interval(memory::LOOK);
+    let mut shrunk = None;
+    loop {
+        looks.tick().await;
+        let (before, now) = app.memory.look(&mut system, app.generation().limits.memory_max);
+        if before != now {
+            let (resident, ceiling) = app.memory.figures();
+            tracing::warn!(before = before.as_str(), now = now.as_str(), resident, ceiling, "memory");
+        }
+        let due = now > before || shrunk.is_none_or(|at: Instant| at.elapsed() >= SWEEP);
+        if now >= Stage::Soft && due {
+            shrunk = Some(Instant::now());
+            app.shrink();
         }
     }
 }

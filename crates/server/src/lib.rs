@@ -16,6 +16,7 @@ mod listener;
 mod local;
 mod metrics;
 mod modern;
+mod overload;
 mod pipeline;
 mod replica;
 mod route;

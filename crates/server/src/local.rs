@@ -64,5 +64,6 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         forwarded: false,
         revision: Revision::NEWEST,
         request_id: None,
+        place: None,
     })
 }

@@ -111,7 +111,14 @@ impl Drive {
             self.stream.push(envelope::request(&id, method.as_str(), Some(&params))).await?;
         }
         let wait = self.x.generation.limits.answer_time;
+        let place = self.x.place.clone();
+        if let Some(place) = &place {
+            place.pause();
+        }
         let answered = tokio::time::timeout(wait, self.collect(&mut answers)).await;
+        if let Some(place) = &place {
+            place.resume();
+        }
         drop(asked);
         Ok(answered.unwrap_or_else(|_| {
             let text = format!("the client did not answer within {} s", wait.as_secs());

@@ -16,9 +16,10 @@ use crate::answer::{self, Accepts, Answer, BodyError};
 use crate::app::{App, Exchange};
 use crate::changes::{Lists, Watch};
 use crate::drain::{self, Phase};
-use crate::http::{Turn, unavailable};
+use crate::http::{Turn, shed, unavailable};
 use crate::hub::{Heard, Subscription};
 use crate::modern;
+use crate::overload::{Shed, Stage};
 
 /// How soon a client should come back after the server hung up.
 const RETRY_MS: u64 = 500;
@@ -56,6 +57,7 @@ pub(crate) async fn get(mut x: Exchange) -> Turn {
     Turn::Here(match resumed {
         Some(answer) => answer,
         None if x.app.has_reached(Phase::Draining) => unavailable(None, &drain::too_late()),
+        None if x.app.memory.stage() >= Stage::Soft => shed(&x.app, None, &Shed::memory()),
         None => {
             let stream = open_own(&x, &session, last.is_some()).await;
             stream_answer(&x.app, &stream, 0, revision).unwrap_or_else(nothing)
@@ -163,7 +165,8 @@ pub(super) async fn write_changes(
     missed: bool,
 ) {
     let offered = offered(x).await;
-    let writer = Writer { x: x.clone(), session: Arc::clone(session), stream: Arc::clone(stream), offered };
+    let writer =
+        Writer { x: x.unplaced(), session: Arc::clone(session), stream: Arc::clone(stream), offered };
     let number = session.uris_number();
     let watch = writer.watch().await;
     let changes = x.app.hub.subscribe(watch.wanted()).await;

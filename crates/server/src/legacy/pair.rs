@@ -17,7 +17,8 @@ use super::session::{Opened, Session};
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
 use crate::drain::{self, Phase};
-use crate::http::{Turn, unavailable};
+use crate::http::{Turn, shed, unavailable};
+use crate::overload::{Shed, Stage};
 
 /// What a connection is: its stream, and its session once there was a handshake.
 pub(crate) struct Pair {
@@ -36,6 +37,9 @@ pub(crate) fn open(x: &Exchange, path: &str) -> Answer {
     }
     if x.app.has_reached(Phase::Draining) {
         return unavailable(None, &drain::too_late());
+    }
+    if x.app.memory.stage() >= Stage::Soft {
+        return shed(&x.app, None, &Shed::memory());
     }
     let name = super::name::of_pair(&x.app);
     let stream = StreamBuffer::new(name.clone(), &x.generation.limits);

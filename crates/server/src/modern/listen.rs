@@ -15,6 +15,7 @@ use crate::app::{App, Exchange};
 use crate::changes::{Lists, Watch};
 use crate::drain::{self, Phase};
 use crate::hub::{Heard, Subscription};
+use crate::overload::{Reason, Shed, Stage};
 use crate::trace::Operation;
 
 /// Opens the stream; its first message says what will come.
@@ -57,6 +58,10 @@ async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     if x.app.has_reached(Phase::Draining) {
         return Err(drain::too_late());
     }
+    if x.app.memory.stage() >= Stage::Soft {
+        x.app.metrics.shed(Reason::Memory.as_str());
+        return Err(Shed::memory().to_rpc());
+    }
     let limit = x.generation.limits.streams_max;
     let Some(place) = Place::take(&x.app, limit) else {
         let text =
@@ -65,7 +70,7 @@ async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     };
     let watch = agree(&x, &filter).await?;
     let subscription = x.app.hub.subscribe(watch.wanted()).await;
-    let queue = VecDeque::new();
+    let (queue, x) = (VecDeque::new(), x.unplaced());
     Ok(Stream { x, id, watch, subscription, queue, opened: false, ended: false, _place: place })
 }
 

@@ -3,6 +3,7 @@
 mod bad;
 mod eras;
 mod links;
+mod overload;
 mod polling;
 mod replicas;
 mod shared;
