@@ -307,7 +307,12 @@ async fn place(x: &mut Exchange, id: Option<&Id>) -> Result<(), Box<Answer>> {
     }
     // There is one for each endpoint.
     let Some(tenant) = x.generation.tenants.get(x.endpoint.name()) else { return Ok(()) };
-    match app.gate.enter(tenant).await {
+    let entered = tokio::select! {
+        biased;
+        entered = app.gate.enter(tenant) => entered,
+        () = app.reached(Phase::Ending) => return Err(Box::new(unavailable(id, &drain::too_late()))),
+    };
+    match entered {
         Ok(place) => {
             x.place = Some(Arc::new(place));
             Ok(())

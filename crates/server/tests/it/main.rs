@@ -1,6 +1,7 @@
 //! The gateway as its clients see it: real sockets, fake clients of every revision, demo servers behind it.
 
 mod bad;
+mod drain;
 mod eras;
 mod links;
 mod overload;

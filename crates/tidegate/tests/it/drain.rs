@@ -152,3 +152,42 @@ async fn a_connection_that_was_let_in_before_the_drain_has_its_request_served() 
     assert!(said.starts_with("HTTP/1.1 200") && said.contains("connection: close"), "{said}");
     assert_eq!(up.program.ended().await, 0);
 }
+
+#[tokio::test]
+async fn an_http2_connection_is_told_to_go_and_its_call_ends_on_it() {
+    let mut up = Folder::new().up(&["--listen", "127.0.0.1:0"]).await;
+    #[expect(clippy::disallowed_methods, reason = "a client of HTTP/2 made by hand")]
+    let stream = tokio::net::TcpStream::connect(up.address).await.unwrap();
+    let (mut client, connection) = within(h2::client::handshake(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {}, "progressToken": "p"});
+    let params = json!({"name": "demo_slow", "arguments": {"seconds": 1, "steps": 2}, "_meta": meta});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+    let request = http::Request::post(format!("http://{}/mcp", up.address))
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", "demo_slow")
+        .body(())
+        .unwrap();
+    let (response, mut sending) = client.send_request(request, false).unwrap();
+    sending.send_data(bytes::Bytes::from(body), true).unwrap();
+    let mut body = within(response).await.unwrap().into_body();
+    let mut all = within(body.data()).await.expect("progress").unwrap().to_vec();
+    up.program.signal(Signal::TERM);
+    within(async {
+        while client.clone().ready().await.is_ok() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+    while let Some(chunk) = within(body.data()).await {
+        all.extend_from_slice(&chunk.unwrap());
+    }
+    let all = String::from_utf8(all).unwrap();
+    assert!(all.contains("Done after 1 s"), "{all}");
+    within(connection).await.unwrap().expect("it ends in order");
+    assert_eq!(up.program.ended().await, 0);
+}
