@@ -3,7 +3,9 @@
 mod bench;
 mod build;
 mod check;
+mod cluster;
 mod conformance;
+mod deploy;
 mod generate;
 mod interop;
 mod layers;
@@ -11,6 +13,7 @@ mod npm;
 mod postgres;
 mod quick;
 mod run;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -28,12 +31,16 @@ usage: cargo xtask COMMAND
   layers                        which crate may use which (layers.toml)
   tidy                          size, documentation and tidiness of the sources (tidy.toml)
   gen [--check]                 write the generated files, or say which are out of date
-  conformance [--cell CELL] [--scenario NAME] [--gateway PROGRAM] [--list]
-                                the protocol's conformance suite against the gateway, in cells
+  conformance [--cell CELL] [--scenario NAME] [--gateway PROGRAM] [--replicas N] [--list]
+                                the protocol's conformance suite against the gateway, in cells; through N
+                                replicas behind nginx, with one request per connection and PostgreSQL
   interop [--client CLIENT] [--only TEXT] [--gateway PROGRAM] [--serve]
                                 clients and servers of the official SDKs around the gateway (interop/)
-  bench [--quick] [--only PART] [--rounds N] [--no-build]
+  deploy                        the examples in deploy/, by the programs that would read them
+  bench [--quick] [--only PART | --replicas] [--rounds N] [--no-build]
                                 figures against the server called directly and against nginx (docs/bench)
+  soak [--minutes N] [--seed S] [--clients N] [--replicas N] [--calm] [--gateway PROGRAM]
+                                three replicas that are killed, stopped and restarted at random
   postgres                      a PostgreSQL for tests that are run by hand, until it is interrupted
 ";
 
@@ -70,7 +77,12 @@ fn dispatch(args: &[String]) -> Result {
         "gen" => generate::run(&workspace, flag(rest, "--check")?).map(|_| ()),
         "bench" => bench::run(&workspace, &bench::Options::parse(rest)?),
         "conformance" => conformance::run(&workspace, &conformance::Options::parse(rest)?),
+        "deploy" => {
+            no_arguments(rest)?;
+            run::steps(&workspace, &[run::Step { name: "deploy", run: deploy::check }])
+        }
         "interop" => interop::run(&workspace, &interop::Options::parse(rest)?),
+        "soak" => soak::run(&workspace, &soak::Options::parse(rest)?),
         "postgres" => {
             no_arguments(rest)?;
             postgres::run(&workspace)

@@ -145,6 +145,11 @@ impl Running {
         Ok(Self { name: name.to_owned(), child, log: File::open(log).map_err(fail)? })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The output since the last call.
     pub fn output(&mut self) -> Result<String> {
         let mut bytes = Vec::new();

@@ -19,6 +19,8 @@ use crate::retry;
 const LEAVE_TIME: Duration = Duration::from_secs(2);
 /// A row that was not written for so long is nobody's any more, whatever the clocks say.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
+/// How much later than it should another replica may look.
+const LATE: Duration = Duration::from_millis(250);
 /// How often what has expired is forgotten.
 const SWEEP: Duration = Duration::from_secs(300);
 /// Changes of sessions that are taken in at a time.
@@ -89,8 +91,8 @@ struct Work {
 }
 
 impl Member {
-    /// Joins: tells of this replica, and from now on knows of the others. Must be called within a tokio
-    /// runtime.
+    /// Joins: tells of this replica, and from now on knows of the others. Once this returns, those that live
+    /// know of it. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`JoinError`]; this replica is not in the directory then.
@@ -107,6 +109,11 @@ impl Member {
         let mut looks = Looks::new(&work).await?;
         looks.same_keys(&work).await?;
         looks.turn(&work).await?;
+        // What this replica hands out names it. Until the others have looked once more they do not know that
+        // name, and would take it for one that is gone.
+        if !app.replicas().peers().is_empty() {
+            tokio::time::sleep(timing.every + LATE).await;
+        }
         let task = tokio::spawn(run(work.clone(), looks));
         Ok(Self { work, task })
     }

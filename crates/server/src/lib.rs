@@ -31,7 +31,7 @@ pub use gateway::{Embedded, Gateway, Prepared, Process, StartError};
 pub use guard::Guard;
 pub use handles::{Handles, Holder, State};
 pub use hub::Hub;
-pub use legacy::{SessionChange, SessionState, SharedError, SharedSessions};
+pub use legacy::{KeptEvents, KeptPart, SessionChange, SessionState, SharedError, SharedSessions};
 pub use listener::Listener;
 pub use local::Local;
 pub use metrics::Metrics;

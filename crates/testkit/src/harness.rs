@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use cluster::StoreSessions;
 use config::{Config, Upstream};
 use demo::{Builder, Revision, Server};
 use model::{Clock, ManualClock, Rng, SeededRng, Timestamp};
 use seal::KeyRing;
 use server::{Gateway, Peer, Process};
+use store::{Memory, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::Client;
 use crate::client::Options;
 use crate::http::Places;
-use crate::sessions::Sessions;
 use crate::within;
 
 /// Where the clock of a [`World`] begins: 2026-07-28.
@@ -84,6 +85,7 @@ pub struct World {
     /// The second replica and those after it.
     others: Vec<Gateway>,
     peers: Vec<Peer>,
+    store: Arc<dyn Store>,
 }
 
 /// What a [`World`] will be.
@@ -180,11 +182,12 @@ impl WorldBuilder {
                 others.push(other);
             }
         }
-        let shared = Arc::new(Sessions::default());
+        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        let shared = Arc::new(StoreSessions::new(Arc::clone(&store)));
         for gateway in std::iter::once(&gateway).chain(&others) {
             gateway.app().share_sessions(Arc::clone(&shared) as Arc<dyn server::SharedSessions>);
         }
-        let world = World { demos, clock, config, gateway, others, peers };
+        let world = World { demos, clock, config, gateway, others, peers, store };
         world.introduce(&world.peers);
         world
     }
@@ -206,6 +209,12 @@ impl World {
     /// Tells all replicas who lives.
     fn introduce(&self, peers: &[Peer]) {
         self.replicas().for_each(|gateway| gateway.app().replicas().set_peers(peers.iter().cloned()));
+    }
+
+    /// What all replicas share.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
     }
 
     /// All replicas, the first one first.

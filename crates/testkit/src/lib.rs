@@ -14,7 +14,6 @@
 pub mod client;
 pub mod harness;
 pub mod http;
-mod sessions;
 pub mod sse;
 pub mod wire;
 

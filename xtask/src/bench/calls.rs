@@ -272,7 +272,7 @@ fn sent(stage: &Stage, gateway: &Gateway, upstream: &str) -> Result<(f64, f64)> 
 }
 
 /// The body of a GET, from a server that closes the connection when it is asked to.
-fn get(base: &str, path: &str) -> Result<String> {
+pub fn get(base: &str, path: &str) -> Result<String> {
     use std::io::{Read as _, Write as _};
     let authority = base.strip_prefix("http://").unwrap_or(base);
     let fail = |e: std::io::Error| format!("{base}{path}: {e}");

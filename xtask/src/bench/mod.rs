@@ -11,9 +11,10 @@ mod instructions;
 mod lists;
 mod machine;
 mod memory;
-mod nginx;
+pub mod nginx;
 mod plot;
 mod program;
+mod replicas;
 mod report;
 mod stage;
 mod svg;
@@ -42,6 +43,8 @@ pub struct Options {
     rounds: usize,
     /// Measure the programs that were built before.
     no_build: bool,
+    /// Several replicas, and nothing else.
+    replicas: bool,
 }
 
 /// One part of the benchmark.
@@ -71,13 +74,14 @@ const PARTS: [Part; 9] = [
 impl Options {
     /// Reads the arguments.
     pub fn parse(args: &[String]) -> Result<Self> {
-        let mut options = Self { quick: false, only: None, rounds: 0, no_build: false };
+        let mut options = Self { quick: false, only: None, rounds: 0, no_build: false, replicas: false };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let mut value = || args.next().cloned().ok_or_else(|| format!("{arg} needs a value"));
             match arg.as_str() {
                 "--quick" => options.quick = true,
                 "--no-build" => options.no_build = true,
+                "--replicas" => options.replicas = true,
                 "--only" => options.only = Some(value()?),
                 "--rounds" => {
                     let text = value()?;
@@ -91,6 +95,7 @@ impl Options {
             options.rounds = if options.quick { 1 } else { 5 };
         }
         match &options.only {
+            Some(_) if options.replicas => Err("--replicas has no parts".to_owned()),
             Some(only) if PARTS.iter().all(|part| part.name != only) => {
                 let known: Vec<_> = PARTS.iter().map(|part| part.name).collect();
                 Err(format!("there is no part {only}; there are {}", known.join(", ")))
@@ -107,6 +112,9 @@ impl Options {
 
 /// Builds, measures, prints and writes the results.
 pub fn run(workspace: &Workspace, options: &Options) -> Result {
+    if options.replicas {
+        return replicas::run(workspace, options);
+    }
     if let Err(missing) = nginx::found() {
         println!("{missing}");
     }

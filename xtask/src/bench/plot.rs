@@ -40,7 +40,7 @@ pub fn draw(results: &Value) -> String {
     drawing.finish()
 }
 
-fn subtitle(results: &Value) -> String {
+pub fn subtitle(results: &Value) -> String {
     let (machine, run) = (&results["machine"], &results["run"]);
     let memory = machine["memory_mib"].as_f64().unwrap_or_default() / 1024.0;
     format!(
@@ -54,7 +54,7 @@ fn subtitle(results: &Value) -> String {
 }
 
 /// Room for a new part under what is there; gives back where its content begins.
-fn heading(drawing: &mut Drawing, title: &str) -> f64 {
+pub fn heading(drawing: &mut Drawing, title: &str) -> f64 {
     let y = drawing.bottom() + 34.0;
     drawing.text((LEFT, y), Anchor::Start, "title", title);
     y + 14.0
@@ -126,7 +126,7 @@ fn lists(drawing: &mut Drawing, lists: &Value) {
 }
 
 /// A line through the origin's corner, with both axes beginning at zero.
-fn panel(
+pub fn panel(
     drawing: &mut Drawing,
     (left, top): (f64, f64),
     label: &str,

@@ -85,14 +85,16 @@ mod tests {
     #[test]
     fn the_page_shows_the_results_that_are_kept() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/bench");
-        let page = std::fs::read_to_string(folder.join("README.md")).expect("the page");
-        match std::fs::read_to_string(folder.join("results.json")) {
-            Ok(results) => {
-                let results = serde_json::from_str(&results).expect("JSON");
-                assert_eq!(insert(&page, &results).expect("a place"), page);
+        for (page, results) in [("README.md", "results.json"), ("replicas.md", "replicas.json")] {
+            let page = std::fs::read_to_string(folder.join(page)).expect("the page");
+            match std::fs::read_to_string(folder.join(results)) {
+                Ok(results) => {
+                    let results = serde_json::from_str(&results).expect("JSON");
+                    assert_eq!(insert(&page, &results).expect("a place"), page);
+                }
+                // Before the first whole run there is only the place for them.
+                Err(_) => assert!(page.contains(&format!("{BEGIN}{END}"))),
             }
-            // Before the first whole run there is only the place for them.
-            Err(_) => assert!(page.contains(&format!("{BEGIN}{END}"))),
         }
     }
 }

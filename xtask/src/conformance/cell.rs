@@ -1,7 +1,9 @@
 //! The cells: which revision the suite speaks, and what it speaks to.
 
 use crate::Result;
+use crate::cluster::Cluster;
 use crate::run::{Running, bound};
+use crate::workspace::Workspace;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -126,33 +128,63 @@ pub struct Programs {
 #[derive(Debug)]
 pub struct Stage {
     pub url: String,
-    _gateway: Option<Running>,
+    gateway: Option<Gateway>,
     _server: Running,
 }
 
+/// What stands before the server. The values are kept, as they stop what they stand for.
+#[derive(Debug)]
+enum Gateway {
+    One(#[expect(dead_code, reason = "kept until the run is over")] Running),
+    Several(Box<Cluster>),
+}
+
+/// How many gateways there are.
+#[derive(Debug, Clone, Copy)]
+pub enum Front<'a> {
+    None,
+    One,
+    /// So many replicas, behind a balancer.
+    Replicas(usize, &'a Workspace),
+}
+
 impl Stage {
+    /// Fails if one of several replicas has ended before the run has.
+    pub fn must_live(&mut self) -> Result {
+        match &mut self.gateway {
+            Some(Gateway::Several(cluster)) => cluster.must_live(),
+            Some(Gateway::One(_)) | None => Ok(()),
+        }
+    }
+
     /// Starts the server, and the gateway in front of it where the cell has one.
-    pub fn start(upstream: Era, gateway: bool, programs: &Programs, folder: &Path) -> Result<Self> {
+    pub fn start(upstream: Era, front: Front<'_>, programs: &Programs, folder: &Path) -> Result<Self> {
         let mut command = bound(&programs.server);
         command.args(["server", "--listen", "127.0.0.1:0", "--era", upstream.word()]);
         let mut server = Running::start("tidegate-fixture", &mut command, &folder.join("fixture.log"))?;
         let port = server.wait_for("its address", START, |output| listening_port(output, None))?;
         let url = format!("http://127.0.0.1:{port}/mcp");
-        if !gateway {
-            return Ok(Self { url, _gateway: None, _server: server });
-        }
-        let config = folder.join("tidegate.yaml");
-        let text = format!(
-            "listen: 127.0.0.1:0\nupstreams:\n  fixture:\n    url: {url}\n    revision: {}\n",
-            upstream.revision()
-        );
-        std::fs::write(&config, text).map_err(|e| format!("{}: {e}", config.display()))?;
-        let mut command = bound(&programs.gateway);
-        command.arg("up").arg("--config").arg(&config);
-        let mut running = Running::start("tidegate up", &mut command, &folder.join("tidegate.log"))?;
-        let own = running.wait_for("its endpoint", START, |output| listening_port(output, Some(port)))?;
-        let url = format!("http://127.0.0.1:{own}/fixture/mcp");
-        Ok(Self { url, _gateway: Some(running), _server: server })
+        let upstreams =
+            format!("upstreams:\n  fixture:\n    url: {url}\n    revision: {}\n", upstream.revision());
+        let (base, gateway) = match front {
+            Front::None => return Ok(Self { url, gateway: None, _server: server }),
+            Front::One => {
+                let config = folder.join("tidegate.yaml");
+                std::fs::write(&config, format!("listen: 127.0.0.1:0\n{upstreams}"))
+                    .map_err(|e| format!("{}: {e}", config.display()))?;
+                let mut command = bound(&programs.gateway);
+                command.arg("up").arg("--config").arg(&config);
+                let mut running = Running::start("tidegate up", &mut command, &folder.join("tidegate.log"))?;
+                let own =
+                    running.wait_for("its endpoint", START, |output| listening_port(output, Some(port)))?;
+                (format!("http://127.0.0.1:{own}"), Gateway::One(running))
+            }
+            Front::Replicas(count, workspace) => {
+                let cluster = Cluster::start(workspace, &programs.gateway, count, &upstreams, folder)?;
+                (cluster.balancer.url.clone(), Gateway::Several(Box::new(cluster)))
+            }
+        };
+        Ok(Self { url: format!("{base}/fixture/mcp"), gateway: Some(gateway), _server: server })
     }
 }
 

@@ -7,10 +7,10 @@ mod report;
 mod results;
 mod suite;
 
-use crate::run::Counts;
+use crate::run::{Counts, Outcome};
 use crate::workspace::Workspace;
-use crate::{Result, build};
-use cell::{CELLS, Cell, Programs, Stage, Subject};
+use crate::{Result, build, cluster};
+use cell::{CELLS, Cell, Front, Programs, Stage, Subject};
 use ratchet::Ratchet;
 use report::Report;
 use results::{Requirements, Scenario};
@@ -31,7 +31,12 @@ pub struct Options {
     list: bool,
     /// The gateway to test instead of one that is built here.
     gateway: Option<PathBuf>,
+    /// So many replicas of it behind a balancer, instead of one alone.
+    replicas: Option<usize>,
 }
+
+/// As many replicas as fit on one machine.
+const REPLICAS_MAX: usize = 9;
 
 impl Options {
     /// Reads the arguments.
@@ -44,6 +49,12 @@ impl Options {
                 "--cell" => options.cell = Some(value()?).filter(|cell| cell != "all"),
                 "--scenario" => options.scenario = Some(value()?),
                 "--gateway" => options.gateway = Some(PathBuf::from(value()?)),
+                "--replicas" => {
+                    let text = value()?;
+                    let count = text.parse().ok().filter(|count| (1..=REPLICAS_MAX).contains(count));
+                    options.replicas =
+                        Some(count.ok_or_else(|| format!("--replicas {text}: 1 to {REPLICAS_MAX}"))?);
+                }
                 "--list" => options.list = true,
                 other => return Err(format!("unexpected argument {other}")),
             }
@@ -52,14 +63,29 @@ impl Options {
     }
 
     fn cells(&self) -> Result<Vec<Cell>> {
-        let Some(wanted) = &self.cell else { return Ok(CELLS.to_vec()) };
-        let chosen: Vec<Cell> =
-            CELLS.into_iter().filter(|cell| cell.name == wanted || cell.group == wanted).collect();
+        // The client role has one gateway, which nobody calls.
+        let of_all = CELLS.into_iter().filter(|c| self.replicas.is_none() || c.subject != Subject::Client);
+        let Some(wanted) = &self.cell else { return Ok(of_all.collect()) };
+        let chosen: Vec<Cell> = of_all.filter(|cell| cell.name == wanted || cell.group == wanted).collect();
         if chosen.is_empty() {
             let known: Vec<_> = CELLS.iter().flat_map(|cell| [cell.group, cell.name]).collect();
             return Err(format!("there is no cell {wanted}; there are all, {}", known.join(", ")));
         }
         Ok(chosen)
+    }
+}
+
+impl Options {
+    /// Where the results go, below the root.
+    fn folder(&self) -> String {
+        match self.replicas {
+            None => "out/conformance".to_owned(),
+            Some(count) => format!("out/conformance-{count}-replicas"),
+        }
+    }
+
+    fn front<'a>(&self, workspace: &'a Workspace) -> Front<'a> {
+        self.replicas.map_or(Front::One, |count| Front::Replicas(count, workspace))
     }
 }
 
@@ -81,6 +107,18 @@ pub fn run_all(workspace: &Workspace) -> Result<Counts> {
     run_cells(workspace, &CELLS, &Options::default())
 }
 
+/// How many replicas the check has: enough that a request seldom comes to the right one by chance.
+const REPLICAS: usize = 3;
+
+/// The same cells through several replicas, where the machine has what that takes.
+pub fn run_all_through_replicas(workspace: &Workspace) -> Result<Outcome> {
+    if let Some(why) = cluster::missing(workspace)? {
+        return Ok(Outcome::Skipped(why));
+    }
+    let options = Options { replicas: Some(REPLICAS), ..Options::default() };
+    run_cells(workspace, &options.cells()?, &options).map(Outcome::Ran)
+}
+
 fn run_cells(workspace: &Workspace, cells: &[Cell], options: &Options) -> Result<Counts> {
     let ratchet = Ratchet::from_table(&workspace.read_toml(ratchet::FILE)?)?;
     let suite = Suite::install(workspace)?;
@@ -96,13 +134,14 @@ fn run_cells(workspace: &Workspace, cells: &[Cell], options: &Options) -> Result
             counts.skipped += 1;
             continue;
         }
-        let folder = workspace.root.join("out/conformance").join(cell.name);
+        let folder = workspace.root.join(options.folder()).join(cell.name);
         // One cell that cannot run leaves the others their results.
-        let report = match run_cell(cell, &suite, &programs, &driver, scenario, &folder) {
-            Ok(scenarios) if scenarios.is_empty() => continue,
-            Ok(scenarios) => Report::judge(*cell, scenarios, &ratchet, scenario.is_none()),
-            Err(message) => Report::broken(*cell, message),
-        };
+        let report =
+            match run_cell(cell, &suite, (&programs, &driver), options.front(workspace), scenario, &folder) {
+                Ok(scenarios) if scenarios.is_empty() => continue,
+                Ok(scenarios) => Report::judge(*cell, scenarios, &ratchet, scenario.is_none()),
+                Err(message) => Report::broken(*cell, message),
+            };
         let report = report.compared_with(&reports, &ratchet);
         report.print();
         counts.add(report.counts());
@@ -113,15 +152,15 @@ fn run_cells(workspace: &Workspace, cells: &[Cell], options: &Options) -> Result
         return Err(format!("none of these cells has a scenario {name}"));
     }
     report::print_table(&reports);
-    report::write_summary(workspace, &suite.version, &reports)?;
+    report::write_summary(&workspace.root.join(options.folder()), &suite.version, &reports)?;
     Ok(counts)
 }
 
 fn run_cell(
     cell: &Cell,
     suite: &Suite,
-    programs: &Programs,
-    driver: &Path,
+    (programs, driver): (&Programs, &Path),
+    front: Front<'_>,
     scenario: Option<&str>,
     folder: &Path,
 ) -> Result<Vec<Scenario>> {
@@ -137,8 +176,11 @@ fn run_cell(
     let disliked = match cell.subject {
         Subject::Gateway { upstream: era } | Subject::Server { era } => {
             let gateway = matches!(cell.subject, Subject::Gateway { .. });
-            let stage = Stage::start(era, gateway, programs, folder)?;
-            run_server(cell, suite, &stage, &scenarios, scenario.is_none(), folder)?
+            let front = if gateway { front } else { Front::None };
+            let mut stage = Stage::start(era, front, programs, folder)?;
+            let disliked = run_server(cell, suite, &stage, &scenarios, scenario.is_none(), folder)?;
+            stage.must_live()?;
+            disliked
         }
         Subject::Client => {
             let command = format!("{} {}", driver.display(), programs.gateway.display());
@@ -245,6 +287,9 @@ mod tests {
         assert_eq!(count(&["--cell", "direct"]), Ok(2));
         assert_eq!(count(&["--cell", "2025-11-25_modern"]), Ok(1));
         assert_eq!(count(&["--cell", "modern-legacy"]), Ok(1));
+        assert_eq!(count(&["--replicas", "3"]), Ok(6));
+        assert!(count(&["--replicas", "3", "--cell", "client"]).is_err());
+        assert!(options(&["--replicas", "0"]).is_err());
         assert!(count(&["--cell", "modern"]).is_err());
         assert!(options(&["--cell"]).is_err());
         assert!(options(&["--fast"]).is_err());

@@ -5,8 +5,8 @@ use super::ratchet::{Ratchet, Verdict};
 use super::results::{Scenario, Status};
 use crate::Result;
 use crate::run::Counts;
-use crate::workspace::Workspace;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// A cell's results and how they compare with the list.
 #[derive(Debug)]
@@ -158,10 +158,10 @@ pub fn print_table(reports: &[Report]) {
 }
 
 /// Writes everything for programs.
-pub fn write_summary(workspace: &Workspace, version: &str, reports: &[Report]) -> Result {
+pub fn write_summary(folder: &Path, version: &str, reports: &[Report]) -> Result {
     let cells: Vec<Value> = reports.iter().map(Report::json).collect();
     let summary = json!({ "suite": version, "cells": cells });
-    let path = workspace.root.join("out/conformance/summary.json");
+    let path = folder.join("summary.json");
     let text = serde_json::to_string_pretty(&summary).map_err(|e| e.to_string())?;
     std::fs::write(&path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))
 }

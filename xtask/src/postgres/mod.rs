@@ -7,8 +7,8 @@ mod server;
 use crate::Result;
 use crate::workspace::Workspace;
 use control::Control;
-use programs::Found;
-pub use server::Server;
+pub use programs::{Found, find};
+pub use server::{Server, free_ports};
 use std::process::Command;
 
 /// The packages whose tests need it; so do those of every package that names one of them.
@@ -64,7 +64,7 @@ impl ForTests {
         if std::env::var_os(URL).is_some() {
             return Ok(Self::FromOutside);
         }
-        match programs::find(workspace)? {
+        match find(workspace)? {
             Found::Programs(programs) => Ok(Self::Ours(Box::new(Shared::start(&programs, workspace)?))),
             Found::Nothing(why) => Ok(Self::Missing(why)),
         }
@@ -96,7 +96,7 @@ impl ForTests {
 
 /// `cargo xtask postgres`: one server for a person, until that person interrupts it.
 pub fn run(workspace: &Workspace) -> Result {
-    let programs = match programs::find(workspace)? {
+    let programs = match find(workspace)? {
         Found::Programs(programs) => programs,
         Found::Nothing(why) => return Err(why),
     };

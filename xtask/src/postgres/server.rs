@@ -205,14 +205,20 @@ fn give(programs: &Programs, path: &Path) -> Result {
     chown(path, Some(account.user), Some(account.group)).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, and that no system hands out by itself.
 fn free_port() -> Result<u16> {
+    free_ports(1).map(|ports| ports.into_iter().sum())
+}
+
+/// So many such ports, no two of them the same.
+pub fn free_ports(count: usize) -> Result<Vec<u16>> {
     let mut bytes = [0; 2];
     random(&mut bytes)?;
     let start = u16::from_le_bytes(bytes) % PORTS;
-    let mut ports = (0..PORTS).map(|step| PORT_FIRST + (start + step) % PORTS);
-    let free = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.ok_or_else(|| "there is no free port for PostgreSQL".to_owned())
+    let ports = (0..PORTS).map(|step| PORT_FIRST + (start + step) % PORTS);
+    let free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let free: Vec<u16> = free.take(count).collect();
+    if free.len() == count { Ok(free) } else { Err("there is no free port".to_owned()) }
 }
 
 fn password() -> Result<String> {

@@ -75,7 +75,7 @@ async fn replicas_find_one_another_and_say_when_they_leave() {
     assert!(a.app.replicas().peers().is_empty());
     let other = b.join(&store).await.unwrap();
     assert!(b.knows(&a.me()), "at once, before it serves");
-    a.until(&b.me(), true).await;
+    assert!(a.knows(&b.me()), "what it hands out from now on is known there");
     other.leave().await;
     assert_eq!(store.replicas().await.unwrap().len(), 1);
     let waited = a.until(&b.me(), false).await;

@@ -173,6 +173,53 @@ impl StreamBuffer {
         }
     }
 
+    /// Waits until a reader has left before the end.
+    pub async fn left(&self) {
+        loop {
+            let read = self.read.notified();
+            tokio::pin!(read);
+            read.as_mut().enable();
+            if self.inner().is_left() {
+                return;
+            }
+            read.await;
+        }
+    }
+
+    /// What is there after an event while nobody reads, once there is something. `None`: somebody reads, or
+    /// has read all.
+    pub async fn unread(&self, after: u64) -> Option<Unread> {
+        loop {
+            let (written, read) = (self.written.notified(), self.read.notified());
+            tokio::pin!(written, read);
+            written.as_mut().enable();
+            read.as_mut().enable();
+            {
+                let inner = self.inner();
+                if !inner.is_left() {
+                    return None;
+                }
+                let skip = inner.events.partition_point(|(seq, _)| *seq <= after);
+                let mut rest = inner.events.iter().skip(skip).peekable();
+                let first = rest.peek().map_or(inner.next, |(seq, _)| *seq);
+                let messages: Vec<Bytes> = rest.map(|(_, message)| message.clone()).collect();
+                if !messages.is_empty() || inner.closed {
+                    return Some(Unread { first, messages, closed: inner.closed });
+                }
+            }
+            tokio::select! {
+                () = written => {}
+                () = read => {}
+            }
+        }
+    }
+
+    /// Whether all of a closed stream was read.
+    pub fn is_read(&self) -> bool {
+        let inner = self.inner();
+        inner.closed && inner.delivered + 1 >= inner.next
+    }
+
     async fn read_to_end(&self) {
         loop {
             let read = self.read.notified();
@@ -206,7 +253,21 @@ impl StreamBuffer {
     }
 }
 
+/// What nobody has read.
+pub(crate) struct Unread {
+    /// The number of the first message, or of the next one where there is none.
+    pub first: u64,
+    pub messages: Vec<Bytes>,
+    /// Whether nothing will come after these.
+    pub closed: bool,
+}
+
 impl Inner {
+    /// Whether there was a reader, and it is gone before the end.
+    fn is_left(&self) -> bool {
+        self.reader > 0 && !self.attached && !(self.closed && self.delivered + 1 >= self.next)
+    }
+
     /// Drops what was delivered as far as room is needed.
     fn make_room(&mut self, events_max: usize, bytes_max: usize, more: usize) {
         while self.events.len() >= events_max || self.bytes + more > bytes_max {
@@ -373,6 +434,33 @@ mod tests {
         assert_eq!(first.next().await, None);
         drop(first);
         assert!(second.next().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_unread_is_told_while_nobody_reads() {
+        let buffer = StreamBuffer::new("s".into(), &limits(8));
+        let mut reader = buffer.attach(0).expect("new");
+        for n in 0..2u8 {
+            buffer.push(Bytes::from(vec![n])).await.expect("room");
+        }
+        reader.next().await.expect("the first one");
+        assert!(buffer.unread(0).await.is_none(), "somebody reads");
+        drop(reader);
+        buffer.left().await;
+        let unread = buffer.unread(0).await.expect("nobody reads");
+        assert_eq!((unread.first, unread.messages.len(), unread.closed), (1, 2, false));
+        let more = tokio::join!(buffer.unread(2), async {
+            buffer.push(Bytes::from_static(b"x")).await.expect("room");
+        });
+        let unread = more.0.expect("nobody reads");
+        assert_eq!((unread.first, unread.messages.len(), unread.closed), (3, 1, false));
+        buffer.close();
+        let unread = buffer.unread(3).await.expect("nobody reads");
+        assert_eq!((unread.first, unread.messages.len(), unread.closed), (4, 0, true));
+        let mut again = buffer.attach(1).expect("still there");
+        while again.next().await.is_some() {}
+        drop(again);
+        assert!(buffer.unread(0).await.is_none(), "all was read");
     }
 
     #[test]

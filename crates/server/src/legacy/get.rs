@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::StatusCode;
 use protocol::headers::SESSION;
-use protocol::{Message, Notification, Revision, envelope, sse};
+use protocol::{Id, Message, Notification, Revision, envelope, sse};
 use upstream::Change;
 
 use super::buffer::{Gone, Reader, StreamBuffer, split_event_id};
@@ -43,10 +43,14 @@ pub(crate) async fn get(mut x: Exchange) -> Turn {
     if let Some((name, _)) = wanted
         && let Some(owner) = x.elsewhere(name)
     {
-        let lost = lost(name);
-        match lost {
-            // The call ran there: whether it has a result, only that replica can tell.
-            Some(_) => return Turn::owner(owner, move |_| lost.unwrap_or_else(nothing)),
+        match super::name::call_of(name) {
+            // The call ran there. What it kept of the stream stands in for it.
+            Some(call) => {
+                let (session, name) = (Arc::clone(&session), name.to_owned());
+                let after = wanted.map_or(0, |(_, number)| number);
+                let rest = async move { rest(&session, &name, after, &call).await };
+                return Turn::Owner(owner, Box::new(move |_| rest.boxed()));
+            }
             None if x.app.replicas.lives(&owner) => return Turn::owner(owner, |_| nothing()),
             // Changes can be heard from here on just as well; those that were missed are told as a gap.
             None => {}
@@ -67,11 +71,16 @@ fn nothing() -> Answer {
     answer::empty(StatusCode::NO_CONTENT)
 }
 
-/// The end of a call whose replica is gone, for the client that comes back to its stream.
-fn lost(name: &str) -> Option<Answer> {
-    let id = super::name::call_of(name)?;
-    let message = envelope::error(Some(&id), &modern::gone(false).to_raw());
-    Some(answer::events(Box::pin(futures_util::stream::iter([Ok(sse::event(None, &message))]))))
+/// The end of a call whose replica is gone, for the client that comes back to its stream: what was kept of
+/// it, and an error where it had not come to its end.
+async fn rest(session: &Session, name: &str, after: u64, call: &Id) -> Answer {
+    let message = envelope::error(Some(call), &modern::gone(false).to_raw());
+    let lost = futures_util::stream::iter([Ok(sse::event(None, &message))]);
+    match super::kept::resume(session, name, after).await {
+        Some((kept, true)) => answer::events(Box::pin(kept.map(Ok))),
+        Some((kept, false)) => answer::events(Box::pin(kept.map(Ok).chain(lost))),
+        None => answer::events(Box::pin(lost)),
+    }
 }
 
 async fn found(x: &Exchange) -> Result<Arc<Session>, Box<Answer>> {

@@ -19,6 +19,7 @@ use upstream::{Body, Outcome, Reply};
 
 use super::buffer::StreamBuffer;
 use super::drive::{Drive, FirstReply};
+use super::kept::Keeper;
 use super::session::{Opened, Running, Session};
 use super::shared::{SessionChange, SharedError};
 use crate::answer::{self, Accepts, Answer};
@@ -369,12 +370,20 @@ pub(super) async fn end(session: &Session) {
 fn drive(drive: Drive, reply: FirstReply, running: Running) -> Served {
     let (stream, session) = (Arc::clone(&drive.stream), Arc::clone(&drive.session));
     let served = Served::Stream(Arc::clone(&stream));
+    let mut keeper = Keeper::new(&session, &stream, &drive.x.app.clock, &drive.x.generation.limits);
     tokio::spawn(async move {
-        drive.run(reply, running).await;
-        stream.close();
-        // What was written can still be fetched for a while by a client that lost its connection.
-        stream.over().await;
+        let work = async {
+            drive.run(reply, running).await;
+            stream.close();
+            // What was written can still be fetched for a while by a client that lost its connection.
+            stream.over().await;
+        };
+        tokio::select! {
+            () = work => {}
+            () = keeper.run() => {}
+        }
         session.drop_stream(stream.name());
+        keeper.end().await;
     });
     served
 }

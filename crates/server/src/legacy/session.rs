@@ -202,6 +202,12 @@ impl Session {
         Ok(true)
     }
 
+    /// The session's name and where its state is, where other replicas know it, too.
+    pub fn shared(&self) -> Option<(&str, &Arc<dyn SharedSessions>)> {
+        let common = self.common.as_ref()?;
+        Some((&common.name, common.names.shared.get()?))
+    }
+
     fn change_here(&self, change: SessionChange) -> bool {
         match change {
             SessionChange::Level(level) => *locked(&self.log_level) = Some(Raw::string(&level)),

@@ -102,9 +102,80 @@ async fn a_client_that_comes_back_to_the_stream_of_a_call_on_a_lost_replica_hear
     let last = last.expect("an id to come back with");
     let again = second.get("/a/mcp").header("mcp-session-id", &session).header("last-event-id", &last);
     let mut again = again.send().await;
-    let (_, end) = message(&mut again).await;
+    // What was kept of the stream comes first.
+    let end = loop {
+        let (_, message) = message(&mut again).await;
+        if message["method"] != "notifications/progress" {
+            break message;
+        }
+    };
     assert_eq!((&end["id"], &end["error"]["code"]), (&json!("my call"), &json!(-31007)), "{end}");
     assert!(within(again.event()).await.is_none(), "nothing comes after it");
+}
+
+/// Waits until a stream was kept to its end.
+async fn kept(world: &World, stream: &str) {
+    within(async {
+        while !world
+            .store()
+            .stream_from(stream, 0, 1)
+            .await
+            .expect("read")
+            .is_some_and(|part| part.head.closed)
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_back_after_its_calls_replica_was_lost_misses_nothing_of_a_call_that_ended() {
+    let (world, first, second) = two(Revision::V2025_11_25).await;
+    let session = opened(&first).await;
+    let call = json!({"jsonrpc": "2.0", "id": "my call", "method": "tools/call",
+        "params": {"name": "slow", "arguments": {"seconds": 1, "steps": 200},
+        "_meta": {"progressToken": "p"}}});
+    let mut stream = first.post("/a/mcp", call).header("mcp-session-id", &session).send().await;
+    let (last, progress) = message(&mut stream).await;
+    let mut seen = progress["params"]["progress"].as_f64().expect("progress");
+    drop(stream);
+    let last = last.expect("an id to come back with");
+    let (name, _) = last.rsplit_once('.').expect("a stream and a number");
+    kept(&world, name).await;
+    world.lose(0);
+    let back = |session: &str| {
+        let get = second.get("/a/mcp").header("mcp-session-id", session);
+        get.header("last-event-id", &last)
+    };
+    let mut again = back(&session).send().await;
+    let end = loop {
+        let (_, message) = message(&mut again).await;
+        let Some(progress) = message["params"]["progress"].as_f64() else { break message };
+        assert!(progress > seen, "in order, and none twice");
+        seen = progress;
+    };
+    assert_eq!((&end["id"], &end["result"]["isError"]), (&json!("my call"), &Value::Null), "{end}");
+    assert!(within(again.event()).await.is_none(), "nothing comes after it");
+    // What was kept is another session's no more than the stream itself.
+    let other = opened(&second).await;
+    let (_, end) = message(&mut back(&other).send().await).await;
+    assert_eq!(end["error"]["code"], -31007, "{end}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_kept_of_a_call_whose_client_stays() {
+    let (world, first, _) = two(Revision::V2025_11_25).await;
+    let session = opened(&first).await;
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "slow", "arguments": {"seconds": 1, "steps": 20},
+        "_meta": {"progressToken": "p"}}});
+    let mut stream = first.post("/a/mcp", call).header("mcp-session-id", &session).send().await;
+    let (last, _) = message(&mut stream).await;
+    while within(stream.event()).await.is_some() {}
+    let last = last.expect("an id");
+    let (name, _) = last.rsplit_once('.').expect("a stream and a number");
+    assert_eq!(world.store().stream_from(name, 0, 1).await.expect("read"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

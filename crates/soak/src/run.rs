@@ -1,0 +1,352 @@
+//! The run: clients at work, replicas in trouble, and the count at the end.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::client::{Ask, Client, End, Revision, Watch};
+use crate::random::Random;
+use crate::replicas::{Plan, Replica};
+use crate::trouble::{self, ECHO, Kind, Troubles};
+use crate::upstream::{RESOURCE, Upstreams};
+use crate::verdict::Verdict;
+use crate::{Result, client, ledger};
+
+/// The names of the upstreams, as the gateway puts them before those of tools.
+const UPSTREAMS: [&str; 3] = ["modern", "legacy", "stdio"];
+/// How long a stream of changes may be silent where nothing is wrong; the resource changes every second.
+const SILENCE: Duration = Duration::from_secs(15);
+/// What a replica may grow by from when it was warm.
+const GROWTH_MAX_KIB: u64 = 40 * 1024;
+/// When it is warm.
+const WARM: Duration = Duration::from_secs(25);
+/// How long it may take until nothing is open any more.
+const SETTLE: Duration = Duration::from_secs(90);
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The gateway's program.
+    #[arg(long)]
+    gateway: PathBuf,
+    /// The store of all replicas.
+    #[arg(long, env = "TIDEGATE_STORE_URL", hide_env_values = true)]
+    store_url: String,
+    /// The key ring of all replicas.
+    #[arg(long)]
+    keys: PathBuf,
+    /// Where each replica listens.
+    #[arg(long, value_delimiter = ',')]
+    replicas: Vec<String>,
+    /// Host and port of the balancer before them.
+    #[arg(long)]
+    balancer: String,
+    /// For configurations, logs and the ledger.
+    #[arg(long)]
+    folder: PathBuf,
+    #[arg(long, default_value_t = 1.0)]
+    minutes: f64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Clients of each revision.
+    #[arg(long, default_value_t = 4)]
+    clients: u64,
+    /// How long a replica that stands still is taken for a living one.
+    #[arg(long, default_value_t = 12)]
+    lease_seconds: u64,
+    /// Leave the replicas alone.
+    #[arg(long)]
+    calm: bool,
+    /// Write what was counted to this file, for programs.
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
+/// What all clients share.
+#[derive(Clone)]
+struct World {
+    balancer: Arc<str>,
+    verdict: Verdict,
+    troubles: Troubles,
+    end: Instant,
+    nonces: Arc<AtomicU64>,
+}
+
+/// Runs, tells, and gives back whether all is well.
+pub async fn run(options: &Options) -> Result<bool> {
+    std::fs::create_dir_all(&options.folder).map_err(|e| format!("{}: {e}", options.folder.display()))?;
+    let ledger_file = options.folder.join("ledger");
+    let _ = std::fs::remove_file(&ledger_file);
+    let upstreams = Upstreams::start(&ledger_file).await?;
+    let plan = plan(options, &upstreams, &ledger_file)?;
+    let mut replicas = Vec::new();
+    for (number, address) in (1..).zip(&options.replicas) {
+        replicas.push(Replica::start(number, address.clone(), plan.clone()).await?);
+    }
+    let world = World {
+        balancer: options.balancer.as_str().into(),
+        verdict: Verdict::default(),
+        troubles: Troubles::default(),
+        end: Instant::now() + Duration::from_secs_f64(options.minutes * 60.0),
+        nonces: Arc::default(),
+    };
+    println!("seed {}, {} minutes, {} replicas", options.seed, options.minutes, replicas.len());
+    let mut tasks = clients(options, &world);
+    sleep(WARM.min(world.end - Instant::now())).await;
+    let mut warm = 0;
+    for replica in &replicas {
+        warm = warm.max(replica.resident_kib()?);
+    }
+    if !options.calm {
+        let lease = Duration::from_secs(options.lease_seconds);
+        let mut random = Random::new(options.seed, u64::MAX);
+        trouble::make(&mut replicas, &world.troubles, &mut random, lease, world.end).await?;
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(|e| format!("a client: {e}"))?;
+    }
+    count(&mut replicas, &upstreams, &world, warm).await?;
+    if let Some(file) = &options.report {
+        report(file, &replicas, &world).await?;
+    }
+    match plan.check_store().await {
+        Ok(said) => println!("\nstore: {}", said.trim().replace('\n', "\n       ")),
+        Err(fault) => world.verdict.violation(fault),
+    }
+    world.verdict.compare(&ledger::read(&ledger_file).unwrap_or_default());
+    world.verdict.print();
+    Ok(tell(&world, options.seed))
+}
+
+fn plan(options: &Options, upstreams: &Upstreams, ledger: &Path) -> Result<Plan> {
+    let own = std::env::current_exe().map_err(|e| format!("this program: {e}"))?;
+    let base = format!("http://{}", upstreams.address);
+    let command = json!([own, "stdio", "--ledger", ledger]);
+    let text = format!(
+        "limits: {{park_time_max: 40s}}\nsessions: {{resume_timeout: 15s}}\n\
+         upstreams:\n  modern: {{url: \"{base}/modern/mcp\"}}\n  legacy: {{url: \"{base}/legacy/mcp\"}}\n  \
+         stdio: {{command: {command}}}\n"
+    );
+    Ok(Plan {
+        gateway: options.gateway.clone(),
+        store_url: options.store_url.clone(),
+        keys: options.keys.clone(),
+        folder: options.folder.clone(),
+        upstreams: text,
+    })
+}
+
+fn clients(options: &Options, world: &World) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for revision in Revision::ALL {
+        for number in 0..options.clients {
+            let random = Random::new(options.seed, (revision as u64) << 32 | number);
+            tasks.spawn(work(world.clone(), revision, random));
+        }
+        // The oldest revision has no stream of its own for changes: it has one for everything.
+        if revision != Revision::V2024_11_05 {
+            for endpoint in ["/modern/mcp", "/legacy/mcp"] {
+                tasks.spawn(watch(world.clone(), revision, endpoint));
+            }
+        }
+    }
+    tasks
+}
+
+/// A client that calls one tool after another.
+async fn work(world: World, revision: Revision, mut random: Random) {
+    let mut client = None;
+    while Instant::now() < world.end {
+        let Some(open) = client.as_mut() else {
+            client = open_client(&world, "/mcp", revision).await;
+            continue;
+        };
+        if !call(&world, open, revision, &mut random).await {
+            world.verdict.reopened();
+            client = None;
+        }
+        sleep(Duration::from_millis(random.between(20, 300))).await;
+    }
+    if let Some(client) = client {
+        client.close().await;
+    }
+}
+
+/// A client, or the record of why there is none.
+async fn open_client(world: &World, endpoint: &str, revision: Revision) -> Option<Client> {
+    let begun = Instant::now();
+    match Client::open(&world.balancer, endpoint, revision).await {
+        Ok(client) => Some(client),
+        Err(end) => {
+            let excused = world.troubles.excuse(begun, Instant::now());
+            world.verdict.call(revision, "open", &end, "", excused);
+            sleep(Duration::from_millis(200)).await;
+            None
+        }
+    }
+}
+
+/// Makes a call. Gives back whether the client is still of use.
+async fn call(world: &World, client: &mut Client, revision: Revision, random: &mut Random) -> bool {
+    let mut kinds = vec![(4, "echo"), (5, "pay"), (3, "model"), (2, "slow")];
+    if revision.elicits() {
+        kinds.extend([(4, "ask"), (2, "ask_safe")]);
+    }
+    if revision == Revision::V2025_11_25 {
+        kinds.push((3, "resume"));
+    }
+    let what = random.weighed(&kinds).unwrap_or("echo");
+    let upstream = random.weighed(&UPSTREAMS.map(|name| (1, name))).unwrap_or("modern");
+    let nonce = format!("n{}-{upstream}-{what}", world.nonces.fetch_add(1, Ordering::Relaxed));
+    let (ms, steps) = match what {
+        "pay" => (random.between(0, 400), 1),
+        "slow" | "resume" => (random.between(300, 3_000), 5),
+        _ => (0, 1),
+    };
+    let tool = if what == "resume" { "slow" } else { what };
+    let mut params = json!({
+        "name": format!("{upstream}_{tool}"),
+        "arguments": {"nonce": nonce, "ms": ms, "steps": steps},
+    });
+    if tool == "slow" {
+        params["_meta"] = json!({"progressToken": nonce});
+    }
+    let think = Duration::from_millis(random.between(0, 1_500));
+    let mut ask = Ask { nonce: nonce.clone(), strange: Vec::new(), think };
+    let begun = Instant::now();
+    let end = client.request("tools/call", params, &mut ask, what == "resume").await;
+    let excused = world.troubles.excuse(begun, Instant::now());
+    for strange in ask.strange {
+        world.verdict.violation(format!("{} {nonce} was asked {strange}", revision.as_str()));
+    }
+    let asks = matches!(what, "ask" | "ask_safe" | "model");
+    let expected = if asks { format!("{nonce}|w-{nonce}") } else { nonce.clone() };
+    if matches!(what, "pay" | "ask" | "model") {
+        let answered = matches!(&end, End::Result(result) if result["isError"] != true);
+        world.verdict.paid(&nonce, answered);
+    }
+    world.verdict.call(revision, what, &end, &expected, excused);
+    match end {
+        End::Result(_) | End::Error { .. } => true,
+        // A pair is its stream, and a session that is unknown is over.
+        End::Status(404) | End::Cut(_) | End::Late => matches!(client, Client::Modern(_)),
+        End::Status(_) => true,
+    }
+}
+
+/// A client that only listens, and must never be left without news for long.
+async fn watch(world: World, revision: Revision, endpoint: &str) {
+    let mut heard = Instant::now();
+    while Instant::now() < world.end {
+        let Some(mut client) = open_client(&world, endpoint, revision).await else { continue };
+        match client.watch(RESOURCE).await {
+            Ok(mut stream) => listen(&world, revision, endpoint, &mut stream, &mut heard).await,
+            Err(end) => {
+                let excused = world.troubles.excuse(heard, Instant::now());
+                world.verdict.call(revision, "watch", &end, "", excused);
+            }
+        }
+        client.close().await;
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Hears until the stream ends or is silent for too long.
+async fn listen(world: &World, revision: Revision, endpoint: &str, stream: &mut Watch, heard: &mut Instant) {
+    while Instant::now() < world.end {
+        let excused = || world.troubles.excuse(*heard, Instant::now());
+        match timeout(SILENCE, stream.next()).await {
+            Ok(true) => {
+                world.verdict.heard();
+                *heard = Instant::now();
+            }
+            Ok(false) => {
+                if !excused() {
+                    let what = format!("{} at {endpoint}: a stream ended without a cause", revision.as_str());
+                    world.verdict.violation(what);
+                }
+                return world.verdict.reopened();
+            }
+            Err(_) => {
+                if !excused() {
+                    let what = format!("{} at {endpoint}: no news for {SILENCE:?}", revision.as_str());
+                    world.verdict.violation(what);
+                }
+                return world.verdict.reopened();
+            }
+        }
+    }
+}
+
+/// What programs want to know.
+async fn report(file: &Path, replicas: &[Replica], world: &World) -> Result<()> {
+    let mut forwarded = 0.0;
+    for replica in replicas {
+        forwarded += replica.metric("tidegate_forwarded_requests_total").await?;
+    }
+    let requests = client::requests();
+    let told = json!({"requests": requests, "forwarded": forwarded, "answered": world.verdict.answered()});
+    std::fs::write(file, format!("{told}\n")).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// What is left when all clients are gone: nothing.
+async fn count(replicas: &mut [Replica], upstreams: &Upstreams, world: &World, warm: u64) -> Result<()> {
+    let kept = ["tidegate_streams", "tidegate_upstream_parked", "tidegate_upstream_in_flight"];
+    let begun = Instant::now();
+    let left = loop {
+        let mut left = Vec::new();
+        for replica in &*replicas {
+            for name in kept {
+                let value = replica.metric(name).await?;
+                if value > 0.0 {
+                    left.push(format!("{}: {name} is {value}", replica.name));
+                }
+            }
+        }
+        if upstreams.running() > 0 {
+            left.push(format!("{} calls still run upstream", upstreams.running()));
+        }
+        if left.is_empty() || begun.elapsed() > SETTLE {
+            break left;
+        }
+        sleep(Duration::from_millis(500)).await;
+    };
+    left.into_iter().for_each(|what| world.verdict.violation(format!("left over: {what}")));
+    println!(
+        "\n{:<12} {:>12} {:>12} {:>12} {:>12}",
+        "replica", "RSS warm", "RSS at end", "sessions", "forwarded"
+    );
+    for replica in replicas {
+        if let Some(status) = replica.ended()? {
+            world.verdict.violation(format!("{} has ended by itself ({status})", replica.name));
+            continue;
+        }
+        let resident = replica.resident_kib()?;
+        let sessions = replica.metric("tidegate_sessions").await?;
+        let forwarded = replica.metric("tidegate_forwarded_requests_total").await?;
+        println!("{:<12} {:>8} KiB {:>8} KiB {sessions:>12} {forwarded:>12}", replica.name, warm, resident);
+        if resident > warm + GROWTH_MAX_KIB {
+            world.verdict.violation(format!("{} grew from {warm} to {resident} KiB", replica.name));
+        }
+    }
+    Ok(())
+}
+
+fn tell(world: &World, seed: u64) -> bool {
+    let happened: Vec<_> = [Kind::Killed, Kind::Frozen, Kind::Restarted]
+        .map(|kind| format!("{kind} {}", world.troubles.count(kind)))
+        .to_vec();
+    println!("\nreplicas were: {}", happened.join(", "));
+    let (violations, answered) = (world.verdict.violations(), world.verdict.answered());
+    if answered == 0 {
+        println!("nothing was answered at all; seed {seed}");
+        return false;
+    }
+    println!("{answered} calls answered, {violations} violations, seed {seed} (echo {} s)", ECHO.as_secs());
+    violations == 0
+}

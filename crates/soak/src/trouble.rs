@@ -1,0 +1,157 @@
+//! What happens to replicas, when, and what it excuses.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::Result;
+use crate::random::Random;
+use crate::replicas::Replica;
+
+/// How long something may still go wrong after a trouble has ended: the lease of a replica runs out, others
+/// take note, balancer and clients come back.
+pub const ECHO: Duration = Duration::from_secs(25);
+/// After so many troubles nothing happens for a while, so that it shows whether all is well then.
+const ROW: u64 = 4;
+
+/// What is done to a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// `kill -9`, and a start some time later.
+    Killed,
+    /// SIGSTOP for longer than its lease, then SIGCONT.
+    Frozen,
+    /// SIGTERM, and a start as soon as it has ended.
+    Restarted,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Killed => "killed",
+            Self::Frozen => "stopped for a while",
+            Self::Restarted => "restarted in order",
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Trouble {
+    kind: Kind,
+    from: Instant,
+    until: Option<Instant>,
+}
+
+/// All troubles so far. Clones are the same.
+#[derive(Debug, Default, Clone)]
+pub struct Troubles(Arc<Mutex<Vec<Trouble>>>);
+
+impl Troubles {
+    fn all(&self) -> MutexGuard<'_, Vec<Trouble>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, kind: Kind) -> usize {
+        let mut all = self.all();
+        all.push(Trouble { kind, from: Instant::now(), until: None });
+        all.len() - 1
+    }
+
+    fn end(&self, index: usize) {
+        if let Some(trouble) = self.all().get_mut(index) {
+            trouble.until = Some(Instant::now());
+        }
+    }
+
+    /// Whether what went wrong in this time may have.
+    pub fn excuse(&self, from: Instant, until: Instant) -> bool {
+        let touches =
+            |trouble: &Trouble| trouble.from <= until && trouble.until.is_none_or(|end| end + ECHO >= from);
+        self.all().iter().any(touches)
+    }
+
+    /// How often each kind happened.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.all().iter().filter(|trouble| trouble.kind == kind).count()
+    }
+}
+
+/// Makes trouble until the end, one replica at a time, and leaves all of them running.
+pub async fn make(
+    replicas: &mut [Replica],
+    troubles: &Troubles,
+    random: &mut Random,
+    lease: Duration,
+    end: Instant,
+) -> Result<()> {
+    let mut number = 0;
+    loop {
+        let quiet = number % ROW == 0;
+        let pause = if quiet {
+            ECHO + Duration::from_secs(12)
+        } else {
+            Duration::from_millis(random.between(1_000, 6_000))
+        };
+        // The last trouble is over before the end, and so is what it excuses.
+        let next = Instant::now() + pause;
+        if next + lease + ECHO > end {
+            sleep_until(end).await;
+            return Ok(());
+        }
+        sleep_until(next).await;
+        number += 1;
+        let which = random.between(0, replicas.len() as u64);
+        let kind = random.weighed(&[(4, Kind::Killed), (3, Kind::Frozen), (3, Kind::Restarted)]);
+        let replica = usize::try_from(which).ok().and_then(|which| replicas.get_mut(which));
+        let (Some(replica), Some(kind)) = (replica, kind) else { continue };
+        let millis = random.between(200, 4_000);
+        println!("  {} is {kind}", replica.name);
+        let index = troubles.begin(kind);
+        happen(replica, kind, Duration::from_millis(millis), lease).await?;
+        troubles.end(index);
+    }
+}
+
+async fn happen(replica: &mut Replica, kind: Kind, pause: Duration, lease: Duration) -> Result<()> {
+    match kind {
+        Kind::Killed => {
+            replica.kill().await?;
+            sleep(pause).await;
+            replica.resume().await
+        }
+        Kind::Frozen => {
+            replica.freeze()?;
+            sleep(lease + pause).await;
+            replica.thaw()
+        }
+        Kind::Restarted => {
+            replica.terminate().await?;
+            replica.resume().await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trouble_excuses_what_happens_meanwhile_and_shortly_after() {
+        let troubles = Troubles::default();
+        let before = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!troubles.excuse(before, Instant::now()));
+        let index = troubles.begin(Kind::Frozen);
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert!(troubles.excuse(Instant::now(), Instant::now()), "it is not over");
+        troubles.end(index);
+        tokio::time::advance(ECHO).await;
+        assert!(troubles.excuse(Instant::now(), Instant::now()));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!troubles.excuse(Instant::now(), Instant::now()));
+        assert!(!troubles.excuse(before, before), "it had not begun");
+        assert_eq!(troubles.count(Kind::Frozen), 1);
+    }
+}

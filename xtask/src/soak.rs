@@ -1,0 +1,141 @@
+//! The soak: three replicas behind nginx, killed and stopped at random, under clients of every revision.
+//!
+//! What it does and what it wants to see is in `crates/soak`; here is the ground that it stands on.
+
+use crate::cluster::balancer::{Balancer, Options as Balance};
+use crate::cluster::{Ground, STORE_URL};
+use crate::postgres::free_ports;
+use crate::run::bound;
+use crate::workspace::Workspace;
+use crate::{Result, build};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where configurations, logs and the ledger go.
+const FOLDER: &str = "out/soak";
+/// How many replicas there are, unless the command line says so.
+const REPLICAS: usize = 3;
+/// As many as fit on one machine.
+const REPLICAS_MAX: u64 = 9;
+/// How long a replica that stands still may keep a client waiting until the balancer gives up on it.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq)]
+pub struct Options {
+    minutes: f64,
+    seed: Option<u64>,
+    /// Clients of each revision.
+    clients: Option<u64>,
+    gateway: Option<PathBuf>,
+    /// Leave the replicas alone.
+    calm: bool,
+    replicas: Option<usize>,
+    /// Where to write what was counted, for programs.
+    report: Option<PathBuf>,
+}
+
+impl Options {
+    /// A run that leaves its replicas alone, for what it counts.
+    pub fn calm(replicas: usize, minutes: &str, report: &Path) -> Result<Self> {
+        let mut options = Self::parse(&["--minutes".to_owned(), minutes.to_owned()])?;
+        (options.calm, options.replicas, options.seed) = (true, Some(replicas), Some(1));
+        options.report = Some(report.to_owned());
+        Ok(options)
+    }
+
+    /// Reads the arguments.
+    pub fn parse(args: &[String]) -> Result<Self> {
+        let mut options = Self { minutes: 5.0, ..Self::default() };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().cloned().ok_or_else(|| format!("{arg} needs a value"));
+            match arg.as_str() {
+                "--minutes" => {
+                    let text = value()?;
+                    let minutes = text.parse().ok().filter(|minutes| (0.5..=100_000.0).contains(minutes));
+                    options.minutes = minutes.ok_or_else(|| format!("--minutes {text}: 0.5 or more"))?;
+                }
+                "--seed" => options.seed = Some(number(arg, &value()?)?),
+                "--clients" => options.clients = Some(number(arg, &value()?)?),
+                "--gateway" => options.gateway = Some(PathBuf::from(value()?)),
+                "--replicas" => {
+                    let count = number(arg, &value()?)?;
+                    let count = Some(count).filter(|count| (1..=REPLICAS_MAX).contains(count));
+                    let count = count.and_then(|count| usize::try_from(count).ok());
+                    options.replicas = Some(count.ok_or_else(|| format!("{arg}: 1 to {REPLICAS_MAX}"))?);
+                }
+                "--calm" => options.calm = true,
+                other => return Err(format!("unexpected argument {other}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn number(arg: &str, text: &str) -> Result<u64> {
+    text.parse().map_err(|_| format!("{arg} {text}: a whole number"))
+}
+
+/// Runs it. Fails with the seed where something was not as it must be.
+pub fn run(workspace: &Workspace, options: &Options) -> Result {
+    let [gateway, soak] = build::programs(workspace, ["tidegate", "tidegate-soak"])?;
+    let gateway = match &options.gateway {
+        Some(path) => std::path::absolute(path).map_err(|e| format!("{}: {e}", path.display()))?,
+        None => gateway,
+    };
+    run_with(workspace, options, &gateway, &soak)
+}
+
+/// The same, with programs that are built already.
+pub fn run_with(workspace: &Workspace, options: &Options, gateway: &Path, soak: &Path) -> Result {
+    let folder = workspace.root.join(FOLDER);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    let ground = Ground::start(workspace, gateway, &folder, "soak")?;
+    let count = options.replicas.unwrap_or(REPLICAS);
+    let addresses: Vec<_> = free_ports(count)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let names: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let balancer = Balancer::start(&names, &Balance { silence: SILENCE, ..Balance::default() }, &folder)?;
+    // A seed of its own for each run: a run of the same seed does the same to replicas at the same times.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs());
+    let seed = options.seed.unwrap_or(now % 1_000_000);
+    let mut command = bound(soak);
+    command.arg("run").arg("--gateway").arg(gateway).arg("--keys").arg(ground.keys());
+    command.arg("--replicas").arg(addresses.join(",")).env(STORE_URL, ground.store_url());
+    command.arg("--balancer").arg(balancer.url.trim_start_matches("http://"));
+    command.arg("--folder").arg(&folder);
+    command.arg("--minutes").arg(options.minutes.to_string()).arg("--seed").arg(seed.to_string());
+    if let Some(clients) = options.clients {
+        command.arg("--clients").arg(clients.to_string());
+    }
+    if let Some(report) = &options.report {
+        command.arg("--report").arg(report);
+    }
+    if options.calm {
+        command.arg("--calm");
+    }
+    let status = command.status().map_err(|e| format!("tidegate-soak does not start: {e}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    let minutes = options.minutes;
+    Err(format!("the soak failed: cargo xtask soak --minutes {minutes} --seed {seed}; logs are in {FOLDER}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_and_nonsense_is_refused() {
+        let options =
+            |args: &[&str]| Options::parse(&args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>());
+        let read = options(&["--minutes", "1.5", "--seed", "7", "--calm"]).expect("good");
+        assert_eq!((read.minutes, read.seed, read.calm), (1.5, Some(7), true));
+        for bad in [&["--minutes", "0"][..], &["--seed", "x"], &["--seed"], &["--fast"]] {
+            assert!(options(bad).is_err(), "{bad:?}");
+        }
+    }
+}
