@@ -71,8 +71,8 @@ async fn a_batch_goes_to_the_process_of_its_session() {
 async fn the_end_of_a_clients_session_is_the_end_of_its_session_upstream() {
     let world = world(HTTP, 2, shared(Sharing::PerClient)).await;
     let client = world.client("a", Revision::V2025_11_25).await;
-    // Each replica finds out once what the server speaks, in a session of its own. The last request goes to the
-    // replica that did not open the client's.
+    // Each replica finds out once what the server speaks, in a session of its own. The last request goes to
+    // the replica that did not open the client's.
     for _ in 0..3 {
         remember(&client, "a").await;
     }
