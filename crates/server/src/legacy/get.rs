@@ -52,7 +52,10 @@ pub(crate) async fn get(mut x: Exchange) -> Turn {
                 let rest = async move { rest(&session, &name, after, &call, &modern::gone(false)).await };
                 return Turn::Owner(owner, Box::new(move |_| rest.boxed()));
             }
-            None if x.app.replicas.lives(&owner) => return Turn::owner(owner, |_| nothing()),
+            None if x.app.replicas.lives(&owner) => {
+                let here = async move { own_answer(&x, &session, true).await };
+                return Turn::Owner(owner, Box::new(move |_| here.boxed()));
+            }
             // Changes can be heard from here on just as well; those that were missed are told as a gap.
             None => {}
         }
@@ -64,11 +67,15 @@ pub(crate) async fn get(mut x: Exchange) -> Turn {
         (Some(answer), _) => answer,
         // It waits for the end of that call, which the session's own stream would never bring.
         (None, Some((name, after, call))) => rest(&session, name, after, &call, &late()).await,
-        (None, None) => {
-            let stream = open_own(&x, &session, last.is_some()).await;
-            stream_answer(&stream, 0, revision, &limits).unwrap_or_else(nothing)
-        }
+        (None, None) => own_answer(&x, &session, last.is_some()).await,
     })
+}
+
+/// The session's own stream, begun anew.
+async fn own_answer(x: &Exchange, session: &Arc<Session>, missed: bool) -> Answer {
+    let stream = open_own(x, session, missed).await;
+    let answer = stream_answer(&stream, 0, session.opened.revision, &x.generation.limits);
+    answer.unwrap_or_else(nothing)
 }
 
 fn nothing() -> Answer {
