@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where configurations, logs and the ledger go.
 const FOLDER: &str = "out/soak";
+/// Where those of a run go that is a part of the benchmark.
+const FOLDER_OF_BENCH: &str = "out/bench/mix";
 /// How many replicas there are, unless the command line says so.
 const REPLICAS: usize = 3;
 /// As many as fit on one machine.
@@ -89,7 +91,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
 
 /// The same, with programs that are built already.
 pub fn run_with(workspace: &Workspace, options: &Options, gateway: &Path, soak: &Path) -> Result {
-    let folder = workspace.root.join(FOLDER);
+    let place = if options.report.is_some() { FOLDER_OF_BENCH } else { FOLDER };
+    let folder = workspace.root.join(place);
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     }
@@ -121,7 +124,7 @@ pub fn run_with(workspace: &Workspace, options: &Options, gateway: &Path, soak: 
         return Ok(());
     }
     let minutes = options.minutes;
-    Err(format!("the soak failed: cargo xtask soak --minutes {minutes} --seed {seed}; logs are in {FOLDER}"))
+    Err(format!("the soak failed: cargo xtask soak --minutes {minutes} --seed {seed}; logs are in {place}"))
 }
 
 #[cfg(test)]

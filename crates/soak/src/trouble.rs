@@ -88,7 +88,7 @@ pub async fn make(
 ) -> Result<()> {
     let mut number = 0;
     loop {
-        let quiet = number % ROW == 0;
+        let quiet = number > 0 && number % ROW == 0;
         let pause = if quiet {
             ECHO + Duration::from_secs(12)
         } else {

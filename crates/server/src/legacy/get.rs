@@ -5,7 +5,8 @@ use std::sync::Arc;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::StatusCode;
 use protocol::headers::SESSION;
-use protocol::{Id, Message, Notification, Revision, envelope, sse};
+use protocol::{Id, Message, Notification, Revision, RpcError, code, envelope, sse};
+use serde_json::json;
 use upstream::Change;
 
 use super::buffer::{Gone, Reader, StreamBuffer, split_event_id};
@@ -49,34 +50,58 @@ pub(crate) async fn get(mut x: Exchange) -> Turn {
             Some(call) => {
                 let (session, name) = (Arc::clone(&session), name.to_owned());
                 let after = wanted.map_or(0, |(_, number)| number);
-                let rest = async move { rest(&session, &name, after, &call).await };
+                let rest = async move { rest(&session, &name, after, &call, &modern::gone(false)).await };
                 return Turn::Owner(owner, Box::new(move |_| rest.boxed()));
             }
-            None if x.app.replicas.lives(&owner) => return Turn::owner(owner, |_| nothing()),
+            None if x.app.replicas.lives(&owner) => {
+                let here = async move { own_answer(&x, &session, true).await };
+                return Turn::Owner(owner, Box::new(move |_| here.boxed()));
+            }
             // Changes can be heard from here on just as well; those that were missed are told as a gap.
             None => {}
         }
     }
     let resumed = wanted.and_then(|(name, seq)| stream_answer(&x.app, &session.stream(name)?, seq, revision));
-    Turn::Here(match resumed {
-        Some(answer) => answer,
-        None if x.app.has_reached(Phase::Draining) => unavailable(None, &drain::too_late()),
-        None if x.app.memory.stage() >= Stage::Soft => shed(&x.app, None, &Shed::memory()),
-        None => {
-            let stream = open_own(&x, &session, last.is_some()).await;
-            stream_answer(&x.app, &stream, 0, revision).unwrap_or_else(nothing)
-        }
+    let call = wanted.and_then(|(name, after)| Some((name, after, super::name::call_of(name)?)));
+    Turn::Here(match (resumed, call) {
+        (Some(answer), _) => answer,
+        // It waits for the end of that call, which the session's own stream would never bring.
+        (None, Some((name, after, call))) => rest(&session, name, after, &call, &late()).await,
+        (None, None) => own_answer(&x, &session, last.is_some()).await,
     })
+}
+
+/// The session's own stream, begun anew.
+async fn own_answer(x: &Exchange, session: &Arc<Session>, missed: bool) -> Answer {
+    if x.app.has_reached(Phase::Draining) {
+        return unavailable(None, &drain::too_late());
+    }
+    if x.app.memory.stage() >= Stage::Soft {
+        return shed(&x.app, None, &Shed::memory());
+    }
+    let stream = open_own(x, session, missed).await;
+    stream_answer(&x.app, &stream, 0, session.opened.revision).unwrap_or_else(nothing)
 }
 
 fn nothing() -> Answer {
     answer::empty(StatusCode::NO_CONTENT)
 }
 
-/// The end of a call whose replica is gone, for the client that comes back to its stream: what was kept of
+/// What a client hears that came back when its call had been given up, or its stream forgotten.
+fn late() -> RpcError {
+    let text = "The stream of this call is no longer kept. \
+                The call may have run: make it again only if that does no harm";
+    RpcError::new(code::PARKED_GONE, text).with(json!({
+        "reason": "stream_gone",
+        "fault": model::Fault::Gateway.as_str(),
+        "retry": model::Retry::MayHaveRun.as_str(),
+    }))
+}
+
+/// The end of a call whose stream is not here, for the client that comes back to its stream: what was kept of
 /// it, and an error where it had not come to its end.
-async fn rest(session: &Session, name: &str, after: u64, call: &Id) -> Answer {
-    let message = envelope::error(Some(call), &modern::gone(false).to_raw());
+async fn rest(session: &Session, name: &str, after: u64, call: &Id, error: &RpcError) -> Answer {
+    let message = envelope::error(Some(call), &error.to_raw());
     let lost = futures_util::stream::iter([Ok(sse::event(None, &message))]);
     match super::kept::resume(session, name, after).await {
         Some((kept, true)) => answer::events(Box::pin(kept.map(Ok))),

@@ -80,7 +80,8 @@ async fn a_call_whose_client_does_not_come_back_in_time_is_cancelled() {
     let http = Http::new(world.address());
     let session = opened(&http).await;
     let body = TASK.replace(r#""seconds":0.4,"steps":4"#, r#""seconds":3600,"steps":36000"#);
-    let call = http.post("/a/mcp", body).header("mcp-session-id", &session).send().await;
+    let mut call = http.post("/a/mcp", body).header("mcp-session-id", &session).send().await;
+    let last = within(call.event()).await.expect("an event").id.expect("an id");
     drop(call);
     let upstream = &world.demo("a").server;
     within(async {
@@ -89,4 +90,12 @@ async fn a_call_whose_client_does_not_come_back_in_time_is_cancelled() {
         }
     })
     .await;
+    // It is told so, after what there still was, and does not wait for ever.
+    let (mut last, mut messages) = (last, Vec::new());
+    for _ in 0..3 {
+        let again = http.get("/a/mcp").header("mcp-session-id", &session).header("last-event-id", &last);
+        last = rest(again.send().await, &mut messages).await.unwrap_or(last);
+    }
+    let end = messages.last().expect("an end");
+    assert_eq!((&end["id"], &end["error"]["code"]), (&json!(7), &json!(-31007)), "{end}");
 }

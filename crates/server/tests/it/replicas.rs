@@ -113,6 +113,28 @@ async fn a_client_that_comes_back_to_the_stream_of_a_call_on_a_lost_replica_hear
     assert!(within(again.event()).await.is_none(), "nothing comes after it");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_to_hear_of_changes_hears_them_here_where_their_replica_just_died() {
+    let (world, first, second) = two(Revision::V2025_11_25).await;
+    let session = opened(&first).await;
+    let mut stream = first.get("/a/mcp").header("mcp-session-id", &session).send().await;
+    let last = within(stream.event()).await.expect("an event").id.expect("an id to come back with");
+    drop(stream);
+    // It is not missed yet, and nobody listens there any more.
+    let mut replicas = world.replicas().map(|replica| replica.app().replicas());
+    let (dead, alive) = (replicas.next().expect("the first"), replicas.next().expect("the second"));
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+    let url = format!("http://{nowhere}").parse().expect("a URL");
+    alive.set_peers([tidegate_server::Peer { id: dead.me().clone(), url }]);
+    let again = second.get("/a/mcp").header("mcp-session-id", &session).header("last-event-id", &last);
+    let mut again = again.send().await;
+    assert_eq!(again.status, 200, "an empty answer would tell the client not to come back");
+    assert!(within(again.event()).await.expect("an event").id.is_some());
+    world.demo("a").server.toggle(demo::Listing::Tools);
+    let (_, change) = message(&mut again).await;
+    assert!(change["method"].as_str().is_some_and(|m| m.ends_with("list_changed")), "{change}");
+}
+
 /// Waits until a stream was kept to its end.
 async fn kept(world: &World, stream: &str) {
     within(async {
