@@ -327,6 +327,8 @@ async fn place(x: &mut Exchange, id: Option<&Id>) -> Result<(), Box<Answer>> {
         () = app.reached(Phase::Ending) => return Err(Box::new(unavailable(id, &drain::too_late()))),
     };
     match entered {
+        // It came free because everything is ended.
+        Ok(_) if app.has_reached(Phase::Ending) => Err(Box::new(unavailable(id, &drain::too_late()))),
         Ok(place) => {
             x.place = Some(Arc::new(place));
             Ok(())
