@@ -39,7 +39,7 @@ usage: cargo xtask COMMAND
   deploy                        the examples in deploy/, by the programs that would read them
   bench [--quick] [--only PART | --replicas] [--rounds N] [--no-build]
                                 figures against the server called directly and against nginx (docs/bench)
-  soak [--minutes N] [--seed S] [--clients N] [--replicas N] [--calm] [--gateway PROGRAM]
+  soak [--minutes N] [--seed S] [--clients N] [--replicas N] [--calm] [--rolling N]
                                 three replicas that are killed, stopped and restarted at random
   postgres                      a PostgreSQL for tests that are run by hand, until it is interrupted
 ";

@@ -32,6 +32,8 @@ pub struct Options {
     gateway: Option<PathBuf>,
     /// Leave the replicas alone.
     calm: bool,
+    /// Restart all replicas in order so many times over, and nothing else: no call may fail.
+    rolling: Option<u64>,
     replicas: Option<usize>,
     /// Where to write what was counted, for programs.
     report: Option<PathBuf>,
@@ -68,6 +70,7 @@ impl Options {
                     options.replicas = Some(count.ok_or_else(|| format!("{arg}: 1 to {REPLICAS_MAX}"))?);
                 }
                 "--calm" => options.calm = true,
+                "--rolling" => options.rolling = Some(number(arg, &value()?)?),
                 other => return Err(format!("unexpected argument {other}")),
             }
         }
@@ -118,6 +121,9 @@ pub fn run_with(workspace: &Workspace, options: &Options, gateway: &Path, soak: 
     }
     if options.calm {
         command.arg("--calm");
+    }
+    if let Some(rounds) = options.rolling {
+        command.arg("--rolling").arg(rounds.to_string());
     }
     let status = command.status().map_err(|e| format!("tidegate-soak does not start: {e}"))?;
     if status.success() {

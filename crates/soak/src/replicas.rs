@@ -83,7 +83,7 @@ impl Replica {
         let stem = self.plan.folder.join(self.name.replace(' ', ""));
         let config = stem.with_extension("yaml");
         let text = format!(
-            "listen: {}\ndrain_timeout: {DRAIN}\n\
+            "listen: {}\ndrain_delay: 1s\ndrain_timeout: {DRAIN}\n\
              keys: {{file: \"{}\"}}\nstore: {{url: {{env: {STORE}}}}}\n\
              replica: {{listen: 127.0.0.1:0}}\ntelemetry: {{log_level: info}}\n{}",
             self.address,

@@ -1,8 +1,8 @@
 //! The run: clients at work, replicas in trouble, and the count at the end.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -26,6 +26,10 @@ const SILENCE: Duration = Duration::from_secs(15);
 const GROWTH_MAX_KIB: u64 = 40 * 1024;
 /// When it is warm.
 const WARM: Duration = Duration::from_secs(25);
+/// Longer than any number of restarts takes.
+const FAR: Duration = Duration::from_secs(24 * 3_600);
+/// How long clients go on after the last restart.
+const AFTER: Duration = Duration::from_secs(5);
 /// How long it may take until nothing is open any more.
 const SETTLE: Duration = Duration::from_secs(90);
 
@@ -62,6 +66,10 @@ pub struct Options {
     /// Leave the replicas alone.
     #[arg(long)]
     calm: bool,
+    /// Restart all replicas in order, one after the other, so many times over and do nothing else to them: no
+    /// call may fail then. The run is as long as that takes.
+    #[arg(long, value_name = "ROUNDS", default_value_t = 0)]
+    rolling: u64,
     /// Write what was counted to this file, for programs.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -73,8 +81,27 @@ struct World {
     balancer: Arc<str>,
     verdict: Verdict,
     troubles: Troubles,
-    end: Instant,
+    end: Arc<Mutex<Instant>>,
+    /// Whether replicas are only restarted in order, so that no call may fail.
+    orderly: bool,
     nonces: Arc<AtomicU64>,
+}
+
+impl World {
+    fn goes_on(&self) -> bool {
+        Instant::now() < self.end()
+    }
+
+    fn end(&self) -> Instant {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a call may have ended like this. An orderly end lets calls finish, and takes along what only
+    /// one process knows: the client introduces itself again, and nothing ran.
+    fn excuse(&self, end: &End, from: Instant) -> bool {
+        let within = self.troubles.excuse(from, Instant::now());
+        within && (!self.orderly || matches!(end, End::Status(404)))
+    }
 }
 
 /// Runs, tells, and gives back whether all is well.
@@ -92,20 +119,25 @@ pub async fn run(options: &Options) -> Result<bool> {
         balancer: options.balancer.as_str().into(),
         verdict: Verdict::default(),
         troubles: Troubles::default(),
-        end: Instant::now() + Duration::from_secs_f64(options.minutes * 60.0),
+        end: Arc::new(Mutex::new(Instant::now() + Duration::from_secs_f64(options.minutes * 60.0))),
+        orderly: options.rolling > 0,
         nonces: Arc::default(),
     };
     println!("seed {}, {} minutes, {} replicas", options.seed, options.minutes, replicas.len());
     let mut tasks = clients(options, &world);
-    sleep(WARM.min(world.end - Instant::now())).await;
+    sleep(WARM.min(world.end() - Instant::now())).await;
     let mut warm = 0;
     for replica in &replicas {
         warm = warm.max(replica.resident_kib()?);
     }
-    if !options.calm {
+    if options.rolling > 0 {
+        *world.end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + FAR;
+        trouble::roll(&mut replicas, &world.troubles, options.rolling).await?;
+        *world.end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + AFTER;
+    } else if !options.calm {
         let lease = Duration::from_secs(options.lease_seconds);
         let mut random = Random::new(options.seed, u64::MAX);
-        trouble::make(&mut replicas, &world.troubles, &mut random, lease, world.end).await?;
+        trouble::make(&mut replicas, &world.troubles, &mut random, lease, world.end()).await?;
     }
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|e| format!("a client: {e}"))?;
@@ -161,7 +193,7 @@ fn clients(options: &Options, world: &World) -> JoinSet<()> {
 /// A client that calls one tool after another.
 async fn work(world: World, revision: Revision, mut random: Random) {
     let mut client = None;
-    while Instant::now() < world.end {
+    while world.goes_on() {
         let Some(open) = client.as_mut() else {
             client = open_client(&world, "/mcp", revision).await;
             continue;
@@ -183,7 +215,7 @@ async fn open_client(world: &World, endpoint: &str, revision: Revision) -> Optio
     match Client::open(&world.balancer, endpoint, revision).await {
         Ok(client) => Some(client),
         Err(end) => {
-            let excused = world.troubles.excuse(begun, Instant::now());
+            let excused = world.excuse(&end, begun);
             world.verdict.call(revision, "open", &end, "", excused);
             sleep(Duration::from_millis(200)).await;
             None
@@ -220,7 +252,7 @@ async fn call(world: &World, client: &mut Client, revision: Revision, random: &m
     let mut ask = Ask { nonce: nonce.clone(), strange: Vec::new(), think };
     let begun = Instant::now();
     let end = client.request("tools/call", params, &mut ask, what == "resume").await;
-    let excused = world.troubles.excuse(begun, Instant::now());
+    let excused = world.excuse(&end, begun);
     for strange in ask.strange {
         world.verdict.violation(format!("{} {nonce} was asked {strange}", revision.as_str()));
     }
@@ -242,7 +274,7 @@ async fn call(world: &World, client: &mut Client, revision: Revision, random: &m
 /// A client that only listens, and must never be left without news for long.
 async fn watch(world: World, revision: Revision, endpoint: &str) {
     let mut heard = Instant::now();
-    while Instant::now() < world.end {
+    while world.goes_on() {
         let Some(mut client) = open_client(&world, endpoint, revision).await else { continue };
         match client.watch(RESOURCE).await {
             Ok(mut stream) => listen(&world, revision, endpoint, &mut stream, &mut heard).await,
@@ -258,7 +290,7 @@ async fn watch(world: World, revision: Revision, endpoint: &str) {
 
 /// Hears until the stream ends or is silent for too long.
 async fn listen(world: &World, revision: Revision, endpoint: &str, stream: &mut Watch, heard: &mut Instant) {
-    while Instant::now() < world.end {
+    while world.goes_on() {
         let excused = || world.troubles.excuse(*heard, Instant::now());
         match timeout(SILENCE, stream.next()).await {
             Ok(true) => {

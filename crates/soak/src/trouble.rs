@@ -16,6 +16,9 @@ pub const ECHO: Duration = Duration::from_secs(25);
 /// After so many troubles nothing happens for a while, so that it shows whether all is well then.
 const ROW: u64 = 4;
 
+/// How long a replica serves before the next one is restarted.
+const ROLL_PAUSE: Duration = Duration::from_secs(3);
+
 /// What is done to a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -112,6 +115,21 @@ pub async fn make(
         happen(replica, kind, Duration::from_millis(millis), lease).await?;
         troubles.end(index);
     }
+}
+
+/// Restarts all replicas in order, one after the other, so many times over.
+pub async fn roll(replicas: &mut [Replica], troubles: &Troubles, rounds: u64) -> Result<()> {
+    for round in 1..=rounds {
+        for replica in &mut *replicas {
+            println!("  round {round}: {} is {}", replica.name, Kind::Restarted);
+            let index = troubles.begin(Kind::Restarted);
+            happen(replica, Kind::Restarted, Duration::ZERO, Duration::ZERO).await?;
+            // The others find it before the next one goes.
+            sleep(ROLL_PAUSE).await;
+            troubles.end(index);
+        }
+    }
+    Ok(())
 }
 
 async fn happen(replica: &mut Replica, kind: Kind, pause: Duration, lease: Duration) -> Result<()> {
