@@ -76,6 +76,12 @@ impl Endpoint {
         &self.options.name
     }
 
+    /// Drops what is kept only to be faster: merged lists, which are made anew from those of the upstreams.
+    pub fn shrink(&self) {
+        self.merged.invalidate_all();
+        self.merged.run_pending_tasks();
+    }
+
     /// Whether it is one upstream as it is.
     #[must_use]
     pub fn is_direct(&self) -> bool {
@@ -147,8 +153,8 @@ impl Endpoint {
         Ok(self.merged_discover(&known, &versions, &missing))
     }
 
-    /// The experimental tasks of 2025-11-25, where the endpoint is one upstream that has them. Not where sessions
-    /// belong to handles: a task belongs to a session, and who asks for it later names none.
+    /// The experimental tasks of 2025-11-25, where the endpoint is one upstream that has them. Not where
+    /// sessions belong to handles: a task belongs to a session, and who asks for it later names none.
     pub async fn legacy_tasks(&self) -> Option<Raw> {
         let [only] = self.parts.as_slice() else { return None };
         only.source.upstream().discovery().await.ok()?.tasks.filter(|_| self.has_legacy_tasks())

@@ -85,6 +85,12 @@ impl Reads {
         self.kept.insert(Key { uri: Arc::from(uri), principal }, kept);
     }
 
+    /// Drops everything.
+    pub fn shrink(&self) {
+        self.kept.invalidate_all();
+        self.kept.run_pending_tasks();
+    }
+
     /// The moment and epoch at which a question leaves.
     pub fn asking(&self) -> (Instant, u64) {
         (Instant::now(), self.epoch.load(Ordering::Acquire))

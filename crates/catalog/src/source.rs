@@ -242,6 +242,11 @@ impl Source {
         self.reads.put(uri, principal, result, asked_at);
     }
 
+    /// Drops what is kept only to be faster: contents of resources.
+    pub fn shrink(&self) {
+        self.reads.shrink();
+    }
+
     /// Forgets what it knows of a list: headers and schema disagreed.
     pub fn forget(&self, kind: Kind) {
         self.invalidate(&[kind]);

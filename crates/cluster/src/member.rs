@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use http::Uri;
 use model::{Clock, Timestamp};
 use seal::{Fingerprint, KeyRing};
-use server::{App, Peer};
+use server::{App, Peer, Phase};
 use store::{ReplicaRow, Seq, Store, StoreError};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -225,7 +225,7 @@ impl Looks {
             beat: self.beat,
             version: work.told.version.clone(),
             keys: work.keys.fingerprint(now).to_string(),
-            draining: work.app.is_draining(),
+            draining: work.app.has_reached(Phase::Leaving),
         };
         let sweep = self.swept.is_none_or(|at| at.elapsed() >= SWEEP);
         let forget = Timestamp(now.0.saturating_sub(FORGET_AFTER.as_millis() as u64));

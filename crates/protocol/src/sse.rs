@@ -184,6 +184,12 @@ pub fn priming(id: &str, retry_ms: Option<u64>) -> Bytes {
     Bytes::from(format!("id: {id}\n{retry}data: \n\n"))
 }
 
+/// Writes how long a client should wait before it comes back, in milliseconds, and no message.
+#[must_use]
+pub fn retry(ms: u64) -> Bytes {
+    Bytes::from(format!("retry: {ms}\n\n"))
+}
+
 /// A comment, which keeps a quiet connection open.
 pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
@@ -234,9 +240,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let text =
-            [event(Some("s-1"), b"{}"), priming("s-2", Some(500)), Bytes::from_static(KEEP_ALIVE)].concat();
-        let events = read(&[&text]);
-        assert_eq!(events.len(), 2);
+            [event(Some("s-1"), b"{}"), priming("s-2", Some(500)), retry(7), Bytes::from_static(KEEP_ALIVE)];
+        let events = read(&[&text.concat()]);
+        assert_eq!(events.len(), 3);
+        assert_eq!((events[2].retry_ms, events[2].data.len()), (Some(7), 0));
         assert_eq!((events[0].id.as_deref(), &*events[0].data), (Some("s-1"), &b"{}"[..]));
         assert_eq!((events[1].id.as_deref(), events[1].retry_ms), (Some("s-2"), Some(500)));
     }

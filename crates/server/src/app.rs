@@ -2,22 +2,25 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use catalog::{Caller, Endpoint, Source};
 use http::{HeaderMap, HeaderName};
 use model::{Clock, ReplicaId, Rng, TraceContext};
 use protocol::{Id, Raw, Revision};
 use upstream::Upstream;
 
+use crate::drain::{self, Drain, Phase};
 use crate::guard::Guard;
 use crate::handles::{Handles, Holder};
 use crate::hub::Hub;
 use crate::legacy::{Pair, Sessions, SharedSessions};
 use crate::line::Lines;
 use crate::metrics::Metrics;
+use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
 use crate::replay::Repeatable;
 use crate::replica::Replicas;
 use crate::trace::{Choices, Watch};
@@ -33,8 +36,16 @@ pub struct Limits {
     pub header_count_max: usize,
     /// How long the head of a request may take to arrive.
     pub header_read_timeout: Duration,
-    /// Requests at a time; streams that only listen are not counted.
+    /// Calls at a time; streams that only listen are not counted.
     pub calls_max: usize,
+    /// Of them, those of one tenant.
+    pub calls_per_tenant_max: usize,
+    /// Calls that wait for their turn.
+    pub queue_max: usize,
+    /// How long one waits.
+    pub queue_time_max: Duration,
+    /// Bytes of memory that the process may have; `None`: what its control group may.
+    pub memory_max: Option<u64>,
     /// Resources that one stream may be about.
     pub subscriptions_per_stream_max: usize,
     /// How long a body may take to arrive.
@@ -59,6 +70,8 @@ pub struct Limits {
     pub answer_time: Duration,
     /// After this long a legacy stream is closed for the client to poll (2025-11-25); `None`: never.
     pub poll_after: Option<Duration>,
+    /// How long everything is still served once the process was told to stop.
+    pub drain_delay: Duration,
     /// How long a drain waits for calls under way.
     pub drain_time: Duration,
 }
@@ -71,6 +84,10 @@ impl Default for Limits {
             header_count_max: 100,
             header_read_timeout: Duration::from_secs(10),
             calls_max: 4_096,
+            calls_per_tenant_max: 3_072,
+            queue_max: 1_024,
+            queue_time_max: Duration::from_secs(5),
+            memory_max: None,
             subscriptions_per_stream_max: 1_000,
             body_read_timeout: Duration::from_secs(30),
             connections_max: 10_000,
@@ -83,6 +100,7 @@ impl Default for Limits {
             detached_time: Duration::from_secs(60),
             answer_time: Duration::from_secs(300),
             poll_after: None,
+            drain_delay: Duration::ZERO,
             drain_time: Duration::from_secs(20),
         }
     }
@@ -92,6 +110,16 @@ impl Default for Limits {
 const TOLD_MAX: u64 = 10_000;
 /// How often the opener of a session is told that it is used at another replica.
 const TELL_AFTER: Duration = Duration::from_secs(15);
+impl Limits {
+    pub(crate) fn gate(&self) -> GateLimits {
+        GateLimits {
+            calls_max: self.calls_max,
+            tenant_max: self.calls_per_tenant_max,
+            queue_max: self.queue_max,
+            queue_time: self.queue_time_max,
+        }
+    }
+}
 
 /// The endpoint of everything, served at `/mcp`. No upstream or endpoint can have that name.
 pub const EVERYTHING: &str = "mcp";
@@ -116,6 +144,8 @@ pub struct Generation {
     pub limits: Limits,
     /// What is told of calls.
     pub watch: Choices,
+    /// Who has a share, by the endpoint's name.
+    pub(crate) tenants: HashMap<String, Arc<Tenant>>,
 }
 
 impl Generation {
@@ -145,22 +175,25 @@ pub struct App {
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) server_info: Raw,
     pub(crate) calls: AtomicUsize,
-    draining: AtomicBool,
-    drain_started: tokio::sync::Notify,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) memory: MemoryWatch,
+    pub(crate) drain: Drain,
     replaced: tokio::sync::Notify,
 }
 
 impl App {
     /// A process under this configuration.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         generation: Generation,
         hub: Arc<Hub>,
         handles: Handles,
         replicas: Arc<Replicas>,
         server_info: Raw,
         watch: Watch,
+        gate: Arc<Gate>,
     ) -> Arc<Self> {
+        gate.set(generation.limits.gate());
         let (clock, rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
         hub.join(&replicas);
         let sessions = Arc::new(Sessions::new(generation.limits, Arc::clone(&watch.metrics)));
@@ -179,8 +212,9 @@ impl App {
             rng,
             server_info,
             calls: AtomicUsize::new(0),
-            draining: AtomicBool::new(false),
-            drain_started: tokio::sync::Notify::new(),
+            gate,
+            memory: MemoryWatch::default(),
+            drain: Drain::default(),
             replaced: tokio::sync::Notify::new(),
         })
     }
@@ -215,8 +249,17 @@ impl App {
         self.generation.load_full()
     }
 
+    /// Drops what is kept only to be faster, or for clients that may come back.
+    pub(crate) fn shrink(&self) {
+        let generation = self.generation();
+        generation.sources.values().for_each(|source| source.shrink());
+        generation.endpoints.values().for_each(|endpoint| endpoint.shrink());
+        self.sessions.shrink();
+    }
+
     /// Puts another configuration in force; calls under way keep theirs.
     pub fn replace(&self, generation: Generation) -> Arc<Generation> {
+        self.gate.set(generation.limits.gate());
         let before = self.generation.swap(Arc::new(generation));
         self.replaced.notify_waiters();
         before
@@ -236,24 +279,26 @@ impl App {
         }
     }
 
-    /// Starts to say no to new work.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-        self.drain_started.notify_waiters();
+    /// Waits until the process was told to stop: from now on others should take what it would have taken.
+    /// Safe to cancel.
+    pub async fn draining(&self) {
+        self.drain.reached(Phase::Leaving).await;
     }
 
-    /// Whether it says no to new work.
+    /// Waits for a phase of the end. Safe to cancel.
+    pub async fn reached(&self, phase: Phase) {
+        self.drain.reached(phase).await;
+    }
+
+    /// Whether a phase of the end has been reached.
     #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+    pub fn has_reached(&self, phase: Phase) -> bool {
+        self.drain.has_reached(phase)
     }
 
-    /// Waits for the drain to begin.
-    pub(crate) async fn drained(&self) {
-        let begun = self.drain_started.notified();
-        if !self.is_draining() {
-            begun.await;
-        }
+    /// What tells a client when to come back to a stream that the drain closes; nothing for other ends.
+    pub(crate) fn farewell(&self) -> Option<Bytes> {
+        self.has_reached(Phase::Draining).then(|| protocol::sse::retry(drain::come_back_ms(&*self.rng)))
     }
 }
 
@@ -285,6 +330,8 @@ pub(crate) struct Exchange {
     pub replay: Option<Lost>,
     /// The request's own id, for who traces it.
     pub request_id: Option<Id>,
+    /// The call's place among those that run, where it needs one; it lasts as long as any part of the call.
+    pub place: Option<Arc<Place>>,
 }
 
 impl Exchange {
@@ -296,6 +343,11 @@ impl Exchange {
             self.endpoint = endpoint;
             true
         })
+    }
+
+    /// The same for what outlives the call and does not count as one.
+    pub fn unplaced(&self) -> Self {
+        Self { place: None, ..self.clone() }
     }
 
     /// Where the thing of this name lives, if that is another replica and this request may still go there.

@@ -19,6 +19,7 @@ use crate::app::{EVERYTHING, Generation, Limits};
 use crate::guard::Guard;
 use crate::handles::Handles;
 use crate::hub::Hub;
+use crate::overload::Gate;
 use crate::replay::Repeatable;
 use crate::trace::{Choices, LogCalls, Watch};
 
@@ -35,6 +36,8 @@ pub struct Shared {
     pub parked: Arc<AtomicUsize>,
     /// Who is told of what goes to upstreams.
     pub watch: Watch,
+    /// How many calls run, whatever configuration they began with.
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// Why a configuration cannot be put in force.
@@ -119,9 +122,12 @@ pub fn compose(
     }
     // Only now that nothing can fail: the hub must not forget upstreams of the configuration in force.
     made.iter().for_each(|upstream| shared.hub.watch(upstream));
+    let endpoints = endpoints(config, shared, &sources);
+    let tenants = endpoints.keys().map(|name| (name.clone(), shared.gate.tenant(name))).collect();
     Ok(Generation {
         number: before.map_or(1, |g| g.number + 1),
-        endpoints: endpoints(config, shared, &sources),
+        endpoints,
+        tenants,
         sources,
         fingerprints,
         forward_headers,
@@ -151,6 +157,10 @@ fn limits(config: &Config) -> Limits {
         header_count_max: l.header_count_max,
         header_read_timeout: l.header_read_timeout.duration(),
         calls_max: l.calls_max,
+        calls_per_tenant_max: l.calls_per_tenant(),
+        queue_max: l.queue_max,
+        queue_time_max: l.queue_time_max.duration(),
+        memory_max: l.memory_max.map(config::Size::bytes),
         streams_max: l.streams_max,
         subscriptions_per_stream_max: l.subscriptions_per_stream_max,
         batch_max: l.batch_max,
@@ -161,6 +171,7 @@ fn limits(config: &Config) -> Limits {
         detached_time: config.sessions.resume_timeout.duration(),
         poll_after: config.sessions.poll_after.map(config::Span::duration),
         answer_time: l.park_time_max.duration(),
+        drain_delay: config.drain_delay.duration(),
         drain_time: config.drain_timeout.duration(),
     }
 }

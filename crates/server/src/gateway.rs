@@ -1,6 +1,7 @@
 //! The running gateway: started, reloaded, stopped.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +12,24 @@ use protocol::Raw;
 use seal::KeyRing;
 use serde_json::json;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use upstream::Upstream;
 
-use crate::app::App;
+use crate::app::{App, Limits};
 use crate::compose::{ComposeError, Shared, compose};
+use crate::drain::Phase;
 use crate::handles::Handles;
 use crate::hub::Hub;
 use crate::listener::Listener;
+use crate::overload::memory::{self, System};
+use crate::overload::{Gate, Stage};
 use crate::replica::{Inside, Replicas};
 use crate::trace::Watch;
 
 /// How often what waited or idled too long is looked for.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How long connections are kept after a takeover for one more answer.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +80,11 @@ pub struct Gateway {
     app: Arc<App>,
     shared: Shared,
     address: SocketAddr,
+    /// The listening socket once more, to be handed on.
+    socket: OwnedFd,
     listener: JoinHandle<()>,
     sweeper: JoinHandle<()>,
+    watcher: JoinHandle<()>,
     /// The listener for other replicas.
     inside: Option<JoinHandle<()>>,
 }
@@ -124,6 +134,7 @@ impl Embedded {
 pub struct Prepared {
     app: Arc<App>,
     shared: Shared,
+    tls: Option<Arc<rustls::ServerConfig>>,
     inside: Option<JoinHandle<()>>,
 }
 
@@ -148,14 +159,29 @@ impl Prepared {
     /// # Errors
     /// [`StartError`]
     pub async fn listen(self, config: &Config) -> Result<Gateway, StartError> {
-        let Self { app, shared, inside } = self;
-        let tls = config.tls.as_ref().map(|tls| tls_config(&tls.cert, &tls.key)).transpose()?;
         let failed = |source| StartError::Listen { address: config.listen, source };
-        let listener = Listener::bind(config.listen, tls).await.map_err(failed)?;
-        let address = listener.address().map_err(failed)?;
+        let listener = Listener::bind(config.listen, self.tls.clone()).await.map_err(failed)?;
+        self.serve(listener).map_err(failed)
+    }
+
+    /// The same, on a socket that listens already, whatever address the configuration names. It must be in
+    /// non-blocking mode.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub fn listen_on(self, config: &Config, socket: TcpListener) -> Result<Gateway, StartError> {
+        let failed = |source| StartError::Listen { address: config.listen, source };
+        let listener = Listener::on(socket, self.tls.clone()).map_err(failed)?;
+        self.serve(listener).map_err(failed)
+    }
+
+    fn serve(self, listener: Listener) -> std::io::Result<Gateway> {
+        let Self { app, shared, tls: _, inside } = self;
+        let (address, socket) = (listener.address()?, listener.socket()?);
         let listener = tokio::spawn(listener.run(Arc::clone(&app)));
         let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
-        Ok(Gateway { app, shared, address, listener, sweeper, inside })
+        let watcher = tokio::spawn(watch_memory(Arc::clone(&app)));
+        Ok(Gateway { app, shared, address, socket, listener, sweeper, watcher, inside })
     }
 }
 
@@ -183,14 +209,15 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
         server_info: Raw::from_value(&info),
         parked: Arc::default(),
         watch: Watch::new(tracer),
+        gate: Gate::new(Limits::default().gate()),
     };
     let generation = compose(config, &shared, None)?;
     let (hub, handles) = (Arc::clone(&shared.hub), shared.handles.clone());
-    let (info, watch) = (shared.server_info.clone(), shared.watch.clone());
+    let (info, watch, gate) = (shared.server_info.clone(), shared.watch.clone(), Arc::clone(&shared.gate));
     let (keys, clock, rng) =
         (Arc::clone(&handles.keys), Arc::clone(&handles.clock), Arc::clone(&handles.rng));
     let replicas = Replicas::new(keys, clock, rng).map_err(ComposeError::Replicas)?;
-    Ok((App::new(generation, hub, handles, Arc::new(replicas), info, watch), shared))
+    Ok((App::new(generation, hub, handles, Arc::new(replicas), info, watch, gate), shared))
 }
 
 impl Gateway {
@@ -221,7 +248,16 @@ impl Gateway {
     /// [`StartError`]
     pub fn prepare(config: &Config, process: Process) -> Result<Prepared, StartError> {
         let (app, shared) = prepare(config, process)?;
-        Ok(Prepared { app, shared, inside: None })
+        let tls = config.tls.as_ref().map(|tls| tls_config(&tls.cert, &tls.key)).transpose()?;
+        Ok(Prepared { app, shared, tls, inside: None })
+    }
+
+    /// The listening socket once more, for a process that is about to serve it.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn socket(&self) -> std::io::Result<OwnedFd> {
+        self.socket.try_clone()
     }
 
     /// The address that is listened on.
@@ -269,12 +305,32 @@ impl Gateway {
         Ok(number)
     }
 
-    /// Stops: no new work, what is under way has its time, then upstreams are stopped.
+    /// Stops: whoever asks is told to go elsewhere, after a while nothing new is let in, what is under way
+    /// has its time, then upstreams are stopped.
     pub async fn stop(self) {
-        self.app.drain();
+        self.app.drain.advance(Phase::Leaving);
+        tokio::time::sleep(self.app.generation().limits.drain_delay).await;
+        self.finish().await;
+    }
+
+    /// Stops after another process has begun to serve the same listening socket: what waits there is its
+    /// business from now on.
+    pub async fn hand_over(self) {
+        self.app.drain.hand_over();
+        // Connections are kept for a moment, so that their next answer can say that it is the last.
+        tokio::time::sleep(self.app.generation().limits.drain_delay.max(LAST_ANSWER)).await;
+        self.finish().await;
+    }
+
+    async fn finish(self) {
+        // Nobody can be let in any more by a socket that listens on.
+        drop(self.socket);
+        self.app.drain.advance(Phase::Draining);
         // The listener ends by itself within the drain time.
         let _ = self.listener.await;
+        self.app.drain.advance(Phase::Over);
         self.sweeper.abort();
+        self.watcher.abort();
         if let Some(inside) = self.inside {
             inside.abort();
         }
@@ -290,6 +346,26 @@ async fn sweep(app: Arc<App>) {
         ticks.tick().await;
         for upstream in app.generation().upstreams() {
             upstream.sweep();
+        }
+    }
+}
+
+/// Looks at the memory of the process, and gives up what it can do without.
+async fn watch_memory(app: Arc<App>) {
+    let mut system = System::new();
+    let mut looks = tokio::time::interval(memory::LOOK);
+    let mut shrunk = None;
+    loop {
+        looks.tick().await;
+        let (before, now) = app.memory.look(&mut system, app.generation().limits.memory_max);
+        if before != now {
+            let (resident, ceiling) = app.memory.figures();
+            tracing::warn!(before = before.as_str(), now = now.as_str(), resident, ceiling, "memory");
+        }
+        let due = now > before || shrunk.is_none_or(|at: Instant| at.elapsed() >= SWEEP);
+        if now >= Stage::Soft && due {
+            shrunk = Some(Instant::now());
+            app.shrink();
         }
     }
 }

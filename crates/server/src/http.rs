@@ -11,11 +11,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use model::{Principal, ReplicaId};
-use protocol::{Message, Revision, RpcError, code};
+use protocol::{Id, Message, Revision, RpcError};
 
 use crate::answer::{self, Answer};
 use crate::app::{App, Exchange, Generation};
 use crate::body::{self, Incoming};
+use crate::drain::{self, Phase};
+use crate::overload::{Reason, Shed, Stage};
 use crate::replica::{self, Received};
 use crate::route::{Route, route};
 use crate::{legacy, modern};
@@ -99,8 +101,13 @@ where
     match route {
         Route::Metrics if get => metrics(app, generation),
         Route::Live if get => answer::text(StatusCode::OK, "ok\n"),
-        Route::Ready if get && app.is_draining() => {
-            answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+        Route::Ready if get && app.has_reached(Phase::Leaving) => {
+            let why = if app.drain.is_handed_over() {
+                "draining: another process has taken over\n"
+            } else {
+                "draining: this process was told to stop\n"
+            };
+            answer::text(StatusCode::SERVICE_UNAVAILABLE, why)
         }
         Route::Ready if get => answer::text(StatusCode::OK, "ok\n"),
         Route::Metrics | Route::Live | Route::Ready => not_allowed("GET"),
@@ -112,9 +119,9 @@ where
             let Some(endpoint) = generation.endpoints.get(name) else {
                 return answer::text(StatusCode::NOT_FOUND, "There is no endpoint of that name.\n");
             };
-            // What calls under way wait for still comes in.
-            if app.is_draining() && !forwarded {
-                return draining();
+            // Who was let in before the drain is served, also if what they ask for comes only now.
+            if app.has_reached(Phase::Ending) {
+                return unavailable(None, &drain::too_late());
             }
             let x = Exchange {
                 app: Arc::clone(app),
@@ -128,10 +135,14 @@ where
                 lines: None,
                 replay: None,
                 request_id: None,
+                place: None,
             };
-            let Some(_call) = Call::begin(app, generation.limits.calls_max) else {
+            // Those that run and those that wait, before anything of them is read.
+            let max = generation.limits.calls_max.saturating_add(generation.limits.queue_max);
+            let Some(_call) = Call::begin(app, max) else {
                 app.metrics.refused("calls_max");
-                return busy(generation.limits.calls_max);
+                let max = generation.limits.calls_max;
+                return shed(app, None, &Shed { reason: Reason::QueueFull, tenant: None, max });
             };
             endpoint_request(x, route, (&method, &uri), body).await
         }
@@ -155,7 +166,12 @@ impl Drop for Call<'_> {
     }
 }
 
-async fn endpoint_request<B>(x: Exchange, route: Route<'_>, (method, uri): (&Method, &Uri), body: B) -> Answer
+async fn endpoint_request<B>(
+    mut x: Exchange,
+    route: Route<'_>,
+    (method, uri): (&Method, &Uri),
+    body: B,
+) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -176,6 +192,9 @@ where
             let query = uri.query().unwrap_or_default();
             match body::read(&x, body).await {
                 Ok(Incoming::One(message, body)) => {
+                    if let Err(answer) = Box::pin(place_for(&mut x, &message)).await {
+                        return *answer;
+                    }
                     let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
                     let turn = Box::pin(legacy::pair_post(x, query, *message)).await;
                     let received = Received { method, target: uri, headers: &headers, body };
@@ -195,7 +214,7 @@ where
     }
 }
 
-async fn post<B>(x: Exchange, uri: &Uri, body: B) -> Answer
+async fn post<B>(mut x: Exchange, uri: &Uri, body: B) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -203,6 +222,9 @@ where
     let (message, body) = match body::read(&x, body).await {
         Ok(Incoming::One(message, body)) => (message, body),
         Ok(Incoming::Batch(all)) => {
+            if let Err(answer) = Box::pin(place(&mut x, None)).await {
+                return *answer;
+            }
             let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
             let turn = Box::pin(legacy::batch(x, all.clone())).await;
             let received = Received { method: &Method::POST, target: uri, headers: &headers, body: all };
@@ -210,6 +232,9 @@ where
         }
         Err(answer) => return *answer,
     };
+    if let Err(answer) = Box::pin(place_for(&mut x, &message)).await {
+        return *answer;
+    }
     let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
     let turn = if modern::is_modern(&x.headers, &message) {
         Box::pin(modern::post(x, *message)).await
@@ -267,7 +292,12 @@ async fn take_turn(app: &Arc<App>, turn: Turn, received: Received<'_>) -> Answer
 }
 
 fn metrics(app: &App, generation: &Generation) -> Answer {
-    app.metrics.sessions.set(i64::try_from(app.sessions.count()).unwrap_or(i64::MAX));
+    let figure = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    app.metrics.sessions.set(figure(app.sessions.count()));
+    app.metrics.calls_running.set(figure(app.gate.running() as u64));
+    app.metrics.calls_waiting.set(figure(app.gate.waiting() as u64));
+    app.metrics.memory_stage.set(app.memory.stage() as i64);
+    app.metrics.memory_bytes.set(figure(app.memory.figures().0));
     let mut answer = answer::text(
         StatusCode::OK,
         app.metrics.render(generation, app.watch.tracer.as_ref().map(|tracer| tracer.figures())),
@@ -283,19 +313,51 @@ fn not_allowed(allow: &'static str) -> Answer {
     answer
 }
 
-fn draining() -> Answer {
-    unavailable("this gateway is shutting down: nothing ran, try again")
+/// Gives a request a place among those that run, once there is one.
+async fn place(x: &mut Exchange, id: Option<&Id>) -> Result<(), Box<Answer>> {
+    let app = Arc::clone(&x.app);
+    if app.memory.stage() == Stage::Hard {
+        return Err(Box::new(shed(&app, id, &Shed::memory())));
+    }
+    // There is one for each endpoint.
+    let Some(tenant) = x.generation.tenants.get(x.endpoint.name()) else { return Ok(()) };
+    let entered = tokio::select! {
+        biased;
+        entered = app.gate.enter(tenant) => entered,
+        () = app.reached(Phase::Ending) => return Err(Box::new(unavailable(id, &drain::too_late()))),
+    };
+    match entered {
+        // It came free because everything is ended.
+        Ok(_) if app.has_reached(Phase::Ending) => Err(Box::new(unavailable(id, &drain::too_late()))),
+        Ok(place) => {
+            x.place = Some(Arc::new(place));
+            Ok(())
+        }
+        Err(refused) => Err(Box::new(shed(&app, id, &refused))),
+    }
 }
 
-fn busy(max: usize) -> Answer {
-    unavailable(&format!(
-        "this gateway serves {max} requests at a time (limit calls_max): nothing ran, try again"
-    ))
+/// The same for a message, if it is a request: answers and notifications help what runs already to its end.
+async fn place_for(x: &mut Exchange, message: &Message) -> Result<(), Box<Answer>> {
+    match message {
+        Message::Request(request) => place(x, Some(&request.id)).await,
+        _ => Ok(()),
+    }
 }
 
-fn unavailable(text: &str) -> Answer {
-    let error = RpcError::new(code::LIMIT, text).to_raw();
-    let mut answer = answer::error_with(StatusCode::SERVICE_UNAVAILABLE, None, &error);
+/// The answer to who finds no place.
+pub(crate) fn shed(app: &App, id: Option<&Id>, refused: &Shed) -> Answer {
+    app.metrics.shed(refused.reason.as_str());
+    let mut answer = unavailable(id, &refused.to_rpc());
+    // Not all at the same time.
+    let seconds = 1 + app.rng.next_u64() % 3;
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    answer
+}
+
+/// An answer to who comes at the wrong time.
+pub(crate) fn unavailable(id: Option<&Id>, error: &RpcError) -> Answer {
+    let mut answer = answer::error_with(StatusCode::SERVICE_UNAVAILABLE, id, &error.to_raw());
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     answer
 }

@@ -66,5 +66,6 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         lines: None,
         replay: None,
         request_id: None,
+        place: None,
     })
 }

@@ -63,6 +63,11 @@ pub struct Metrics {
     pub(crate) sessions: Gauge,
     pub(crate) reloads: Counter,
     forwards: Family<Forward, Counter>,
+    shed: Family<Refusal, Counter>,
+    pub(crate) calls_running: Gauge,
+    pub(crate) calls_waiting: Gauge,
+    pub(crate) memory_stage: Gauge,
+    pub(crate) memory_bytes: Gauge,
 }
 
 impl Default for Metrics {
@@ -108,6 +113,15 @@ impl Metrics {
         r.register("tidegate_sessions", text, Gauge::clone(&sessions));
         let text = "Configurations put in force after the first";
         r.register("tidegate_config_reloads", text, Counter::clone(&reloads));
+        let (calls_running, calls_waiting) = (Gauge::default(), Gauge::default());
+        let (memory_stage, memory_bytes) = (Gauge::default(), Gauge::default());
+        let shed = Family::<Refusal, Counter>::default();
+        r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
+        r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
+        r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
+        let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
+        r.register("tidegate_memory_stage", text, Gauge::clone(&memory_stage));
+        r.register("tidegate_memory_resident_bytes", "Memory in use", Gauge::clone(&memory_bytes));
         Self {
             registry,
             served,
@@ -121,7 +135,17 @@ impl Metrics {
             sessions,
             reloads,
             forwards,
+            shed,
+            calls_running,
+            calls_waiting,
+            memory_stage,
+            memory_bytes,
         }
+    }
+
+    /// Counts a call that was turned away.
+    pub(crate) fn shed(&self, reason: &'static str) {
+        self.shed.get_or_create(&Refusal { reason }).inc();
     }
 
     /// Counts a request that was sent on to another replica.

@@ -10,7 +10,8 @@ use protocol::json::Object;
 use protocol::{Call, Method, Raw, RpcError, code};
 use upstream::{Body, CallContext, CallErrorKind, Item, Line, Outcome, Reply, Watched};
 
-use crate::app::Exchange;
+use crate::app::{App, Exchange};
+use crate::drain::{self, Phase};
 use crate::handles::State;
 use crate::line::{self, Way};
 use crate::modern::gone;
@@ -28,8 +29,31 @@ pub(crate) async fn execute(x: &Exchange, call: &Call) -> Result<Reply, RpcError
     let call = Operation::pass_on(x, call);
     // What is done on the way to the answer is a part of the operation's span.
     let traced = operation.context().map(|trace| x.traced(trace));
-    let reply = dispatch(traced.as_ref().unwrap_or(x), &call, &mut operation).await;
-    operation.answer(reply)
+    let reply = tokio::select! {
+        biased;
+        reply = dispatch(traced.as_ref().unwrap_or(x), &call, &mut operation) => reply,
+        () = x.app.reached(Phase::Ending) => Err(drain::cut_off()),
+    };
+    operation.answer(reply.map(|reply| ended_in_time(&x.app, reply)))
+}
+
+/// The same reply; what comes of it bit by bit ends with an error where the process ends first.
+fn ended_in_time(app: &Arc<App>, reply: Reply) -> Reply {
+    let Reply::Stream(items) = reply else { return reply };
+    let app = Arc::clone(app);
+    let ending = Box::pin(async move { app.reached(Phase::Ending).await });
+    let items = futures_util::stream::unfold(Some((items, ending)), |state| async move {
+        let (mut items, mut ending) = state?;
+        tokio::select! {
+            biased;
+            item = items.next() => item.map(|item| (item, Some((items, ending)))),
+            () = &mut ending => {
+                let error = Outcome::Error(drain::cut_off().to_raw());
+                Some((Ok(Item::Done(error)), None))
+            }
+        }
+    });
+    Reply::Stream(Box::pin(items))
 }
 
 async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Result<Reply, RpcError> {

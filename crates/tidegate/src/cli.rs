@@ -57,6 +57,9 @@ enum Command {
         /// Listen here, whatever the configuration says.
         #[arg(long, value_name = "ADDRESS", value_parser = config::parse_listen)]
         listen: Option<SocketAddr>,
+        /// Take the place of the gateway that is found behind this path, and let others take this one's.
+        #[arg(long, value_name = "PATH")]
+        takeover: Option<PathBuf>,
     },
     /// List the tools of an endpoint.
     Tools(Use),
@@ -108,7 +111,7 @@ impl Cli {
     /// Does what was asked for and gives the exit code.
     pub async fn run(self) -> anyhow::Result<u8> {
         match self.command {
-            Command::Up { source, listen } => up::run(source, listen).await,
+            Command::Up { source, listen, takeover } => up::run(source, listen, takeover).await,
             Command::Tools(wanted) => list::run(&wanted, &[list::TOOLS]).await,
             Command::Resources(wanted) => list::run(&wanted, &[list::RESOURCES, list::TEMPLATES]).await,
             Command::Prompts(wanted) => list::run(&wanted, &[list::PROMPTS]).await,

@@ -1,5 +1,7 @@
 //! What outlives the process, and this process among others.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use cluster::{JoinError, Member, StoreSessions, Timing, Told};
 use config::{Config, StoreUrl};
 use model::{Clock as _, SystemClock};
 use seal::KeyRing;
-use server::Prepared;
+use server::{Prepared, StartError};
 use store::Store;
 use store_postgres::{OpenError, PostgresStore, Settings};
 use store_sqlite::SqliteStore;
@@ -80,8 +82,8 @@ impl Place {
         }
         let url = match config.replica.listen {
             Some(listen) => {
-                let bound = prepared.listen_inside(listen).await.map_err(|error| Coded::start(&error))?;
-                config.replica.url_at(bound)
+                let bound = listen_inside(prepared, config, listen).await;
+                url(config, listen, bound.map_err(|error| Coded::start(&error))?)
             }
             None => {
                 tracing::warn!("other replicas cannot reach this one: replica.listen is not set");
@@ -110,6 +112,42 @@ impl Place {
         if let Some(store) = self.store {
             store.close().await;
         }
+    }
+}
+
+/// Listens for other replicas: where the configuration says, or at another port while the process whose place
+/// this one takes still listens there.
+async fn listen_inside(
+    prepared: &mut Prepared,
+    config: &Config,
+    listen: SocketAddr,
+) -> Result<SocketAddr, StartError> {
+    match prepared.listen_inside(listen).await {
+        Err(StartError::Listen { source, .. })
+            if source.kind() == ErrorKind::AddrInUse && config.takeover.is_some() =>
+        {
+            let bound = prepared.listen_inside(SocketAddr::new(listen.ip(), 0)).await?;
+            tracing::info!(%bound, "replica.listen is still in use; other replicas reach this one elsewhere");
+            Ok(bound)
+        }
+        bound => bound,
+    }
+}
+
+/// What others reach this replica by.
+fn url(config: &Config, listen: SocketAddr, bound: SocketAddr) -> String {
+    let url = config.replica.url_at(bound);
+    if listen.port() == 0 || listen.port() == bound.port() {
+        return url;
+    }
+    // The port that was written down is the other process's.
+    match url
+        .parse::<http::Uri>()
+        .ok()
+        .and_then(|url| Some((url.scheme_str()?.to_owned(), url.host()?.to_owned())))
+    {
+        Some((scheme, host)) => format!("{scheme}://{host}:{}", bound.port()),
+        None => url,
     }
 }
 

@@ -1,17 +1,21 @@
 //! `tidegate up`: the main job.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use config::{Config, Upstream};
 use model::SystemClock;
 use seal::SystemRng;
 use server::{Gateway, Process};
+use store::Store;
 
 use crate::cli::Source;
 use crate::exit::{Coded, FAILURE};
-use crate::{demo_server, keys, load, logging, out, signals, state, table, traces, watch};
+use crate::takeover::{Heirs, Predecessor};
+use crate::{demo_server, keys, load, logging, out, service, signals, sockets, state, table, traces, watch};
 
 /// How long the start waits for upstreams before it says what it knows.
 const SURVEY_PATIENCE: Duration = Duration::from_secs(3);
@@ -21,6 +25,8 @@ const SURVEY_PATIENCE: Duration = Duration::from_secs(3);
 pub struct Additions {
     /// From the command line.
     listen: Option<SocketAddr>,
+    /// From the command line.
+    takeover: Option<PathBuf>,
     /// What stands in where no upstream is configured, once it was needed.
     demo: Option<Upstream>,
 }
@@ -30,6 +36,9 @@ impl Additions {
     pub async fn apply(&mut self, config: &mut Config) -> anyhow::Result<()> {
         if let Some(listen) = self.listen {
             config.listen = listen;
+        }
+        if let Some(takeover) = &self.takeover {
+            config.takeover = Some(takeover.clone());
         }
         if config.upstreams.is_empty() {
             let demo = match &self.demo {
@@ -43,14 +52,18 @@ impl Additions {
 }
 
 /// Starts the gateway and serves until it is told to stop.
-pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u8> {
+pub async fn run(
+    source: Source,
+    listen: Option<SocketAddr>,
+    takeover: Option<PathBuf>,
+) -> anyhow::Result<u8> {
     let mut loaded = load::load(&source)?;
     logging::start(&loaded.config.telemetry);
     let mut stop = signals::Stop::new()?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let mut additions = Additions { listen, demo: None };
+    let mut additions = Additions { listen, takeover, demo: None };
     additions.apply(&mut loaded.config).await?;
     let store = state::open(&loaded).await?;
     let keys = keys::Follow::start(&loaded.config, store.as_ref()).await?;
@@ -61,25 +74,21 @@ pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u
         keys: Arc::clone(keys.ring()),
         tracer: telemetry.as_ref().map(telemetry::Telemetry::tracer),
     };
-    let mut prepared = Gateway::prepare(&loaded.config, process).map_err(|error| Coded::start(&error))?;
-    let place = state::Place::take(&mut prepared, &loaded.config, store, keys.ring()).await?;
-    let gateway = prepared.listen(&loaded.config).await.map_err(|error| Coded::start(&error));
-    let gateway = match gateway {
-        Ok(gateway) => gateway,
-        Err(error) => {
-            place.leave().await;
-            return Err(error.into());
-        }
-    };
+    let (gateway, heirs, place) = start(&loaded.config, process, store).await?;
     let demo = additions.demo.is_some();
     let watch = watch::Watch::new(source, &loaded, additions, keys)?;
-    tokio::select! {
-        _ = async { tokio::join!(greet(&gateway, &loaded, demo), watch.run(&gateway)) } => {}
-        () = stop.asked() => {}
-    }
-    tracing::info!("stopping: calls under way have {} to finish", loaded.config.drain_timeout);
+    let replaced = tokio::select! {
+        _ = async { tokio::join!(greet(&gateway, &loaded, demo), watch.run(&gateway)) } => false,
+        () = stop.asked() => false,
+        () = replaced(heirs.as_ref(), &gateway) => true,
+    };
+    // Its path belongs to the next one.
+    drop(heirs);
     let code = tokio::select! {
-        () = async { gateway.stop().await; place.leave().await } => 0,
+        () = async {
+            end(gateway, replaced, &loaded.config).await;
+            place.leave().await;
+        } => 0,
         () = stop.asked() => {
             tracing::warn!("told twice to stop: calls under way are cut off");
             FAILURE
@@ -87,6 +96,69 @@ pub async fn run(source: Source, listen: Option<SocketAddr>) -> anyhow::Result<u
     };
     traces::stop(telemetry).await;
     Ok(code)
+}
+
+/// Starts to serve: on the service manager's socket, on that of the gateway whose place this process takes,
+/// or on one of its own.
+async fn start(
+    config: &Config,
+    process: Process,
+    store: Option<Arc<dyn Store>>,
+) -> anyhow::Result<(Gateway, Option<Heirs>, state::Place)> {
+    let mut predecessor = None;
+    let mut socket = sockets::activated()?;
+    if let Some(path) = &config.takeover
+        && let Some((found, theirs)) = Predecessor::find(path).await?
+    {
+        let address = theirs.local_addr().context("use the socket of the gateway that serves")?;
+        if !sockets::fits(address, config.listen) {
+            tracing::warn!(%address, "the gateway that serves does so elsewhere; it will stop all the same");
+        } else if socket.is_none() {
+            socket = Some(theirs);
+        }
+        predecessor = Some(found);
+    }
+    let keys = Arc::clone(&process.keys);
+    let mut prepared = Gateway::prepare(config, process).map_err(|error| Coded::start(&error))?;
+    let place = state::Place::take(&mut prepared, config, store, &keys).await?;
+    let gateway = match socket {
+        Some(socket) => prepared.listen_on(config, socket),
+        None => prepared.listen(config).await,
+    };
+    let gateway = match gateway {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            place.leave().await;
+            return Err(Coded::start(&error).into());
+        }
+    };
+    if let Some(predecessor) = predecessor {
+        predecessor.replace().await?;
+        tracing::info!("took over; the gateway that served before drains");
+    }
+    let heirs = config.takeover.as_deref().map(Heirs::bind).transpose()?;
+    service::ready();
+    Ok((gateway, heirs, place))
+}
+
+async fn replaced(heirs: Option<&Heirs>, gateway: &Gateway) {
+    match heirs {
+        Some(heirs) => heirs.replaced(gateway).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Lets what is under way end.
+async fn end(gateway: Gateway, replaced: bool, config: &Config) {
+    let time = config.drain_timeout;
+    if replaced {
+        tracing::info!("another process has taken over: calls under way have {time} to finish");
+        gateway.hand_over().await;
+    } else {
+        service::stopping();
+        tracing::info!("stopping: calls under way have {time} to finish");
+        gateway.stop().await;
+    }
 }
 
 /// Says what runs where, once the upstreams were asked.

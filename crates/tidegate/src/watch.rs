@@ -10,7 +10,7 @@ use tokio::signal::unix::Signal;
 use crate::cli::Source;
 use crate::exit::Coded;
 use crate::up::Additions;
-use crate::{keys, load, signals};
+use crate::{keys, load, service, signals};
 
 /// How often the file is looked at. A change counts once two looks in a row have seen the same, so that a
 /// file which is being written is not taken for a shorter one.
@@ -90,10 +90,12 @@ impl Watch {
     }
 
     async fn reload(&mut self, gateway: &Gateway) {
+        service::reloading();
         match self.replace(gateway).await {
             Ok(number) => tracing::info!(generation = number, "the new configuration is in force"),
             Err(error) => tracing::error!("the new configuration was refused; the old one stays: {error:#}"),
         }
+        service::ready();
     }
 
     async fn replace(&mut self, gateway: &Gateway) -> anyhow::Result<u64> {
@@ -124,6 +126,7 @@ fn fixed(started: &Config, new: &Config) -> Vec<&'static str> {
     let differ = [
         ("listen", started.listen != new.listen),
         ("tls", started.tls != new.tls),
+        ("takeover", started.takeover != new.takeover),
         ("keys", started.keys != new.keys),
         ("store", started.store != new.store),
         ("replica", started.replica != new.replica),

@@ -18,6 +18,7 @@ mod replicas;
 mod report;
 mod stage;
 mod svg;
+mod tenants;
 
 use crate::Result;
 use crate::run::cargo;
@@ -59,10 +60,11 @@ pub struct Measured {
     details: Value,
 }
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     Part { name: "throughput", run: calls::throughput },
     Part { name: "paced", run: calls::paced },
     Part { name: "single", run: calls::single },
+    Part { name: "tenants", run: tenants::run },
     Part { name: "transfer", run: memory::transfer },
     Part { name: "idle", run: memory::idle },
     Part { name: "lists", run: lists::run },

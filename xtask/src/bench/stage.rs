@@ -65,7 +65,12 @@ impl Stage {
 
     /// Writes a gateway's configuration.
     pub fn config(&self, name: &str, listen: &str, upstreams: &[Upstream]) -> Result<PathBuf> {
-        let mut text = format!("listen: {listen}\ndrain_timeout: 1s\nupstreams:\n");
+        self.config_with(name, listen, upstreams, "")
+    }
+
+    /// The same, with `more` of it, in YAML.
+    fn config_with(&self, name: &str, listen: &str, upstreams: &[Upstream], more: &str) -> Result<PathBuf> {
+        let mut text = format!("listen: {listen}\ndrain_timeout: 1s\n{more}upstreams:\n");
         for (name, path) in upstreams {
             let _ = writeln!(text, "  {name}:\n    url: {}/{path}", self.upstream);
         }
@@ -76,8 +81,13 @@ impl Stage {
 
     /// Starts a gateway before these upstreams.
     pub fn gateway(&self, name: &str, upstreams: &[Upstream]) -> Result<Gateway> {
+        self.gateway_with(name, upstreams, "")
+    }
+
+    /// The same, with more in its configuration.
+    pub fn gateway_with(&self, name: &str, upstreams: &[Upstream], more: &str) -> Result<Gateway> {
         let mut own = command(&self.programs.gateway);
-        let config = self.config(name, "127.0.0.1:0", upstreams)?;
+        let config = self.config_with(name, "127.0.0.1:0", upstreams, more)?;
         own.arg("up").arg("--config").arg(config);
         let mut program = Program::start(name, &mut own, &self.folder.0)?;
         let url = program.wait_for("its endpoint", START, endpoint)?;
@@ -87,6 +97,12 @@ impl Stage {
     /// An address for a gateway that must be known before it starts.
     pub fn address(&self) -> Result<String> {
         free_address()
+    }
+
+    /// Starts a client that goes on until the value goes.
+    pub fn background(&self, name: &str, args: &[&str]) -> Result<Program> {
+        let seconds = ["--seconds", "3600"];
+        Program::start(name, command(&self.programs.bench).args(args).args(seconds), &self.folder.0)
     }
 
     /// Runs a client to its end; gives back what it measured.

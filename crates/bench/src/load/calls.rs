@@ -37,6 +37,9 @@ pub struct Options {
     /// Calls a second, begun when their time has come and not when another one ends.
     #[arg(long)]
     rate: Option<u32>,
+    /// Go on where a call is refused because the server has too much to do (503).
+    #[arg(long)]
+    refusals: bool,
 }
 
 /// What one connection needs to call.
@@ -45,18 +48,22 @@ pub struct Caller {
     client: Client,
     template: Template,
     body: Vec<u8>,
+    refusals: bool,
 }
 
 impl Caller {
-    pub async fn open(target: &Target, tool: &str) -> Result<Self> {
+    pub async fn open(target: &Target, tool: &str, refusals: bool) -> Result<Self> {
         let client = Client::open(target).await?;
         let text: String = ('a'..='z').cycle().take(TEXT_BYTES).collect();
         let fields = format!(r#""name":"{tool}","arguments":{{"text":"{text}"}}"#);
         let template = client.template("tools/call", Some(tool), &fields, None);
-        Ok(Self { client, template, body: Vec::new() })
+        Ok(Self { client, template, body: Vec::new(), refusals })
     }
 
     pub async fn call(&mut self) -> Result<()> {
+        if self.refusals {
+            return self.client.try_exchange(&mut self.template, &mut self.body).await.map(drop);
+        }
         self.client.exchange(&mut self.template, &mut self.body).await?;
         if self.body.len() > TEXT_BYTES { Ok(()) } else { Err("the text did not come back".to_owned()) }
     }
@@ -74,7 +81,7 @@ pub async fn run(options: &Options) -> Result<Value> {
     let target = options.endpoint.target()?;
     let mut callers = Vec::new();
     for _ in 0..options.connections {
-        callers.push(Caller::open(&target, &options.tool).await?);
+        callers.push(Caller::open(&target, &options.tool, options.refusals).await?);
     }
     let warmup = Duration::from_secs_f64(options.warmup);
     let time = Duration::from_secs_f64(options.seconds);
@@ -144,6 +151,7 @@ mod tests {
             warmup: 0.0,
             count: Some(40),
             rate: None,
+            refusals: false,
         }
     }
 

@@ -64,7 +64,7 @@ async fn once(options: &Options) -> Result<Duration> {
     let child = command.spawn().map_err(|e| format!("{}: {e}", program.display()))?;
     let _started = Started(child);
     loop {
-        let answered = match Caller::open(&target, &options.tool).await {
+        let answered = match Caller::open(&target, &options.tool, false).await {
             Ok(mut caller) => caller.call().await,
             Err(error) => Err(error),
         };

@@ -2,7 +2,7 @@
 //!
 //! `/modern/TOOLS/mcp` speaks 2026-07-28, `/legacy/TOOLS/mcp` 2025-11-25 with sessions; both answer with JSON
 //! and offer that many tools. Anything may stand between the number and `mcp`, so that one server can be
-//! many.
+//! many; `after-20` there has each message answered after 20 milliseconds.
 
 mod body;
 mod content;
@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -28,6 +29,9 @@ use body::Body;
 
 /// The largest body of a request.
 const BODY_MAX: usize = 8 << 20;
+
+/// The longest that a call may be asked to take, in milliseconds.
+const PAUSE_MS_MAX: u64 = 60_000;
 
 /// What the server counts.
 #[derive(Debug, Default)]
@@ -51,7 +55,7 @@ async fn serve(listener: TcpListener) -> Result<()> {
             Ok(accepted) => accepted,
             // Out of descriptors, most likely: later there may be some.
             Err(_) => {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
         };
@@ -66,6 +70,12 @@ async fn serve(listener: TcpListener) -> Result<()> {
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
+}
+
+/// How long a call takes, in milliseconds, where the path says so: `/modern/10/after-20/mcp`.
+fn pause(path: &str) -> Duration {
+    let asked = path.split('/').find_map(|part| part.strip_prefix("after-")?.parse().ok());
+    Duration::from_millis(asked.unwrap_or(0).min(PAUSE_MS_MAX))
 }
 
 /// What a path stands for.
@@ -88,11 +98,17 @@ async fn answer(stats: &Stats, request: Request<Incoming>) -> Response<Body> {
     }
     let Some((era, tools)) = route(path) else { return rpc::empty(StatusCode::NOT_FOUND) };
     stats.requests.set(stats.requests.get() + 1);
+    let pause = pause(path);
     match (request.method(), era) {
         (&Method::POST, _) => {
             let (head, body) = request.into_parts();
             match Limited::new(body, BODY_MAX).collect().await {
-                Ok(body) => post(stats, era, tools, &head.headers, &body.to_bytes()),
+                Ok(body) => {
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
+                    post(stats, era, tools, &head.headers, &body.to_bytes())
+                }
                 Err(_) => rpc::empty(StatusCode::PAYLOAD_TOO_LARGE),
             }
         }
@@ -151,5 +167,14 @@ pub mod tests {
         assert_eq!(route("/legacy/many/mcp"), None);
         assert_eq!(route("/modern/1000000000/mcp"), None);
         assert_eq!(route("/mcp"), None);
+    }
+
+    #[test]
+    fn a_path_may_say_how_long_a_call_takes() {
+        assert_eq!(route("/modern/10/after-20/mcp"), Some((Era::Modern, 10)));
+        assert_eq!(pause("/modern/10/after-20/mcp"), Duration::from_millis(20));
+        assert_eq!(pause("/modern/10/after-99999999999/mcp"), Duration::from_millis(PAUSE_MS_MAX));
+        assert_eq!(pause("/modern/10/after-x/mcp"), Duration::ZERO);
+        assert_eq!(pause("/modern/10/mcp"), Duration::ZERO);
     }
 }

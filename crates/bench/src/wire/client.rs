@@ -168,6 +168,18 @@ impl Client {
         self.connection.send(request.as_bytes()).await
     }
 
+    /// Sends a request and reads the whole answer. `false`: the server has too much to do, and says so.
+    pub async fn try_exchange(&mut self, template: &mut Template, body: &mut Vec<u8>) -> Result<bool> {
+        self.send(template).await?;
+        let head = self.connection.head().await?;
+        self.connection.body(body).await?;
+        match head.status {
+            200 => Ok(true),
+            503 => Ok(false),
+            status => Err(format!("neither a result nor a refusal: {status}")),
+        }
+    }
+
     /// Sends a request and reads the whole answer, which must be the result of this one.
     pub async fn exchange(&mut self, template: &mut Template, body: &mut Vec<u8>) -> Result<(Head, u64)> {
         let id = self.send(template).await?;

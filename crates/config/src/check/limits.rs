@@ -15,7 +15,7 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
     floor.times(&[("ttl", *ttl), ("resume_timeout", *resume_timeout)]);
     floor.times(poll_after.map(|after| ("poll_after", after)).as_slice());
     // No time at all is a choice here: stop at once.
-    let _ = config.drain_timeout;
+    let _ = (config.drain_delay, config.drain_timeout);
 }
 
 pub(super) fn check_upstream(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
@@ -64,6 +64,11 @@ fn check_limits(limits: &Limits, report: &mut Report<'_>) {
         header_count_max,
         connections_max,
         calls_max,
+        calls_per_tenant_max,
+        // Where nobody may wait, a call without a place is refused at once, which is a choice.
+        queue_max: _,
+        queue_time_max,
+        memory_max,
         streams_max,
         subscriptions_per_stream_max,
         sessions_max,
@@ -106,7 +111,10 @@ fn check_limits(limits: &Limits, report: &mut Report<'_>) {
         ("stream_buffer_events_max", *stream_buffer_events_max, 1),
         ("batch_max", *batch_max, 1),
     ]);
+    floor.counts(calls_per_tenant_max.map(|max| ("calls_per_tenant_max", max, 1)).as_slice());
+    floor.sizes(memory_max.map(|max| ("memory_max", max, Size::from_mib(1))).as_slice());
     floor.times(&[
+        ("queue_time_max", *queue_time_max),
         ("park_time_max", *park_time_max),
         ("header_read_timeout", *header_read_timeout),
         ("body_read_timeout", *body_read_timeout),

@@ -1,7 +1,7 @@
 //! The top of a configuration.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -96,9 +96,23 @@ pub struct Config {
     /// Since 0.1.
     pub telemetry: Telemetry,
 
+    /// A path for a socket by which another process takes this one's place without refusing a connection.
+    ///
+    /// A gateway that starts with a path at which another one is found gets its listening socket, serves, and
+    /// has it drain. Only the same user can. By default nobody can. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<PathBuf>,
+
+    /// How long everything is still served once the gateway was told to stop.
+    ///
+    /// `/readyz` says at once that it stops, so that a balancer in front has this time to notice; `0s` where
+    /// there is none. Then no further connection is taken, and `drain_timeout` begins. Since 0.1.
+    pub drain_delay: Span,
+
     /// How long running calls may still take when the gateway stops.
     ///
-    /// New calls are refused meanwhile, and what is then still running is ended. Since 0.1.
+    /// Streams that only listen are closed at the beginning; a call that is still running at the end is
+    /// ended, and its client is told. Since 0.1.
     pub drain_timeout: Span,
 }
 
@@ -119,6 +133,8 @@ impl Default for Config {
             store: Store::default(),
             replica: Replica::default(),
             telemetry: Telemetry::default(),
+            takeover: None,
+            drain_delay: Span::from_secs(0),
             drain_timeout: Span::from_secs(30),
         }
     }
@@ -173,6 +189,9 @@ impl Config {
     pub fn anchor_paths(&mut self, folder: &Path) {
         if let Some(tls) = &mut self.tls {
             tls.anchor(folder);
+        }
+        if let Some(takeover) = &mut self.takeover {
+            *takeover = folder.join(&*takeover);
         }
         self.keys.anchor(folder);
         self.store.anchor(folder);

@@ -43,11 +43,38 @@ pub struct Limits {
     #[schemars(range(min = 1))]
     pub connections_max: usize,
 
-    /// How many calls may run at a time, on all upstreams together.
+    /// How many calls may run at a time, on all upstreams together; more wait for their turn.
     ///
-    /// Since 0.1.
+    /// A call counts from its request to the end of its answer, but not while it waits for its client's
+    /// answer to a question; streams that only listen do not count. Since 0.1.
     #[schemars(range(min = 1))]
     pub calls_max: usize,
+
+    /// How many of them may be of one endpoint, so that others always find a place.
+    ///
+    /// By default three quarters of `calls_max`. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub calls_per_tenant_max: Option<usize>,
+
+    /// How many calls may wait for their turn; `0` lets none wait.
+    ///
+    /// Endpoints take turns. Where no more can wait, the endpoint with the most that wait loses its last one,
+    /// which is answered with 503 and `Retry-After`: nothing of it ran. Since 0.1.
+    pub queue_max: usize,
+
+    /// How long a call may wait for its turn; then it is answered in the same way.
+    ///
+    /// Since 0.1.
+    pub queue_time_max: Span,
+
+    /// The memory that the process may have. At least `1MiB`.
+    ///
+    /// From 75 % on, caches and what was delivered on streams are dropped and no new stream is opened; from
+    /// 90 % on, calls are answered with 503 and `Retry-After`. By default the limit of the process's control
+    /// group, if it has one (cgroup version 2, `memory.max`). Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_max: Option<Size>,
 
     /// How many streams of notifications may be open to clients.
     ///
@@ -153,6 +180,10 @@ impl Default for Limits {
             header_count_max: 100,
             connections_max: 16_384,
             calls_max: 4096,
+            calls_per_tenant_max: None,
+            queue_max: 1024,
+            queue_time_max: Span::from_secs(5),
+            memory_max: None,
             streams_max: 16_384,
             subscriptions_per_stream_max: 1000,
             sessions_max: 16_384,
@@ -170,5 +201,14 @@ impl Default for Limits {
             body_read_timeout: Span::from_secs(30),
             batch_max: 64,
         }
+    }
+}
+
+impl Limits {
+    /// How many calls of one endpoint may run at a time.
+    #[must_use]
+    pub fn calls_per_tenant(&self) -> usize {
+        let usual = self.calls_max - self.calls_max / 4;
+        self.calls_per_tenant_max.unwrap_or(usual).min(self.calls_max)
     }
 }

@@ -96,7 +96,9 @@ fn sessions_of_an_upstream_are_some_and_last_for_a_while() {
 }
 
 /// Keys for which nothing at all is a choice, and what it means.
-const ZERO_IS_A_CHOICE: [(&str, &str); 5] = [
+const ZERO_IS_A_CHOICE: [(&str, &str); 7] = [
+    ("drain_delay", "nobody in front has to notice"),
+    ("limits.queue_max", "nobody waits"),
     ("drain_timeout", "stop at once"),
     ("cache.list_ttl", "a list without a hint is never fresh"),
     ("cache.ttl_max", "nothing is ever fresh"),

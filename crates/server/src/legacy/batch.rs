@@ -140,6 +140,7 @@ async fn streamed(x: Exchange, session: Arc<Session>, requests: Vec<protocol::Re
     let name = |session: &Session| format!("{}-{}", super::name::of_stream(&x.app), session.next_number());
     let all = StreamBuffer::new(name(&session), &limits);
     session.keep(&all);
+    let app = Arc::clone(&x.app);
     let writers = requests.into_iter().map(|request| {
         let (x, session, all, one) = (x.clone(), Arc::clone(&session), Arc::clone(&all), name(&session));
         async move {
@@ -172,6 +173,6 @@ async fn streamed(x: Exchange, session: Arc<Session>, requests: Vec<protocol::Re
         stream.over().await;
         session.drop_stream(stream.name());
     });
-    super::get::stream_answer(&all, 0, revision, &limits)
+    super::get::stream_answer(&app, &all, 0, revision)
         .unwrap_or_else(|| answer::empty(StatusCode::NO_CONTENT))
 }

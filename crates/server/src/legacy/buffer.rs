@@ -137,6 +137,13 @@ impl StreamBuffer {
         self.written.notify_waiters();
     }
 
+    /// Drops what has been delivered: a client that comes back for it will find it gone.
+    pub fn shrink(&self) {
+        let mut inner = self.inner();
+        inner.make_room(1, 0, 0);
+        inner.events.shrink_to_fit();
+    }
+
     /// Nothing more will be written.
     pub fn close(&self) {
         self.inner().closed = true;
@@ -461,6 +468,23 @@ mod tests {
         while again.next().await.is_some() {}
         drop(again);
         assert!(buffer.unread(0).await.is_none(), "all was read");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_memory_is_short_only_what_was_not_delivered_is_kept() {
+        let buffer = StreamBuffer::new("s".into(), &limits(8));
+        let mut reader = buffer.attach(0).expect("new");
+        for n in 0..3u8 {
+            buffer.push(Bytes::from(vec![n])).await.expect("room");
+        }
+        for _ in 0..2 {
+            reader.next().await.expect("it was written");
+        }
+        drop(reader);
+        buffer.shrink();
+        assert!(buffer.attach(0).is_none() && buffer.attach(1).is_none(), "dropped");
+        let mut reader = buffer.attach(2).expect("still there");
+        assert_eq!(reader.next().await.map(|(_, m)| m[0]), Some(2));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::buffer::{Gone, StreamBuffer};
 use super::post::{end, ends, question_id};
 use super::session::{ClientAnswer, Running, Session};
 use crate::app::Exchange;
+use crate::drain::{self, Phase};
 use crate::pipeline::execute;
 
 /// The largest result that is kept whole because it goes out as one event or one line.
@@ -36,10 +37,18 @@ impl Drive {
     /// Runs the call to its end: cancelled, abandoned, or answered on the stream.
     pub async fn run(mut self, reply: FirstReply, running: Running) {
         let stream = Arc::clone(&self.stream);
-        tokio::select! {
-            _ended = self.go(reply) => {}
-            () = running.cancelled() => {}
-            () = stream.abandoned() => {}
+        let app = Arc::clone(&self.x.app);
+        let cut_off = tokio::select! {
+            // First, because it ends in order by itself where an upstream is waited for.
+            biased;
+            _ended = self.go(reply) => false,
+            () = running.cancelled() => false,
+            () = stream.abandoned() => false,
+            () = app.reached(Phase::Ending) => true,
+        };
+        if cut_off {
+            // What waited for the client is told here; a client that is gone reads nothing.
+            let _ = self.finish(Outcome::Error(drain::cut_off().to_raw())).await;
         }
     }
 
@@ -111,7 +120,14 @@ impl Drive {
             self.stream.push(envelope::request(&id, method.as_str(), Some(&params))).await?;
         }
         let wait = self.x.generation.limits.answer_time;
+        let place = self.x.place.clone();
+        if let Some(place) = &place {
+            place.pause();
+        }
         let answered = tokio::time::timeout(wait, self.collect(&mut answers)).await;
+        if let Some(place) = &place {
+            place.resume();
+        }
         drop(asked);
         Ok(answered.unwrap_or_else(|_| {
             let text = format!("the client did not answer within {} s", wait.as_secs());

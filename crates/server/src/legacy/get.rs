@@ -13,11 +13,13 @@ use super::buffer::{Gone, Reader, StreamBuffer, split_event_id};
 use super::post::{enter, session_of, unshared};
 use super::session::Session;
 use super::shared::SessionChange;
-use crate::answer::{self, Accepts, Answer};
-use crate::app::{Exchange, Limits};
+use crate::answer::{self, Accepts, Answer, BodyError};
+use crate::app::{App, Exchange};
 use crate::changes::{Lists, Watch};
-use crate::http::Turn;
+use crate::drain::{self, Phase};
+use crate::http::{Turn, shed, unavailable};
 use crate::hub::{Heard, Subscription};
+use crate::overload::{Shed, Stage};
 use crate::{line, modern};
 
 /// How soon a client should come back after the server hung up.
@@ -38,7 +40,6 @@ pub(crate) async fn get(mut x: Exchange) -> Turn {
     };
     enter(&mut x, &session);
     let revision = session.opened.revision;
-    let limits = x.generation.limits;
     let last = x.headers.get("last-event-id").and_then(|v| v.to_str().ok().map(str::to_owned));
     let wanted = last.as_deref().and_then(split_event_id);
     if let Some((name, _)) = wanted
@@ -60,8 +61,7 @@ pub(crate) async fn get(mut x: Exchange) -> Turn {
             None => {}
         }
     }
-    let resumed =
-        wanted.and_then(|(name, seq)| stream_answer(&session.stream(name)?, seq, revision, &limits));
+    let resumed = wanted.and_then(|(name, seq)| stream_answer(&x.app, &session.stream(name)?, seq, revision));
     let call = wanted.and_then(|(name, after)| Some((name, after, super::name::call_of(name)?)));
     Turn::Here(match (resumed, call) {
         (Some(answer), _) => answer,
@@ -73,9 +73,14 @@ pub(crate) async fn get(mut x: Exchange) -> Turn {
 
 /// The session's own stream, begun anew.
 async fn own_answer(x: &Exchange, session: &Arc<Session>, missed: bool) -> Answer {
+    if x.app.has_reached(Phase::Draining) {
+        return unavailable(None, &drain::too_late());
+    }
+    if x.app.memory.stage() >= Stage::Soft {
+        return shed(&x.app, None, &Shed::memory());
+    }
     let stream = open_own(x, session, missed).await;
-    let answer = stream_answer(&stream, 0, session.opened.revision, &x.generation.limits);
-    answer.unwrap_or_else(nothing)
+    stream_answer(&x.app, &stream, 0, session.opened.revision).unwrap_or_else(nothing)
 }
 
 fn nothing() -> Answer {
@@ -137,15 +142,16 @@ pub(crate) async fn delete(x: &Exchange) -> Answer {
 
 /// The stream from after an event as an answer. `None`: that event is no longer there.
 pub(super) fn stream_answer(
+    app: &Arc<App>,
     stream: &Arc<StreamBuffer>,
     after: u64,
     revision: Revision,
-    limits: &Limits,
 ) -> Option<Answer> {
     let reader = stream.attach(after)?;
     let polled = revision.features().polled_streams;
     let with_ids = revision > Revision::V2024_11_05;
-    let until = limits.poll_after.filter(|_| polled).map(|time| tokio::time::Instant::now() + time);
+    let until =
+        app.generation().limits.poll_after.filter(|_| polled).map(|time| tokio::time::Instant::now() + time);
     let events = futures_util::stream::unfold((reader, until), move |(mut reader, until)| async move {
         let event = next_until(&mut reader, with_ids, until).await?;
         Some((Ok(event), (reader, until)))
@@ -155,7 +161,18 @@ pub(super) fn stream_answer(
     let priming =
         (polled && after == 0).then(|| sse::priming(&format!("{}.0", stream.name()), Some(RETRY_MS)));
     let priming = futures_util::stream::iter(priming.map(Ok));
-    Some(answer::events(Box::pin(priming.chain(events))))
+    // Who comes back for the rest of a call is not to wait.
+    let farewell = farewell(app).take(usize::from(super::name::call_of(stream.name()).is_none()));
+    Some(answer::events(Box::pin(priming.chain(events).chain(farewell))))
+}
+
+/// What follows on a stream at its end: in a drain, when to come back.
+pub(super) fn farewell(
+    app: &Arc<App>,
+) -> impl futures_util::Stream<Item = Result<bytes::Bytes, BodyError>> + use<> {
+    let app = Arc::clone(app);
+    futures_util::stream::once(async move { app.farewell() })
+        .filter_map(|farewell| std::future::ready(farewell.map(Ok)))
 }
 
 /// The next event; `None` also once it is time for the client to poll.
@@ -187,7 +204,8 @@ pub(super) async fn write_changes(
     missed: bool,
 ) {
     let offered = offered(x).await;
-    let writer = Writer { x: x.clone(), session: Arc::clone(session), stream: Arc::clone(stream), offered };
+    let writer =
+        Writer { x: x.unplaced(), session: Arc::clone(session), stream: Arc::clone(stream), offered };
     let number = session.uris_number();
     let watch = writer.watch().await;
     let changes = x.app.hub.subscribe(watch.wanted()).await;
@@ -242,7 +260,7 @@ impl Writer {
                     }
                 }
                 () = self.stream.abandoned() => break,
-                () = self.x.app.drained() => break,
+                () = self.x.app.reached(Phase::Draining) => break,
             }
         }
         self.stream.close();

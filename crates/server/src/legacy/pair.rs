@@ -11,13 +11,15 @@ use tokio_util::task::TaskTracker;
 
 use super::buffer::StreamBuffer;
 use super::drive::gather;
-use super::get::write_changes;
+use super::get::{farewell, write_changes};
 use super::post::{Served, enter, handshake, notification, serve};
 use super::session::{Opened, Session};
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
-use crate::http::Turn;
+use crate::drain::{self, Phase};
+use crate::http::{Turn, shed, unavailable};
 use crate::line;
+use crate::overload::{Shed, Stage};
 
 /// What a connection is: its stream, and its session once there was a handshake.
 pub(crate) struct Pair {
@@ -34,6 +36,12 @@ pub(crate) fn open(x: &Exchange, path: &str) -> Answer {
     if !Accepts::read(&x.headers).events {
         return answer::text(StatusCode::NOT_ACCEPTABLE, "Accept must name text/event-stream.\n");
     }
+    if x.app.has_reached(Phase::Draining) {
+        return unavailable(None, &drain::too_late());
+    }
+    if x.app.memory.stage() >= Stage::Soft {
+        return shed(&x.app, None, &Shed::memory());
+    }
     let name = super::name::of_pair(&x.app);
     let stream = StreamBuffer::new(name.clone(), &x.generation.limits);
     let Some(reader) = stream.attach(0) else { return answer::empty(StatusCode::NO_CONTENT) };
@@ -48,12 +56,13 @@ pub(crate) fn open(x: &Exchange, path: &str) -> Answer {
     x.app.pairs.insert(name.clone(), Arc::clone(&pair));
     let drain = tokio::spawn(end_in_order(Arc::clone(&x.app), pair)).abort_handle();
     let hello = sse::named_event("endpoint", None, format!("{path}?sessionId={name}").as_bytes());
+    let farewell = farewell(&x.app);
     let closing = Closing { x: x.clone(), name, drain };
     let events = futures_util::stream::unfold((reader, closing), |(mut reader, closing)| async move {
         let event = reader.next_event(false).await?;
         Some((Ok(event), (reader, closing)))
     });
-    answer::events(Box::pin(futures_util::stream::iter([Ok(hello)]).chain(events)))
+    answer::events(Box::pin(futures_util::stream::iter([Ok(hello)]).chain(events).chain(farewell)))
 }
 
 /// Ends what belongs to a stream when the stream ends: this transport has no way to come back.
@@ -65,7 +74,7 @@ struct Closing {
 
 /// Closes the stream in a drain, once everything that was asked is answered on it.
 async fn end_in_order(app: Arc<App>, pair: Arc<Pair>) {
-    app.drained().await;
+    app.reached(Phase::Draining).await;
     pair.running.close();
     pair.running.wait().await;
     pair.stream.close();

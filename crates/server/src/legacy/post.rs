@@ -279,7 +279,7 @@ async fn request_over_http(x: Exchange, session: Arc<Session>, request: Request)
         Served::Cancelled => answer::empty(StatusCode::ACCEPTED),
         Served::Stream(stream) => {
             session.keep(&stream);
-            super::get::stream_answer(&stream, 0, revision, &limits)
+            super::get::stream_answer(&app, &stream, 0, revision)
                 .unwrap_or_else(|| answer::empty(StatusCode::NO_CONTENT))
         }
     }

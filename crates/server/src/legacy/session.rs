@@ -435,6 +435,14 @@ impl Sessions {
         }
     }
 
+    /// Drops what is kept for clients that may come back though they have had it.
+    pub(crate) fn shrink(&self) {
+        let known = self.known.iter().map(|(_, known)| known.session);
+        for session in known.chain(self.local.iter().map(|(_, session)| session)) {
+            locked(&session.streams).values().for_each(|stream| stream.shrink());
+        }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {

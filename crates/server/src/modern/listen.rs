@@ -13,7 +13,9 @@ use upstream::Change;
 use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
 use crate::changes::{Lists, Watch};
+use crate::drain::{self, Phase};
 use crate::hub::{Heard, Subscription};
+use crate::overload::{Reason, Shed, Stage};
 use crate::trace::Operation;
 
 /// Opens the stream; its first message says what will come.
@@ -24,7 +26,11 @@ pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, R
     let stream = open(x, id, call).await?;
     Ok(answer::events(Box::pin(futures_util::stream::unfold(stream, |mut stream| async move {
         let message = stream.next_message().await?;
-        Some((Ok(sse::event(None, &message)), stream))
+        let mut event = sse::event(None, &message);
+        if let Some(farewell) = stream.ended.then(|| stream.x.app.farewell()).flatten() {
+            event = [farewell, event].concat().into();
+        }
+        Some((Ok(event), stream))
     }))))
 }
 
@@ -49,6 +55,13 @@ async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
         let error = RpcError::new(code::MISSING_CAPABILITY, "taskIds needs the Tasks extension");
         return Err(error.with(tasks_needed()));
     }
+    if x.app.has_reached(Phase::Draining) {
+        return Err(drain::too_late());
+    }
+    if x.app.memory.stage() >= Stage::Soft {
+        x.app.metrics.shed(Reason::Memory.as_str());
+        return Err(Shed::memory().to_rpc());
+    }
     let limit = x.generation.limits.streams_max;
     let Some(place) = Place::take(&x.app, limit) else {
         let text =
@@ -57,7 +70,7 @@ async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     };
     let watch = agree(&x, &filter).await?;
     let subscription = x.app.hub.subscribe(watch.wanted()).await;
-    let queue = VecDeque::new();
+    let (queue, x) = (VecDeque::new(), x.unplaced());
     Ok(Stream { x, id, watch, subscription, queue, opened: false, ended: false, _place: place })
 }
 
@@ -178,7 +191,7 @@ impl Stream {
                     let anything = Heard { upstream: None, change: Change::Gap };
                     self.enqueue(&anything);
                 }
-                () = app.drained() => {
+                () = app.reached(Phase::Draining) => {
                     self.ended = true;
                     return Some(self.last());
                 }

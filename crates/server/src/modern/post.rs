@@ -17,7 +17,7 @@ use upstream::{Body, CallError, Item, ItemStream, Outcome, Reply};
 use super::listen::listen;
 use crate::answer::{self, Accepts, Answer, BodyError, Chunks};
 use crate::app::{Exchange, Lost};
-use crate::http::Turn;
+use crate::http::{Turn, unavailable};
 use crate::line;
 use crate::pipeline::execute;
 use crate::trace::Operation;
@@ -51,7 +51,8 @@ pub(crate) async fn post(x: Exchange, message: Message) -> Turn {
                 Err(Refused::Envelope(error)) => {
                     answer::error_with(StatusCode::BAD_REQUEST, Some(&id), &error.to_raw())
                 }
-                Err(Refused::Call(error)) => answer::error(Some(&id), &error),
+                Err(Refused::Later(error)) if error.code == code::LIMIT => unavailable(Some(&id), &error),
+                Err(Refused::Call(error) | Refused::Later(error)) => answer::error(Some(&id), &error),
             }
         }
         // The core defines none over HTTP; whoever sends one is told that it arrived.
@@ -85,6 +86,8 @@ enum Refused {
     Envelope(RpcError),
     /// The error decides.
     Call(RpcError),
+    /// There is no room for a stream, or not for long enough.
+    Later(RpcError),
 }
 
 /// What another replica is to go on with.
@@ -151,7 +154,7 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
         return Err(error.into());
     }
     if call.method == Method::Listen {
-        return Ok(listen(x, request.id, &call).await?);
+        return listen(x, request.id, &call).await.map_err(Refused::Later);
     }
     let reply = execute(&x, &call).await?;
     Ok(answer(&request.id, reply, accepts).await)

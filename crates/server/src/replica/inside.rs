@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -77,7 +78,8 @@ impl Inside {
         let _ = stream.set_nodelay(true);
         let service = service_fn(move |request: Request<Incoming>| {
             let own = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(own.serve(request).await) }
+            // Boxed: the compiler loses its way in the whole of it.
+            async move { Ok::<_, Infallible>(own.serve(request).boxed().await) }
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -1,8 +1,10 @@
 //! The gateway as its clients see it: real sockets, fake clients of every revision, demo servers behind it.
 
 mod bad;
+mod drain;
 mod eras;
 mod links;
+mod overload;
 mod polling;
 mod replicas;
 mod sessions;

@@ -182,8 +182,13 @@ pub struct Program {
 }
 
 impl Program {
-    pub fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::piped())
+    }
+
+    /// Starts it with something else as its standard input.
+    pub fn start_with(mut command: Command, stdin: impl Into<Stdio>) -> Self {
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = Lines::of(child.stdout.take().unwrap());
         let stderr = Lines::of(child.stderr.take().unwrap());
@@ -209,7 +214,8 @@ pub struct Up {
 }
 
 impl Up {
-    async fn started(mut program: Program) -> Self {
+    /// Waits until it has said everything that it says at its start.
+    pub async fn started(mut program: Program) -> Self {
         let failed = loop {
             match program.stdout.next().await {
                 Some(line) if line.starts_with("for a client:") => break false,

@@ -267,8 +267,8 @@ impl LegacyHttp {
     }
 
     /// A session that was opened before, maybe at another replica. Its own stream is open while calls run in
-    /// it here: most servers have one such stream, and other replicas may need it next. Without other replicas it
-    /// stays open for a while.
+    /// it here: most servers have one such stream, and other replicas may need it next. Without other
+    /// replicas it stays open for a while.
     async fn attach(&self, kept: &Kept) -> Result<Arc<Session>, CallError> {
         let Place::Server { session, revision, asks } = &kept.place else {
             return Err(self.core.error(CallErrorKind::SessionGone));

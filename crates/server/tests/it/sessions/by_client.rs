@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use config::{Sharing, Span};
 use demo::Server;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::http::Http;
 use testkit::{Client, End, Revision, World, within};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
     KINDS, Kind, demo_sessions_become, metric, remember, remembered, sessions_become, shared, sweep, world,
@@ -70,8 +71,9 @@ async fn a_batch_goes_to_the_process_of_its_session() {
 async fn the_end_of_a_clients_session_is_the_end_of_its_session_upstream() {
     let world = world(HTTP, 2, shared(Sharing::PerClient)).await;
     let client = world.client("a", Revision::V2025_11_25).await;
-    // Each replica finds out once what the server speaks, in a session of its own.
-    for _ in 0..2 {
+    // Each replica finds out once what the server speaks, in a session of its own. The last request goes to
+    // the replica that did not open the client's.
+    for _ in 0..3 {
         remember(&client, "a").await;
     }
     assert_eq!(metric(&world, "sessions"), 1);
@@ -172,6 +174,61 @@ async fn a_session_is_refused_at_the_limit_and_what_is_not_used_ends() {
             .await;
         let second = world.client("a", Revision::V2025_11_25).await;
         assert_eq!(remember(&second, "b").await, ["b"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_on_standard_input_and_output_has_its_own_until_it_hangs_up() {
+    for kind in [HTTP, PROGRAM] {
+        let world = world(kind, 1, shared(Sharing::PerClient)).await;
+        let (mut ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (input, output) = tokio::io::split(theirs);
+        let app = std::sync::Arc::clone(world.gateway().app());
+        let serving = tokio::spawn(server_on_stdio(app, input, output));
+        let call = |id: i64, word: &str| {
+            let params = json!({"name": "remember", "arguments": {"word": word}});
+            json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
+        };
+        let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {},
+            "clientInfo": {"name": "t", "version": "1"}}});
+        for (message, expected) in
+            [(hello, Value::Null), (call(2, "a"), json!(["a"])), (call(3, "b"), json!(["a", "b"]))]
+        {
+            ours.write_all(format!("{message}\n").as_bytes()).await.expect("it reads");
+            let answer = within(answer_to(&mut ours, &message["id"])).await;
+            let words = &answer["result"]["structuredContent"]["words"];
+            assert_eq!(*words, expected, "{kind:?}: {answer}");
+        }
+        assert_eq!(metric(&world, "sessions"), 1);
+        drop(ours);
+        within(serving).await.expect("no panic");
+        sessions_become(&world, 0).await;
+    }
+}
+
+async fn server_on_stdio(
+    app: std::sync::Arc<tidegate_server::App>,
+    input: tokio::io::ReadHalf<tokio::io::DuplexStream>,
+    output: tokio::io::WriteHalf<tokio::io::DuplexStream>,
+) {
+    tidegate_server::serve_stdio(app, "a", input, output).await.expect("nothing breaks");
+}
+
+/// The response of this id; whatever comes before it is passed over.
+async fn answer_to(stream: &mut tokio::io::DuplexStream, id: &Value) -> Value {
+    let mut line = Vec::new();
+    loop {
+        match stream.read_u8().await.expect("an answer") {
+            b'\n' => {
+                let message: Value = serde_json::from_slice(&line).expect("JSON");
+                if message["id"] == *id {
+                    return message;
+                }
+                line.clear();
+            }
+            byte => line.push(byte),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use config::{Sharing, Span};
 use demo::Server;
 use serde_json::{Value, json};
+use testkit::client::Options;
 use testkit::{Client, Outcome, Revision, World, within};
 
 use super::{KINDS, Kind, demo_sessions_become, metric, remembered, sessions_become, shared, sweep, world};
@@ -84,6 +85,42 @@ async fn a_call_without_a_handle_runs_in_a_session_that_ends_with_it() {
             demo_sessions_become(&world, 3).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_in_a_session_is_one_request_upstream() {
+    for kind in [HTTP, PROGRAM] {
+        let world = world(kind, 1, shared(Sharing::Handle)).await;
+        for capabilities in [json!({}), json!({"elicitation": {"form": {}}})] {
+            let options = Options { capabilities: Some(capabilities), ..Options::default() };
+            let client = world.client_with("a", Revision::V2026_07_28, options).await;
+            let session = open(&client).await;
+            remember_in(&client, &session, "a").await;
+            let before = metric(&world, "requests");
+            for _ in 0..3 {
+                remember_in(&client, &session, "b").await;
+            }
+            assert_eq!(metric(&world, "requests") - before, 3, "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_for_one_call_lasts_until_its_questions_are_answered() {
+    let world = world(HTTP, 1, shared(Sharing::Handle)).await;
+    let client = world.client("a", Revision::V2026_07_28).await;
+    client.request("tools/list", json!({})).await;
+    let before = world.demo("a").server.stats().sessions();
+    let params = json!({"name": "confirm_order", "arguments": {"rounds": 2}});
+    let asked = client.ask_once("tools/call", params.clone()).await;
+    assert_eq!(asked.result()["resultType"], "input_required", "{asked:?}");
+    assert_eq!(world.demo("a").server.stats().sessions(), before + 1);
+    let mut again = params;
+    again["requestState"] = asked.result()["requestState"].clone();
+    again["inputResponses"] = json!({"q1": {"action": "decline"}});
+    let declined = client.ask_once("tools/call", again).await;
+    assert_eq!(declined.result()["structuredContent"]["ordered"], false, "{declined:?}");
+    demo_sessions_become(&world, before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

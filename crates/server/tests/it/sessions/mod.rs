@@ -69,6 +69,7 @@ fn metric(world: &World, name: &str) -> u64 {
         let upstream = upstreams.iter().find(|upstream| upstream.name().as_str() == "a").expect("upstream a");
         match name {
             "sessions" => upstream.health().sessions as u64,
+            "requests" => upstream.stats().requests.load(Ordering::Relaxed),
             "sessions_refused" => upstream.stats().sessions_refused.load(Ordering::Relaxed),
             _ => panic!("{name}"),
         }

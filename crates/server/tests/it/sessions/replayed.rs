@@ -84,6 +84,20 @@ async fn what_was_not_answered_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_too_large_to_be_carried_are_lost_with_the_replica() {
+    let world = world(KINDS[1], 2, repeatable).await;
+    let [first, second] = at_both(&world).await;
+    let one = first.ask_once("tools/call", order()).await;
+    let large = json!({"quantity": 7, "note": "x".repeat(16 * 1024)});
+    let two = first.ask_once("tools/call", answered(&order(), &one, &large)).await;
+    let state = two.result()["requestState"].as_str().expect("a state");
+    assert!(state.len() < 1024, "{} characters", state.len());
+    world.lose(0);
+    let failed = second.ask_once("tools/call", answered(&order(), &two, &json!({"confirm": true}))).await;
+    assert_eq!(failed.code(), Some(-31007), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_only_reads_and_may_always_be_asked_for_again() {
     let world = world(KINDS[1], 2, |_| ()).await;
     let [first, second] = at_both(&world).await;
