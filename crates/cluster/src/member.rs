@@ -140,9 +140,15 @@ async fn run(work: Work, mut looks: Looks) {
     let mut ticks = interval(work.timing.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut wakes = work.store.wakes();
-    let mut well = true;
+    let (mut well, mut stays) = (true, true);
     loop {
         tokio::select! {
+            // Others are to know at once.
+            () = work.app.draining(), if stays => {
+                stays = false;
+                ticks.reset_immediately();
+                continue;
+            }
             _ = ticks.tick() => {
                 let turn = looks.turn(&work).await;
                 if let Err(error) = &turn && well {

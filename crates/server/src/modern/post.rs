@@ -98,6 +98,13 @@ struct About {
     waits: bool,
 }
 
+impl About {
+    /// Without a place here: the call takes one there, and two replicas must not wait for one another.
+    fn of(x: Exchange, call: Call, waits: bool) -> Self {
+        Self { x: Exchange { place: None, ..x }, call, waits }
+    }
+}
+
 /// The answer where that replica is gone. `ran`: whether the request may have got there.
 async fn instead(id: Id, about: About, ran: bool) -> Answer {
     let About { mut x, call, waits } = about;
@@ -140,13 +147,13 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
     let waits = held_elsewhere(&x, &call);
     enter(&mut x, &call);
     if let Some(owner) = waits {
-        return Err(Refused::Elsewhere(owner, Box::new(About { x, call, waits: true })));
+        return Err(Refused::Elsewhere(owner, Box::new(About::of(x, call, true))));
     }
     if call.method == Method::ToolsCall
         && x.endpoint.has_handles()
         && let Some(owner) = Box::pin(line::owner(&x, &call.method, Some(&call.params.raw()))).await
     {
-        return Err(Refused::Elsewhere(owner, Box::new(About { x, call, waits: false })));
+        return Err(Refused::Elsewhere(owner, Box::new(About::of(x, call, false))));
     }
     if !served(&x, &call.method) {
         let error = RpcError::method_not_found(call.method.as_str());
