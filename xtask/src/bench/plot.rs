@@ -136,8 +136,9 @@ pub fn panel(
     let (width, height) = (310.0, 130.0);
     let most = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).fold(f64::MIN_POSITIVE, f64::max);
     let (most_x, most_y) = (most(|p| p.0), most(|p| p.1) * 1.15);
-    let place =
-        |(x, y): (f64, f64)| (left + x / most_x * width, top + height - y / most_y.max(1e-9) * height);
+    // Where all is zero, so is the line.
+    let most_y = if most_y < 1e-9 { 1.0 } else { most_y };
+    let place = |(x, y): (f64, f64)| (left + x / most_x * width, top + height - y / most_y * height);
     for share in [0.0, 0.5, 1.0] {
         let y = top + height * (1.0 - share);
         drawing.line((left, y), (left + width, y), "grid");

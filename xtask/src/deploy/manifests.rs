@@ -119,12 +119,13 @@ mod tests {
     #[test]
     fn what_stops_a_replica_waits_longer_than_its_drain() {
         let deployment = manifest("deployment.yaml");
-        let drain = seconds(&config()["drain_timeout"]);
-        let pause =
-            container(&deployment)["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().expect("a pause");
-        let grace =
-            deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_u64().expect("a time");
-        assert!(grace >= drain + pause + 10, "{grace} s for {pause} s and {drain} s");
+        let drain = seconds(&config()["drain_delay"]) + seconds(&config()["drain_timeout"]);
+        let grace = &deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
+        assert!(grace.as_u64().is_some_and(|grace| grace >= drain + 10), "{grace} s for {drain} s");
+        let ready = &container(&deployment)["readinessProbe"];
+        let noticed = |key: &str| ready[key].as_u64().expect("a number");
+        let noticed = noticed("periodSeconds") * noticed("failureThreshold");
+        assert!(seconds(&config()["drain_delay"]) > noticed, "connections come until then");
         let unit = text("systemd/tidegate.service");
         let stop = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).expect("a time");
         let config = read(&folder().join("systemd/tidegate.yaml")).expect("YAML");

@@ -53,6 +53,7 @@ mod tests {
         });
         let text = draw(&results);
         assert_eq!(text.matches("<circle").count(), 6 * 3);
+        assert!(!text.contains("NaN"), "plain calls are never sent on");
         assert!(text.contains("Calls per second") && text.contains("plain calls"));
     }
 }
