@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use config::Config;
@@ -26,6 +27,10 @@ use crate::overload::{Gate, Stage};
 use crate::replica::{Inside, Replicas};
 use crate::trace::Watch;
 
+/// How often it is looked at the end whether anything is still under way.
+const REST_LOOK: Duration = Duration::from_millis(50);
+/// So many looks in a row must find nothing: what another replica brings has just left here then.
+const REST_LOOKS: u32 = 10;
 /// How often what waited or idled too long is looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long connections are kept after a takeover for one more answer.
@@ -326,8 +331,16 @@ impl Gateway {
         // Nobody can be let in any more by a socket that listens on.
         drop(self.socket);
         self.app.drain.advance(Phase::Draining);
+        let end = Instant::now() + self.app.generation().limits.drain_time;
         // The listener ends by itself within the drain time.
         let _ = self.listener.await;
+        if !self.app.replicas().peers().is_empty() {
+            // What waits here for a client's answer gets it by way of another replica.
+            let at_rest = at_rest(&self.app, &self.shared.parked);
+            if tokio::time::timeout_at(end, at_rest).await.is_err() {
+                tracing::warn!("calls that waited for answers are cut off at the end of the drain");
+            }
+        }
         self.app.drain.advance(Phase::Over);
         self.sweeper.abort();
         self.watcher.abort();
@@ -337,6 +350,17 @@ impl Gateway {
         for upstream in self.app.generation().upstreams() {
             upstream.shutdown().await;
         }
+    }
+}
+
+/// Waits until no call runs or waits for an answer, and what was said last has left.
+async fn at_rest(app: &App, parked: &AtomicUsize) {
+    let mut looks = tokio::time::interval(REST_LOOK);
+    let mut quiet = 0;
+    while quiet < REST_LOOKS {
+        looks.tick().await;
+        let busy = parked.load(Ordering::Relaxed) > 0 || app.gate.running() > 0;
+        quiet = if busy { 0 } else { quiet + 1 };
     }
 }
 

@@ -26,6 +26,8 @@ const SILENCE: Duration = Duration::from_secs(15);
 const GROWTH_MAX_KIB: u64 = 40 * 1024;
 /// When it is warm.
 const WARM: Duration = Duration::from_secs(25);
+/// The code of errors that say that nothing ran and that the call may be made again.
+const LIMIT: i64 = -31006;
 /// Longer than any number of restarts takes.
 const FAR: Duration = Duration::from_secs(24 * 3_600);
 /// How long clients go on after the last restart.
@@ -97,10 +99,15 @@ impl World {
     }
 
     /// Whether a call may have ended like this. An orderly end lets calls finish, and takes along what only
-    /// one process knows: the client introduces itself again, and nothing ran.
+    /// one process knows: the client introduces itself again, or its stream ends, and nothing ran.
     fn excuse(&self, end: &End, from: Instant) -> bool {
         let within = self.troubles.excuse(from, Instant::now());
-        within && (!self.orderly || matches!(end, End::Status(404)))
+        let over = match end {
+            End::Status(404) => true,
+            End::Error { code, message } => *code == LIMIT && message.contains("nothing ran"),
+            _ => false,
+        };
+        within && (!self.orderly || over)
     }
 }
 

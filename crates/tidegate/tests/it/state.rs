@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use http::Method;
-use serde_json::json;
-use testkit::{Client, Revision};
+use serde_json::{Value, json};
+use testkit::{Client, Demo, Revision};
 
 use crate::program::{Folder, Up};
 
@@ -121,4 +121,36 @@ async fn a_store_that_cannot_be_used_says_which_and_why() {
     assert_eq!(refused.code, 1);
     let said = refused.stderr;
     assert!(said.contains("failed to use the store: ") && said.contains("not a database"), "{said}");
+}
+
+/// A call of 2026-07-28 of the tool that asks, with answers the second time.
+async fn ask(http: &testkit::http::Http, answers: Option<(&Value, &Value)>) -> Value {
+    let mut params = json!({"name": "confirm_order", "arguments": {}, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}}});
+    if let Some((state, responses)) = answers {
+        params["requestState"] = state.clone();
+        params["inputResponses"] = responses.clone();
+    }
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    let post = http.post("/a/mcp", call).header("mcp-protocol-version", "2026-07-28");
+    let reply = post.header("mcp-method", "tools/call").header("mcp-name", "confirm_order").send().await;
+    testkit::within(reply.json()).await
+}
+
+#[tokio::test]
+async fn a_replica_that_is_told_to_stop_waits_for_answers_that_come_by_another() {
+    let demo = Demo::start(demo::Server::builder().revisions(&[Revision::V2025_11_25])).await;
+    let folder = Folder::with(&format!("{REPLICA}upstreams: {{a: {{url: '{}'}}}}\n", demo.url()));
+    let (mut a, mut b) = (folder.up(&[]).await, folder.up(&[]).await);
+    let asked = ask(&a.http, None).await;
+    let questions = asked["result"]["inputRequests"].as_object().expect("questions");
+    let answer = json!({"action": "accept", "content": {"quantity": 2, "confirm": true}});
+    let answers: serde_json::Map<_, _> = questions.keys().map(|key| (key.clone(), answer.clone())).collect();
+    a.program.signal(rustix::process::Signal::TERM);
+    a.program.stderr.find("stopping").await;
+    let done = ask(&b.http, Some((&asked["result"]["requestState"], &answers.into()))).await;
+    assert_eq!(done["result"]["resultType"], "complete", "{done}");
+    assert_eq!((a.program.ended().await, b.stop().await), (0, 0));
 }
