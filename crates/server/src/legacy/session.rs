@@ -23,7 +23,7 @@ use crate::replica::{self, Replicas, Word};
 const ID_CHARS_MAX: usize = 6 * 1024;
 
 /// How long a client that subscribes waits for its upstreams.
-const SETTLE_WAIT: Duration = Duration::from_secs(2);
+const SETTLE_WAIT: Duration = Duration::from_secs(5);
 
 /// A client's answer to a question of ours.
 pub(crate) type ClientAnswer = (Id, Result<Raw, Raw>);
