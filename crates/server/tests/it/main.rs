@@ -3,6 +3,7 @@
 mod bad;
 mod drain;
 mod eras;
+mod handles;
 mod links;
 mod overload;
 mod polling;
