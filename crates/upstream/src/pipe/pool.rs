@@ -535,7 +535,8 @@ async fn in_words_of_the_child(error: CallError, pipe: &Pipe, child: Option<&egr
     let Some(child) = child else { return error };
     let mut words: Vec<String> = error.detail.iter().map(ToString::to_string).collect();
     let mut error = error;
-    if pipe.is_closed()
+    // A message that could not be written says it before the reader has come to the end.
+    if (pipe.is_closed() || error.kind == CallErrorKind::Unreachable)
         && let Ok(exit) = timeout(EXIT_TIME, child.exited()).await
     {
         // What it said last may still be on its way.
