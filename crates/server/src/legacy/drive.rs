@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use upstream::{Body, BodyStream, Item, Outcome, Reply};
 
 use super::buffer::{Gone, StreamBuffer};
+use super::get::late;
 use super::post::{end, ends, question_id};
 use super::session::{ClientAnswer, Running, Session};
 use crate::app::Exchange;
@@ -38,17 +39,18 @@ impl Drive {
     pub async fn run(mut self, reply: FirstReply, running: Running) {
         let stream = Arc::clone(&self.stream);
         let app = Arc::clone(&self.x.app);
-        let cut_off = tokio::select! {
+        let end = tokio::select! {
             // First, because it ends in order by itself where an upstream is waited for.
             biased;
-            _ended = self.go(reply) => false,
-            () = running.cancelled() => false,
-            () = stream.abandoned() => false,
-            () = app.reached(Phase::Ending) => true,
+            _ended = self.go(reply) => None,
+            () = running.cancelled() => None,
+            // One that comes back just now is not to wait for what will never come.
+            () = stream.abandoned() => Some(late()),
+            () = app.reached(Phase::Ending) => Some(drain::cut_off()),
         };
-        if cut_off {
+        if let Some(error) = end {
             // What waited for the client is told here; a client that is gone reads nothing.
-            let _ = self.finish(Outcome::Error(drain::cut_off().to_raw())).await;
+            let _ = self.finish(Outcome::Error(error.to_raw())).await;
         }
     }
 

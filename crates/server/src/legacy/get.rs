@@ -88,7 +88,7 @@ fn nothing() -> Answer {
 }
 
 /// What a client hears that came back when its call had been given up, or its stream forgotten.
-fn late() -> RpcError {
+pub(super) fn late() -> RpcError {
     let text = "The stream of this call is no longer kept. \
                 The call may have run: make it again only if that does no harm";
     RpcError::new(code::PARKED_GONE, text).with(json!({
