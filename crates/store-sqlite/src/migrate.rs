@@ -67,7 +67,9 @@ pub(crate) async fn to(
     }
     for number in first..wanted {
         let step = &MIGRATIONS[number as usize];
-        tracing::info!(number = number + 1, name = step.name, "migrate the store forward");
+        if first > 0 {
+            tracing::info!(number = number + 1, name = step.name, "migrate the store forward");
+        }
         sqlx::raw_sql(step.forward).execute(&mut *tx).await.map_err(failed)?;
         sqlx::query("INSERT INTO migrations (number, name, checksum, applied) VALUES (?, ?, ?, ?)")
             .bind(i64::from(number) + 1)

@@ -105,7 +105,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 async fn generate(ring: &Ring, print: bool, now: Timestamp) -> anyhow::Result<()> {
     let keys = seal::first(&SystemRng, now);
     let text = seal::text::write(&keys);
-    let place = ring.found().await?;
+    let place = if ring.is_named()? { ring.found().await? } else { None };
     let Some(place @ (Place::File(_) | Place::Store(_))) = place.filter(|_| !print) else {
         out::line(text.trim_end());
         return Ok(());
@@ -174,12 +174,19 @@ impl Ring {
         Ok(Place::of(&loaded.config, store.as_ref()))
     }
 
+    /// Whether anybody said where the ring is, or would be.
+    fn is_named(&self) -> anyhow::Result<bool> {
+        let config = load::load(&self.source)?.config;
+        Ok(config.store.url.is_some() || Place::of(&config, None).is_some())
+    }
+
     /// Where the ring is.
     async fn place(&self) -> anyhow::Result<Place> {
         self.found().await?.ok_or_else(|| {
             let hint = "give `keys.file` a path and run `tidegate keys generate`";
-            Coded::config(format!("find a key ring: the configuration names none, and no store; {hint}"))
-                .into()
+            let text =
+                "find a key ring: the configuration names none, and what there is ends with the process";
+            Coded::config(format!("{text}; {hint}")).into()
         })
     }
 

@@ -1,7 +1,9 @@
 //! What outlives the process, and this process among others.
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,16 +23,77 @@ use crate::load::Loaded;
 /// How often what has expired is forgotten where nobody else does it.
 const SWEEP: Duration = Duration::from_secs(300);
 
-/// Which store the configuration means.
-pub fn target(config: &Config) -> anyhow::Result<StoreUrl> {
+/// Which store the configuration means; where it says nothing, a file of this configuration's own in the
+/// user's state folder.
+pub fn target(loaded: &Loaded) -> anyhow::Result<StoreUrl> {
     let env = |name: &str| std::env::var(name).ok();
-    let target = config.store.target(&env, &|path| std::fs::read(path));
-    target.map_err(|error| Coded::of_config(&error).into())
+    let target = loaded.config.store.target(&env, &|path| std::fs::read(path));
+    Ok(target.map_err(|error| Coded::of_config(&error))?.unwrap_or_else(|| {
+        let file = default_file(loaded.file.as_deref(), &|name| std::env::var_os(name));
+        file.map_or(StoreUrl::Memory, StoreUrl::Sqlite)
+    }))
 }
 
-/// Opens the store of a configuration; `None` where nothing outlives the process.
+/// Opens the store of a configuration; `None` where nothing outlives the process: where it says so, or where
+/// it says nothing and no file can be made.
 pub async fn open(loaded: &Loaded) -> anyhow::Result<Option<Arc<dyn Store>>> {
-    open_target(&target(&loaded.config)?).await
+    let target = target(loaded)?;
+    let unnamed = loaded.config.store.url.is_none();
+    match (&target, open_target(&target).await) {
+        (StoreUrl::Sqlite(file), Err(error)) if unnamed && cannot_be_made(file) => {
+            tracing::warn!("nothing outlives the process, give store.url: {error:#}");
+            Ok(None)
+        }
+        (StoreUrl::Memory, _) if unnamed => {
+            tracing::warn!("nothing outlives the process, give store.url: no state folder is known");
+            Ok(None)
+        }
+        (_, opened) => opened,
+    }
+}
+
+/// Which store it is, in words that tell no secret.
+pub fn name(target: &StoreUrl) -> String {
+    match target {
+        StoreUrl::Memory => "in memory: it ends with the process".to_owned(),
+        StoreUrl::Sqlite(file) => format!("sqlite:{}", file.display()),
+        StoreUrl::Postgres(_) => "PostgreSQL".to_owned(),
+    }
+}
+
+/// Whether there is no such file: one that is there and cannot be used is never passed over.
+fn cannot_be_made(file: &Path) -> bool {
+    !file.exists()
+}
+
+/// The store of a gateway whose configuration names none, by the environment: in the folder that systemd
+/// gives a service (systemd.exec(5)), else in the user's (XDG Base Directory Specification 0.8).
+fn default_file(config: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let of = |name: &str| {
+        let text = env(name)?;
+        // systemd gives several, with a colon between.
+        let first = text.to_str()?.split(':').next()?;
+        Some(PathBuf::from(first)).filter(|path| path.is_absolute())
+    };
+    if let Some(folder) = of("STATE_DIRECTORY") {
+        return Some(folder.join("store.db"));
+    }
+    let state = of("XDG_STATE_HOME").or_else(|| of("HOME").map(|home| home.join(".local/state")))?;
+    let name = match config {
+        None => "demo.db".to_owned(),
+        Some(file) => {
+            // Two gateways of one user have two stores, and one that is started elsewhere finds its own.
+            let file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+            let [a, b, c, d, ..] = seal::sha256(file.as_os_str().as_encoded_bytes());
+            let folder = file.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+            let known = folder.filter(|name| {
+                name.len() <= 64
+                    && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            });
+            format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}.db", known.unwrap_or("store"))
+        }
+    };
+    Some(state.join("tidegate").join(name))
 }
 
 /// Opens a store; `None` where nothing outlives the process.
@@ -63,19 +126,20 @@ impl Place {
     /// Takes it: what clients change is kept in the store, and others are known and can reach this replica.
     pub async fn take(
         prepared: &mut Prepared,
-        config: &Config,
+        loaded: &Loaded,
         store: Option<Arc<dyn Store>>,
         keys: &Arc<KeyRing>,
     ) -> anyhow::Result<Self> {
+        let (config, target) = (&loaded.config, target(loaded)?);
+        if config.replica.listen.is_some() && (store.is_none() || config.store.url.is_none()) {
+            let text = "use replica.listen: replicas find one another in a store; give store.url";
+            return Err(Coded::config(text.to_owned()).into());
+        }
         let Some(store) = store else {
-            if config.replica.listen.is_some() {
-                let text = "use replica.listen: replicas find one another in a store; give store.url";
-                return Err(Coded::config(text.to_owned()).into());
-            }
             return Ok(Self { store: None, member: None, sweeper: None });
         };
         prepared.app().share_sessions(Arc::new(StoreSessions::new(Arc::clone(&store))));
-        let shared = matches!(target(config)?, StoreUrl::Postgres(_));
+        let shared = matches!(target, StoreUrl::Postgres(_));
         if !shared && config.replica.listen.is_none() {
             let sweeper = tokio::spawn(sweep(Arc::clone(&store)));
             return Ok(Self { store: Some(store), member: None, sweeper: Some(sweeper) });
@@ -166,5 +230,38 @@ async fn sweep(store: Arc<dyn Store>) {
         if let Err(error) = swept.await {
             tracing::warn!(%error, "what has expired was not forgotten");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(config: Option<&str>, variables: &[(&str, &str)]) -> Option<String> {
+        let env = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+        };
+        default_file(config.map(Path::new), &env).map(|path| path.display().to_string())
+    }
+
+    #[test]
+    fn a_store_that_nobody_named_is_in_the_state_folder() {
+        let home = [("HOME", "/home/a")];
+        assert_eq!(file(None, &home).as_deref(), Some("/home/a/.local/state/tidegate/demo.db"));
+        let all = [("HOME", "/home/a"), ("XDG_STATE_HOME", "/s"), ("STATE_DIRECTORY", "/var/lib/t:/x")];
+        assert_eq!(file(None, &all[..2]).as_deref(), Some("/s/tidegate/demo.db"));
+        assert_eq!(file(Some("/etc/t.yaml"), &all).as_deref(), Some("/var/lib/t/store.db"));
+        assert_eq!(file(None, &[("HOME", "relative"), ("XDG_STATE_HOME", "")]), None);
+        assert_eq!(file(None, &[]), None);
+    }
+
+    #[test]
+    fn each_configuration_has_a_store_of_its_own() {
+        let of = |config| file(Some(config), &[("HOME", "/h")]).expect("a folder");
+        let (one, other) = (of("/no/where/tidegate.yaml"), of("/no/where/other.yaml"));
+        assert!(one.starts_with("/h/.local/state/tidegate/where-") && one.ends_with(".db"), "{one}");
+        assert_ne!(one, other);
+        assert_ne!(one, of("/nowhere/where/tidegate.yaml"));
+        assert!(of("/a b/t.yaml").starts_with("/h/.local/state/tidegate/store-"));
     }
 }

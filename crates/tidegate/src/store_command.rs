@@ -98,9 +98,9 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 
 impl Chosen {
     fn target(&self) -> anyhow::Result<StoreUrl> {
-        let target = state::target(&load::load(&self.source)?.config)?;
+        let target = state::target(&load::load(&self.source)?)?;
         if target == StoreUrl::Memory {
-            let text = "use the store: the configuration names none; give store.url";
+            let text = "use the store: what there is ends with the process; give store.url";
             return Err(Coded::config(text.to_owned()).into());
         }
         Ok(target)

@@ -74,7 +74,7 @@ pub async fn run(
         keys: Arc::clone(keys.ring()),
         tracer: telemetry.as_ref().map(telemetry::Telemetry::tracer),
     };
-    let (gateway, heirs, place) = start(&loaded.config, process, store).await?;
+    let (gateway, heirs, place) = start(&loaded, process, store).await?;
     let demo = additions.demo.is_some();
     let watch = watch::Watch::new(source, &loaded, additions, keys)?;
     let replaced = tokio::select! {
@@ -101,10 +101,11 @@ pub async fn run(
 /// Starts to serve: on the service manager's socket, on that of the gateway whose place this process takes,
 /// or on one of its own.
 async fn start(
-    config: &Config,
+    loaded: &load::Loaded,
     process: Process,
     store: Option<Arc<dyn Store>>,
 ) -> anyhow::Result<(Gateway, Option<Heirs>, state::Place)> {
+    let config = &loaded.config;
     let mut predecessor = None;
     let mut socket = sockets::activated()?;
     if let Some(path) = &config.takeover
@@ -120,7 +121,7 @@ async fn start(
     }
     let keys = Arc::clone(&process.keys);
     let mut prepared = Gateway::prepare(config, process).map_err(|error| Coded::start(&error))?;
-    let place = state::Place::take(&mut prepared, config, store, &keys).await?;
+    let place = state::Place::take(&mut prepared, loaded, store, &keys).await?;
     let gateway = match socket {
         Some(socket) => prepared.listen_on(config, socket),
         None => prepared.listen(config).await,
@@ -188,6 +189,9 @@ async fn greet(gateway: &Gateway, loaded: &load::Loaded, demo: bool) {
         out::line(format!("endpoint  {base}/{name}/mcp"));
     }
     out::line(format!("metrics   {base}/metrics"));
+    if let Ok(target) = state::target(loaded) {
+        out::line(format!("store     {}", state::name(&target)));
+    }
     out::line("");
     out::line(format!(
         "for a client:  {{\"mcpServers\": {{\"tidegate\": {{\"type\": \"http\", \"url\": \"{base}/mcp\"}}}}}}"

@@ -49,6 +49,7 @@ fn count(stage: &Stage, client: &str, upstream: &str, calls: u32) -> Result<f64>
     let mut own = command(Path::new("valgrind"));
     own.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", out.display()));
     own.arg(&stage.programs.gateway).arg("up").arg("--config").arg(config);
+    own.env("XDG_STATE_HOME", &stage.folder.0);
     let mut program = Program::start("callgrind", &mut own, &stage.folder.0)?;
     let url = program.wait_for("its endpoint", START, endpoint)? + "/mcp";
     let (tool, calls) = (format!("{upstream}_echo"), calls.to_string());

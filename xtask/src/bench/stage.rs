@@ -88,7 +88,7 @@ impl Stage {
     pub fn gateway_with(&self, name: &str, upstreams: &[Upstream], more: &str) -> Result<Gateway> {
         let mut own = command(&self.programs.gateway);
         let config = self.config_with(name, "127.0.0.1:0", upstreams, more)?;
-        own.arg("up").arg("--config").arg(config);
+        own.arg("up").arg("--config").arg(config).env("XDG_STATE_HOME", &self.folder.0);
         let mut program = Program::start(name, &mut own, &self.folder.0)?;
         let url = program.wait_for("its endpoint", START, endpoint)?;
         Ok(Gateway { program, url })
@@ -107,7 +107,9 @@ impl Stage {
 
     /// Runs a client to its end; gives back what it measured.
     pub fn client(&self, args: &[&str]) -> Result<Value> {
-        let output = command(&self.programs.bench).args(args).output();
+        // A client may start a gateway.
+        let mut own = command(&self.programs.bench);
+        let output = own.args(args).env("XDG_STATE_HOME", &self.folder.0).output();
         let output = output.map_err(|e| format!("tidegate-bench does not start: {e}"))?;
         if !output.status.success() {
             let told = String::from_utf8_lossy(&output.stderr);

@@ -173,7 +173,7 @@ impl Stage {
                 std::fs::write(&config, format!("listen: 127.0.0.1:0\n{upstreams}"))
                     .map_err(|e| format!("{}: {e}", config.display()))?;
                 let mut command = bound(&programs.gateway);
-                command.arg("up").arg("--config").arg(&config);
+                command.arg("up").arg("--config").arg(&config).env("XDG_STATE_HOME", folder);
                 let mut running = Running::start("tidegate up", &mut command, &folder.join("tidegate.log"))?;
                 let own =
                     running.wait_for("its endpoint", START, |output| listening_port(output, Some(port)))?;

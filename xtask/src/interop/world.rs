@@ -76,7 +76,7 @@ impl World {
         let config = folder.join("tidegate.yaml");
         write(&config, &(configuration(&upstreams) + SELECTION))?;
         let mut up = bound(&programs.gateway);
-        up.arg("up").arg("--config").arg(&config);
+        up.arg("up").arg("--config").arg(&config).env("XDG_STATE_HOME", &folder);
         let mut gateway = Running::start("tidegate up", &mut up, &folder.join("tidegate.log"))?;
         let port = gateway
             .wait_for("its endpoint", START, |output| port_after(output, "endpoint  http://127.0.0.1:"))?;

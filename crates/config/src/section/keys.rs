@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 /// Where the key ring is that seals what clients carry: session ids, cursors, request states, task ids.
 ///
-/// All replicas of a gateway need the same ring. By default the gateway makes a key at its start, and what
-/// it has sealed ends with it.
+/// All replicas of a gateway need the same ring. By default it is in the store, where the first start makes
+/// a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Keys {
     /// The file with the ring, which `tidegate keys generate` makes. It is read again whenever it changes.
     ///
-    /// By default, and without `env`, the gateway has a key of its own. Since 0.1.
+    /// By default, and without `env`, the ring is in the store. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
 
     /// The variable of the gateway's environment with the text of the ring. It is read at the start alone.
     ///
-    /// By default, and without `file`, the gateway has a key of its own. Since 0.1.
+    /// By default, and without `file`, the ring is in the store. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
 }

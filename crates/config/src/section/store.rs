@@ -15,7 +15,8 @@ pub struct Store {
     /// The store: `sqlite:PATH`, a file for one replica; `postgres://USER:PASSWORD@HOST/DATABASE`, for
     /// several; or `memory:`, which ends with the process.
     ///
-    /// A URL with a password belongs into a file or the environment. By default `memory:`. Since 0.1.
+    /// A URL with a password belongs into a file or the environment. By default a file of this
+    /// configuration's own in the user's state folder, or in `$STATE_DIRECTORY`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
 }
@@ -35,8 +36,8 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// The store that is meant. A URL that stands elsewhere is looked up: a variable with `env`, a file with
-    /// `read`.
+    /// The store that is meant; `None` where nothing is said of it. A URL that stands elsewhere is looked up:
+    /// a variable with `env`, a file with `read`.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -44,13 +45,13 @@ impl Store {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
         read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
-    ) -> Result<StoreUrl, StoreError> {
-        let Some(url) = &self.url else { return Ok(StoreUrl::Memory) };
+    ) -> Result<Option<StoreUrl>, StoreError> {
+        let Some(url) = &self.url else { return Ok(None) };
         let text = url.resolve(env, read).map_err(StoreError::Secret)?;
         let target = StoreUrl::parse(text.expose()).map_err(StoreError::Url)?;
         match &target {
             StoreUrl::Sqlite(path) if url.is_reference() && path.is_relative() => Err(StoreError::Relative),
-            _ => Ok(target),
+            _ => Ok(Some(target)),
         }
     }
 
@@ -80,7 +81,7 @@ mod tests {
         };
         let read = |_: &Path| Ok(b"sqlite:/var/lib/t.db\n".to_vec());
         let store = Store { url: Some(url) };
-        store.target(&env, &read).map_err(|e| {
+        store.target(&env, &read).map(|target| target.expect("a URL")).map_err(|e| {
             let cause = std::error::Error::source(&e).map(|cause| format!(": {cause}"));
             format!("{e}{}", cause.unwrap_or_default())
         })
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn a_store_is_found_where_its_url_is() {
         let none = Store::default().target(&|_| None, &|_| Err(io::ErrorKind::NotFound.into()));
-        assert_eq!(none.expect("the default"), StoreUrl::Memory);
+        assert_eq!(none.expect("nothing is said"), None);
         assert_eq!(target(Secret::plain("memory:")), Ok(StoreUrl::Memory));
         assert_eq!(target(Secret::plain("sqlite:t.db")), Ok(StoreUrl::Sqlite(PathBuf::from("t.db"))));
         let file = target(Secret::file("/url"));

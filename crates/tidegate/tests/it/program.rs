@@ -66,6 +66,7 @@ impl Folder {
         #[expect(clippy::disallowed_methods, reason = "the program under test")]
         let mut command = Command::new(PROGRAM);
         command.args(arguments).current_dir(&self.0).env_remove("TIDEGATE_LOG").kill_on_drop(true);
+        command.env("XDG_STATE_HOME", &self.0).env_remove("STATE_DIRECTORY");
         command
     }
 

@@ -48,6 +48,40 @@ async fn sessions_outlive_the_process_and_so_does_their_end() {
 }
 
 #[tokio::test]
+async fn what_nobody_configured_outlives_the_process_too() {
+    let folder = Folder::with("");
+    let mut up = folder.up(&[]).await;
+    let shown = up.program.stdout.seen.iter().find(|line| line.starts_with("store ")).cloned();
+    let file = shown.as_deref().and_then(|line| line.split_once("sqlite:")).expect("a store").1.to_owned();
+    assert!(file.starts_with(folder.path("tidegate").to_str().unwrap()), "{file}");
+    let (_client, session) = open(&up).await;
+    assert_eq!(up.stop().await, 0);
+    let mut up = folder.up(&[]).await;
+    assert_eq!(ping(&up, &session).await, 200);
+    assert_eq!(up.stop().await, 0);
+    let listed = folder.run(&["keys", "list", "--output", "json"]).await.json();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_nobody_asked_for_and_that_cannot_be_made_is_done_without() {
+    let folder = Folder::with("");
+    folder.write("tidegate", "a file where a folder would be");
+    let mut up = folder.up(&[]).await;
+    let line = up.program.stderr.find("nothing outlives the process, give store.url").await;
+    assert!(line.contains("WARN"), "{line}");
+    assert_eq!(up.stop().await, 0);
+    let folder = Folder::with("");
+    let mut up = folder.up(&[]).await;
+    up.stop().await;
+    let file = std::fs::read_dir(folder.path("tidegate")).unwrap().next().unwrap().unwrap().path();
+    let file = file.to_str().unwrap().trim_end_matches("-wal").trim_end_matches("-shm").to_owned();
+    std::fs::write(&file, "no database ".repeat(1000)).unwrap();
+    let refused = folder.run(&["up"]).await;
+    assert_eq!(refused.code, 1, "one that is there is never passed over: {refused:?}");
+}
+
+#[tokio::test]
 async fn the_ring_of_the_store_is_made_listed_rotated_and_followed() {
     let folder = Folder::with(STORE);
     let said = folder.run(&["keys", "list"]).await.bad(3);

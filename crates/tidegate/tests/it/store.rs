@@ -36,8 +36,8 @@ async fn a_store_is_checked_and_says_what_is_in_it() {
     assert_eq!(said, expected);
     let report = folder.run(&["store", "check", "--output", "json"]).await.json();
     assert_eq!((&report["held"]["sessions"], &report["faults"]), (&json!(1), &json!([])));
-    let said = Folder::with("").run(&["store", "check"]).await.bad(3);
-    assert!(said.contains("the configuration names none; give store.url"), "{said}");
+    let said = Folder::with("store: {url: 'memory:'}").run(&["store", "check"]).await.bad(3);
+    assert!(said.contains("what there is ends with the process; give store.url"), "{said}");
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ async fn get(up: &Up, path: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn with_nothing_configured_a_demo_server_is_served_and_everything_about_it_is_said() {
-    let mut up = Folder::new().up(&["--listen", "127.0.0.1:0"]).await;
+    let folder = Folder::new();
+    let mut up = folder.up(&["--listen", "127.0.0.1:0"]).await;
     let address = up.address;
     let seen = up.program.stdout.seen.clone();
     assert!(seen[0].ends_with("serves its built-in demo server (write a tidegate.yaml to serve your own)"));
@@ -30,10 +31,11 @@ async fn with_nothing_configured_a_demo_server_is_served_and_everything_about_it
         &format!("endpoint  http://{address}/mcp"),
         &format!("endpoint  http://{address}/demo/mcp"),
         &format!("metrics   http://{address}/metrics"),
+        &format!("store     sqlite:{}", folder.path("tidegate/demo.db").display()),
         "",
     ];
-    assert_eq!(seen[4..9], rest);
-    let entry: Value = serde_json::from_str(seen[9].strip_prefix("for a client:").unwrap()).unwrap();
+    assert_eq!(seen[4..10], rest);
+    let entry: Value = serde_json::from_str(seen[10].strip_prefix("for a client:").unwrap()).unwrap();
     let server = json!({"type": "http", "url": format!("http://{address}/mcp")});
     assert_eq!(entry, json!({"mcpServers": {"tidegate": server}}));
 
