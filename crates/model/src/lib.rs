@@ -9,6 +9,7 @@ mod name;
 mod principal;
 mod replica;
 mod rng;
+pub mod task;
 mod trace;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
