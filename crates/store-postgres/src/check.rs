@@ -10,7 +10,7 @@ use crate::pool::Pool;
 use crate::run::read;
 
 /// What must not be found, and what it would be. What belongs to what is held by the database itself.
-const NEVER: [(&str, &str); 4] = [
+const NEVER: [(&str, &str); 7] = [
     (
         "SELECT name FROM sessions WHERE seq > (SELECT seq FROM session_counter) LIMIT 10",
         "a session was changed after the last change of all",
@@ -29,6 +29,21 @@ const NEVER: [(&str, &str); 4] = [
         "SELECT name FROM streams s WHERE bytes <> (SELECT coalesce(sum(length(data)), 0) \
          FROM stream_events e WHERE e.name = s.name) LIMIT 10",
         "a stream counts its bytes wrongly",
+    ),
+    (
+        "SELECT id FROM tasks WHERE (phase > 0 AND length(call) > 0) OR (phase <> 1 AND length(outcome) > 0) \
+         LIMIT 10",
+        "a task has what it should have given up, or not have yet",
+    ),
+    (
+        "SELECT id FROM tasks WHERE phase = 1 AND length(outcome) = 0 AND length(head) = 0 LIMIT 10",
+        "a task has ended, and nothing is known of it",
+    ),
+    (
+        "SELECT name FROM blobs b WHERE parts IS NOT NULL AND (parts <> (SELECT count(*) FROM blob_parts p \
+         WHERE p.name = b.name) OR parts <> (SELECT max(part) + 1 FROM blob_parts p WHERE p.name = b.name)) \
+         LIMIT 10",
+        "a large value is kept and lacks parts",
     ),
 ];
 

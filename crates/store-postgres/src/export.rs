@@ -41,6 +41,12 @@ async fn all(connection: &mut PgConnection, to: &mut dyn RecordSink) -> Result<(
         to.put(Record::Key(rows::key(&row)?)).await?;
     }
     drop(keys);
+    let mut tasks = sqlx::query("SELECT * FROM tasks ORDER BY id").fetch(&mut *connection);
+    while let Some(row) = tasks.try_next().await? {
+        to.put(Record::Task(rows::task(&row)?)).await?;
+    }
+    drop(tasks);
+    blobs(connection, to).await?;
     connection.execute("COMMIT").await?;
     Ok(())
 }
@@ -76,6 +82,27 @@ async fn streams(connection: &mut PgConnection, to: &mut dyn RecordSink) -> Resu
             let (number, data) = rows::event(&row)?;
             to.put(Record::StreamEvent { name: name.clone(), number, data }).await?;
         }
+    }
+    Ok(())
+}
+
+async fn blobs(connection: &mut PgConnection, to: &mut dyn RecordSink) -> Result<(), Failure> {
+    let query = "SELECT name, parts, expires, part, data FROM blobs LEFT JOIN blob_parts USING (name) \
+                 ORDER BY name, part";
+    let number = |number: i32| u32::try_from(number).unwrap_or(0);
+    let mut found = sqlx::query(query).fetch(connection);
+    let mut last: Option<String> = None;
+    while let Some(row) = found.try_next().await? {
+        let name: String = row.try_get("name")?;
+        if last.as_ref() != Some(&name) {
+            let parts = row.try_get::<Option<i32>, _>("parts")?.map(number);
+            let expires = rows::time(&row, "expires")?;
+            to.put(Record::Blob { name: name.clone(), parts, expires }).await?;
+        }
+        if let Some(part) = row.try_get::<Option<i32>, _>("part")?.map(number) {
+            to.put(Record::BlobPart { name: name.clone(), part, data: rows::bytes(&row, "data")? }).await?;
+        }
+        last = Some(name);
     }
     Ok(())
 }

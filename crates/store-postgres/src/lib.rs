@@ -6,6 +6,7 @@
 mod check;
 mod export;
 mod failure;
+mod herald;
 mod listen;
 mod migrate;
 mod pool;
@@ -13,6 +14,8 @@ mod read;
 mod rows;
 mod run;
 mod settings;
+mod task_reads;
+mod task_verbs;
 mod tx;
 
 use std::sync::Arc;
@@ -26,6 +29,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use failure::Failure;
+use herald::Herald;
 use pool::Pool;
 use settings::Target;
 
@@ -47,6 +51,7 @@ pub enum OpenError {
 pub struct PostgresStore {
     pool: Pool,
     wakes: Arc<watch::Sender<u64>>,
+    herald: Arc<Herald>,
     listener: AbortHandle,
 }
 
@@ -63,7 +68,9 @@ impl PostgresStore {
         drop(connection);
         let wakes = Arc::new(watch::Sender::new(0));
         let listener = tokio::spawn(listen::run(target.clone(), settings, Arc::clone(&wakes)));
-        Ok(Self { pool: Pool::new(target, settings), wakes, listener: listener.abort_handle() })
+        let pool = Pool::new(target, settings);
+        let herald = Herald::new(pool.clone());
+        Ok(Self { pool, wakes, herald, listener: listener.abort_handle() })
     }
 }
 
@@ -106,7 +113,7 @@ impl Drop for PostgresStore {
 impl Store for PostgresStore {
     async fn begin(&self) -> Result<Box<dyn Tx>, StoreError> {
         let lease = run::begin(&self.pool).await?;
-        Ok(Box::new(tx::Change::new(lease, Arc::clone(&self.wakes))))
+        Ok(Box::new(tx::Change::new(lease, Arc::clone(&self.wakes), Arc::clone(&self.herald))))
     }
 
     async fn replicas(&self) -> Result<Vec<ReplicaRow>, StoreError> {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use model::{ReplicaId, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{Error, Row as _};
-use store::{Fence, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow};
+use store::{
+    Fence, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow, TaskPhase, TaskRow,
+};
 
 use crate::failure::Failure;
 
@@ -20,11 +22,11 @@ pub(crate) fn text(bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| Error::Decode(error.into()))
 }
 
-fn number(row: &PgRow, column: &str) -> Result<u64, Error> {
+pub(crate) fn number(row: &PgRow, column: &str) -> Result<u64, Error> {
     row.try_get::<i64, _>(column).map(|number| u64::try_from(number).unwrap_or(0))
 }
 
-fn time(row: &PgRow, column: &str) -> Result<Timestamp, Error> {
+pub(crate) fn time(row: &PgRow, column: &str) -> Result<Timestamp, Error> {
     number(row, column).map(Timestamp)
 }
 
@@ -90,4 +92,33 @@ pub(crate) fn key(row: &PgRow) -> Result<KeyRow, Failure> {
     let retired_at = retired.map(|at| Timestamp(u64::try_from(at).unwrap_or(0)));
     let (created, active_from) = (time(row, "created")?, time(row, "active_from")?);
     Ok(KeyRow { id, created, active_from, retired_at, secret })
+}
+
+pub(crate) fn bytes(row: &PgRow, column: &str) -> Result<Bytes, Error> {
+    row.try_get::<Vec<u8>, _>(column).map(Bytes::from)
+}
+
+/// A task, without its call and outcome.
+pub(crate) fn task_head(row: &PgRow) -> Result<TaskRow, Failure> {
+    let phase: i16 = row.try_get("phase")?;
+    let id: String = row.try_get("id")?;
+    let wrong = || StoreError::Corrupt(format!("the task {id} is in no known phase: {phase}"));
+    Ok(TaskRow {
+        phase: TaskPhase::of_number(i64::from(phase)).ok_or_else(wrong)?,
+        tenant: text(row.try_get("tenant")?)?,
+        holder: text(row.try_get("holder")?)?,
+        key: row.try_get::<Option<Vec<u8>>, _>("key")?.map(text).transpose()?,
+        owner: row.try_get("owner")?,
+        due: time(row, "due")?,
+        version: number(row, "version")?,
+        head: bytes(row, "head")?,
+        call: Bytes::new(),
+        outcome: Bytes::new(),
+        id,
+    })
+}
+
+pub(crate) fn task(row: &PgRow) -> Result<TaskRow, Failure> {
+    let head = task_head(row)?;
+    Ok(TaskRow { call: bytes(row, "call")?, outcome: bytes(row, "outcome")?, ..head })
 }

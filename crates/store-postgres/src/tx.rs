@@ -16,6 +16,7 @@ use store::{
 use tokio::sync::watch;
 
 use crate::failure::Failure;
+use crate::herald::Herald;
 use crate::listen::channel;
 use crate::pool::Lease;
 use crate::rows::{self, int};
@@ -29,33 +30,36 @@ pub(crate) struct Change {
     /// Whether others should look.
     notify: bool,
     wakes: Arc<watch::Sender<u64>>,
+    /// Whether others should look at tasks.
+    pub(crate) tasks_changed: bool,
+    herald: Arc<Herald>,
 }
 
-fn failed(error: sqlx::Error) -> StoreError {
+pub(crate) fn failed(error: sqlx::Error) -> StoreError {
     Failure::from(error).nothing_written()
 }
 
 impl Change {
-    pub(crate) fn new(lease: Lease, wakes: Arc<watch::Sender<u64>>) -> Self {
-        Self { lease, notify: false, wakes }
+    pub(crate) fn new(lease: Lease, wakes: Arc<watch::Sender<u64>>, herald: Arc<Herald>) -> Self {
+        Self { lease, notify: false, wakes, tasks_changed: false, herald }
     }
 
-    fn connection(&mut self) -> &mut PgConnection {
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
         self.lease.begin_use()
     }
 
-    fn time(&self) -> Duration {
+    pub(crate) fn time(&self) -> Duration {
         self.lease.settings().answer()
     }
 
     /// How many rows it changed.
-    async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
+    pub(crate) async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
         let time = self.time();
         let running = async { Ok(statement.execute(self.connection()).await?.rows_affected()) };
         within(time, running).await.map_err(Failure::nothing_written)
     }
 
-    async fn find(&mut self, statement: Statement<'_>) -> Result<Option<PgRow>, StoreError> {
+    pub(crate) async fn find(&mut self, statement: Statement<'_>) -> Result<Option<PgRow>, StoreError> {
         let time = self.time();
         let finding = async { Ok(statement.fetch_optional(self.connection()).await?) };
         within(time, finding).await.map_err(Failure::nothing_written)
@@ -114,6 +118,9 @@ impl Tx for Change {
         within(time, committing).await.map_err(Failure::in_commit)?;
         self.lease.used_well();
         self.wakes.send_modify(|count| *count += 1);
+        if self.tasks_changed {
+            self.herald.tell();
+        }
         Ok(())
     }
 
@@ -291,6 +298,11 @@ impl Tx for Change {
         Ok(self.run(release).await? > 0)
     }
 
+    async fn lease_sweep(&mut self, prefix: &str, before: Timestamp) -> Result<u64, StoreError> {
+        let sweep = "DELETE FROM leases WHERE substr(name, 1, length($1)) = $1 AND until < $2";
+        self.run(sqlx::query(sweep).bind(prefix).bind(int(before.0))).await
+    }
+
     async fn key_add(&mut self, row: &KeyRow) -> Result<bool, StoreError> {
         fits("the id of a key", &row.id, NAME_BYTES_MAX)?;
         let add = "INSERT INTO keys (id, created, active_from, retired_at, secret) \
@@ -346,6 +358,13 @@ impl Tx for Change {
             }
             Record::Key(row) if !self.key_add(row).await? => Err(StoreError::Conflict),
             Record::Key(_) => Ok(()),
+            Record::Task(row) => self.task_insert(row).await,
+            Record::Blob { name, parts, expires } => {
+                let put = sqlx::query("INSERT INTO blobs (name, parts, expires) VALUES ($1, $2, $3)");
+                let parts = parts.map(|parts| i32::try_from(parts).unwrap_or(i32::MAX));
+                self.run(put.bind(name).bind(parts).bind(int(expires.0))).await.map(drop)
+            }
+            Record::BlobPart { name, part, data } => self.blob_part(name, *part, data).await,
         }
     }
 }

@@ -27,6 +27,33 @@ pub(crate) async fn export(readers: &SqlitePool, to: &mut dyn RecordSink) -> Res
     while let Some(row) = keys.try_next().await.map_err(failed)? {
         to.put(Record::Key(rows::key(&row)?)).await?;
     }
+    drop(keys);
+    let mut tasks = sqlx::query("SELECT * FROM tasks ORDER BY id").fetch(&mut *moment);
+    while let Some(row) = tasks.try_next().await.map_err(failed)? {
+        to.put(Record::Task(rows::task(&row)?)).await?;
+    }
+    drop(tasks);
+    blobs(&mut moment, to).await
+}
+
+async fn blobs(moment: &mut SqliteConnection, to: &mut dyn RecordSink) -> Result<(), StoreError> {
+    let query = "SELECT name, parts, expires, part, data FROM blobs LEFT JOIN blob_parts USING (name) \
+                 ORDER BY name, part";
+    let mut found = sqlx::query(query).fetch(moment);
+    let mut last: Option<String> = None;
+    while let Some(row) = found.try_next().await.map_err(failed)? {
+        let name: String = row.try_get("name").map_err(failed)?;
+        if last.as_ref() != Some(&name) {
+            let parts = row.try_get::<Option<u32>, _>("parts").map_err(failed)?;
+            let expires = rows::time(&row, "expires").map_err(failed)?;
+            to.put(Record::Blob { name: name.clone(), parts, expires }).await?;
+        }
+        if let Some(part) = row.try_get::<Option<u32>, _>("part").map_err(failed)? {
+            let data = rows::bytes(&row, "data").map_err(failed)?;
+            to.put(Record::BlobPart { name: name.clone(), part, data }).await?;
+        }
+        last = Some(name);
+    }
     Ok(())
 }
 

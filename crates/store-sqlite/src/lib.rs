@@ -11,6 +11,8 @@ mod migrate;
 mod open;
 mod read;
 mod rows;
+mod task_reads;
+mod task_verbs;
 mod tx;
 mod writer;
 

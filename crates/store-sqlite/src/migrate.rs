@@ -18,11 +18,18 @@ struct Migration {
 }
 
 /// All of them; the version of a schema is how many of them were applied.
-const MIGRATIONS: [Migration; 1] = [Migration {
-    name: "replicas, sessions, streams, leases, keys",
-    forward: include_str!("migrations/1_forward.sql"),
-    back: include_str!("migrations/1_back.sql"),
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        name: "replicas, sessions, streams, leases, keys",
+        forward: include_str!("migrations/1_forward.sql"),
+        back: include_str!("migrations/1_back.sql"),
+    },
+    Migration {
+        name: "tasks, large values",
+        forward: include_str!("migrations/2_forward.sql"),
+        back: include_str!("migrations/2_back.sql"),
+    },
+];
 
 /// The version that this program works with.
 pub const LATEST: u32 = MIGRATIONS.len() as u32;

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use model::{ReplicaId, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, Row as _};
-use store::{Fence, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow};
+use store::{
+    Fence, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow, TaskPhase, TaskRow,
+};
 
 use crate::failure::failed;
 
@@ -19,7 +21,7 @@ fn number(row: &SqliteRow, column: &str) -> Result<u64, Error> {
     row.try_get::<i64, _>(column).map(|number| u64::try_from(number).unwrap_or(0))
 }
 
-fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, Error> {
+pub(crate) fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, Error> {
     number(row, column).map(Timestamp)
 }
 
@@ -86,4 +88,37 @@ pub(crate) fn key(row: &SqliteRow) -> Result<KeyRow, StoreError> {
     let (created, active_from) =
         (time(row, "created").map_err(failed)?, time(row, "active_from").map_err(failed)?);
     Ok(KeyRow { id, created, active_from, retired_at, secret })
+}
+
+pub(crate) fn bytes(row: &SqliteRow, column: &str) -> Result<Bytes, Error> {
+    row.try_get::<Vec<u8>, _>(column).map(Bytes::from)
+}
+
+/// A task, without its call and outcome.
+pub(crate) fn task_head(row: &SqliteRow) -> Result<TaskRow, StoreError> {
+    let read = || -> Result<(TaskRow, i64), Error> {
+        let task = TaskRow {
+            id: row.try_get("id")?,
+            tenant: row.try_get("tenant")?,
+            holder: row.try_get("holder")?,
+            key: row.try_get("key")?,
+            phase: TaskPhase::Open,
+            owner: row.try_get("owner")?,
+            due: time(row, "due")?,
+            version: number(row, "version")?,
+            head: bytes(row, "head")?,
+            call: Bytes::new(),
+            outcome: Bytes::new(),
+        };
+        Ok((task, row.try_get("phase")?))
+    };
+    let (task, phase) = read().map_err(failed)?;
+    let wrong = || StoreError::Corrupt(format!("the task {} is in no known phase: {phase}", task.id));
+    Ok(TaskRow { phase: TaskPhase::of_number(phase).ok_or_else(wrong)?, ..task })
+}
+
+pub(crate) fn task(row: &SqliteRow) -> Result<TaskRow, StoreError> {
+    let head = task_head(row)?;
+    let (call, outcome) = (bytes(row, "call").map_err(failed)?, bytes(row, "outcome").map_err(failed)?);
+    Ok(TaskRow { call, outcome, ..head })
 }

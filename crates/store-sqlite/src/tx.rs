@@ -15,7 +15,7 @@ use crate::failure::failed;
 use crate::rows::{self, int};
 use crate::writer::Turn;
 
-type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+pub(crate) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 /// A transaction.
 pub(crate) struct Change(Turn);
@@ -25,17 +25,17 @@ impl Change {
         Self(turn)
     }
 
-    fn connection(&mut self) -> &mut SqliteConnection {
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
         self.0.connection()
     }
 
     /// How many rows it changed.
-    async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
+    pub(crate) async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
         let done = statement.execute(self.connection()).await.map_err(failed)?;
         Ok(done.rows_affected())
     }
 
-    async fn find(&mut self, statement: Statement<'_>) -> Result<Option<SqliteRow>, StoreError> {
+    pub(crate) async fn find(&mut self, statement: Statement<'_>) -> Result<Option<SqliteRow>, StoreError> {
         statement.fetch_optional(self.connection()).await.map_err(failed)
     }
 
@@ -257,6 +257,11 @@ impl Tx for Change {
         Ok(self.run(release).await? > 0)
     }
 
+    async fn lease_sweep(&mut self, prefix: &str, before: Timestamp) -> Result<u64, StoreError> {
+        let sweep = "DELETE FROM leases WHERE substr(name, 1, length(?1)) = ?1 AND until < ?2";
+        self.run(sqlx::query(sweep).bind(prefix).bind(int(before.0))).await
+    }
+
     async fn key_add(&mut self, row: &KeyRow) -> Result<bool, StoreError> {
         fits("the id of a key", &row.id, NAME_BYTES_MAX)?;
         let add = "INSERT OR IGNORE INTO keys (id, created, active_from, retired_at, secret) \
@@ -305,6 +310,12 @@ impl Tx for Change {
             }
             Record::Key(row) if !self.key_add(row).await? => Err(StoreError::Conflict),
             Record::Key(_) => Ok(()),
+            Record::Task(row) => self.task_insert(row).await,
+            Record::Blob { name, parts, expires } => {
+                let put = sqlx::query("INSERT INTO blobs (name, parts, expires) VALUES (?, ?, ?)");
+                self.run(put.bind(name).bind(parts.map(i64::from)).bind(int(expires.0))).await.map(drop)
+            }
+            Record::BlobPart { name, part, data } => self.blob_part(name, *part, data).await,
         }
     }
 }

@@ -8,8 +8,9 @@ use model::{ReplicaId, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Appended, Changed, Fence, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow, Store,
-    StoreError, StreamLimits, StreamPart, Tx,
+    Appended, Changed, Fence, Guard, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow,
+    Store, StoreError, StreamLimits, StreamPart, TaskChange, TaskFilter, TaskMade, TaskPut, TaskRow,
+    TaskStore, TaskTx, TaskUsage, Tx,
 };
 
 /// How an operation fails.
@@ -150,6 +151,50 @@ impl Store for Faulty {
     }
 }
 
+#[async_trait]
+impl TaskStore for Faulty {
+    async fn task(&self, id: &str) -> Result<Option<TaskRow>, StoreError> {
+        self.faults.meet(false, self.inner.task(id)).await
+    }
+
+    async fn task_versions(&self, ids: &[String]) -> Result<Vec<(String, u64)>, StoreError> {
+        self.faults.meet(false, self.inner.task_versions(ids)).await
+    }
+
+    async fn tasks_due(&self, now: Timestamp, limit: usize) -> Result<Vec<TaskRow>, StoreError> {
+        self.faults.meet(false, self.inner.tasks_due(now, limit)).await
+    }
+
+    async fn task_next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.faults.meet(false, self.inner.task_next_due()).await
+    }
+
+    async fn task_owners(&self) -> Result<Vec<String>, StoreError> {
+        self.faults.meet(false, self.inner.task_owners()).await
+    }
+
+    async fn tasks_owned(&self, owner: &str, limit: usize) -> Result<Vec<TaskRow>, StoreError> {
+        self.faults.meet(false, self.inner.tasks_owned(owner, limit)).await
+    }
+
+    async fn tasks(
+        &self,
+        filter: &TaskFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<TaskRow>, StoreError> {
+        self.faults.meet(false, self.inner.tasks(filter, after, limit)).await
+    }
+
+    async fn task_usage(&self) -> Result<Vec<TaskUsage>, StoreError> {
+        self.faults.meet(false, self.inner.task_usage()).await
+    }
+
+    async fn blob(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        self.faults.meet(false, self.inner.blob(name)).await
+    }
+}
+
 struct FaultyTx {
     tx: Box<dyn Tx>,
     faults: Arc<Faults>,
@@ -157,12 +202,13 @@ struct FaultyTx {
 
 /// Each verb of a transaction, met by the faults.
 macro_rules! met {
-    ($($(#[$note:meta])* $verb:ident($($name:ident: $kind:ty),*) -> $done:ty;)*) => {
+    (
+        $port:ident { $($own:tt)* }
+        $($(#[$note:meta])* $verb:ident($($name:ident: $kind:ty),*) -> $done:ty;)*
+    ) => {
         #[async_trait]
-        impl Tx for FaultyTx {
-            async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-                self.faults.meet(true, self.tx.commit()).await
-            }
+        impl $port for FaultyTx {
+            $($own)*
 
             $($(#[$note])* async fn $verb(&mut self, $($name: $kind),*) -> Result<$done, StoreError> {
                 self.faults.meet(false, self.tx.$verb($($name),*)).await
@@ -172,6 +218,11 @@ macro_rules! met {
 }
 
 met! {
+    Tx {
+        async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+            self.faults.meet(true, self.tx.commit()).await
+        }
+    }
     replica_beat(row: &ReplicaRow) -> ();
     replica_leave(id: &ReplicaId) -> ();
     replica_sweep(before: Timestamp) -> u64;
@@ -194,8 +245,19 @@ met! {
     lease_take(name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Option<Fence>;
     lease_renew(name: &str, owner: &str, fence: Fence, until: Timestamp) -> bool;
     lease_release(name: &str, owner: &str, fence: Fence) -> bool;
+    lease_sweep(prefix: &str, before: Timestamp) -> u64;
     key_add(row: &KeyRow) -> bool;
     key_retire(id: &str, at: Option<Timestamp>) -> bool;
     key_sweep(before: Timestamp) -> u64;
     record_put(record: &Record) -> ();
+}
+
+met! {
+    TaskTx {}
+    task_create(row: &TaskRow) -> TaskMade;
+    task_put(change: &TaskChange, guard: Option<Guard<'_>>) -> TaskPut;
+    task_sweep(now: Timestamp, tombstone_ms: u64, limit: usize) -> u64;
+    blob_put(name: &str, part: u32, data: &Bytes, expires: Timestamp) -> ();
+    blob_keep(name: &str, parts: u32, expires: Timestamp) -> bool;
+    blob_sweep(now: Timestamp, limit: usize) -> u64;
 }

@@ -10,6 +10,7 @@ mod limit;
 mod memory;
 mod port;
 mod row;
+mod task;
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -18,11 +19,16 @@ pub use dump::{Dump, DumpError, RecordSink, Records, copy, read_dump, write_dump
 pub use error::StoreError;
 pub use faulty::{Fault, Faults, Faulty};
 pub use limit::{
-    EVENT_BYTES_MAX, LEVEL_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, URI_BYTES_MAX, URL_BYTES_MAX, fits,
+    BLOB_PART_BYTES_MAX, BLOB_PARTS_MAX, EVENT_BYTES_MAX, LEVEL_BYTES_MAX, NAME_BYTES_MAX,
+    TASK_CALL_BYTES_MAX, TASK_HEAD_BYTES_MAX, TASK_OUTCOME_BYTES_MAX, TEXT_BYTES_MAX, URI_BYTES_MAX,
+    URL_BYTES_MAX, blob_part_fits, fits,
 };
 pub use memory::Memory;
 pub use port::{Store, Tx};
 pub use row::{
     Appended, Changed, Fence, KeyRow, LeaseRow, Record, ReplicaRow, Seq, SessionRow, StreamLimits,
     StreamPart, StreamRow,
+};
+pub use task::{
+    Guard, TaskChange, TaskFilter, TaskMade, TaskPhase, TaskPut, TaskRow, TaskStore, TaskTx, TaskUsage,
 };

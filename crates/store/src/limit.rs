@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use model::Timestamp;
 
-use crate::{Appended, ReplicaRow, StoreError, StreamLimits, StreamRow};
+use crate::{Appended, ReplicaRow, StoreError, StreamLimits, StreamRow, TaskChange, TaskRow};
 
 /// Names: of replicas, sessions, streams, leases and their owners.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -17,6 +17,16 @@ pub const URL_BYTES_MAX: usize = 2 * 1024;
 pub const TEXT_BYTES_MAX: usize = 1024;
 /// One event of a stream.
 pub const EVENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The record of a task.
+pub const TASK_HEAD_BYTES_MAX: usize = 256 * 1024;
+/// The call that a task makes.
+pub const TASK_CALL_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a task came to, where it is kept with the task. More than this is a large value, in parts.
+pub const TASK_OUTCOME_BYTES_MAX: usize = 1024 * 1024;
+/// A part of a large value.
+pub const BLOB_PART_BYTES_MAX: usize = 1024 * 1024;
+/// Parts of a large value.
+pub const BLOB_PARTS_MAX: u32 = 256;
 
 /// Refuses a value that is too long.
 ///
@@ -36,6 +46,49 @@ impl ReplicaRow {
         fits("the version of a replica", &self.version, TEXT_BYTES_MAX)?;
         fits("the keys of a replica", &self.keys, TEXT_BYTES_MAX)
     }
+}
+
+impl TaskRow {
+    /// Refuses a task that is too long.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`]
+    pub fn fits(&self) -> Result<(), StoreError> {
+        fits("the name of a task", &self.id, NAME_BYTES_MAX)?;
+        fits("the name of a tenant", &self.tenant, TEXT_BYTES_MAX)?;
+        fits("the holder of a task", &self.holder, TEXT_BYTES_MAX)?;
+        fits("the key of a task", self.key.as_deref().unwrap_or_default(), TEXT_BYTES_MAX)?;
+        fits("the name of an owner", self.owner.as_deref().unwrap_or_default(), NAME_BYTES_MAX)?;
+        fits("the record of a task", &self.head, TASK_HEAD_BYTES_MAX)?;
+        fits("the call of a task", &self.call, TASK_CALL_BYTES_MAX)?;
+        fits("the outcome of a task", &self.outcome, TASK_OUTCOME_BYTES_MAX)
+    }
+}
+
+impl TaskChange {
+    /// Refuses a change that is too long.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`]
+    pub fn fits(&self) -> Result<(), StoreError> {
+        fits("the name of an owner", self.owner.as_deref().unwrap_or_default(), NAME_BYTES_MAX)?;
+        fits("the record of a task", &self.head, TASK_HEAD_BYTES_MAX)?;
+        fits("the outcome of a task", self.outcome.as_deref().unwrap_or_default(), TASK_OUTCOME_BYTES_MAX)
+    }
+}
+
+/// Refuses a part of a large value that is too long, or one too many.
+///
+/// # Errors
+/// [`StoreError::TooLarge`]
+pub fn blob_part_fits(name: &str, part: u32, data: &[u8]) -> Result<(), StoreError> {
+    fits("the name of a large value", name, NAME_BYTES_MAX)?;
+    fits("a part of a large value", data, BLOB_PART_BYTES_MAX)?;
+    if part >= BLOB_PARTS_MAX {
+        let max = BLOB_PART_BYTES_MAX * BLOB_PARTS_MAX as usize;
+        return Err(StoreError::TooLarge { what: "a value", max });
+    }
+    Ok(())
 }
 
 impl StreamRow {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::{
     Appended, Changed, Fence, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow, StoreError,
-    StreamLimits, StreamPart,
+    StreamLimits, StreamPart, TaskStore, TaskTx,
 };
 
 /// A store.
@@ -15,7 +15,7 @@ use crate::{
 /// What is read is what some moment between the call and its end held: all of a committed transaction or
 /// nothing of it. Every method can be called again after an error, and recovers once the database does.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: TaskStore + Send + Sync {
     /// Begins to change something. Nothing that the transaction does is seen by others before its commit.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ pub trait Store: Send + Sync {
 
 /// A change under way. Dropped, it is undone; after an error of a verb it can only be dropped.
 #[async_trait]
-pub trait Tx: Send {
+pub trait Tx: TaskTx + Send {
     /// Makes the change. Once it returns, everyone sees it, also after a crash.
     ///
     /// # Errors
@@ -230,6 +230,13 @@ pub trait Tx: Send {
     /// # Errors
     /// Where the database cannot be reached.
     async fn lease_release(&mut self, name: &str, owner: &str, fence: Fence) -> Result<bool, StoreError>;
+
+    /// Forgets leases whose names begin so, and that ran out before this time. Only for names that nobody
+    /// takes again: their fences are forgotten, too. Says how many.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached.
+    async fn lease_sweep(&mut self, prefix: &str, before: Timestamp) -> Result<u64, StoreError>;
 
     /// Adds a key; `false` where there is one of its id, which stays as it is.
     ///

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use model::{ReplicaId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::TaskRow;
+
 /// A place in the order of all changes of sessions. The first change has 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Seq(pub u64);
@@ -190,31 +192,47 @@ pub enum Record {
     },
     /// A key of the ring.
     Key(#[serde(with = "key")] KeyRow),
+    /// A task, also one of which only that it was there is known.
+    Task(TaskRow),
+    /// A large value, without its parts; `parts` where it is kept, and whole.
+    Blob {
+        name: String,
+        parts: Option<u32>,
+        #[serde(with = "ms")]
+        expires: Timestamp,
+    },
+    /// A part. It follows its large value, in order.
+    BlobPart {
+        name: String,
+        part: u32,
+        #[serde(with = "base64_bytes")]
+        data: Bytes,
+    },
 }
 
 /// Times as numbers: milliseconds since 1970.
-mod ms {
+pub(crate) mod ms {
     use super::{Deserialize as _, Deserializer, Serializer, Timestamp};
 
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64(at.0)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
         u64::deserialize(from).map(Timestamp)
     }
 }
 
-mod base64_bytes {
+pub(crate) mod base64_bytes {
     use base64::Engine as _;
 
     use super::{Bytes, Deserialize as _, Deserializer, STANDARD, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(data: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(data: &Bytes, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&STANDARD.encode(data))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
         let text = String::deserialize(from)?;
         STANDARD.decode(text).map(Bytes::from).map_err(serde::de::Error::custom)
     }

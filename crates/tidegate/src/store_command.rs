@@ -169,7 +169,7 @@ struct Counts(BTreeMap<&'static str, u64>);
 
 impl Default for Counts {
     fn default() -> Self {
-        let kinds = ["sessions", "subscriptions", "streams", "events", "leases", "keys"];
+        let kinds = ["sessions", "subscriptions", "streams", "events", "leases", "keys", "tasks", "values"];
         Self(kinds.into_iter().map(|kind| (kind, 0)).collect())
     }
 }
@@ -185,6 +185,10 @@ impl RecordSink for Counts {
             Record::StreamEvent { .. } => "events",
             Record::Lease { .. } => "leases",
             Record::Key(_) => "keys",
+            Record::Task(_) => "tasks",
+            Record::Blob { .. } => "values",
+            // Counted with their values.
+            Record::BlobPart { .. } => return Ok(()),
         };
         *self.0.entry(kind).or_default() += 1;
         Ok(())

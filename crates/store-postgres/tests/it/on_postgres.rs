@@ -63,6 +63,11 @@ async fn a_migration_goes_forward_back_and_forward_again() {
     assert_eq!(migrate(&url, LATEST - 1, NOW).await.unwrap(), LATEST);
     assert_eq!(version(&url).await.unwrap(), LATEST - 1);
     let store = open(&url).await;
+    assert_eq!(version(&url).await.unwrap(), LATEST);
+    assert!(store.session("s").await.unwrap().is_some(), "the last step had nothing to do with it");
+    store.close().await;
+    assert_eq!(migrate(&url, 0, NOW).await.unwrap(), LATEST);
+    let store = open(&url).await;
     assert_eq!((version(&url).await.unwrap(), store.session("s").await.unwrap()), (LATEST, None));
 }
 

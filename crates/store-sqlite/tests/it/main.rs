@@ -89,7 +89,11 @@ async fn a_migration_goes_forward_back_and_forward_again() {
     assert_eq!(version(&file).await.unwrap(), LATEST - 1);
     let store = open(&file).await;
     assert_eq!(version(&file).await.unwrap(), LATEST);
-    set_level(&store, "s").await.unwrap();
+    assert!(store.session("s").await.unwrap().is_some(), "the last step had nothing to do with it");
+    store.close().await;
+    assert_eq!(migrate(&file, 0, NOW).await.unwrap(), LATEST);
+    let store = open(&file).await;
+    assert_eq!((version(&file).await.unwrap(), store.session("s").await.unwrap()), (LATEST, None));
     store.close().await;
 }
 

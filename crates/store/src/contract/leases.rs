@@ -103,3 +103,20 @@ pub(super) async fn of_many_who_take_a_lease_one_gets_it(harness: &dyn Harness) 
     }
     assert_eq!(taken, [Fence(1)]);
 }
+
+pub(super) async fn leases_of_a_kind_are_forgotten_once_they_ran_out(harness: &dyn Harness) {
+    let store = harness.fresh().await;
+    for (name, until) in [("w/a", 10), ("w/b", 20), ("w", 10), ("x/w/", 10)] {
+        let taken = tx(&*store, async |tx| tx.lease_take(name, "o", Timestamp(1), Timestamp(until)).await);
+        assert!(taken.await.expect("an answer").is_some());
+    }
+    let sweep = async |before: u64| {
+        tx(&*store, async |tx| tx.lease_sweep("w/", Timestamp(before)).await).await.expect("swept")
+    };
+    assert_eq!(sweep(10).await, 0);
+    assert_eq!(sweep(11).await, 1);
+    assert_eq!(store.lease("w/a").await.expect("read"), None);
+    for name in ["w/b", "w", "x/w/"] {
+        assert!(store.lease(name).await.expect("read").is_some(), "{name}");
+    }
+}

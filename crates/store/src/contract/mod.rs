@@ -8,6 +8,7 @@ mod moving;
 mod replicas;
 mod sessions;
 mod streams;
+mod tasks;
 mod transactions;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use moving::*;
 use replicas::*;
 use sessions::*;
 use streams::*;
+use tasks::*;
 use transactions::*;
 
 /// Makes stores for tests.
@@ -98,6 +100,7 @@ tests! {
     a_lease_that_was_lost_is_not_renewed
     a_fence_grows_whenever_a_lease_is_taken
     of_many_who_take_a_lease_one_gets_it
+    leases_of_a_kind_are_forgotten_once_they_ran_out
     a_key_is_added_once
     a_key_retires_and_is_forgotten
     a_key_is_never_shown
@@ -112,6 +115,18 @@ tests! {
     all_that_is_held_moves_to_another_store
     a_dump_that_was_changed_is_refused_and_nothing_is_taken_in
     what_failed_left_nothing_and_what_is_doubtful_is_whole
+    a_task_is_kept_as_it_was_made
+    a_key_makes_a_repeated_creation_the_same_task
+    of_many_who_make_a_task_of_one_key_one_does
+    a_change_is_made_of_what_was_read_and_of_nothing_else
+    who_lost_his_lease_changes_nothing
+    of_many_who_change_a_task_one_does
+    tasks_are_given_out_by_what_has_to_be_done
+    tasks_are_listed_the_newest_first
+    what_a_tenant_has_is_counted
+    a_sweep_leaves_that_a_task_was_there_and_then_nothing
+    a_large_value_is_there_once_it_is_kept
+    tasks_and_large_values_move_to_another_store
 }
 
 /// Makes a test of each promise, for a harness: a future of an `Option<impl Harness>`. `None` skips.
@@ -142,6 +157,7 @@ macro_rules! contract_tests {
             a_lease_that_was_lost_is_not_renewed
             a_fence_grows_whenever_a_lease_is_taken
             of_many_who_take_a_lease_one_gets_it
+            leases_of_a_kind_are_forgotten_once_they_ran_out
             a_key_is_added_once
             a_key_retires_and_is_forgotten
             a_key_is_never_shown
@@ -156,6 +172,18 @@ macro_rules! contract_tests {
             all_that_is_held_moves_to_another_store
             a_dump_that_was_changed_is_refused_and_nothing_is_taken_in
             what_failed_left_nothing_and_what_is_doubtful_is_whole
+            a_task_is_kept_as_it_was_made
+            a_key_makes_a_repeated_creation_the_same_task
+            of_many_who_make_a_task_of_one_key_one_does
+            a_change_is_made_of_what_was_read_and_of_nothing_else
+            who_lost_his_lease_changes_nothing
+            of_many_who_change_a_task_one_does
+            tasks_are_given_out_by_what_has_to_be_done
+            tasks_are_listed_the_newest_first
+            what_a_tenant_has_is_counted
+            a_sweep_leaves_that_a_task_was_there_and_then_nothing
+            a_large_value_is_there_once_it_is_kept
+            tasks_and_large_values_move_to_another_store
         }
     };
     ($harness:expr; $($name:ident)*) => {

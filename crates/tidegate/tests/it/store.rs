@@ -31,8 +31,8 @@ async fn a_store_is_checked_and_says_what_is_in_it() {
     );
     let folder = filled().await;
     let said = folder.run(&["store", "check"]).await.good();
-    let expected = "schema 1; 0 replicas, 0 events, 1 keys, 1 leases, 1 sessions, 0 streams, \
-                    0 subscriptions\nall is in order\n";
+    let expected = "schema 2; 0 replicas, 0 events, 1 keys, 2 leases, 1 sessions, 0 streams, \
+                    0 subscriptions, 0 tasks, 0 values\nall is in order\n";
     assert_eq!(said, expected);
     let report = folder.run(&["store", "check", "--output", "json"]).await.json();
     assert_eq!((&report["held"]["sessions"], &report["faults"]), (&json!(1), &json!([])));
@@ -44,12 +44,12 @@ async fn a_store_is_checked_and_says_what_is_in_it() {
 async fn a_schema_goes_back_one_step_and_forward_again() {
     let folder = filled().await;
     let said = folder.run(&["store", "migrate"]).await.good();
-    assert_eq!(said, "the schema has version 1 already\n");
-    let said = folder.run(&["store", "migrate", "--to", "0"]).await;
-    assert_eq!((said.code, &*said.stdout), (0, "the schema went from version 1 to 0\n"));
+    assert_eq!(said, "the schema has version 2 already\n");
+    let said = folder.run(&["store", "migrate", "--to", "1"]).await;
+    assert_eq!((said.code, &*said.stdout), (0, "the schema went from version 2 to 1\n"));
     folder.run(&["store", "migrate"]).await;
     let said = folder.run(&["store", "migrate", "--to", "7"]).await.bad(1);
-    assert!(said.contains("its schema has version 7, and this program works with 1"), "{said}");
+    assert!(said.contains("its schema has version 7, and this program works with 2"), "{said}");
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_store_moves_and_both_hold_the_same() {
     let folder = filled().await;
     let moved = folder.run(&["store", "move", "--to", "sqlite:c.db", "--output", "json"]).await;
     let moved: serde_json::Value = serde_json::from_str(&moved.stdout).unwrap();
-    assert_eq!(moved["records"], 4, "{moved}");
+    assert_eq!(moved["records"], 5, "{moved}");
     let said = folder.run(&["store", "move", "--to", "sqlite:c.db"]).await.bad(1);
     assert!(said.contains("fill the store: it is not empty"), "{said}");
     let said = folder.run(&["store", "move", "--to", "redis://x"]).await.bad(3);

@@ -1,5 +1,7 @@
 //! A store that ends with the process.
 
+mod tasks;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,8 +13,10 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use crate::limit::{EVENT_BYTES_MAX, LEVEL_BYTES_MAX, NAME_BYTES_MAX, URI_BYTES_MAX, fits};
 use crate::{
     Appended, Changed, Fence, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow, Store,
-    StoreError, StreamLimits, StreamPart, StreamRow, Tx,
+    StoreError, StreamLimits, StreamPart, StreamRow, TaskRow, Tx,
 };
+
+use tasks::{Blob, Tasks};
 
 /// A stream with its events; those are kept from `head.first` on.
 #[derive(Debug, Clone)]
@@ -31,6 +35,8 @@ struct State {
     streams: BTreeMap<String, Stream>,
     leases: BTreeMap<String, LeaseRow>,
     keys: BTreeMap<String, KeyRow>,
+    tasks: Tasks,
+    blobs: BTreeMap<String, Blob>,
     closed: bool,
 }
 
@@ -42,6 +48,8 @@ enum Before {
     Stream(String, Option<Stream>),
     Lease(String, Option<LeaseRow>),
     Key(String, Option<KeyRow>),
+    Task(String, Option<TaskRow>),
+    Blob(String, Option<Blob>),
 }
 
 impl State {
@@ -79,6 +87,8 @@ impl State {
             Before::Stream(name, stream) => put(&mut self.streams, name, stream),
             Before::Lease(name, row) => put(&mut self.leases, name, row),
             Before::Key(id, row) => put(&mut self.keys, id, row),
+            Before::Task(id, row) => drop(self.tasks.put(&id, row)),
+            Before::Blob(name, blob) => put(&mut self.blobs, name, blob),
         }
     }
 }
@@ -197,6 +207,7 @@ fn records(state: &State) -> Vec<Record> {
         all.push(Record::Lease { name: name.clone(), owner, fence, until });
     }
     all.extend(state.keys.values().cloned().map(Record::Key));
+    tasks::records(state, &mut all);
     all
 }
 
@@ -448,6 +459,17 @@ impl Tx for Change {
         Ok(true)
     }
 
+    async fn lease_sweep(&mut self, prefix: &str, before: Timestamp) -> Result<u64, StoreError> {
+        let old = self.state.leases.iter();
+        let old = old.filter(|(name, row)| name.starts_with(prefix) && row.until < before);
+        let old: Vec<String> = old.map(|(name, _)| name.clone()).collect();
+        for name in &old {
+            let row = self.state.leases.remove(name);
+            self.undo.push(Before::Lease(name.clone(), row));
+        }
+        Ok(old.len() as u64)
+    }
+
     async fn key_add(&mut self, row: &KeyRow) -> Result<bool, StoreError> {
         fits("the id of a key", &row.id, NAME_BYTES_MAX)?;
         if self.state.keys.contains_key(&row.id) {
@@ -530,6 +552,9 @@ impl Change {
                 }
                 self.key_put(row);
             }
+            Record::Task(row) => return self.task_record(row),
+            Record::Blob { name, parts, expires } => return self.blob_record(&name, parts, expires),
+            Record::BlobPart { name, part, data } => return self.blob_part_record(&name, part, data),
         }
         Ok(())
     }

@@ -1,0 +1,3 @@
+DROP TABLE blob_parts;
+DROP TABLE blobs;
+DROP TABLE tasks;
