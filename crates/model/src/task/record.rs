@@ -1,5 +1,6 @@
 //! What is known of a task.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -148,6 +149,9 @@ pub struct Task {
     pub failure: Option<AttemptFailure>,
     /// What was decided for it.
     pub rules: TaskRules,
+    /// What whoever made it wants to know of it again, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Task {
@@ -170,6 +174,7 @@ impl Task {
             upstream_task: None,
             failure: None,
             rules,
+            labels: BTreeMap::new(),
         }
     }
 
@@ -178,6 +183,12 @@ impl Task {
     pub fn running(now: Timestamp, worker: &str, rules: TaskRules) -> Self {
         let waiting = Self::waiting(now, now, rules);
         Self { state: TaskState::Running, fence: 1, owner: Some(worker.to_owned()), attempts: 1, ..waiting }
+    }
+
+    /// The same task with these labels.
+    #[must_use]
+    pub fn labelled(self, labels: BTreeMap<String, String>) -> Self {
+        Self { labels, ..self }
     }
 
     /// The questions that wait for an answer.
