@@ -40,6 +40,12 @@ pub(crate) fn foreign_key(section: &str, key: &str) -> Option<&'static str> {
         ("upstreams", "timeout") => {
             Some("use \"timeouts\", with \"connect\", \"first_byte\", \"idle\" and \"total\"")
         }
+        ("upstreams", "retry") => {
+            Some("use \"retries\", a list of rules such as {tools: \"get_*\", max_attempts: 3}")
+        }
+        ("upstreams", "max_retries") => {
+            Some("use \"max_attempts\" of a rule in \"retries\", which counts the first attempt too")
+        }
         ("upstreams", "insecure_skip_verify" | "insecure" | "skip_verify" | "verify") => {
             Some("certificates are always checked; name the authority's file in \"ca\"")
         }

@@ -21,9 +21,9 @@ pub use describe::{explain, key_paths, nearest_key, reference, schema};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use load::{FILE_BYTES_MAX, load_slice, load_str};
 pub use section::{
-    Cache, Config, Endpoint, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Names, Replica,
-    Resolved, Revision, Sessions, Sharing, Stdio, Store, StoreError, Telemetry, Timeouts, Transport,
-    Upstream, UpstreamTls,
+    Cache, Config, Endpoint, HostRule, HostWhen, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat,
+    LogLevel, Names, Replica, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, Stdio, Store,
+    StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamTasks, UpstreamTls,
 };
 pub use value::{
     GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, RuleError, SECRET_BYTES_MAX, Secret,
@@ -38,9 +38,14 @@ pub fn fuzz(input: &[u8]) {
             Ok(config) => {
                 for upstream in config.upstreams.values() {
                     assert!(upstream.url.is_some() != upstream.command.is_some(), "a target is checked");
-                    let _ = upstream.fingerprint();
+                    let _ = (upstream.fingerprint(), upstream.retry("a").map(|rule| rule.is_on_text("a")));
                 }
-                let _ = (config.host_list(), config.origin_list(), format!("{config:?}"));
+                let _ = (
+                    config.host_list(),
+                    config.origin_list(),
+                    config.tasks.host(None, "a"),
+                    format!("{config:?}"),
+                );
             }
             Err(faults) => {
                 for fault in &faults {

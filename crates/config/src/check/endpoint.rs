@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Report;
 use super::names::check_aliases;
+use super::{Report, tasks};
 use crate::advice;
 use crate::section::{Config, Endpoint};
 use crate::source::Path;
@@ -31,6 +31,9 @@ pub(super) fn check(name: &str, endpoint: &Endpoint, config: &Config, report: &m
         }
     }
     check_aliases(&endpoint.aliases, &path.key("aliases"), report);
+    if let Some(rules) = &endpoint.tasks {
+        tasks::check_rules(rules, &path.key("tasks"), report);
+    }
     if endpoint.page_size == Some(0) {
         report.value(&path.key("page_size"), "must be at least 1", None);
     }

@@ -42,16 +42,22 @@ pub(super) fn check_upstream(upstream: &Upstream, path: &Path, report: &mut Repo
         ("restart_backoff_min", *restart_backoff_min),
         ("restart_backoff_max", *restart_backoff_max),
     ]);
-    if restart_backoff_min > restart_backoff_max {
-        let stdio = path.key("stdio");
-        let key = if report.has(&stdio.key("restart_backoff_min")) {
-            "restart_backoff_min"
-        } else {
-            "restart_backoff_max"
-        };
-        let (min, max) = (restart_backoff_min, restart_backoff_max);
-        let message = format!("restart_backoff_min ({min}) is longer than restart_backoff_max ({max})");
-        report.value(&stdio.key(key), message, None);
+    let (min, max) =
+        (("restart_backoff_min", *restart_backoff_min), ("restart_backoff_max", *restart_backoff_max));
+    check_order(min, max, &path.key("stdio"), report);
+}
+
+/// Checks that of two times in a section the first is not longer than the second.
+pub(super) fn check_order(
+    (first, short): (&str, Span),
+    (second, long): (&str, Span),
+    section: &Path,
+    report: &mut Report<'_>,
+) {
+    if short > long {
+        let key = if report.has(&section.key(first)) { first } else { second };
+        let message = format!("{first} ({short}) is longer than {second} ({long})");
+        report.value(&section.key(key), message, None);
     }
 }
 
@@ -133,13 +139,13 @@ fn check_cache(cache: &Cache, report: &mut Report<'_>) {
 }
 
 /// Reports what is below its least value in one section.
-struct Floor<'a, 'b> {
-    path: Path,
-    report: &'a mut Report<'b>,
+pub(super) struct Floor<'a, 'b> {
+    pub(super) path: Path,
+    pub(super) report: &'a mut Report<'b>,
 }
 
 impl Floor<'_, '_> {
-    fn counts(&mut self, keys: &[(&str, usize, usize)]) {
+    pub(super) fn counts(&mut self, keys: &[(&str, usize, usize)]) {
         for (key, value, least) in keys {
             if value < least {
                 self.report.value(&self.path.key(key), format!("must be at least {least}"), None);
@@ -147,7 +153,7 @@ impl Floor<'_, '_> {
         }
     }
 
-    fn sizes(&mut self, keys: &[(&str, Size, Size)]) {
+    pub(super) fn sizes(&mut self, keys: &[(&str, Size, Size)]) {
         for (key, value, least) in keys {
             if value < least {
                 self.report.value(&self.path.key(key), format!("must be at least {least}"), None);
@@ -155,7 +161,7 @@ impl Floor<'_, '_> {
         }
     }
 
-    fn times(&mut self, keys: &[(&str, Span)]) {
+    pub(super) fn times(&mut self, keys: &[(&str, Span)]) {
         for (key, value) in keys {
             if value.is_zero() {
                 self.report.value(&self.path.key(key), "must be longer than nothing", None);

@@ -8,6 +8,8 @@ mod listener;
 mod names;
 mod replicas;
 mod report;
+mod retries;
+mod tasks;
 mod upstream;
 mod url;
 
@@ -31,6 +33,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     names::check(config, report);
     replicas::check(config, report);
     limits::check(config, report);
+    tasks::check(&config.tasks, report);
     for (name, upstream) in &config.upstreams {
         upstream::check(name, upstream, report);
     }

@@ -38,9 +38,15 @@ impl<'a> Report<'a> {
     /// Something is missing in the section at `path`. Not reported where the reading has already found a
     /// fault in that section: what is missing is then probably what was left out, or misspelt.
     pub(crate) fn absent(&mut self, path: &Path, message: impl Into<String>, hint: Option<String>) {
-        if !self.read_faults.iter().any(|fault| fault.path.starts_with(path)) {
+        if self.is_whole(path) {
             self.key(path, message, hint);
         }
+    }
+
+    /// Whether all of the value at `path` could be read. What could not is not in its list either, so that
+    /// the items after it have other numbers there.
+    pub(crate) fn is_whole(&self, path: &Path) -> bool {
+        !self.read_faults.iter().any(|fault| fault.path.starts_with(path))
     }
 
     /// Whether the document has a value at `path`, be it one that could not be read.

@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::names::check_aliases;
 use super::url::{UrlUse, url_fault};
-use super::{Report, limits};
+use super::{Report, limits, retries};
 use crate::section::{Revision, Sharing, Transport, Upstream};
 use crate::source::Path;
 use crate::value::Secret;
@@ -36,7 +36,7 @@ const OURS: [&str; 20] = [
 ];
 
 /// Headers by which a client proves who it is. They are meant for the gateway and never passed on.
-const CREDENTIALS: [&str; 2] = ["authorization", "cookie"];
+pub(super) const CREDENTIALS: [&str; 2] = ["authorization", "cookie"];
 
 pub(super) fn check(name: &str, upstream: &Upstream, report: &mut Report<'_>) {
     let path = Path::keys(["upstreams", name]);
@@ -46,6 +46,7 @@ pub(super) fn check(name: &str, upstream: &Upstream, report: &mut Report<'_>) {
     check_env(upstream, &path, report);
     check_aliases(&upstream.aliases, &path.key("aliases"), report);
     limits::check_upstream(upstream, &path, report);
+    retries::check(upstream, &path, report);
     if upstream.transport == Transport::HttpSse && upstream.revision == Some(Revision::V2026_07_28) {
         report.value(
             &path.key("transport"),
@@ -176,12 +177,12 @@ fn check_headers(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
 }
 
 #[derive(Clone, Copy)]
-enum At {
+pub(super) enum At {
     Key,
     Value,
 }
 
-fn header_name(name: &str, path: &Path, report: &mut Report<'_>, at: At) -> Option<HeaderName> {
+pub(super) fn header_name(name: &str, path: &Path, report: &mut Report<'_>, at: At) -> Option<HeaderName> {
     let known = HeaderName::try_from(name).ok();
     if known.is_none() {
         match at {
@@ -192,7 +193,7 @@ fn header_name(name: &str, path: &Path, report: &mut Report<'_>, at: At) -> Opti
     known
 }
 
-fn is_ours(name: &HeaderName) -> bool {
+pub(super) fn is_ours(name: &HeaderName) -> bool {
     OURS.contains(&name.as_str()) || name.as_str().starts_with("mcp-param-")
 }
 

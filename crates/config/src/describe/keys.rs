@@ -7,7 +7,7 @@ use crate::advice;
 
 /// A key, or a section of keys.
 pub(super) struct Key {
-    /// As in `upstreams.*.timeouts.connect`; `*` stands for a name.
+    /// As in `upstreams.*.timeouts.connect`; `*` stands for a name, and `[]` for any item of a list.
     pub(super) path: String,
     /// What it takes, in words.
     pub(super) kind: String,
@@ -15,10 +15,21 @@ pub(super) struct Key {
     pub(super) default: Option<String>,
     /// What it means.
     pub(super) text: String,
-    /// The words it takes, with their meaning.
+    /// The words it takes, or the items of its list, with their meaning.
     pub(super) words: Vec<(String, String)>,
-    /// Whether it opens a section.
-    pub(super) section: bool,
+    /// If it opens a section: the path of that, as in `upstreams.*` and `upstreams.*.retries[]`.
+    pub(super) section: Option<String>,
+}
+
+impl Key {
+    /// Its name, if it stands in this section and in none inside.
+    pub(super) fn name_in(&self, section: &str) -> Option<&str> {
+        let rest = match section {
+            "" => Some(self.path.as_str()),
+            _ => self.path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')),
+        };
+        rest.filter(|name| !name.contains('.'))
+    }
 }
 
 /// All keys, in the order of the file: a section before its keys.
@@ -33,17 +44,21 @@ fn collect(root: &Value, object: &Value, path: &str, found: &mut Vec<Key>) {
     for (name, property) in object["properties"].as_object().unwrap_or(&none) {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let target = resolved(root, property);
-        let inner = match target.get("additionalProperties").map(|each| resolved(root, each)) {
-            Some(each) if each.get("properties").is_some() => Some((format!("{path}.*"), each)),
+        let part = |name: &str| target.get(name).map(|each| resolved(root, each));
+        let inner = match (part("additionalProperties"), part("items")) {
+            (Some(each), _) if each.get("properties").is_some() => Some((format!("{path}.*"), each)),
+            (_, Some(each)) if each.get("properties").is_some() => Some((format!("{path}[]"), each)),
             _ if target.get("properties").is_some() => Some((path.clone(), target)),
             _ => None,
         };
+        let kind = kind(root, property);
+        let chosen = ["word", "choice", "list of words", "list of choices"].contains(&kind.as_str());
         found.push(Key {
-            kind: kind(root, property),
             default: property.get("default").filter(|_| inner.is_none()).map(shown),
             text: property["description"].as_str().unwrap_or_default().to_owned(),
-            words: words(target),
-            section: inner.is_some(),
+            words: if chosen { words(root, part("items").unwrap_or(target)) } else { Vec::new() },
+            kind,
+            section: inner.as_ref().map(|(start, _)| start.clone()),
             path,
         });
         if let Some((path, object)) = inner {
@@ -70,7 +85,9 @@ fn kind(root: &Value, schema: &Value) -> String {
     }
     let target = resolved(root, schema);
     if target.get("oneOf").is_some() && target.get("properties").is_none() {
-        return "word".to_owned();
+        let constant = |choice: &Value| choice.get("const").is_some();
+        let words = target["oneOf"].as_array().is_some_and(|choices| choices.iter().all(constant));
+        return if words { "word" } else { "choice" }.to_owned();
     }
     match target["type"].as_str() {
         Some("array") => format!("list of {}", plural(&kind(root, &target["items"]))),
@@ -86,11 +103,16 @@ fn plural(kind: &str) -> String {
     if kind == "text" { "texts".to_owned() } else { format!("{kind}s") }
 }
 
-fn words(target: &Value) -> Vec<(String, String)> {
+fn words(root: &Value, target: &Value) -> Vec<(String, String)> {
     let choices = target["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default();
     let word = |choice: &Value| {
+        let entry = choice["properties"].as_object().and_then(|entries| entries.iter().next());
+        let entry = entry.map(|(name, value)| format!("{{{name}: {}}}", kind(root, value)));
+        let plain = |key: &str| choice[key].as_str().map(str::to_owned);
+        let word = plain("const").or_else(|| plain("title")).or(entry)?;
+        // A comment in the source has its own lines.
         let text = choice["description"].as_str().unwrap_or_default();
-        choice["const"].as_str().map(|word| (word.to_owned(), text.to_owned()))
+        Some((word, text.split_whitespace().collect::<Vec<_>>().join(" ")))
     };
     choices.iter().filter_map(word).collect()
 }
@@ -98,7 +120,8 @@ fn words(target: &Value) -> Vec<(String, String)> {
 /// A default as it would be written in the file.
 fn shown(default: &Value) -> String {
     match default {
-        Value::String(text) if !text.is_empty() => text.clone(),
+        // To YAML a bare `*` begins a reference.
+        Value::String(text) if !text.is_empty() && !text.starts_with('*') => text.clone(),
         other => other.to_string(),
     }
 }
@@ -110,7 +133,8 @@ pub fn key_paths() -> Vec<String> {
 }
 
 /// What a key means, takes and defaults to, in lines for a terminal. A name may stand for the `*` of a path
-/// (`upstreams.crm.url`). `None` where there is no such key.
+/// (`upstreams.crm.url`), and a number or nothing for the `[]` of a list (`tasks.host[0].tools`). `None`
+/// where there is no such key.
 #[must_use]
 pub fn explain(key_path: &str) -> Option<String> {
     let keys = keys(&schema());
@@ -124,16 +148,10 @@ pub fn explain(key_path: &str) -> Option<String> {
         lines.push(String::new());
         lines.extend(key.words.iter().map(|(word, text)| format!("  {word}: {text}")));
     }
-    let start = [format!("{}.", key.path), format!("{}.*.", key.path)];
     let inner: Vec<_> = keys
         .iter()
-        .filter_map(|other| {
-            let (rest, start) = start
-                .iter()
-                .rev()
-                .find_map(|start| other.path.strip_prefix(start.as_str()).map(|rest| (rest, start)))?;
-            (!rest.contains('.')).then(|| format!("  {start}{rest}"))
-        })
+        .filter(|other| key.section.as_ref().is_some_and(|section| other.name_in(section).is_some()))
+        .map(|other| format!("  {}", other.path))
         .collect();
     if !inner.is_empty() {
         lines.extend(["".to_owned(), "Keys:".to_owned()]);
@@ -164,9 +182,17 @@ fn is_path(path: &str, given: &str) -> bool {
             (None, None) => return true,
             (Some("*"), Some(name)) if !name.is_empty() => {}
             (Some(key), Some(name)) if key == name => {}
+            (Some(key), Some(name)) if key.strip_suffix("[]").is_some_and(|list| is_item(list, name)) => {}
             _ => return false,
         }
     }
+}
+
+/// Whether `given` is the name of a list, or an item of it as a fault has it: `retries` or `retries[0]`.
+fn is_item(list: &str, given: &str) -> bool {
+    let Some(item) = given.strip_prefix(list) else { return false };
+    let index = item.strip_prefix('[').and_then(|item| item.strip_suffix(']'));
+    item.is_empty() || index.is_some_and(|index| index.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -201,9 +227,50 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_an_item_is_explained_by_its_list() {
+        let text = explain("upstreams.*.retries[].backoff").expect("a key");
+        assert!(text.contains("\n  takes    duration\n  default  500ms\n"), "{text}");
+        for path in ["upstreams.crm.retries[3].backoff", "upstreams.crm.retries.backoff"] {
+            assert_eq!(explain(path).as_ref(), Some(&text), "{path}");
+        }
+        let list = explain("tasks.host").expect("a list");
+        assert!(list.contains("\n  takes    list of sections\n"), "{list}");
+        assert!(
+            list.ends_with("\n  tasks.host[].tools\n  tasks.host[].when\n  tasks.host[].required"),
+            "{list}"
+        );
+        assert_eq!(nearest_key("max_attempts").as_deref(), Some("upstreams.*.retries[].max_attempts"));
+    }
+
+    #[test]
+    fn what_a_choice_takes_is_listed() {
+        let text = explain("tasks.host[].when").expect("a key");
+        assert!(text.contains("\n  takes    choice\n") && text.contains("\n  always: At once.\n"), "{text}");
+        assert!(text.contains("\n  {when_slow: duration}: When it has taken so long."), "{text}");
+        let text = explain("upstreams.*.retries[].retry_on").expect("a key");
+        assert!(text.contains("\n  takes    list of choices\n") && text.contains("\n  CODE: "), "{text}");
+        assert!(text.contains("\n  503: The server cannot serve now.\n"), "{text}");
+        assert!(text.contains("\n  {is_error: pattern}: "), "{text}");
+        let text = explain("store.url").expect("a key");
+        assert!(text.ends_with("Since 0.1."), "a secret is explained once: {text}");
+    }
+
+    #[test]
     fn what_is_no_key_is_not_explained() {
-        for path in ["", "nope", "upstreams.*", "upstreams..url", "upstreams.crm.nope", "listen.x", "listen."]
-        {
+        for path in [
+            "",
+            "nope",
+            "upstreams.*",
+            "upstreams..url",
+            "upstreams.crm.nope",
+            "listen.x",
+            "listen.",
+            "listen[0]",
+            "tasks.host[x].tools",
+            "tasks.host[0",
+            "tasks.hosts.tools",
+            "tasks.host[0]",
+        ] {
             assert_eq!(explain(path), None, "{path}");
         }
         assert_eq!(nearest_key("limits.page_sise").as_deref(), Some("limits.page_size"));
@@ -231,6 +298,10 @@ mod tests {
             ("upstreams.*.list_ttl", "duration"),
             ("limits.request_bytes_max", "size"),
             ("limits.page_size", "number"),
+            ("tasks.host", "list of sections"),
+            ("tasks.host[].when", "choice"),
+            ("upstreams.*.tasks", "word"),
+            ("upstreams.*.retries[].retry_on", "list of choices"),
         ] {
             assert_eq!(kind(path).as_deref(), Some(expected), "{path}");
         }

@@ -12,7 +12,8 @@ Generated from the types in `crates/config`; do not edit by hand. `tidegate conf
 for one key, and `tidegate config schema` prints the JSON Schema for editors.
 
 The file is YAML. Every key has a default, an unknown key is an error, and so is a key that is given twice or
-has no value. `*` in a key stands for a name of your choice. A relative path starts at the folder of the file.
+has no value. `*` in a key stands for a name of your choice, and `[]` for any item of a list. A relative path
+starts at the folder of the file.
 
 | Value | Is written as |
 | --- | --- |
@@ -22,6 +23,7 @@ has no value. `*` in a key stands for a name of your choice. A relative path sta
 `prefix: \"Bearer \"` for what stands before it; never shown |
 | pattern | a name in which `*` is any text and `?` any one character |
 | word | one of the words that the key lists |
+| choice | one of what the key lists: a word or a number, or a map of one key |
 ";
 
 /// A Markdown page of all keys: what each takes, its default and its meaning.
@@ -30,26 +32,23 @@ pub fn reference() -> String {
     let keys = keys(&schema());
     let mut page = INTRODUCTION.to_owned();
     section(&mut page, "Top", "", &keys, "");
-    for key in keys.iter().filter(|key| key.section) {
-        let start = match key.kind.as_str() {
-            "section" => format!("{}.", key.path),
-            _ => format!("{}.*.", key.path),
-        };
-        let heading = format!("`{}`", start.trim_end_matches('.'));
-        section(&mut page, &heading, &key.text, &keys, &start);
+    for key in &keys {
+        if let Some(path) = &key.section {
+            section(&mut page, &format!("`{path}`"), &key.text, &keys, path);
+        }
     }
     page
 }
 
-/// Writes a heading and the keys that begin with `start` and go no deeper.
-fn section(page: &mut String, heading: &str, text: &str, keys: &[Key], start: &str) {
+/// Writes a heading and the keys of the section at `path`.
+fn section(page: &mut String, heading: &str, text: &str, keys: &[Key], path: &str) {
     let _ = write!(page, "\n## {heading}\n");
     if !text.is_empty() {
         let _ = write!(page, "\n{text}\n");
     }
     page.push_str("\n| Key | Takes | Default | Meaning |\n| --- | --- | --- | --- |\n");
     for key in keys {
-        let Some(name) = key.path.strip_prefix(start).filter(|rest| !rest.contains('.')) else { continue };
+        let Some(name) = key.name_in(path) else { continue };
         let default = key.default.as_ref().map(|text| format!("`{text}`")).unwrap_or_default();
         let _ = writeln!(page, "| `{name}` | {} | {default} | {} |", takes(key), cell(&key.text));
     }
@@ -60,7 +59,8 @@ fn takes(key: &Key) -> String {
         return key.kind.clone();
     }
     let words: Vec<_> = key.words.iter().map(|(word, _)| format!("`{word}`")).collect();
-    words.join(", ")
+    let list = if key.kind.starts_with("list of ") { "list of " } else { "" };
+    format!("{list}{}", words.join(", "))
 }
 
 /// A text in one line of a table.

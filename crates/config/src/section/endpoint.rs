@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::HostRule;
 use crate::value::Glob;
 
 /// A selection of what the upstreams offer, served at `/NAME/mcp`.
@@ -31,6 +32,12 @@ pub struct Endpoint {
     ///
     /// `expose` and `hide` go by the name before it was changed here. Since 0.1.
     pub aliases: BTreeMap<String, String>,
+
+    /// Which tools run as tasks of the gateway: the same rules, in place of those in `tasks.host`.
+    ///
+    /// They go by the names that clients see, after `aliases`. By default those of `tasks.host`. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<Vec<HostRule>>,
 
     /// What the endpoint tells clients about its use, in place of what the upstreams say.
     ///

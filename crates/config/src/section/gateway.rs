@@ -7,7 +7,9 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cache, Endpoint, Keys, Limits, ListenTls, Names, Replica, Sessions, Store, Telemetry, Upstream};
+use super::{
+    Cache, Endpoint, Keys, Limits, ListenTls, Names, Replica, Sessions, Store, Tasks, Telemetry, Upstream,
+};
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
 /// The configuration of a gateway.
@@ -76,6 +78,11 @@ pub struct Config {
     /// Since 0.1.
     pub sessions: Sessions,
 
+    /// Calls of tools that outlive their clients, as durable tasks.
+    ///
+    /// Since 0.1.
+    pub tasks: Tasks,
+
     /// The key ring that seals what clients carry.
     ///
     /// Since 0.1.
@@ -129,6 +136,7 @@ impl Default for Config {
             limits: Limits::default(),
             cache: Cache::default(),
             sessions: Sessions::default(),
+            tasks: Tasks::default(),
             keys: Keys::default(),
             store: Store::default(),
             replica: Replica::default(),

@@ -9,8 +9,8 @@ use http::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::UpstreamTls;
 use super::endpoint::offers;
+use super::{RetryRule, UpstreamTasks, UpstreamTls};
 use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
 
 /// A server behind the gateway: either at a `url`, or a `command` to start.
@@ -131,6 +131,17 @@ pub struct Upstream {
     /// A tool with one of them then counts as named in `idempotent`. Since 0.1.
     pub trust_hints: bool,
 
+    /// Who owns the tasks that the server hosts itself.
+    ///
+    /// Since 0.1.
+    pub tasks: UpstreamTasks,
+
+    /// When a task's call of its tools is made again: a list of rules, of which the first that fits a tool
+    /// holds.
+    ///
+    /// A tool that no rule fits, and by default every one, is called once. Since 0.1.
+    pub retries: Vec<RetryRule>,
+
     /// Whom to trust as this server. Only with `url`.
     ///
     /// Since 0.1.
@@ -171,6 +182,8 @@ impl Default for Upstream {
             session_idle: Span::from_mins(30),
             idempotent: Vec::new(),
             trust_hints: false,
+            tasks: UpstreamTasks::default(),
+            retries: Vec::new(),
             tls: UpstreamTls::default(),
             description: None,
             enabled: true,
@@ -339,12 +352,18 @@ impl Upstream {
         offers(self.expose.as_deref(), &self.hide, own)
     }
 
+    /// The rule by which a task's call of its tool `own` is made again; `None` where it is called once.
+    #[must_use]
+    pub fn retry(&self, own: &str) -> Option<&RetryRule> {
+        self.retries.iter().find(|rule| rule.tools.matches(own))
+    }
+
     /// A value that changes when a connector built from this section would be another one.
     ///
     /// What only concerns names, lists and people (`aliases`, `expose`, `hide`, `list_ttl`, `description`,
-    /// `enabled`), and what is asked with each call (`idempotent`, `trust_hints`), does not count, so that a
-    /// reload which changes them keeps connections and processes. Nor does the content of files and
-    /// variables; compare [`Resolved`] for that. Holds within one process.
+    /// `enabled`), and what is asked with each call (`idempotent`, `trust_hints`, `tasks`, `retries`), does
+    /// not count, so that a reload which changes them keeps connections and processes. Nor does the content
+    /// of files and variables; compare [`Resolved`] for that. Holds within one process.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let Self {
@@ -368,6 +387,8 @@ impl Upstream {
             session_idle,
             idempotent: _,
             trust_hints: _,
+            tasks: _,
+            retries: _,
             tls,
             description: _,
             enabled: _,
@@ -434,6 +455,8 @@ mod tests {
             Upstream { list_ttl: Some(Span::from_secs(1)), ..base.clone() },
             Upstream { enabled: false, ..base.clone() },
             Upstream { trust_hints: true, ..base.clone() },
+            Upstream { tasks: UpstreamTasks::Adopt, ..base.clone() },
+            Upstream { retries: vec![RetryRule::default()], ..base.clone() },
             Upstream { idempotent: vec![Glob::new("a").expect("a pattern")], ..base.clone() },
         ];
         for other in same {
@@ -463,6 +486,19 @@ mod tests {
             assert!(!seen.contains(&other.fingerprint()), "{other:?}");
             seen.push(other.fingerprint());
         }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_a_tool_says_when_it_is_called_again() {
+        let rule = |tools: &str, max_attempts| RetryRule {
+            tools: Glob::new(tools).expect("a pattern"),
+            max_attempts,
+            ..RetryRule::default()
+        };
+        let retries = vec![rule("get_*", 4), rule("get_all", 2), rule("put_?", 3)];
+        let upstream = Upstream { retries, ..Upstream::default() };
+        let attempts = |own| upstream.retry(own).map(|rule| rule.max_attempts);
+        assert_eq!((attempts("get_all"), attempts("put_x"), attempts("delete")), (Some(4), Some(3), None));
     }
 
     #[test]

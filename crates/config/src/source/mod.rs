@@ -9,6 +9,7 @@ mod path;
 mod tree;
 mod typed;
 mod typed_parts;
+mod typed_words;
 mod yaml;
 
 pub(crate) use fault::{FAULTS_MAX, Fault, Problem, note};

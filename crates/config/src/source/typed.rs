@@ -5,13 +5,14 @@
 
 use std::collections::HashSet;
 
-use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::fault::{FAULTS_MAX, Fault, Problem};
 use super::path::{Path, Seg};
 use super::tree::{Node, Position, Value};
 use super::typed_parts::{Entries, Items};
+use super::typed_words::{Tagged, Word};
 
 /// Reads a value, and puts what is at fault into `faults`. `None` where not even defaults helped.
 pub(crate) fn read<T: DeserializeOwned>(root: &Node, faults: &mut Vec<Fault>) -> Option<T> {
@@ -60,7 +61,7 @@ impl ReadError {
         Self { problem, place: None }.at(node)
     }
 
-    fn of(problem: Problem) -> Self {
+    pub(super) fn of(problem: Problem) -> Self {
         Self { problem, place: None }
     }
 
@@ -284,12 +285,23 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        match self.spelling() {
-            Some(text) => {
-                let word: de::value::StrDeserializer<'_, ReadError> = (*text).into_deserializer();
-                visitor.visit_enum(word).map_err(|e| e.at(self.node))
+        match (self.spelling(), &self.node.value) {
+            (Some(text), _) => visitor.visit_enum(Word(&text)).map_err(|e| e.at(self.node)),
+            // A word with a value, as in `{when_slow: 2s}`.
+            (None, Value::Map(entries)) => {
+                let mut entries = entries.iter().filter(|entry| !self.left_out.contains(&entry.value.id));
+                match (entries.next(), entries.next()) {
+                    (Some(entry), None) => {
+                        visitor.visit_enum(Tagged::new(entry, self.left_out)).map_err(|e| e.at(self.node))
+                    }
+                    _ => {
+                        let words = crate::advice::one_of(known);
+                        let problem = Problem::other(format!("give exactly one of {words}"), None);
+                        Err(ReadError::new(problem, self.node))
+                    }
+                }
             }
-            None => self.kind(&crate::advice::one_of(known), None),
+            (None, _) => self.kind(&crate::advice::one_of(known), None),
         }
     }
 

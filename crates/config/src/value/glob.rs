@@ -55,6 +55,23 @@ impl Glob {
         }
     }
 
+    /// The pattern that everything matches: `*`.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { text: "*".into(), matcher: WildMatch::new("*") }
+    }
+
+    /// Reads a pattern for a text of any kind, in which all but `*` and `?` stands for itself.
+    ///
+    /// # Errors [`GlobError`], where it is empty or too long.
+    pub fn of_text(text: &str) -> Result<Self, GlobError> {
+        match text.len() {
+            0 => Err(GlobError::Empty),
+            1..=GLOB_BYTES_MAX => Ok(Self { text: text.into(), matcher: WildMatch::new(text) }),
+            _ => Err(GlobError::Long),
+        }
+    }
+
     /// Whether the whole `name` matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
@@ -151,6 +168,15 @@ mod tests {
         for (pattern, name, expected) in cases {
             assert_eq!(Glob::new(pattern).expect(pattern).matches(name), expected, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn a_pattern_for_a_text_takes_what_no_name_has() {
+        let pattern = Glob::of_text("*[busy] try\\later!*").expect("a valid pattern");
+        assert!(pattern.matches("all lines are [busy] try\\later!\n") && !pattern.matches("busy"));
+        assert_eq!(Glob::of_text(""), Err(GlobError::Empty));
+        assert_eq!(Glob::of_text(&"x".repeat(257)), Err(GlobError::Long));
+        assert!(Glob::all().matches("") && Glob::all().matches("a b"));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use tidegate_config::{
-    Config, Glob, LogFormat, LogLevel, Revision, Secret, Size, Span, Timeouts, Transport, load_slice,
-    load_str,
+    Config, Glob, HostWhen, KeyPlace, LogFormat, LogLevel, RetryOn, RetryRule, Revision, Secret, Size, Span,
+    Tasks, Timeouts, Transport, UpstreamTasks, load_slice, load_str,
 };
 
 fn load(text: &str) -> Config {
@@ -41,6 +41,108 @@ fn the_defaults_are_those_that_are_promised() {
     let Timeouts { connect, first_byte, idle, total } = crm.timeouts;
     assert_eq!([connect, first_byte, idle, total], [seconds(5), seconds(60), seconds(120), seconds(600)]);
     assert_eq!((crm.stdio.processes_max, crm.stdio.idle_stop), (4, Span::from_mins(10)));
+}
+
+#[test]
+fn the_defaults_of_tasks_are_those_that_are_promised() {
+    let Tasks {
+        host,
+        ttl,
+        result_retention,
+        retention_max,
+        tombstone,
+        tasks_per_tenant_max,
+        bytes_per_tenant_max,
+        result_bytes_max,
+        running_max,
+        lease,
+        poll_interval,
+        poll_interval_max,
+    } = load("tasks:\n").tasks;
+    assert_eq!((host.len(), ttl, result_retention), (0, Span::from_hours(1), Span::from_hours(1)));
+    assert_eq!((retention_max, tombstone), (Span::from_hours(24), Span::from_hours(24)));
+    assert_eq!((tasks_per_tenant_max, running_max), (10_000, 1024));
+    assert_eq!((bytes_per_tenant_max, result_bytes_max), (Size::from_mib(256), Size::from_mib(16)));
+    let seconds = |secs| Span::from_secs(secs);
+    assert_eq!([lease, poll_interval, poll_interval_max], [seconds(10), seconds(1), seconds(30)]);
+    let config =
+        load("upstreams: {a: {url: 'http://a', retries: [{max_attempts: 3}]}, b: {url: 'http://b'}}");
+    assert_eq!(config.upstreams["b"].tasks, UpstreamTasks::Pass);
+    assert_eq!(config.upstreams["b"].retry("x"), None, "nothing is tried again");
+    let RetryRule { tools, max_attempts, backoff, backoff_max, retry_on, deadline, idempotency_key } =
+        config.upstreams["a"].retry("x").expect("a rule for all");
+    assert_eq!((tools.as_str(), *max_attempts), ("*", 3));
+    assert_eq!((*backoff, *backoff_max), (Span::from_millis(500), seconds(30)));
+    let statuses = [429, 502, 503, 504].map(RetryOn::Status);
+    let all: Vec<_> = [RetryOn::Connect, RetryOn::Timeout].into_iter().chain(statuses).collect();
+    assert_eq!((retry_on, *deadline, idempotency_key), (&all, None, &None));
+}
+
+#[test]
+fn rules_hold_in_their_order_and_an_endpoint_has_its_own() {
+    let config = load(
+        r#"
+tasks:
+  host:
+    - {tools: "report_*", when: always}
+    - {tools: "*_now", when: never}
+    - {tools: "ask_*", when: after_questions, required: true}
+    - {when: {when_slow: 2s}}
+upstreams: {crm: {url: 'http://a'}}
+endpoints:
+  general: {upstreams: [crm]}
+  own: {upstreams: [crm], tasks: [{tools: "crm_*", when: for_upstreams_that_need_it}, {when: always}]}
+  none: {upstreams: [crm], tasks: []}
+"#,
+    );
+    let host = |endpoint: &str, tool| config.tasks.host(config.endpoints[endpoint].tasks.as_deref(), tool);
+    assert_eq!(host("general", "report_now"), HostWhen::Always);
+    assert_eq!(host("general", "crm_now"), HostWhen::Never);
+    assert_eq!(host("general", "ask_me"), HostWhen::AfterQuestions);
+    assert!(config.tasks.host_rule(None, "ask_me").is_some_and(|rule| rule.required));
+    assert_eq!(host("general", "crm_get"), HostWhen::WhenSlow(Span::from_secs(2)));
+    assert_eq!(host("own", "crm_now"), HostWhen::ForUpstreamsThatNeedIt);
+    assert_eq!(host("own", "other"), HostWhen::Always);
+    assert_eq!(host("none", "report_now"), HostWhen::ForUpstreamsThatNeedIt);
+}
+
+#[test]
+fn failures_can_be_written_as_words_numbers_and_texts() {
+    let config = load(
+        r#"
+upstreams:
+  a:
+    url: http://a
+    tasks: adopt
+    retries:
+      - tools: "get_*"
+        max_attempts: 1
+        retry_on: []
+        idempotency_key: {header: Idempotency-Key}
+      - tools: "put_*"
+        max_attempts: 100
+        retry_on: [connect, "timeout", 429, "502", -32603, "-32000", {is_error: "[busy] *\n? {!}"}]
+        idempotency_key: {argument: request_id}
+      - {max_attempts: 2, idempotency_key: {meta: a/b.c-d_e}}
+"#,
+    );
+    let a = &config.upstreams["a"];
+    assert_eq!(a.tasks, UpstreamTasks::Adopt);
+    let [get, put, rest] = a.retries.as_slice() else { panic!("three rules: {a:?}") };
+    assert_eq!(a.retry("get_x"), Some(get));
+    assert!(get.retry_on.is_empty(), "an empty list is not the default");
+    assert_eq!(get.idempotency_key, Some(KeyPlace::Header("Idempotency-Key".to_owned())));
+    let text = Glob::of_text("[busy] *\n? {!}").expect("a pattern");
+    let (statuses, codes) = ([429, 502].map(RetryOn::Status), [-32603, -32000].map(RetryOn::Code));
+    let mut all = vec![RetryOn::Connect, RetryOn::Timeout];
+    all.extend(statuses.into_iter().chain(codes));
+    all.push(RetryOn::IsError(text));
+    assert_eq!((put.max_attempts, &put.retry_on), (100, &all));
+    assert!(put.is_on_text("[busy] come back\n1 {!}") && !put.is_on_text("[busy]"));
+    assert_eq!(put.idempotency_key, Some(KeyPlace::Argument("request_id".to_owned())));
+    assert_eq!(rest.idempotency_key, Some(KeyPlace::Meta("a/b.c-d_e".to_owned())));
+    let written = serde_json::to_string(&config).expect("JSON");
+    assert_eq!(load(&written), config, "all of it is written as it is read");
 }
 
 #[test]
@@ -85,11 +187,12 @@ fn every_key_can_be_set() {
     let besides = load("keys: {env: TIDEGATE_KEYS}");
     let besides = serde_json::to_value(&besides).expect("JSON");
     for path in tidegate_config::key_paths() {
-        // `*` is the first name in the file's map.
+        // `*` is the first name in the file's map, and `[]` the first item of a list.
         let value = |root: &serde_json::Value| {
-            path.split('.').try_fold(root.clone(), |at, key| match key {
-                "*" => at.as_object().and_then(|map| map.values().next().cloned()),
-                key => at.get(key).cloned(),
+            path.split('.').try_fold(root.clone(), |at, key| match (key, key.strip_suffix("[]")) {
+                ("*", _) => at.as_object().and_then(|map| map.values().next().cloned()),
+                (_, Some(list)) => at.get(list)?.get(0).cloned(),
+                (key, None) => at.get(key).cloned(),
             })
         };
         let set = value(&full).or_else(|| value(&besides).filter(|_| path == "keys.env")).or_else(|| {
@@ -134,6 +237,20 @@ fn anchors_and_merges_repeat_a_section() {
     );
     assert_eq!(config.upstreams["b"].url.as_deref(), Some("http://b/mcp"));
     assert_eq!(config.upstreams["b"].timeouts.idle, Span::from_secs(1));
+}
+
+#[test]
+fn anchors_repeat_a_list_of_rules() {
+    let config = load(
+        "upstreams:\n  a:\n    url: http://a\n    retries: &calm\n      \
+         - {tools: 'get_*', max_attempts: 3}\n  \
+         b: {url: 'http://b', retries: *calm}\n  \
+         c: {url: 'http://c', retries: [{<<: &one {max_attempts: 5, backoff: 1s}, tools: x}, *one]}\n",
+    );
+    assert_eq!(config.upstreams["b"].retries, config.upstreams["a"].retries);
+    let attempts =
+        |tool| config.upstreams["c"].retry(tool).map(|rule| (rule.max_attempts, rule.tools.as_str()));
+    assert_eq!((attempts("x"), attempts("y")), (Some((5, "x")), Some((5, "*"))));
 }
 
 #[test]

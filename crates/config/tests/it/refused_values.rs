@@ -95,13 +95,34 @@ fn sessions_of_an_upstream_are_some_and_last_for_a_while() {
     hold("sessions_of_an_upstream_are_some_and_last_for_a_while");
 }
 
+#[test]
+fn a_rule_for_tasks_has_a_pattern_and_a_time() {
+    hold("a_rule_for_tasks_has_a_pattern_and_a_time");
+}
+
+#[test]
+fn times_and_limits_of_tasks_fit_together() {
+    hold("times_and_limits_of_tasks_fit_together");
+}
+
+#[test]
+fn a_retry_is_of_a_failure_that_may_pass() {
+    hold("a_retry_is_of_a_failure_that_may_pass");
+}
+
+#[test]
+fn an_idempotency_key_goes_where_the_server_looks() {
+    hold("an_idempotency_key_goes_where_the_server_looks");
+}
+
 /// Keys for which nothing at all is a choice, and what it means.
-const ZERO_IS_A_CHOICE: [(&str, &str); 7] = [
+const ZERO_IS_A_CHOICE: [(&str, &str); 8] = [
     ("drain_delay", "nobody in front has to notice"),
     ("limits.queue_max", "nobody waits"),
     ("drain_timeout", "stop at once"),
     ("cache.list_ttl", "a list without a hint is never fresh"),
     ("cache.ttl_max", "nothing is ever fresh"),
+    ("tasks.tombstone", "an expired task is unknown at once"),
     ("upstreams.*.list_ttl", "its lists are never fresh"),
     ("upstreams.*.stdio.stderr_lines_max", "nothing is kept"),
 ];
@@ -120,24 +141,42 @@ fn every_limit_refuses_zero_unless_zero_is_a_choice() {
         let mut file = serde_json::json!({});
         let mut at = &mut file;
         for key in path.split('.') {
-            at = at
-                .as_object_mut()
-                .expect("a map")
-                .entry(if key == "*" { "x" } else { key })
-                .or_insert(serde_json::json!({}));
+            let map = at.as_object_mut().expect("a map");
+            at = match key.strip_suffix("[]") {
+                // Besides the key, what such an item must have.
+                Some(list) => &mut map.entry(list).or_insert(serde_json::json!([{"max_attempts": 2}]))[0],
+                None => map.entry(if key == "*" { "x" } else { key }).or_insert(serde_json::json!({})),
+            };
         }
         *at = serde_json::json!(zero);
         let file =
             file.to_string().replace("\"0\"", "0").replacen("{\"x\":{", &format!("{{\"x\":{{{target}, "), 1);
         let loaded = tidegate_config::load_str(&file, "f");
-        let refused = loaded
-            .as_ref()
-            .is_err_and(|faults| faults.iter().any(|fault| fault.path == path.replace('*', "x")));
+        let place = path.replace('*', "x").replace("[]", "[0]");
+        let refused = loaded.as_ref().is_err_and(|faults| faults.iter().any(|fault| fault.path == place));
         let choice = ZERO_IS_A_CHOICE.iter().any(|(key, _)| *key == path);
         assert_eq!(refused, !choice && path != "endpoints.*.upstreams", "{path}: {file}: {loaded:?}");
         held += 1;
     }
     assert!(held > 40, "only {held} keys were held against zero");
+}
+
+#[test]
+fn there_are_at_most_a_hundred_rules() {
+    let rules = |count: usize| {
+        let rules: Vec<_> = (0..count).map(|n| format!("{{tools: t{n}, when: always}}")).collect();
+        format!("tasks: {{host: [{}]}}", rules.join(", "))
+    };
+    assert!(tidegate_config::load_str(&rules(100), "f").is_ok());
+    assert_eq!(
+        faults(&rules(101)),
+        "tidegate.yaml:1:9: tasks.host: there are 101 rules, and there may be 100"
+    );
+    let rules = "{max_attempts: 2}, ".repeat(101);
+    assert_eq!(
+        faults(&format!("upstreams: {{a: {{url: 'http://a', retries: [{rules}]}}}}")),
+        "tidegate.yaml:1:34: upstreams.a.retries: there are 101 rules, and there may be 100"
+    );
 }
 
 #[test]
