@@ -1,8 +1,8 @@
 //! What the whole process shares, and what one configuration makes of it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,6 +16,7 @@ use upstream::Upstream;
 use crate::drain::{self, Drain, Phase};
 use crate::guard::Guard;
 use crate::handles::{Handles, Holder};
+use crate::hosted::{Hosting, News, TaskRunner};
 use crate::hub::Hub;
 use crate::legacy::{Pair, Sessions, SharedSessions};
 use crate::line::Lines;
@@ -132,6 +133,8 @@ pub struct Generation {
     pub endpoints: HashMap<String, Arc<Endpoint>>,
     /// By the upstream's name.
     pub sources: HashMap<String, Arc<Source>>,
+    /// Which calls become tasks, and what holds for those.
+    pub(crate) hosting: Hosting,
     /// What each upstream was made of, to know which can be kept.
     pub fingerprints: HashMap<String, (u64, u64)>,
     /// Client headers that may go to an upstream, by the upstream's name.
@@ -178,6 +181,10 @@ pub struct App {
     pub(crate) gate: Arc<Gate>,
     pub(crate) memory: MemoryWatch,
     pub(crate) drain: Drain,
+    /// Tasks of the gateway's own, once there is a store for them.
+    pub(crate) tasks: OnceLock<tasks::Tasks>,
+    /// Of those that are made here.
+    pub(crate) task_news: News,
     replaced: tokio::sync::Notify,
 }
 
@@ -215,6 +222,8 @@ impl App {
             gate,
             memory: MemoryWatch::default(),
             drain: Drain::default(),
+            tasks: OnceLock::new(),
+            task_news: News::default(),
             replaced: tokio::sync::Notify::new(),
         })
     }
@@ -236,6 +245,22 @@ impl App {
     /// Says where what clients change in their sessions is kept for all replicas. Once, at the start.
     pub fn share_sessions(&self, shared: Arc<dyn SharedSessions>) {
         self.sessions.share(shared, &self.replicas);
+    }
+
+    /// Keeps tasks in this store from now on. Once, at the start. Must be called within a tokio runtime.
+    pub fn host_tasks(self: &Arc<Self>, store: Arc<dyn store::Store>) {
+        let worker = self.replicas.me().as_str();
+        let (clock, rng) = (Arc::clone(&self.clock), Arc::clone(&self.rng));
+        let options = self.generation().hosting.options();
+        let tasks = tasks::Tasks::start(store, clock, rng, TaskRunner::new(self), worker, options);
+        // A second one would have nothing to do: a process has one store.
+        let _ = self.tasks.set(tasks);
+    }
+
+    /// Tasks of the gateway's own.
+    #[must_use]
+    pub fn tasks(&self) -> Option<&tasks::Tasks> {
+        self.tasks.get()
     }
 
     /// Reads anew what these sessions have become at other replicas, as far as they are known here.
@@ -260,6 +285,9 @@ impl App {
     /// Puts another configuration in force; calls under way keep theirs.
     pub fn replace(&self, generation: Generation) -> Arc<Generation> {
         self.gate.set(generation.limits.gate());
+        if let Some(tasks) = self.tasks.get() {
+            tasks.set(generation.hosting.options());
+        }
         let before = self.generation.swap(Arc::new(generation));
         self.replaced.notify_waiters();
         before
@@ -332,6 +360,15 @@ pub(crate) struct Exchange {
     pub request_id: Option<Id>,
     /// The call's place among those that run, where it needs one; it lasts as long as any part of the call.
     pub place: Option<Arc<Place>>,
+    /// What a call has that a task makes; `None`: a client waits for it.
+    pub hosted: Option<Arc<HostedCall>>,
+}
+
+/// What a call has that a task makes.
+#[derive(Debug, Clone)]
+pub(crate) struct HostedCall {
+    /// What its upstream knows its attempts by.
+    pub key: Option<String>,
 }
 
 impl Exchange {
@@ -348,6 +385,18 @@ impl Exchange {
     /// The same for what outlives the call and does not count as one.
     pub fn unplaced(&self) -> Self {
         Self { place: None, ..self.clone() }
+    }
+
+    /// The same as a part of a task, which nobody waits for.
+    pub fn hosted_here(&self) -> Self {
+        let hosted = Some(Arc::new(HostedCall { key: None }));
+        Self { place: None, hosted, ..self.clone() }
+    }
+
+    /// The same as the client of this call makes it.
+    pub fn entered(mut self, call: &protocol::Call) -> Self {
+        crate::modern::enter(&mut self, call);
+        self
     }
 
     /// Where the thing of this name lives, if that is another replica and this request may still go there.

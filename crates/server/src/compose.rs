@@ -18,6 +18,7 @@ use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstrea
 use crate::app::{EVERYTHING, Generation, Limits};
 use crate::guard::Guard;
 use crate::handles::Handles;
+use crate::hosted::Hosting;
 use crate::hub::Hub;
 use crate::overload::Gate;
 use crate::replay::Repeatable;
@@ -132,6 +133,7 @@ pub fn compose(
         fingerprints,
         forward_headers,
         repeatable,
+        hosting: Hosting::of(config),
         guard: Guard { hosts: config.host_list(), origins: config.origin_list() },
         limits: limits(config),
         watch: watched(&config.telemetry),

@@ -332,8 +332,14 @@ impl Gateway {
         drop(self.socket);
         self.app.drain.advance(Phase::Draining);
         let end = Instant::now() + self.app.generation().limits.drain_time;
+        // What tasks run goes on for as long as other calls may, and then at another replica.
+        let tasks = async {
+            if let Some(tasks) = self.app.tasks() {
+                tasks.stop(end.duration_since(Instant::now())).await;
+            }
+        };
         // The listener ends by itself within the drain time.
-        let _ = self.listener.await;
+        let _ = tokio::join!(self.listener, tasks);
         if !self.app.replicas().peers().is_empty() {
             // What waits here for a client's answer gets it by way of another replica.
             let at_rest = at_rest(&self.app, &self.shared.parked);

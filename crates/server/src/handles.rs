@@ -125,11 +125,12 @@ impl Handles {
         self.keys.open(&holder.binding(Purpose::UpstreamSession), self.clock.now(), sealed)
     }
 
-    /// Seals an upstream's task id. The same id gives the same handle as long as the same key is active, and
-    /// the upstream decides how long it is good.
+    /// Seals an upstream's task id, or with an empty name for the upstream one of the gateway's own. The same
+    /// id gives the same handle as long as the same key is active, and the upstream decides how long it is
+    /// good.
     #[must_use]
-    pub fn seal_task(&self, holder: Holder<'_>, upstream: &UpstreamName, task: &str) -> String {
-        let payload = [upstream.as_str().as_bytes(), &[0], task.as_bytes()].concat();
+    pub fn seal_task(&self, holder: Holder<'_>, upstream: &str, task: &str) -> String {
+        let payload = [upstream.as_bytes(), &[0], task.as_bytes()].concat();
         // The cipher forgives a repeated nonce: all it tells is that two handles are equal, which is what
         // we want.
         let nonce = Derived(seal::sha256(&payload));
@@ -268,10 +269,10 @@ mod tests {
         let (h, me) = (handles(), Principal::anonymous());
         let crm = UpstreamName::new("crm").expect("valid");
         let holder = Holder { principal: &me, endpoint: "all" };
-        let task = h.seal_task(holder, &crm, "t-1");
+        let task = h.seal_task(holder, crm.as_str(), "t-1");
         assert_eq!(h.open_task(holder, &task), Ok(("crm".to_owned(), "t-1".to_owned())));
-        assert_eq!(h.seal_task(holder, &crm, "t-1"), task, "a task keeps its name");
-        assert_ne!(h.seal_task(holder, &crm, "t-2"), task);
+        assert_eq!(h.seal_task(holder, crm.as_str(), "t-1"), task, "a task keeps its name");
+        assert_ne!(h.seal_task(holder, crm.as_str(), "t-2"), task);
         let state = h.seal_state(holder, &crm, &call("{}"), &own("t-1"));
         assert!(h.open_task(holder, &state).is_err());
     }

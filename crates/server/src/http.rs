@@ -136,6 +136,7 @@ where
                 replay: None,
                 request_id: None,
                 place: None,
+                hosted: None,
             };
             // Those that run and those that wait, before anything of them is read.
             let max = generation.limits.calls_max.saturating_add(generation.limits.queue_max);

@@ -67,5 +67,6 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         replay: None,
         request_id: None,
         place: None,
+        hosted: None,
     })
 }

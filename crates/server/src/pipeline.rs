@@ -1,6 +1,7 @@
 //! The way of a call, stage by stage. Both edges end here: what comes in is a modern call.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bridge::Script;
@@ -10,13 +11,14 @@ use protocol::json::Object;
 use protocol::{Call, Method, Raw, RpcError, code};
 use upstream::{Body, CallContext, CallErrorKind, Item, Line, Outcome, Reply, Watched};
 
-use crate::app::{App, Exchange};
+use crate::app::Exchange;
 use crate::drain::{self, Phase};
 use crate::handles::State;
+use crate::hosted;
 use crate::line::{self, Way};
 use crate::modern::gone;
+use crate::passed_tasks::{self, TaskIds};
 use crate::replay::{self, Record};
-use crate::tasks::{self, TaskIds};
 use crate::trace::Operation;
 
 /// Makes a call and gives its reply as the client may see it.
@@ -32,15 +34,27 @@ pub(crate) async fn execute(x: &Exchange, call: &Call) -> Result<Reply, RpcError
     let reply = tokio::select! {
         biased;
         reply = dispatch(traced.as_ref().unwrap_or(x), &call, &mut operation) => reply,
-        () = x.app.reached(Phase::Ending) => Err(drain::cut_off()),
+        () = ending(x) => Err(drain::cut_off()),
     };
-    operation.answer(reply.map(|reply| ended_in_time(&x.app, reply)))
+    operation.answer(reply.map(|reply| ended_in_time(x, reply)))
+}
+
+/// Waits until the client's calls are ended. The call of a task ends by the task, which has another replica
+/// to go to.
+async fn ending(x: &Exchange) {
+    match x.hosted {
+        None => x.app.reached(Phase::Ending).await,
+        Some(_) => std::future::pending().await,
+    }
 }
 
 /// The same reply; what comes of it bit by bit ends with an error where the process ends first.
-fn ended_in_time(app: &Arc<App>, reply: Reply) -> Reply {
+fn ended_in_time(x: &Exchange, reply: Reply) -> Reply {
     let Reply::Stream(items) = reply else { return reply };
-    let app = Arc::clone(app);
+    if x.hosted.is_some() {
+        return Reply::Stream(items);
+    }
+    let app = Arc::clone(&x.app);
     let ending = Box::pin(async move { app.reached(Phase::Ending).await });
     let items = futures_util::stream::unfold(Some((items, ending)), |state| async move {
         let (mut items, mut ending) = state?;
@@ -59,21 +73,47 @@ fn ended_in_time(app: &Arc<App>, reply: Reply) -> Reply {
 async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Result<Reply, RpcError> {
     if let Some(kind) = Kind::of(&call.method) {
         let cursor = call.params.get("cursor").filter(|c| !c.is_null());
-        return x.endpoint.list(kind, &x.caller, cursor.as_ref()).await.map(Reply::result);
+        let list = x.endpoint.list(kind, &x.caller, cursor.as_ref()).await?;
+        let list = if kind == Kind::Tools { hosted::mark_tools(x, list) } else { list };
+        return Ok(Reply::result(list));
     }
     match &call.method {
-        Method::Discover => x.endpoint.discover().await.map(Reply::result),
+        Method::Discover => x.endpoint.discover().await.map(|d| Reply::result(hosted::advertise(x, d))),
         Method::TasksGet
         | Method::TasksUpdate
         | Method::TasksCancel
         | Method::TasksResult
-        | Method::TasksList => Box::pin(tasks::serve(x, call)).await,
+        | Method::TasksList => Box::pin(passed_tasks::serve(x, call)).await,
         _ => {
             let located = locate(x, call).await?;
             let tool = operation.located(x, &located.routed);
-            perform(x, call, located, tool).await
+            match hosted::wish(x, call, &located.routed)? {
+                None => perform(x, call, located, tool).await,
+                Some(wish) => as_task(x, call, located, tool, wish).await,
+            }
         }
     }
+}
+
+type Performed<'a> = Pin<Box<dyn Future<Output = Result<Reply, RpcError>> + Send + 'a>>;
+
+/// Makes a task of it, which may run for a while as any other call. Boxed without its type: a task makes
+/// calls itself.
+fn as_task<'a>(
+    x: &'a Exchange,
+    call: &'a Call,
+    located: Located,
+    tool: Option<Arc<str>>,
+    wish: hosted::Wish,
+) -> Performed<'a> {
+    Box::pin(async move {
+        let new = hosted::new_task(x, call, &located.routed)?;
+        let own = call.clone();
+        let plain = move |x: Exchange| -> Performed<'static> {
+            Box::pin(async move { perform(&x, &own, located, tool).await })
+        };
+        hosted::begin(x, call, new, wish, plain).await
+    })
 }
 
 /// Where a call goes, and what is known of its earlier rounds.
@@ -129,6 +169,7 @@ async fn perform(
     tool: Option<Arc<str>>,
 ) -> Result<Reply, RpcError> {
     let Located { mut routed, record } = located;
+    hosted::equip(x, &mut routed);
     let line = match line::way(x, &mut routed).await? {
         Way::On(line) => line,
         Way::Answered(result) => return Ok(Reply::result(result)),
@@ -218,7 +259,7 @@ async fn send(x: &Exchange, routed: &Routed, on: On) -> Result<Reply, RpcError> 
     let upstream = routed.source.upstream();
     let cx = CallContext {
         principal: x.caller.principal.clone(),
-        headers: x.forwarded(upstream.name().as_str()),
+        headers: hosted::headers(x, routed),
         rules: routed.rules.clone(),
         polls: x.revision.features().polled_streams,
         watched: Watched { parent: x.caller.trace.clone(), tool: on.tool },
@@ -295,7 +336,10 @@ impl Shaper<'_> {
         };
         match object.get("resultType").as_ref().map(Raw::as_bytes) {
             Some(b"\"input_required\"") => self.questions(&object).map_err(invalid),
-            Some(b"\"task\"") => Ok(self.tasks().seal_in(&object)),
+            // The gateway's own task goes on with it.
+            Some(b"\"task\"") if self.x.hosted.is_some() => Ok(object.raw()),
+            Some(b"\"task\"") => self.task(&object).await,
+            _ if self.x.hosted.is_some() && object.has("task") => Ok(object.raw()),
             _ if self.call.params.has("task") => Ok(self.tasks().seal_everywhere(&object)),
             Some(_) => Ok(self.links(result).await),
             // A server that leaves it out means this, and our clients may insist on it (basic, "Results").
@@ -303,6 +347,18 @@ impl Shaper<'_> {
                 let complete = Raw::literal(r#""complete""#);
                 Ok(self.links(object.edit().set("resultType", complete).finish()).await)
             }
+        }
+    }
+
+    /// A task that the upstream has made of the call.
+    async fn task(&self, object: &Object) -> Result<Raw, RpcError> {
+        let name = self.routed.source.upstream().name().as_str();
+        let own = object.get("taskId").and_then(|id| id.as_str().map(Cow::into_owned));
+        match own {
+            Some(own) if self.x.app.tasks.get().is_some() && self.x.generation.hosting.adopts(name) => {
+                hosted::adopt(&self.x, &self.call, &self.routed, own).await
+            }
+            _ => Ok(self.tasks().seal_in(object)),
         }
     }
 

@@ -186,6 +186,7 @@ impl WorldBuilder {
         let shared = Arc::new(StoreSessions::new(Arc::clone(&store)));
         for gateway in std::iter::once(&gateway).chain(&others) {
             gateway.app().share_sessions(Arc::clone(&shared) as Arc<dyn server::SharedSessions>);
+            gateway.app().host_tasks(Arc::clone(&store));
         }
         let world = World { demos, clock, config, gateway, others, peers, store };
         world.introduce(&world.peers);

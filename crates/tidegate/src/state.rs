@@ -12,7 +12,7 @@ use config::{Config, StoreUrl};
 use model::{Clock as _, SystemClock};
 use seal::KeyRing;
 use server::{Prepared, StartError};
-use store::Store;
+use store::{Memory, Store};
 use store_postgres::{OpenError, PostgresStore, Settings};
 use store_sqlite::SqliteStore;
 use tokio::task::JoinHandle;
@@ -136,8 +136,11 @@ impl Place {
             return Err(Coded::config(text.to_owned()).into());
         }
         let Some(store) = store else {
+            // Tasks last as long as the process then.
+            prepared.app().host_tasks(Arc::new(Memory::new()));
             return Ok(Self { store: None, member: None, sweeper: None });
         };
+        prepared.app().host_tasks(Arc::clone(&store));
         prepared.app().share_sessions(Arc::new(StoreSessions::new(Arc::clone(&store))));
         let shared = matches!(target, StoreUrl::Postgres(_));
         if !shared && config.replica.listen.is_none() {

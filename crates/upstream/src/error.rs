@@ -1,6 +1,7 @@
 //! Why a call on an upstream came to nothing: who caused it, and whether it may be made again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{Fault, Retry, UpstreamName};
 use protocol::{RpcError, code};
@@ -18,6 +19,8 @@ pub struct CallError {
     pub detail: Option<Arc<str>>,
     /// Whether it happened before the call was sent, whatever the kind says of others.
     pub(crate) unsent: bool,
+    /// How long the server asks to wait before the next call, where it says so.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 fn in_words(detail: &Option<Arc<str>>) -> String {
@@ -131,13 +134,20 @@ impl CallError {
     /// An error of this kind.
     #[must_use]
     pub fn new(upstream: &UpstreamName, kind: CallErrorKind) -> Self {
-        Self { upstream: upstream.clone(), kind, detail: None, unsent: false }
+        Self { upstream: upstream.clone(), kind, detail: None, unsent: false, retry_after: None }
     }
 
     /// The same error with words for the operator.
     #[must_use]
     pub fn detail(mut self, detail: impl std::fmt::Display) -> Self {
         self.detail = Some(Arc::from(detail.to_string()));
+        self
+    }
+
+    /// The same error with the wait that the server asks for.
+    #[must_use]
+    pub(crate) fn after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
         self
     }
 
@@ -161,12 +171,19 @@ impl CallError {
     #[must_use]
     pub fn to_rpc(&self) -> RpcError {
         let (kind, name) = (self.kind, self.upstream.as_str());
-        RpcError::new(kind.code(), format!("Upstream {name} {kind}")).with(json!({
+        let mut data = json!({
             "upstream": name,
             "reason": kind.as_str(),
             "fault": kind.fault().as_str(),
             "retry": self.retry().as_str(),
-        }))
+        });
+        if let CallErrorKind::Status(status) = kind {
+            data["status"] = json!(status);
+        }
+        if let Some(wait) = self.retry_after {
+            data["retryAfterMs"] = json!(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        }
+        RpcError::new(kind.code(), format!("Upstream {name} {kind}")).with(data)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::answer::{self, Accepts, Answer, BodyError};
 use crate::app::{App, Exchange};
 use crate::changes::{Lists, Watch};
 use crate::drain::{self, Phase};
+use crate::hosted::Feed;
 use crate::http::{Turn, shed, unavailable};
 use crate::hub::{Heard, Subscription};
 use crate::overload::{Shed, Stage};
@@ -204,8 +205,11 @@ pub(super) async fn write_changes(
     missed: bool,
 ) {
     let offered = offered(x).await;
-    let writer =
-        Writer { x: x.unplaced(), session: Arc::clone(session), stream: Arc::clone(stream), offered };
+    let tasks = Feed::of_all(x).await;
+    let writer = {
+        let (session, stream) = (Arc::clone(session), Arc::clone(stream));
+        Writer { x: x.unplaced(), session, stream, offered, tasks }
+    };
     let number = session.uris_number();
     let watch = writer.watch().await;
     let changes = x.app.hub.subscribe(watch.wanted()).await;
@@ -228,6 +232,16 @@ struct Writer {
     session: Arc<Session>,
     stream: Arc<StreamBuffer>,
     offered: Lists,
+    /// The client's own.
+    tasks: Option<Feed>,
+}
+
+/// The next change of a task. Safe to cancel.
+async fn status(tasks: &mut Option<Feed>) -> protocol::Raw {
+    match tasks {
+        Some(tasks) => tasks.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Writer {
@@ -242,6 +256,12 @@ impl Writer {
                     Some(heard) => if self.tell(&watch, &heard).await.is_err() { return },
                     None => return,
                 },
+                status = status(&mut self.tasks) => {
+                    let method = "notifications/tasks/status";
+                    if self.stream.push(envelope::notification(method, Some(&status))).await.is_err() {
+                        return;
+                    }
+                }
                 () = self.session.uris_changed() => {
                     let number = self.session.uris_number();
                     watch = self.watch().await;

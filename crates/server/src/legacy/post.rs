@@ -24,6 +24,7 @@ use super::session::{Opened, Running, Session};
 use super::shared::{SessionChange, SharedError};
 use crate::answer::{self, Accepts, Answer};
 use crate::app::Exchange;
+use crate::hosted;
 use crate::http::Turn;
 use crate::pipeline::{execute, severity};
 use crate::trace::Operation;
@@ -198,7 +199,10 @@ async fn grant(x: &Exchange, request: &Request) -> Result<(Opened, Raw), RpcErro
     let opened = Opened { lines: Some(Box::pin(line::open_all(x, &able)).await?), ..opened };
     let info = discover.get("_meta").and_then(|m| m.get(protocol::latest::meta::SERVER_INFO));
     let info = info.unwrap_or_else(|| x.app.server_info.clone());
-    let tasks = x.endpoint.legacy_tasks().await;
+    let tasks = match hosted::legacy_capability(x) {
+        Some(own) => Some(own),
+        None => x.endpoint.legacy_tasks().await,
+    };
     let result = down::initialize_result(granted, &discover, &info, None, tasks.as_ref());
     Ok((opened, result))
 }
@@ -407,7 +411,8 @@ fn modern_call(
         .map_err(|error| RpcError::invalid_params(format!("Invalid params: {error}")))?;
     // Where no tasks were declared, a wish for one is ignored (2025-11-25, "Tasks"): its result could not be
     // asked for here.
-    let no_tasks = !x.endpoint.has_legacy_tasks() && call.params.has("task");
+    let has_tasks = x.endpoint.has_legacy_tasks() || hosted::legacy_capability(x).is_some();
+    let no_tasks = !has_tasks && call.params.has("task");
     Ok(if no_tasks { call.with("task", None) } else { call })
 }
 
@@ -415,7 +420,9 @@ fn modern_call(
 fn known(x: &Exchange, method: &Method) -> bool {
     match method {
         Method::Discover | Method::Listen | Method::TasksUpdate => false,
-        Method::TasksList | Method::TasksResult => x.endpoint.has_legacy_tasks(),
+        Method::TasksList | Method::TasksResult => {
+            x.endpoint.has_legacy_tasks() || hosted::legacy_capability(x).is_some()
+        }
         Method::Other(_) => x.endpoint.is_direct(),
         method => method.modern_request(),
     }

@@ -14,6 +14,7 @@ use crate::answer::{self, Accepts, Answer};
 use crate::app::{App, Exchange};
 use crate::changes::{Lists, Watch};
 use crate::drain::{self, Phase};
+use crate::hosted::{Feed, OWN};
 use crate::hub::{Heard, Subscription};
 use crate::overload::{Reason, Shed, Stage};
 use crate::trace::Operation;
@@ -68,10 +69,11 @@ async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
             format!("As many streams as allowed are open (limit {limit}, streams_max): try again later");
         return Err(RpcError::new(code::LIMIT, text));
     };
-    let watch = agree(&x, &filter).await?;
+    let (watch, own) = agree(&x, &filter).await?;
     let subscription = x.app.hub.subscribe(watch.wanted()).await;
     let (queue, x) = (VecDeque::new(), x.unplaced());
-    Ok(Stream { x, id, watch, subscription, queue, opened: false, ended: false, _place: place })
+    let feed = Feed::of(&x, own);
+    Ok(Stream { x, id, watch, feed, subscription, queue, opened: false, ended: false, _place: place })
 }
 
 /// The data of an error that says that the Tasks extension is needed.
@@ -79,8 +81,9 @@ pub(crate) fn tasks_needed() -> Value {
     json!({"requiredCapabilities": {"extensions": {protocol::latest::TASKS_EXTENSION: {}}}})
 }
 
-/// The part of the filter that the endpoint's upstreams can serve.
-async fn agree(x: &Exchange, filter: &Object) -> Result<Watch, RpcError> {
+/// The part of the filter that the endpoint's upstreams can serve, and the tasks that are the gateway's own:
+/// its name and the client's.
+async fn agree(x: &Exchange, filter: &Object) -> Result<(Watch, Vec<(String, String)>), RpcError> {
     let discover = x.endpoint.discover().await?;
     let capabilities = discover.get("capabilities").map(|c| c.to_value()).unwrap_or_default();
     let offered = Lists::offered(&capabilities);
@@ -103,20 +106,25 @@ async fn agree(x: &Exchange, filter: &Object) -> Result<Watch, RpcError> {
     }
     let tasks = strings(filter, "taskIds", max)?;
     let mut watch = Watch::find(x, lists, uris).await;
+    let mut hosted = Vec::new();
     for sealed in tasks {
         // An id that means nothing here is left out, as a resource is that nobody has.
-        if let Some((upstream, own)) = task_of(x, &sealed).await {
-            watch.add_task(&upstream, &own, &sealed);
+        match x.app.handles.open_task(x.holder(), &sealed) {
+            Ok((upstream, own)) if upstream == OWN => hosted.push((own, sealed.to_string())),
+            Ok((upstream, own)) if tells_of_tasks(x, &upstream).await => {
+                watch.add_task(&upstream, &own, &sealed);
+            }
+            _ => {}
         }
     }
-    Ok(watch)
+    Ok((watch, hosted))
 }
 
-/// The upstream that hosts a task and its own id for it, where that upstream can tell of tasks.
-async fn task_of(x: &Exchange, sealed: &str) -> Option<(String, String)> {
-    let (upstream, own) = x.app.handles.open_task(x.holder(), sealed).ok()?;
-    let spoken = x.endpoint.source(&upstream)?.upstream().discovery().await.ok()?.revision;
-    (spoken.era() == protocol::Era::Modern).then_some((upstream, own))
+/// Whether an upstream can tell of its tasks.
+async fn tells_of_tasks(x: &Exchange, upstream: &str) -> bool {
+    let Some(source) = x.endpoint.source(upstream) else { return false };
+    let spoken = source.upstream().discovery().await;
+    spoken.is_ok_and(|spoken| spoken.revision.era() == protocol::Era::Modern)
 }
 
 /// The strings of a member of the filter.
@@ -154,6 +162,7 @@ pub(crate) struct Stream {
     x: Exchange,
     id: Id,
     watch: Watch,
+    feed: Feed,
     subscription: Subscription,
     queue: VecDeque<Bytes>,
     opened: bool,
@@ -181,6 +190,10 @@ impl Stream {
                     Some(heard) => self.enqueue(&heard),
                     None => return None,
                 },
+                params = self.feed.next() => {
+                    let message = self.message("notifications/tasks", Some(&params));
+                    self.queue.push_back(message);
+                }
                 generation = app.newer(self.x.generation.number) => {
                     if !self.x.move_to(generation) {
                         self.ended = true;
@@ -220,7 +233,7 @@ impl Stream {
             accepted[name] = json!(true);
         }
         let uris: Vec<&str> = self.watch.uris().collect();
-        let tasks: Vec<&str> = self.watch.tasks().collect();
+        let tasks: Vec<&str> = self.watch.tasks().chain(self.feed.given()).collect();
         for (name, granted) in [("resourceSubscriptions", uris), ("taskIds", tasks)] {
             if !granted.is_empty() {
                 accepted[name] = json!(granted);

@@ -11,3 +11,4 @@ mod replicas;
 mod sessions;
 mod shared;
 mod smoke;
+mod tasks;

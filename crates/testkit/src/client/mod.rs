@@ -233,6 +233,18 @@ impl Client {
         Ok(())
     }
 
+    /// Listens to changes of these tasks, which [`Client::next_change`] then gives.
+    ///
+    /// # Errors
+    /// How it ended, if the server did not agree.
+    ///
+    /// # Panics
+    /// If the client's revision hears of tasks without asking.
+    pub async fn watch_tasks(&self, ids: &[&str]) -> Result<(), Outcome> {
+        let Speech::Modern(modern) = &self.inner.speech else { panic!("this revision listens to no tasks") };
+        within(modern.listen_for(json!({ "taskIds": ids }), "taskIds")).await
+    }
+
     /// The next notification that belongs to no request.
     ///
     /// # Panics

@@ -85,6 +85,7 @@ impl Modern {
         let name = match method {
             "tools/call" | "prompts/get" => params["name"].as_str(),
             "resources/read" => params["uri"].as_str(),
+            "tasks/get" | "tasks/update" | "tasks/cancel" => params["taskId"].as_str(),
             _ => None,
         };
         if let Some(name) = name {
@@ -165,13 +166,19 @@ impl Modern {
 
     /// Opens a stream of changes and waits for the server's word on it.
     pub async fn listen(&self, uris: &[&str]) -> Result<(), Outcome> {
-        let id = self.next_id();
         let wanted = json!({
             "toolsListChanged": true,
             "promptsListChanged": true,
             "resourcesListChanged": true,
             "resourceSubscriptions": uris,
         });
+        self.listen_for(wanted, "resourceSubscriptions").await
+    }
+
+    /// The same with a filter of its own, of which the list of this name must be granted whole.
+    pub async fn listen_for(&self, wanted: Value, list: &str) -> Result<(), Outcome> {
+        let id = self.next_id();
+        let wants = wanted[list].clone();
         let params = json!({ "notifications": wanted });
         let message =
             json!({ "jsonrpc": "2.0", "id": id, "method": "subscriptions/listen", "params": params });
@@ -183,8 +190,8 @@ impl Modern {
         }
         let first = next_message(&mut reply).await.unwrap_or_default();
         assert_eq!(first["method"], "notifications/subscriptions/acknowledged", "{first}");
-        let granted = &first["params"]["notifications"]["resourceSubscriptions"];
-        if !uris.is_empty() && *granted != json!(uris) {
+        let granted = &first["params"]["notifications"][list];
+        if wants.as_array().is_some_and(|wants| !wants.is_empty()) && *granted != wants {
             return Err(Outcome::new(status, End::Lost));
         }
         let changes = self.me.changes.clone();

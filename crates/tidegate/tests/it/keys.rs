@@ -74,7 +74,7 @@ async fn a_ring_is_printed_where_no_file_is_configured() {
 
 #[tokio::test]
 async fn a_new_key_waits_and_those_before_it_retire_when_their_handles_are_over() {
-    let folder = Folder::with(&format!("{FILE}\nsessions: {{ttl: 36h}}"));
+    let folder = Folder::with(&format!("{FILE}\nsessions: {{ttl: 96h}}"));
     folder.run(&["keys", "generate"]).await.good();
     let rotated = folder.run(&["keys", "rotate", "--output", "json"]).await.json();
     assert_eq!(Value::from(list(&folder).await), rotated);
@@ -82,7 +82,7 @@ async fn a_new_key_waits_and_those_before_it_retire_when_their_handles_are_over(
     let time = |at: &Value| seal::time_from_text(at.as_str().unwrap()).unwrap().0;
     let (created, active) = (time(&rotated[1]["created"]), time(&rotated[1]["activeFrom"]));
     assert_eq!(active - created, 5 * 60 * 1_000, "every replica has read it by then");
-    assert_eq!(time(&rotated[0]["retiredAt"]) - active, (36 * 3_600 + 60) * 1_000, "sessions live longest");
+    assert_eq!(time(&rotated[0]["retiredAt"]) - active, (96 * 3_600 + 60) * 1_000, "sessions live longest");
     // Two at once: the old one opens as long as it was told to.
     let said = folder.run(&["keys", "rotate", "--after", "1h", "--keep", "90d"]).await.good();
     assert_eq!(said.lines().count(), 4, "{said}");

@@ -1,6 +1,7 @@
 //! One POST and what it brings back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use egress::{EgressError, Http, ResponseBody};
@@ -51,6 +52,17 @@ pub(crate) struct Refusal {
     pub status: StatusCode,
     /// The JSON-RPC error in the body, where there is one.
     pub error: Option<Raw>,
+    /// How long the server asks to wait (RFC 9110, section 10.2.3), as far as it says so in seconds.
+    pub retry_after: Option<Duration>,
+}
+
+/// The longest wait that a server is believed.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
+
+/// What `Retry-After` says in seconds. A date is for clients that trust their clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(text.trim().parse().ok()?).min(RETRY_AFTER_MAX))
 }
 
 impl HttpLink {
@@ -133,7 +145,8 @@ impl HttpLink {
         id: Option<&Id>,
     ) -> Result<Answer, CallError> {
         if !status.is_success() {
-            return Ok(Answer::Refused(self.refusal(status, body).await));
+            let retry_after = retry_after(headers);
+            return Ok(Answer::Refused(self.refusal(status, retry_after, body).await));
         }
         let Some(id) = id else { return Ok(Answer::Accepted) };
         match media_type(headers) {
@@ -144,14 +157,19 @@ impl HttpLink {
         }
     }
 
-    async fn refusal(&self, status: StatusCode, body: ResponseBody) -> Refusal {
+    async fn refusal(
+        &self,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        body: ResponseBody,
+    ) -> Refusal {
         let limit = self.core.options.limits.response_buffer_bytes_max;
         let body = body.collect(limit).await.unwrap_or_default();
         let error = match Message::parse(body) {
             Ok(Message::Response(response)) => response.outcome.err(),
             _ => None,
         };
-        Refusal { status, error }
+        Refusal { status, error, retry_after }
     }
 
     /// Reads a JSON answer: whole where it fits, as a stream where it does not.

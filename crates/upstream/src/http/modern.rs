@@ -52,7 +52,10 @@ impl ModernHttp {
             }
             Answer::Refused(refusal) => match refusal.error {
                 Some(error) => Ok(Reply::Ready(hop.done(Outcome::Error(error)))),
-                None => Err(hop.fail(core.error(refused_kind(refusal.status.as_u16())))),
+                None => {
+                    let error = core.error(refused_kind(refusal.status.as_u16()));
+                    Err(hop.fail(error.after(refusal.retry_after)))
+                }
             },
         }
     }

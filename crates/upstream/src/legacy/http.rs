@@ -378,7 +378,7 @@ impl LegacyHttp {
             (Some(_), _) | (None, 400 | 404 | 405 | 406 | 415) => CallErrorKind::OtherRevision,
             (None, status) => CallErrorKind::Status(status),
         };
-        let error = self.core.error(kind);
+        let error = self.core.error(kind).after(refusal.retry_after);
         match &refusal.error {
             Some(body) => error.detail(in_words(body)),
             None => error.detail(refusal.status),

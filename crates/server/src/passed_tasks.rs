@@ -7,6 +7,7 @@ use protocol::{Call, Era, Method, Raw, RpcError, code};
 use upstream::{Body, CallContext, CallErrorKind, Outcome, Reply, Watched};
 
 use crate::app::Exchange;
+use crate::hosted;
 use crate::line;
 use crate::modern::tasks_needed;
 
@@ -20,6 +21,9 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
         return Err(RpcError::new(code::MISSING_CAPABILITY, text).with(tasks_needed()));
     }
     let (upstream, own) = if call.method == Method::TasksList {
+        if hosted::legacy_capability(x).is_some() {
+            return hosted::list(x, call).await;
+        }
         let [only] = x.endpoint.parts() else { return Err(RpcError::method_not_found("tasks/list")) };
         (only.source.upstream().name().to_string(), call.clone())
     } else {
@@ -27,6 +31,9 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
             return Err(RpcError::invalid_params("Invalid params: \"taskId\" must be a string"));
         };
         let (upstream, id) = x.app.handles.open_task(x.holder(), &sealed)?;
+        if upstream == hosted::OWN {
+            return hosted::serve(x, call, &id, &sealed).await;
+        }
         (upstream, call.with("taskId", Some(Raw::string(&id))))
     };
     let Some(source) = x.endpoint.source(&upstream).cloned() else {
@@ -78,7 +85,7 @@ impl TaskIds<'_> {
     pub fn seal_in(&self, object: &Object) -> Raw {
         let Some(id) = object.get("taskId") else { return object.raw() };
         let Some(id) = id.as_str() else { return object.raw() };
-        let sealed = self.x.app.handles.seal_task(self.x.holder(), self.upstream, &id);
+        let sealed = self.x.app.handles.seal_task(self.x.holder(), self.upstream.as_str(), &id);
         object.edit().set("taskId", Raw::string(&sealed)).finish()
     }
 
