@@ -3,7 +3,7 @@
 use crate::postgres::ForTests;
 use crate::run::{Counts, Outcome, Step, answers, cargo, must, show, steps};
 use crate::workspace::Workspace;
-use crate::{Result, conformance, deploy, generate, interop, layers, tidy};
+use crate::{Result, conformance, deploy, generate, interop, layers, soak, tidy};
 use std::process::Command;
 
 const STEPS: &[Step] = &[
@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     Step { name: "deploy", run: deploy::check },
     Step { name: "conformance", run: conformance_all },
     Step { name: "replicas", run: conformance::run_all_through_replicas },
+    Step { name: "killed", run: soak::kill_all },
 ];
 
 /// Tests against programs of others, besides the conformance suite. They run last, as they install most.

@@ -41,6 +41,8 @@ usage: cargo xtask COMMAND
                                 figures against the server called directly and against nginx (docs/bench)
   soak [--minutes N] [--seed S] [--clients N] [--replicas N] [--calm] [--rolling N]
                                 three replicas that are killed, stopped and restarted at random
+  soak --tasks KILLS [--store sqlite|postgres] [--seed S]
+                                replicas that are killed while they have tasks: none may be lost or done twice
   postgres                      a PostgreSQL for tests that are run by hand, until it is interrupted
 ";
 

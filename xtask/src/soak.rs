@@ -3,11 +3,11 @@
 //! What it does and what it wants to see is in `crates/soak`; here is the ground that it stands on.
 
 use crate::cluster::balancer::{Balancer, Options as Balance};
-use crate::cluster::{Ground, STORE_URL};
+use crate::cluster::{Ground, STORE_URL, make_keys};
 use crate::postgres::free_ports;
-use crate::run::bound;
+use crate::run::{Counts, Outcome, bound};
 use crate::workspace::Workspace;
-use crate::{Result, build};
+use crate::{Result, build, cluster};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const FOLDER: &str = "out/soak";
 /// Where those of a run go that is a part of the benchmark.
 const FOLDER_OF_BENCH: &str = "out/bench/mix";
+/// Where those of tasks go.
+const FOLDER_OF_TASKS: &str = "out/soak-tasks";
 /// How many replicas there are, unless the command line says so.
 const REPLICAS: usize = 3;
 /// As many as fit on one machine.
@@ -35,8 +37,20 @@ pub struct Options {
     /// Restart all replicas in order so many times over, and nothing else: no call may fail.
     rolling: Option<u64>,
     replicas: Option<usize>,
+    /// Kill replicas that have tasks, so often, and nothing else.
+    tasks: Option<u64>,
+    /// With tasks: the store.
+    store: Option<StoreKind>,
     /// Where to write what was counted, for programs.
     report: Option<PathBuf>,
+}
+
+/// What replicas keep their tasks in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// One replica has it.
+    Sqlite,
+    Postgres,
 }
 
 impl Options {
@@ -70,6 +84,14 @@ impl Options {
                     options.replicas = Some(count.ok_or_else(|| format!("{arg}: 1 to {REPLICAS_MAX}"))?);
                 }
                 "--calm" => options.calm = true,
+                "--tasks" => options.tasks = Some(number(arg, &value()?)?),
+                "--store" => {
+                    options.store = Some(match value()?.as_str() {
+                        "sqlite" => StoreKind::Sqlite,
+                        "postgres" => StoreKind::Postgres,
+                        other => return Err(format!("--store {other}: sqlite or postgres")),
+                    });
+                }
                 "--rolling" => options.rolling = Some(number(arg, &value()?)?),
                 other => return Err(format!("unexpected argument {other}")),
             }
@@ -89,7 +111,80 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
         Some(path) => std::path::absolute(path).map_err(|e| format!("{}: {e}", path.display()))?,
         None => gateway,
     };
-    run_with(workspace, options, &gateway, &soak)
+    let Some(cycles) = options.tasks else { return run_with(workspace, options, &gateway, &soak) };
+    let stores = options.store.map_or(vec![StoreKind::Sqlite, StoreKind::Postgres], |store| vec![store]);
+    for store in stores {
+        kill_with_tasks(workspace, store, cycles, options.seed, [&gateway, &soak])?;
+    }
+    Ok(())
+}
+
+/// How often replicas are killed in a check, with each store.
+const CYCLES: u64 = 60;
+
+/// Kills replicas that have tasks, with each store that this machine has.
+pub fn kill_all(workspace: &Workspace) -> Result<Outcome> {
+    let [gateway, soak] = build::programs(workspace, ["tidegate", "tidegate-soak"])?;
+    let mut counts = Counts::default();
+    let missing = cluster::missing_database(workspace)?;
+    for store in [StoreKind::Sqlite, StoreKind::Postgres] {
+        match &missing {
+            Some(why) if store == StoreKind::Postgres => {
+                println!("skipped with PostgreSQL: {why}");
+                counts.skipped += 1;
+            }
+            _ => match kill_with_tasks(workspace, store, CYCLES, None, [&gateway, &soak]) {
+                Ok(()) => counts.passed += 1,
+                Err(error) => {
+                    println!("{error}");
+                    counts.failed += 1;
+                }
+            },
+        }
+    }
+    Ok(Outcome::Ran(counts))
+}
+
+/// Kills replicas that have tasks. Fails with the seed where one was lost, changed or done twice.
+pub fn kill_with_tasks(
+    workspace: &Workspace,
+    store: StoreKind,
+    cycles: u64,
+    seed: Option<u64>,
+    [gateway, soak]: [&Path; 2],
+) -> Result {
+    let folder = workspace.root.join(FOLDER_OF_TASKS);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let (word, count, ground) = match store {
+        StoreKind::Sqlite => ("sqlite", 1, None),
+        StoreKind::Postgres => {
+            ("postgres", REPLICAS, Some(Ground::start(workspace, gateway, &folder, "soak-tasks")?))
+        }
+    };
+    let (url, keys) = match &ground {
+        Some(ground) => (ground.store_url(), ground.keys()),
+        None => (format!("sqlite:{}", folder.join("store.db").display()), make_keys(gateway, &folder)?),
+    };
+    let addresses: Vec<_> = free_ports(count)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let seed = seed.unwrap_or_else(any_seed);
+    let mut command = bound(soak);
+    command.arg("tasks").arg("--gateway").arg(gateway).arg("--keys").arg(keys);
+    command.arg("--replicas").arg(addresses.join(",")).env(STORE_URL, url).arg("--folder").arg(&folder);
+    command.arg("--cycles").arg(cycles.to_string()).arg("--seed").arg(seed.to_string());
+    let status = command.status().map_err(|e| format!("tidegate-soak does not start: {e}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    let again = format!("cargo xtask soak --tasks {cycles} --store {word} --seed {seed}");
+    Err(format!("tasks were harmed: {again}; logs are in {FOLDER_OF_TASKS}"))
+}
+
+/// One of its own for each run: a run of the same seed does the same to replicas at the same times.
+fn any_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs()) % 1_000_000
 }
 
 /// The same, with programs that are built already.
@@ -104,9 +199,7 @@ pub fn run_with(workspace: &Workspace, options: &Options, gateway: &Path, soak: 
     let addresses: Vec<_> = free_ports(count)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
     let names: Vec<_> = addresses.iter().map(String::as_str).collect();
     let balancer = Balancer::start(&names, &Balance { silence: SILENCE, ..Balance::default() }, &folder)?;
-    // A seed of its own for each run: a run of the same seed does the same to replicas at the same times.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs());
-    let seed = options.seed.unwrap_or(now % 1_000_000);
+    let seed = options.seed.unwrap_or_else(any_seed);
     let mut command = bound(soak);
     command.arg("run").arg("--gateway").arg(gateway).arg("--keys").arg(ground.keys());
     command.arg("--replicas").arg(addresses.join(",")).env(STORE_URL, ground.store_url());

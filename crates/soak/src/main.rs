@@ -9,6 +9,7 @@ mod ledger;
 mod random;
 mod replicas;
 mod run;
+mod tasks;
 mod trouble;
 mod upstream;
 mod verdict;
@@ -32,6 +33,8 @@ struct Cli {
 enum Role {
     /// Run, and exit with 1 where something was not as it must be.
     Run(run::Options),
+    /// Kill replicas while they have tasks, and exit with 1 where one was lost, changed or done twice.
+    Tasks(tasks::Options),
     /// Be a server on standard input and output.
     Stdio {
         /// The file for what was done.
@@ -44,6 +47,7 @@ enum Role {
 async fn main() -> ExitCode {
     let done = match Cli::parse().role {
         Role::Run(options) => run::run(&options).await,
+        Role::Tasks(options) => tasks::run(&options).await,
         Role::Stdio { ledger } => upstream::stdio(&ledger).await.map(|()| true),
     };
     match done {

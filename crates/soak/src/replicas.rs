@@ -31,6 +31,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// The sections of the configuration about upstreams.
     pub upstreams: String,
+    /// Whether there are no others.
+    pub alone: bool,
 }
 
 impl Plan {
@@ -85,9 +87,10 @@ impl Replica {
         let text = format!(
             "listen: {}\ndrain_delay: 1s\ndrain_timeout: {DRAIN}\n\
              keys: {{file: \"{}\"}}\nstore: {{url: {{env: {STORE}}}}}\n\
-             replica: {{listen: 127.0.0.1:0}}\ntelemetry: {{log_level: info}}\n{}",
+             {}telemetry: {{log_level: info}}\n{}",
             self.address,
             self.plan.keys.display(),
+            if self.plan.alone { "" } else { "replica: {listen: 127.0.0.1:0}\n" },
             self.plan.upstreams
         );
         std::fs::write(&config, text).map_err(fail)?;

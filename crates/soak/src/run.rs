@@ -177,6 +177,7 @@ fn plan(options: &Options, upstreams: &Upstreams, ledger: &Path) -> Result<Plan>
         keys: options.keys.clone(),
         folder: options.folder.clone(),
         upstreams: text,
+        alone: false,
     })
 }
 

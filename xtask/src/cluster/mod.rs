@@ -16,6 +16,7 @@ use std::time::Duration;
 const START: Duration = Duration::from_secs(30);
 /// How long it may take until a key ring is written.
 const KEYS: Duration = Duration::from_secs(20);
+const KEYS_FILE: &str = "keys.txt";
 /// The variable that holds the store's URL, password included.
 pub const STORE_URL: &str = "TIDEGATE_STORE_URL";
 
@@ -26,6 +27,21 @@ pub struct Ground {
     pub folder: PathBuf,
     gateway: PathBuf,
     database: Server,
+}
+
+/// Writes a key ring into a folder, and says where.
+pub fn make_keys(gateway: &Path, folder: &Path) -> Result<PathBuf> {
+    let keys = folder.join(KEYS_FILE);
+    if keys.exists() {
+        std::fs::remove_file(&keys).map_err(|e| format!("{}: {e}", keys.display()))?;
+    }
+    let config = folder.join("keys.yaml");
+    write(&config, &format!("keys: {{file: {KEYS_FILE}}}\n"))?;
+    let mut command = bound(gateway);
+    command.args(["keys", "generate", "--config"]).arg(&config);
+    let mut running = Running::start("tidegate keys", &mut command, &folder.join("keys.log"))?;
+    let status = running.finish(KEYS)?;
+    if status.success() { Ok(keys) } else { Err(format!("no key ring: {}", running.whole_output()?)) }
 }
 
 /// One replica. It is killed when this value goes.
@@ -49,6 +65,11 @@ pub fn missing(workspace: &Workspace) -> Result<Option<String>> {
     if nginx::found().is_err() {
         return Ok(Some("nginx is not installed (apt-get install nginx-light)".to_owned()));
     }
+    missing_database(workspace)
+}
+
+/// What the machine lacks for a PostgreSQL, if anything.
+pub fn missing_database(workspace: &Workspace) -> Result<Option<String>> {
     match postgres::find(workspace)? {
         Found::Programs(_) => Ok(None),
         Found::Nothing(why) => Ok(Some(why)),
@@ -64,9 +85,8 @@ impl Ground {
         };
         std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let database = Server::start(&programs, workspace, name)?;
-        let ground = Self { folder: folder.to_owned(), gateway: gateway.to_owned(), database };
-        ground.make_keys()?;
-        Ok(ground)
+        make_keys(gateway, folder)?;
+        Ok(Self { folder: folder.to_owned(), gateway: gateway.to_owned(), database })
     }
 
     /// The store's URL.
@@ -76,20 +96,7 @@ impl Ground {
 
     /// The file with the ring that all replicas have.
     pub fn keys(&self) -> PathBuf {
-        self.folder.join("keys.txt")
-    }
-
-    fn make_keys(&self) -> Result {
-        if self.keys().exists() {
-            std::fs::remove_file(self.keys()).map_err(|e| format!("{}: {e}", self.keys().display()))?;
-        }
-        let config = self.folder.join("keys.yaml");
-        write(&config, "keys: {file: keys.txt}\n")?;
-        let mut command = bound(&self.gateway);
-        command.args(["keys", "generate", "--config"]).arg(&config);
-        let mut running = Running::start("tidegate keys", &mut command, &self.folder.join("keys.log"))?;
-        let status = running.finish(KEYS)?;
-        if status.success() { Ok(()) } else { Err(format!("no key ring: {}", running.whole_output()?)) }
+        self.folder.join(KEYS_FILE)
     }
 
     /// Starts a replica with these sections besides those that make it one of several.

@@ -10,6 +10,18 @@ use std::time::Duration;
 const LEGACY: &str = "2025-11-25";
 const MODERN: &str = "2026-07-28";
 
+/// The tools that the suite wants as tasks; their server runs them as any other, and the gateway hosts them.
+const TASKS: &str = "\
+tasks:
+  host:
+    - {tools: 'failing_job', when: always, required: true}
+    - {tools: 'test_tool_with_task', when: after_questions, required: true}
+    - {tools: 'slow_compute', when: always}
+    - {tools: 'protocol_error_job', when: always}
+    - {tools: 'confirm_delete', when: always}
+    - {tools: 'multi_input', when: always}
+";
+
 /// How long a program may take until it says where it listens.
 const START: Duration = Duration::from_secs(20);
 
@@ -166,6 +178,10 @@ impl Stage {
         let url = format!("http://127.0.0.1:{port}/mcp");
         let upstreams =
             format!("upstreams:\n  fixture:\n    url: {url}\n    revision: {}\n", upstream.revision());
+        let upstreams = match upstream {
+            Era::Legacy => format!("{upstreams}{TASKS}"),
+            Era::Modern => upstreams,
+        };
         let (base, gateway) = match front {
             Front::None => return Ok(Self { url, gateway: None, _server: server }),
             Front::One => {

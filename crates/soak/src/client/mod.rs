@@ -1,7 +1,7 @@
 //! Clients of every revision, which fail in words and never hang.
 
 mod events;
-mod http;
+pub mod http;
 mod modern;
 mod pair;
 mod session;

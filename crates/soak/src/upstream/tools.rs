@@ -67,7 +67,8 @@ impl Call {
 
     /// Whether something happens that must not happen twice.
     pub fn take_effect(&self, ledger: &Ledger) {
-        if matches!(self.name.as_str(), "pay" | "ask" | "model") {
+        // Of a task everything is noted.
+        if matches!(self.name.as_str(), "pay" | "ask" | "model") || self.nonce.starts_with("task-") {
             ledger.effect(&self.nonce);
         }
     }

@@ -1,0 +1,160 @@
+//! A client that makes tasks and follows each to its end, whatever happens to replicas.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::World;
+use super::api::{Answer, ask};
+use super::record::{Kind, Task};
+use crate::random::Random;
+
+const UPSTREAMS: [&str; 3] = ["modern", "legacy", "stdio"];
+/// The pause after nobody answered.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often a task with a key is made.
+const TRIES: u32 = 600;
+
+/// Works until the world is over, and then until its last task has ended.
+pub async fn work(world: Arc<World>, number: u64, mut random: Random) {
+    let mut count = 0;
+    while world.goes_on() {
+        count += 1;
+        let nonce = format!("task-{number}-{count}");
+        let Some(task) = make(&world, &nonce, &mut random).await else { continue };
+        world.records.acknowledged(&task);
+        follow(&world, &task, &mut random).await;
+        // One that has ended long ago stays as it is.
+        if let Some(old) = world.records.any_ended(random.next()) {
+            compare(&world, &old, &mut random).await;
+        }
+    }
+}
+
+fn place<'a>(world: &'a World, random: &mut Random) -> &'a str {
+    let count = world.places.len() as u64;
+    let at = usize::try_from(random.between(0, count)).unwrap_or(0);
+    &world.places[at]
+}
+
+/// Makes a task. `None`: nobody acknowledged it, so it may be there or not.
+async fn make(world: &World, nonce: &str, random: &mut Random) -> Option<Task> {
+    let upstream = UPSTREAMS[usize::try_from(random.between(0, 3)).unwrap_or(0)];
+    let kinds = [(4, "pay"), (4, "slow"), (2, "echo"), (2, "ask"), (2, "ask_safe")];
+    let tool = random.weighed(&kinds).unwrap_or("echo");
+    let kind = if matches!(tool, "pay" | "ask") { Kind::Once } else { Kind::Again };
+    world.records.begun(nonce, kind);
+    let endpoint = format!("/{upstream}/mcp");
+    let ms = random.between(0, 1_500);
+    let mut params = json!({"name": tool, "arguments": {"nonce": nonce, "ms": ms, "steps": 2}});
+    let keyed = random.between(0, 2) == 0;
+    if keyed {
+        params["_meta"]["io.tidegate/idempotency-key"] = json!(nonce);
+    }
+    for _ in 0..TRIES {
+        match ask(place(world, random), &endpoint, "tools/call", params.clone()).await {
+            Answer::Result(result) if result["resultType"] == "task" => {
+                let id = result["taskId"].as_str().unwrap_or_default().to_owned();
+                return Some(Task { id, endpoint, nonce: nonce.to_owned() });
+            }
+            Answer::Result(result) => {
+                world.records.violation(format!("{nonce}: {tool} is no task but {result}"));
+                return None;
+            }
+            Answer::Error(error) if error["data"]["retry"] == "safe" || keyed => {
+                world.records.refused(&error);
+                sleep(PAUSE * 4).await;
+            }
+            Answer::Error(error) => {
+                world.records.refused(&error);
+                return None;
+            }
+            // With a key it is one task, however often it is made.
+            Answer::None if keyed => sleep(PAUSE).await,
+            Answer::None => {
+                sleep(PAUSE).await;
+                return None;
+            }
+        }
+    }
+    world.records.violation(format!("{nonce} is not made however often it is tried"));
+    None
+}
+
+/// Asks for a task until it has ended.
+async fn follow(world: &World, task: &Task, random: &mut Random) {
+    loop {
+        let found = match get(world, task, random).await {
+            Found::Task(found) => found,
+            Found::Gone => return,
+        };
+        match found["status"].as_str() {
+            Some("working") => {}
+            Some("input_required") => answer(world, task, &found, random).await,
+            Some("completed" | "failed" | "cancelled") => {
+                world.records.ended(task, found);
+                return;
+            }
+            other => world.records.violation(format!("{}: the status is {other:?}", task.nonce)),
+        }
+        sleep(Duration::from_millis(random.between(20, 150))).await;
+    }
+}
+
+enum Found {
+    Task(Value),
+    /// It is lost, which has been told.
+    Gone,
+}
+
+async fn get(world: &World, task: &Task, random: &mut Random) -> Found {
+    loop {
+        match ask(place(world, random), &task.endpoint, "tasks/get", json!({"taskId": task.id})).await {
+            Answer::Result(found) => return Found::Task(found),
+            // The store may be busy: whatever passes is asked again.
+            Answer::Error(error) if error["data"]["retry"] == "safe" => {
+                world.records.refused(&error);
+                sleep(PAUSE).await;
+            }
+            Answer::Error(error) => {
+                world.records.violation(format!("{} is lost: {error}", task.nonce));
+                return Found::Gone;
+            }
+            Answer::None => sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn answer(world: &World, task: &Task, found: &Value, random: &mut Random) {
+    let mut answers = json!({});
+    for (key, question) in found["inputRequests"].as_object().into_iter().flatten() {
+        if question["params"]["message"] != task.nonce {
+            world.records.violation(format!("{}: the question is {question}", task.nonce));
+        }
+        let content = json!({"word": format!("w-{}", task.nonce)});
+        answers[key] = json!({"action": "accept", "content": content});
+    }
+    let params = json!({"taskId": task.id, "inputResponses": answers});
+    // Where nobody answers the next look shows whether it is still asked.
+    if let Answer::Error(error) = ask(place(world, random), &task.endpoint, "tasks/update", params).await
+        && error["data"]["retry"] != "safe"
+    {
+        world.records.violation(format!("{}: its answer is refused: {error}", task.nonce));
+    }
+}
+
+async fn compare(world: &World, task: &Task, random: &mut Random) {
+    if let Found::Task(found) = get(world, task, random).await {
+        world.records.ended(task, found);
+    }
+}
+
+/// Looks at every task that has ended once more.
+pub async fn look_again(world: &World) {
+    let mut random = Random::new(0, 0);
+    for task in world.records.all_ended() {
+        compare(world, &task, &mut random).await;
+    }
+}
