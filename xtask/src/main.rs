@@ -41,8 +41,10 @@ usage: cargo xtask COMMAND
                                 figures against the server called directly and against nginx (docs/bench)
   soak [--minutes N] [--seed S] [--clients N] [--replicas N] [--calm] [--rolling N]
                                 three replicas that are killed, stopped and restarted at random
-  soak --tasks KILLS [--store sqlite|postgres] [--seed S]
+  soak --tasks KILLS [--store sqlite|postgres] [--seed S] [--waiting N]
                                 replicas that are killed while they have tasks: none may be lost or done twice
+  soak … --restart-database [--minutes N]
+                                either, while PostgreSQL is killed or stopped every 5 to 40 s
   postgres                      a PostgreSQL for tests that are run by hand, until it is interrupted
 ";
 

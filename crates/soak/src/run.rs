@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{Ask, Client, End, Revision, Watch};
+use crate::database::Database;
 use crate::random::Random;
 use crate::replicas::{Plan, Replica};
 use crate::trouble::{self, ECHO, Kind, Troubles};
@@ -40,9 +41,12 @@ pub struct Options {
     /// The gateway's program.
     #[arg(long)]
     gateway: PathBuf,
-    /// The store of all replicas.
-    #[arg(long, env = "TIDEGATE_STORE_URL", hide_env_values = true)]
+    /// The store of all replicas; none where there is a control.
+    #[arg(long, env = "TIDEGATE_STORE_URL", hide_env_values = true, default_value = "")]
     store_url: String,
+    /// Where a database is to be had that is stopped and started again, too: host and port.
+    #[arg(long)]
+    database: Option<String>,
     /// The key ring of all replicas.
     #[arg(long)]
     keys: PathBuf,
@@ -117,7 +121,12 @@ pub async fn run(options: &Options) -> Result<bool> {
     let ledger_file = options.folder.join("ledger");
     let _ = std::fs::remove_file(&ledger_file);
     let upstreams = Upstreams::start(&ledger_file).await?;
-    let plan = plan(options, &upstreams, &ledger_file)?;
+    let mut database = match &options.database {
+        Some(control) => Some(Database::start(control).await?),
+        None => None,
+    };
+    let store_url = database.as_ref().map_or(&options.store_url, |database| &database.url).clone();
+    let plan = plan(options, store_url, &upstreams, &ledger_file)?;
     let mut replicas = Vec::new();
     for (number, address) in (1..).zip(&options.replicas) {
         replicas.push(Replica::start(number, address.clone(), plan.clone()).await?);
@@ -144,7 +153,10 @@ pub async fn run(options: &Options) -> Result<bool> {
     } else if !options.calm {
         let lease = Duration::from_secs(options.lease_seconds);
         let mut random = Random::new(options.seed, u64::MAX);
-        trouble::make(&mut replicas, &world.troubles, &mut random, lease, world.end()).await?;
+        let made = trouble::make(&mut replicas, &world.troubles, &mut random, lease, world.end());
+        let mut other = Random::new(options.seed, u64::MAX - 1);
+        let restarted = trouble::restart(database.as_mut(), &world.troubles, &mut other, world.end());
+        tokio::try_join!(made, restarted)?;
     }
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|e| format!("a client: {e}"))?;
@@ -162,7 +174,7 @@ pub async fn run(options: &Options) -> Result<bool> {
     Ok(tell(&world, options.seed))
 }
 
-fn plan(options: &Options, upstreams: &Upstreams, ledger: &Path) -> Result<Plan> {
+fn plan(options: &Options, store_url: String, upstreams: &Upstreams, ledger: &Path) -> Result<Plan> {
     let own = std::env::current_exe().map_err(|e| format!("this program: {e}"))?;
     let base = format!("http://{}", upstreams.address);
     let command = json!([own, "stdio", "--ledger", ledger]);
@@ -173,7 +185,7 @@ fn plan(options: &Options, upstreams: &Upstreams, ledger: &Path) -> Result<Plan>
     );
     Ok(Plan {
         gateway: options.gateway.clone(),
-        store_url: options.store_url.clone(),
+        store_url,
         keys: options.keys.clone(),
         folder: options.folder.clone(),
         upstreams: text,

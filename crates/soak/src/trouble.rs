@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Result;
+use crate::database::Database;
 use crate::random::Random;
 use crate::replicas::Replica;
 
@@ -28,6 +29,8 @@ pub enum Kind {
     Frozen,
     /// SIGTERM, and a start as soon as it has ended.
     Restarted,
+    /// The database is killed or stopped, and started some time later.
+    Database,
 }
 
 impl fmt::Display for Kind {
@@ -36,6 +39,7 @@ impl fmt::Display for Kind {
             Self::Killed => "killed",
             Self::Frozen => "stopped for a while",
             Self::Restarted => "restarted in order",
+            Self::Database => "restarted",
         })
     }
 }
@@ -117,6 +121,27 @@ pub async fn make(
     }
 }
 
+/// Restarts the database every 5 to 40 seconds until the end, where there is one to restart.
+pub async fn restart(
+    database: Option<&mut Database>,
+    troubles: &Troubles,
+    random: &mut Random,
+    end: Instant,
+) -> Result<()> {
+    let Some(database) = database else { return Ok(()) };
+    loop {
+        let next = Instant::now() + Duration::from_millis(random.between(5_000, 40_000));
+        if next + ECHO > end {
+            return Ok(());
+        }
+        sleep_until(next).await;
+        println!("  the database is {}", Kind::Database);
+        let index = troubles.begin(Kind::Database);
+        database.restart(random).await?;
+        troubles.end(index);
+    }
+}
+
 /// Restarts all replicas in order, one after the other, so many times over.
 pub async fn roll(replicas: &mut [Replica], troubles: &Troubles, rounds: u64) -> Result<()> {
     for round in 1..=rounds {
@@ -148,6 +173,8 @@ async fn happen(replica: &mut Replica, kind: Kind, pause: Duration, lease: Durat
             replica.terminate().await?;
             replica.resume().await
         }
+        // No replica's trouble alone.
+        Kind::Database => Ok(()),
     }
 }
 

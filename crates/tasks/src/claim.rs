@@ -180,11 +180,18 @@ async fn claim_due(inner: &Arc<Inner>) -> Result<Duration, StoreError> {
 /// Looks for workers that are lost, and takes over what they had.
 pub(crate) async fn lost(inner: Arc<Inner>) {
     let mut seen: HashMap<String, (Option<Timestamp>, Instant)> = HashMap::new();
+    let mut looked = Instant::now();
     loop {
         let lease = inner.options.load().lease;
+        // Who did not look, or could not, has not seen that somebody stood still.
+        if looked.elapsed() > lease {
+            seen.clear();
+        }
         if let Err(error) = look(&inner, &mut seen, lease).await {
             tracing::warn!(%error, "lost workers were not looked for");
+            seen.clear();
         }
+        looked = Instant::now();
         if inner.doubt.swap(false, Ordering::AcqRel)
             && let Err(error) = orphans(&inner).await
         {
