@@ -190,6 +190,7 @@ fn plan(options: &Options, store_url: String, upstreams: &Upstreams, ledger: &Pa
         folder: options.folder.clone(),
         upstreams: text,
         alone: false,
+        database_restarts: options.database.is_some(),
     })
 }
 

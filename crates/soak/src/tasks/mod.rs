@@ -211,6 +211,7 @@ fn plan(
         keys: options.keys.clone(),
         folder: options.folder.clone(),
         upstreams: text,
+        database_restarts: options.database.is_some(),
         alone: options.replicas.len() == 1,
     })
 }
