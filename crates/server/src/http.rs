@@ -301,7 +301,11 @@ fn metrics(app: &App, generation: &Generation) -> Answer {
     app.metrics.memory_bytes.set(figure(app.memory.figures().0));
     let mut answer = answer::text(
         StatusCode::OK,
-        app.metrics.render(generation, app.watch.tracer.as_ref().map(|tracer| tracer.figures())),
+        app.metrics.render(
+            generation,
+            app.watch.tracer.as_ref().map(|tracer| tracer.figures()),
+            app.tasks().map(tasks::Tasks::figures),
+        ),
     );
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, kind);

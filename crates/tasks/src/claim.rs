@@ -159,6 +159,9 @@ pub(crate) async fn due(inner: Arc<Inner>) {
 /// Says when to look again.
 async fn claim_due(inner: &Arc<Inner>) -> Result<Duration, StoreError> {
     loop {
+        let next = inner.store.task_next_due().await?;
+        let behind = next.map_or(0, |at| inner.now().since(at).as_millis());
+        inner.counters.behind.store(u64::try_from(behind).unwrap_or(u64::MAX), Ordering::Relaxed);
         let room = inner.options.load().running_max.saturating_sub(inner.live.len()).min(CLAIM_MAX);
         if room == 0 || inner.stopping.load(Ordering::Acquire) || inner.holding.borrow().is_none() {
             return Ok(LOOK);

@@ -16,6 +16,7 @@ mod state;
 mod stdio;
 mod store;
 mod takeover;
+mod tasks;
 mod terminal;
 mod up;
 mod upstreams;
