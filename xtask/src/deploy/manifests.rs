@@ -16,6 +16,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
+    const IMAGES: [&str; 2] = ["docker/Dockerfile", "docker/Dockerfile.distroless"];
+
     fn folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
     }
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn images_have_a_fixed_base_and_do_not_run_as_root() {
-        for name in ["docker/Dockerfile", "docker/Dockerfile.distroless"] {
+        for name in IMAGES {
             let file = text(name);
             let bases: Vec<_> = file.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
             assert_eq!(bases.len(), 2, "{name}");
@@ -175,6 +177,53 @@ mod tests {
             let users: Vec<_> = file.lines().filter(|line| line.starts_with("USER ")).collect();
             assert_eq!(users, ["USER 65532:65532"], "{name}");
         }
+    }
+
+    /// What an instruction of a Dockerfile says, with its lines put together.
+    fn instructions(name: &str, instruction: &str) -> Vec<String> {
+        let file = text(name).replace("\\\n", " ");
+        let all = file.lines().filter_map(|line| line.strip_prefix(instruction)?.strip_prefix(' '));
+        all.map(|rest| rest.trim().to_owned()).collect()
+    }
+
+    /// A command in exec form.
+    fn words(text: &str) -> Vec<String> {
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("no exec form: {text}: {error}"))
+    }
+
+    #[test]
+    fn images_ask_themselves_whether_they_are_ready() {
+        for name in IMAGES {
+            let [entry, command] = ["ENTRYPOINT", "CMD"].map(|what| words(&instructions(name, what)[0]));
+            let check = &instructions(name, "HEALTHCHECK")[0];
+            let (options, asked) = check.split_once("CMD").expect("a command");
+            assert!(options.contains("--timeout=3s"), "longer than the program takes: {name}");
+            // The same program with the same configuration, and no shell.
+            let wanted = [&entry[..], &["health".to_owned()], &command[1..]].concat();
+            assert_eq!((command[0].as_str(), words(asked.trim())), ("up", wanted), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_outlives_the_process_is_in_a_volume() {
+        for name in IMAGES {
+            let folder = "/var/lib/tidegate";
+            assert_eq!(instructions(name, "ENV"), [format!("STATE_DIRECTORY={folder}")], "{name}");
+            assert_eq!(instructions(name, "VOLUME"), [folder], "{name}");
+            assert_eq!(instructions(name, "WORKDIR").last().map(String::as_str), Some(folder), "{name}");
+        }
+        let deployment = manifest("deployment.yaml");
+        let container = container(&deployment);
+        let named = |list: &str, name: &str| {
+            let all = container[list].as_array().expect("a list");
+            all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{list}: {name}")).clone()
+        };
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        let mount = named("volumeMounts", "state");
+        assert_eq!(named("env", "STATE_DIRECTORY")["value"], mount["mountPath"]);
+        assert!(mount.get("readOnly").is_none());
+        let unit = text("systemd/tidegate.service");
+        assert!(unit.lines().any(|line| line == "StateDirectory=tidegate"));
     }
 
     #[test]

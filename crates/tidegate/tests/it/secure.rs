@@ -18,9 +18,14 @@ use crate::program::{Folder, Up};
 
 /// A folder with a certificate for 127.0.0.1 and its key.
 fn certified() -> (Folder, CertificateDer<'static>) {
+    certified_for("127.0.0.1")
+}
+
+/// The same for another name.
+pub fn certified_for(name: &str) -> (Folder, CertificateDer<'static>) {
     let folder = Folder::new();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
     folder.write("cert.pem", &certificate.pem());
     folder.write("key.pem", &key.serialize_pem());
     (folder, certificate.der().clone())
