@@ -97,7 +97,12 @@ mod tests {
             |value: &Value| value.as_str().expect("a text").rsplit_once(':').expect("a port").1.to_owned();
         assert_eq!(after_colon(&config["listen"]), port("mcp"));
         assert_eq!(after_colon(&config["replica"]["listen"]), port("replica"));
-        assert_eq!(after_colon(&config["replica"]["url"]), port("replica"));
+        let env = container(&deployment)["env"].as_array().expect("variables");
+        let at = |name: &Value| env.iter().position(|one| one["name"] == *name).expect("a variable");
+        let (url, pod) = (at(&config["replica"]["url"]["env"]), at(&"POD_IP".into()));
+        assert_eq!(env[url]["value"], format!("http://$(POD_IP):{}", port("replica")));
+        assert_eq!(env[pod]["valueFrom"]["fieldRef"]["fieldPath"], "status.podIP");
+        assert!(pod < url, "what is named is put in only where it stands before");
     }
 
     #[test]
@@ -224,6 +229,23 @@ mod tests {
         assert!(mount.get("readOnly").is_none());
         let unit = text("systemd/tidegate.service");
         assert!(unit.lines().any(|line| line == "StateDirectory=tidegate"));
+    }
+
+    #[test]
+    fn pods_read_the_configuration_as_it_is() {
+        let deployment = manifest("deployment.yaml");
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert!(pod.get("initContainers").is_none(), "what a pod has of its own comes from the environment");
+        let mounts = container(&deployment)["volumeMounts"].as_array().expect("mounts");
+        let mount = mounts.iter().find(|mount| mount["name"] == "config").expect("a mount");
+        let path = mount["mountPath"].as_str().expect("a path");
+        let args = &container(&deployment)["args"];
+        assert_eq!(args[2], format!("{path}/tidegate.yaml"));
+        // A file that is mounted by itself does not change with the map.
+        assert!(mount.get("subPath").is_none());
+        let volumes = pod["volumes"].as_array().expect("volumes");
+        let volume = volumes.iter().find(|volume| volume["name"] == "config").expect("a volume");
+        assert_eq!(volume["configMap"]["name"], manifest("config.yaml")["metadata"]["name"]);
     }
 
     #[test]

@@ -15,8 +15,11 @@ const FOLDER: &str = "deploy";
 const SCRATCH: &str = "out/deploy";
 /// How long a program may look at one of them.
 const LOOK: Duration = Duration::from_secs(60);
-/// What the init container writes in the place of the pod's address.
-const ADDRESS: (&str, &str) = ("POD_IP", "10.0.0.7");
+/// What the Deployment gives a container for the configuration to name, with made-up values.
+const ENVIRONMENT: [(&str, &str); 2] = [
+    ("TIDEGATE_STORE_URL", "postgres://tidegate:x@postgres/tidegate"),
+    ("TIDEGATE_REPLICA_URL", "http://10.0.0.7:7401"),
+];
 
 /// How one example was found.
 enum Found {
@@ -66,13 +69,13 @@ fn configs(gateway: &Path, folder: &Path, scratch: &Path) -> Result<Vec<(String,
     }
     let config = manifests::read(&folder.join("kubernetes/config.yaml"))?;
     let text = config["data"]["tidegate.yaml"].as_str().ok_or("config.yaml holds no tidegate.yaml")?;
-    texts.push(("kubernetes/config.yaml".to_owned(), text.replace(ADDRESS.0, ADDRESS.1)));
+    texts.push(("kubernetes/config.yaml".to_owned(), text.to_owned()));
     let mut found = Vec::new();
     for (name, text) in texts {
         let file = scratch.join(name.replace('/', "-"));
         write(&file, &text)?;
         let mut command = bound(gateway);
-        command.args(["config", "check", "--config"]).arg(&file);
+        command.args(["config", "check", "--config"]).arg(&file).envs(ENVIRONMENT);
         found.push((name, judge("tidegate", &mut command, scratch)?));
     }
     Ok(found)
