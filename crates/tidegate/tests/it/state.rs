@@ -98,6 +98,11 @@ async fn the_ring_of_the_store_is_made_listed_rotated_and_followed() {
     up.program.signal(rustix::process::Signal::HUP);
     let line = up.program.stderr.find("the new key ring is in force").await;
     assert!(line.contains("\"next\":1,\"active\":1"), "{line}");
+    let counted = up.metrics().await;
+    for (state, count) in [("next", 1), ("active", 1), ("opens", 0), ("retired", 0)] {
+        let line = format!("tidegate_keys{{state=\"{state}\"}} {count}\n");
+        assert!(counted.contains(&line), "{line}: {counted}");
+    }
     let (_client, session) = open(&up).await;
     assert_eq!(up.stop().await, 0);
     let mut up = folder.up(&[]).await;
