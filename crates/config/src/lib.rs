@@ -22,13 +22,14 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use load::{FILE_BYTES_MAX, load_slice, load_str};
 pub use section::{
     Cache, Config, Endpoint, HostRule, HostWhen, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat,
-    LogLevel, Names, Replica, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, Stdio, Store,
-    StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamTasks, UpstreamTls,
+    LogLevel, Names, Replica, ReplicaError, ReplicaPlace, Resolved, RetryOn, RetryRule, Revision, Sessions,
+    Sharing, Stdio, Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamTasks,
+    UpstreamTls,
 };
 pub use value::{
-    GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, RuleError, SECRET_BYTES_MAX, Secret,
-    SecretError, SecretErrorKind, SecretText, Size, SizeError, Span, SpanError, StoreUrl, StoreUrlError,
-    parse_listen,
+    Address, GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, RuleError, SECRET_BYTES_MAX,
+    Secret, SecretError, SecretErrorKind, SecretText, Size, SizeError, Span, SpanError, StoreUrl,
+    StoreUrlError, parse_listen,
 };
 
 /// Reads any bytes as every kind of file, for the fuzzer. Must never panic, hang or take much memory.

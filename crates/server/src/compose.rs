@@ -303,7 +303,7 @@ fn client(name: &str, ca: Option<Vec<u8>>, timeouts: &Timeouts) -> Result<Http, 
     let options = HttpOptions {
         connect_timeout: timeouts.connect,
         guard: Reach::Operator,
-        tls: TlsOptions { extra_ca_pem: ca },
+        tls: TlsOptions { extra_ca_pem: ca, ..TlsOptions::default() },
         ..HttpOptions::default()
     };
     Http::new(options).map_err(|source| ComposeError::Egress { upstream: name.to_owned(), source })

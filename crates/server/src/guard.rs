@@ -2,7 +2,8 @@
 //!
 //! A browser that was lured to `evil.example` can reach a gateway on loopback: by a name that resolves
 //! there (DNS rebinding: the `Host` is theirs) or by a cross-site request (the `Origin` is theirs). Both
-//! are refused before the request is routed or read.
+//! are refused before the request is routed or read. Probes alone may come under any `Host`: what they ask
+//! for is nobody's secret, and takes nothing but a look.
 
 use config::{HostList, OriginList};
 use http::header::{
@@ -12,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use crate::answer::{self, Answer};
+use crate::route::route;
 
 /// Who may come.
 #[derive(Debug, Clone)]
@@ -25,7 +27,7 @@ pub struct Guard {
 impl Guard {
     /// The answer to a request that must not be served.
     pub(crate) fn refuse(&self, uri: &Uri, headers: &HeaderMap) -> Option<Answer> {
-        if !self.host_allowed(uri, headers) {
+        if !route(uri.path()).is_probe() && !self.host_allowed(uri, headers) {
             return Some(answer::text(
                 StatusCode::FORBIDDEN,
                 "This gateway does not answer to that Host. See `hosts`.\n",
@@ -183,6 +185,24 @@ mod tests {
             named.refuse(&Uri::from_static("/"), &headers("http://localhost")).is_some(),
             "a list replaces the default"
         );
+    }
+
+    #[test]
+    fn a_probe_may_come_under_any_host_and_under_no_other_origin() {
+        let headers = |host: &'static str| HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+        for path in ["/healthz", "/readyz"] {
+            let uri = Uri::from_static(path);
+            for host in ["10.244.0.7:7400", "evil.example", "", "10.0.0.7/x"] {
+                assert!(guard().refuse(&uri, &headers(host)).is_none(), "{path} at {host:?}");
+            }
+            assert!(guard().refuse(&uri, &HeaderMap::new()).is_none(), "as HTTP/1.0 asks");
+            let mut page = headers("10.244.0.7:7400");
+            page.insert(ORIGIN, HeaderValue::from_static("http://evil.example"));
+            assert!(guard().refuse(&uri, &page).is_some(), "{path} for a page");
+        }
+        for path in ["/mcp", "/metrics", "/sse", "/healthz/", "/crm/mcp?/healthz", "/elsewhere"] {
+            assert!(guard().refuse(&Uri::from_static(path), &headers("10.244.0.7:7400")).is_some(), "{path}");
+        }
     }
 
     #[test]

@@ -299,6 +299,7 @@ fn metrics(app: &App, generation: &Generation) -> Answer {
     app.metrics.calls_waiting.set(figure(app.gate.waiting() as u64));
     app.metrics.memory_stage.set(app.memory.stage() as i64);
     app.metrics.memory_bytes.set(figure(app.memory.figures().0));
+    app.metrics.keys(app.handles.keys.counts(app.clock.now()));
     let mut answer = answer::text(
         StatusCode::OK,
         app.metrics.render(

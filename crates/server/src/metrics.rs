@@ -50,6 +50,11 @@ struct Forward {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KeyState {
+    state: &'static str,
+}
+
 /// The process's metrics.
 pub struct Metrics {
     registry: Registry,
@@ -64,6 +69,7 @@ pub struct Metrics {
     pub(crate) sessions: Gauge,
     pub(crate) reloads: Counter,
     forwards: Family<Forward, Counter>,
+    keys: Family<KeyState, Gauge>,
     shed: Family<Refusal, Counter>,
     pub(crate) calls_running: Gauge,
     pub(crate) calls_waiting: Gauge,
@@ -114,6 +120,8 @@ impl Metrics {
         r.register("tidegate_sessions", text, Gauge::clone(&sessions));
         let text = "Configurations put in force after the first";
         r.register("tidegate_config_reloads", text, Counter::clone(&reloads));
+        let keys = Family::<KeyState, Gauge>::default();
+        r.register("tidegate_keys", "Keys of the ring, by what they are good for", Family::clone(&keys));
         let (calls_running, calls_waiting) = (Gauge::default(), Gauge::default());
         let (memory_stage, memory_bytes) = (Gauge::default(), Gauge::default());
         let shed = Family::<Refusal, Counter>::default();
@@ -136,11 +144,20 @@ impl Metrics {
             sessions,
             reloads,
             forwards,
+            keys,
             shed,
             calls_running,
             calls_waiting,
             memory_stage,
             memory_bytes,
+        }
+    }
+
+    /// How many keys of the ring are in each state: all of them, so that none is missing where it is zero.
+    pub(crate) fn keys(&self, counts: [(seal::State, usize); seal::State::ALL.len()]) {
+        for (state, count) in counts {
+            let gauge = self.keys.get_or_create(&KeyState { state: state.as_str() });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 

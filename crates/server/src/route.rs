@@ -19,6 +19,14 @@ pub(crate) enum Route<'a> {
     Unknown,
 }
 
+impl Route<'_> {
+    /// Whether an orchestrator's probe asks for it. A probe speaks to an address that no configuration knows
+    /// beforehand, a pod's own, and learns nothing but whether this process serves.
+    pub(crate) fn is_probe(self) -> bool {
+        matches!(self, Route::Live | Route::Ready)
+    }
+}
+
 /// Reads a path. Names are compared byte for byte: what is encoded or has an extra slash names nothing.
 pub(crate) fn route(path: &str) -> Route<'_> {
     let everything = crate::app::EVERYTHING;
@@ -52,6 +60,26 @@ mod tests {
             ["", "/", "/MCP", "/mcp/", "//mcp", "/crm/mcp/", "/a/b/mcp", "/crm", "/crm/..%2fmcp", "/metrics/"]
         {
             assert_eq!(route(nothing), Route::Unknown, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn only_health_and_readiness_are_for_probes() {
+        for probe in ["/healthz", "/readyz"] {
+            assert!(route(probe).is_probe(), "{probe}");
+        }
+        for other in [
+            "/mcp",
+            "/crm/mcp",
+            "/sse",
+            "/messages",
+            "/metrics",
+            "/",
+            "/healthz/",
+            "/readyz/mcp",
+            "/x/healthz",
+        ] {
+            assert!(!route(other).is_probe(), "{other}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{call, config_command, keys, list, stdio, store_command, tasks_command, up};
+use crate::{call, config_command, health, keys, list, stdio, store_command, tasks_command, up};
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
 #[derive(Debug, Parser)]
@@ -77,6 +77,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// Ask the gateway on this machine whether it takes work; exit with 0 if it does, else with 1.
+    Health(health::Arguments),
     /// Check the configuration, or explain its keys.
     Config {
         #[command(subcommand)]
@@ -122,6 +124,7 @@ impl Cli {
             Command::Prompts(wanted) => list::run(&wanted, &[list::PROMPTS]).await,
             Command::Call(arguments) => call::run(arguments).await,
             Command::Upstreams { source, output } => list::upstreams(&source, output).await,
+            Command::Health(arguments) => health::run(arguments).await,
             Command::Config { command } => config_command::run(command),
             Command::Keys { command } => keys::run(command).await,
             Command::Store { command } => store_command::run(command).await,

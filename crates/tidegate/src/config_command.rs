@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use config::Config;
+use config::{Config, ReplicaError};
 use serde_json::json;
 
 use crate::cli::{Output, Source};
@@ -113,6 +113,12 @@ fn missing_here(config: &Config) -> Vec<String> {
         if let Err(error) = upstream.resolve(&env, &read) {
             missing.push(format!("upstreams.{name}.{}: {}", error.at, error.kind));
         }
+    }
+    if let Err(error) = config.replica.place(config.listen, &env) {
+        missing.push(match error {
+            ReplicaError::Read { key, source } => format!("replica.{key}: {source}"),
+            ReplicaError::Use { key, fault } => format!("replica.{key}: {fault}"),
+        });
     }
     missing
 }

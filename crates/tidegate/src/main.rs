@@ -8,6 +8,7 @@ mod config_command;
 mod demo_server;
 mod embedded;
 mod exit;
+mod health;
 mod keys;
 mod list;
 mod load;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{JoinError, Member, StoreSessions, Timing, Told};
-use config::{Config, StoreUrl};
+use config::{Config, ReplicaPlace, StoreUrl};
 use model::{Clock as _, SystemClock};
 use seal::KeyRing;
 use server::{Prepared, StartError};
@@ -147,10 +147,12 @@ impl Place {
             let sweeper = tokio::spawn(sweep(Arc::clone(&store)));
             return Ok(Self { store: Some(store), member: None, sweeper: Some(sweeper) });
         }
-        let url = match config.replica.listen {
-            Some(listen) => {
-                let bound = listen_inside(prepared, config, listen).await;
-                url(config, listen, bound.map_err(|error| Coded::start(&error))?)
+        let env = |name: &str| std::env::var(name).ok();
+        let place = config.replica.place(config.listen, &env).map_err(|error| Coded::of_config(&error))?;
+        let url = match place {
+            Some(place) => {
+                let bound = listen_inside(prepared, config, place.listen).await;
+                url(&place, bound.map_err(|error| Coded::start(&error))?)
             }
             None => {
                 tracing::warn!("other replicas cannot reach this one: replica.listen is not set");
@@ -202,9 +204,9 @@ async fn listen_inside(
 }
 
 /// What others reach this replica by.
-fn url(config: &Config, listen: SocketAddr, bound: SocketAddr) -> String {
-    let url = config.replica.url_at(bound);
-    if listen.port() == 0 || listen.port() == bound.port() {
+fn url(place: &ReplicaPlace, bound: SocketAddr) -> String {
+    let url = place.url_at(bound);
+    if place.listen.port() == 0 || place.listen.port() == bound.port() {
         return url;
     }
     // The port that was written down is the other process's.

@@ -16,6 +16,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
+    const IMAGES: [&str; 2] = ["docker/Dockerfile", "docker/Dockerfile.distroless"];
+
     fn folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
     }
@@ -95,7 +97,12 @@ mod tests {
             |value: &Value| value.as_str().expect("a text").rsplit_once(':').expect("a port").1.to_owned();
         assert_eq!(after_colon(&config["listen"]), port("mcp"));
         assert_eq!(after_colon(&config["replica"]["listen"]), port("replica"));
-        assert_eq!(after_colon(&config["replica"]["url"]), port("replica"));
+        let env = container(&deployment)["env"].as_array().expect("variables");
+        let at = |name: &Value| env.iter().position(|one| one["name"] == *name).expect("a variable");
+        let (url, pod) = (at(&config["replica"]["url"]["env"]), at(&"POD_IP".into()));
+        assert_eq!(env[url]["value"], format!("http://$(POD_IP):{}", port("replica")));
+        assert_eq!(env[pod]["valueFrom"]["fieldRef"]["fieldPath"], "status.podIP");
+        assert!(pod < url, "what is named is put in only where it stands before");
     }
 
     #[test]
@@ -138,14 +145,11 @@ mod tests {
         assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
         assert_eq!(deployment["spec"]["replicas"], 3);
         let container = container(&deployment);
-        let host = |probe: &str| container[probe]["httpGet"]["httpHeaders"][0]["value"].clone();
-        let hosts = config()["hosts"].clone();
         for (probe, path) in
             [("startupProbe", "/healthz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")]
         {
             assert_eq!(container[probe]["httpGet"]["path"], path);
-            // The gateway refuses hosts that it does not know, and the kubelet would say the pod's address.
-            assert!(hosts.as_array().is_some_and(|hosts| hosts.contains(&host(probe))), "{probe}");
+            assert_eq!(container[probe]["httpGet"]["port"], "mcp", "{probe}");
         }
     }
 
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn images_have_a_fixed_base_and_do_not_run_as_root() {
-        for name in ["docker/Dockerfile", "docker/Dockerfile.distroless"] {
+        for name in IMAGES {
             let file = text(name);
             let bases: Vec<_> = file.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
             assert_eq!(bases.len(), 2, "{name}");
@@ -178,6 +182,70 @@ mod tests {
             let users: Vec<_> = file.lines().filter(|line| line.starts_with("USER ")).collect();
             assert_eq!(users, ["USER 65532:65532"], "{name}");
         }
+    }
+
+    /// What an instruction of a Dockerfile says, with its lines put together.
+    fn instructions(name: &str, instruction: &str) -> Vec<String> {
+        let file = text(name).replace("\\\n", " ");
+        let all = file.lines().filter_map(|line| line.strip_prefix(instruction)?.strip_prefix(' '));
+        all.map(|rest| rest.trim().to_owned()).collect()
+    }
+
+    /// A command in exec form.
+    fn words(text: &str) -> Vec<String> {
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("no exec form: {text}: {error}"))
+    }
+
+    #[test]
+    fn images_ask_themselves_whether_they_are_ready() {
+        for name in IMAGES {
+            let [entry, command] = ["ENTRYPOINT", "CMD"].map(|what| words(&instructions(name, what)[0]));
+            let check = &instructions(name, "HEALTHCHECK")[0];
+            let (options, asked) = check.split_once("CMD").expect("a command");
+            assert!(options.contains("--timeout=3s"), "longer than the program takes: {name}");
+            // The same program with the same configuration, and no shell.
+            let wanted = [&entry[..], &["health".to_owned()], &command[1..]].concat();
+            assert_eq!((command[0].as_str(), words(asked.trim())), ("up", wanted), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_outlives_the_process_is_in_a_volume() {
+        for name in IMAGES {
+            let folder = "/var/lib/tidegate";
+            assert_eq!(instructions(name, "ENV"), [format!("STATE_DIRECTORY={folder}")], "{name}");
+            assert_eq!(instructions(name, "VOLUME"), [folder], "{name}");
+            assert_eq!(instructions(name, "WORKDIR").last().map(String::as_str), Some(folder), "{name}");
+        }
+        let deployment = manifest("deployment.yaml");
+        let container = container(&deployment);
+        let named = |list: &str, name: &str| {
+            let all = container[list].as_array().expect("a list");
+            all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{list}: {name}")).clone()
+        };
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        let mount = named("volumeMounts", "state");
+        assert_eq!(named("env", "STATE_DIRECTORY")["value"], mount["mountPath"]);
+        assert!(mount.get("readOnly").is_none());
+        let unit = text("systemd/tidegate.service");
+        assert!(unit.lines().any(|line| line == "StateDirectory=tidegate"));
+    }
+
+    #[test]
+    fn pods_read_the_configuration_as_it_is() {
+        let deployment = manifest("deployment.yaml");
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert!(pod.get("initContainers").is_none(), "what a pod has of its own comes from the environment");
+        let mounts = container(&deployment)["volumeMounts"].as_array().expect("mounts");
+        let mount = mounts.iter().find(|mount| mount["name"] == "config").expect("a mount");
+        let path = mount["mountPath"].as_str().expect("a path");
+        let args = &container(&deployment)["args"];
+        assert_eq!(args[2], format!("{path}/tidegate.yaml"));
+        // A file that is mounted by itself does not change with the map.
+        assert!(mount.get("subPath").is_none());
+        let volumes = pod["volumes"].as_array().expect("volumes");
+        let volume = volumes.iter().find(|volume| volume["name"] == "config").expect("a volume");
+        assert_eq!(volume["configMap"]["name"], manifest("config.yaml")["metadata"]["name"]);
     }
 
     #[test]

@@ -15,8 +15,11 @@ const FOLDER: &str = "deploy";
 const SCRATCH: &str = "out/deploy";
 /// How long a program may look at one of them.
 const LOOK: Duration = Duration::from_secs(60);
-/// What the init container writes in the place of the pod's address.
-const ADDRESS: (&str, &str) = ("POD_IP", "10.0.0.7");
+/// What the Deployment gives a container for the configuration to name, with made-up values.
+const ENVIRONMENT: [(&str, &str); 2] = [
+    ("TIDEGATE_STORE_URL", "postgres://tidegate:x@postgres/tidegate"),
+    ("TIDEGATE_REPLICA_URL", "http://10.0.0.7:7401"),
+];
 
 /// How one example was found.
 enum Found {
@@ -33,6 +36,9 @@ pub fn check(workspace: &Workspace) -> Result<Outcome> {
     std::fs::create_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
     let [gateway] = build::programs(workspace, ["tidegate"])?;
     let mut all = configs(&gateway, &folder, &scratch)?;
+    for name in ["Dockerfile", "Dockerfile.distroless"] {
+        all.push((format!("health check of {name}"), health(&gateway, &folder, &scratch, name)?));
+    }
     all.push(("the placeholders are refused".to_owned(), placeholders(&gateway, &folder, &scratch)?));
     all.push(("systemd units".to_owned(), units(&gateway, &folder, &scratch)?));
     all.push(("nginx.conf".to_owned(), nginx(&folder, &scratch)?));
@@ -63,13 +69,13 @@ fn configs(gateway: &Path, folder: &Path, scratch: &Path) -> Result<Vec<(String,
     }
     let config = manifests::read(&folder.join("kubernetes/config.yaml"))?;
     let text = config["data"]["tidegate.yaml"].as_str().ok_or("config.yaml holds no tidegate.yaml")?;
-    texts.push(("kubernetes/config.yaml".to_owned(), text.replace(ADDRESS.0, ADDRESS.1)));
+    texts.push(("kubernetes/config.yaml".to_owned(), text.to_owned()));
     let mut found = Vec::new();
     for (name, text) in texts {
         let file = scratch.join(name.replace('/', "-"));
         write(&file, &text)?;
         let mut command = bound(gateway);
-        command.args(["config", "check", "--config"]).arg(&file);
+        command.args(["config", "check", "--config"]).arg(&file).envs(ENVIRONMENT);
         found.push((name, judge("tidegate", &mut command, scratch)?));
     }
     Ok(found)
@@ -91,6 +97,26 @@ fn placeholders(gateway: &Path, folder: &Path, scratch: &Path) -> Result<Found> 
     let mut store = bound(gateway);
     store.args(["config", "check", "--config"]).arg(&config);
     Ok(if answers(&mut store) { Found::Bad("the store's URL is taken".to_owned()) } else { Found::Good })
+}
+
+/// The gateway knows the words with which an image asks whether it is ready. Whether one is does not matter.
+fn health(gateway: &Path, folder: &Path, scratch: &Path, name: &str) -> Result<Found> {
+    let text = read(&folder.join("docker").join(name))?.replace("\\\n", " ");
+    let check = text.lines().find_map(|line| line.strip_prefix("HEALTHCHECK ")?.split_once("CMD"));
+    let words: Vec<String> = match check.map(|(_, words)| serde_json::from_str(words)) {
+        Some(Ok(words)) => words,
+        Some(Err(error)) => return Ok(Found::Bad(format!("no exec form: {error}"))),
+        None => return Ok(Found::Bad("there is none".to_owned())),
+    };
+    let config = folder.join("docker/tidegate.yaml").display().to_string();
+    let words = words.iter().skip(1).map(|word| if word.ends_with(".yaml") { &config } else { word });
+    let mut command = bound(gateway);
+    command.args(words);
+    let mut running = Running::start("tidegate health", &mut command, &scratch.join("health.log"))?;
+    let status = running.finish(LOOK)?;
+    let said = running.whole_output()?;
+    let asked = status.success() || status.code() == Some(1) && said.contains("/readyz");
+    Ok(if asked { Found::Good } else { Found::Bad(tail(&said, 20)) })
 }
 
 /// The units, with the program where it is here and not where it will be installed.

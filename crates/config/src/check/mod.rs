@@ -13,6 +13,7 @@ mod tasks;
 mod upstream;
 mod url;
 
+pub(crate) use replicas::{listen_fault as replica_listen_fault, url_of_replica_fault as replica_url_fault};
 pub(crate) use report::Report;
 
 use crate::section::Config;

@@ -1,10 +1,12 @@
 //! What replicas share, and how they reach one another.
 
+use std::net::SocketAddr;
+
 use super::Report;
 use super::url::{UrlUse, url_fault};
 use crate::section::{Config, Keys, Replica, Store};
 use crate::source::Path;
-use crate::value::StoreUrl;
+use crate::value::{Address, StoreUrl, parse_listen};
 
 pub(super) fn check(config: &Config, report: &mut Report<'_>) {
     check_keys(&config.keys, report);
@@ -41,33 +43,46 @@ fn check_store(store: &Store, report: &mut Report<'_>) {
 fn check_replica(config: &Config, report: &mut Report<'_>) {
     let Replica { listen, url } = &config.replica;
     let path = Path::keys(["replica"]);
-    if let Some(url) = url {
-        let fault = url_fault(url, UrlUse::Replica);
-        let (message, hint) = match fault {
-            Some(fault) => fault,
-            None if !is_origin(url) => {
-                ("expected no path after the port: others add theirs".to_owned(), None)
-            }
-            None => (String::new(), None),
-        };
-        if !message.is_empty() {
-            report.value(&path.key("url"), message, hint);
-        }
+    // What stands elsewhere is checked when it is read.
+    if let Some((message, hint)) = url.as_ref().and_then(Address::written_out).and_then(url_of_replica_fault)
+    {
+        report.value(&path.key("url"), message, hint);
     }
     match listen {
         None if url.is_some() => {
             let hint = Some("give \"listen\" too, as in 0.0.0.0:7401".to_owned());
             report.absent(&path, "there is a \"url\" for others and nothing listens there", hint);
         }
-        Some(listen) if url.is_none() && listen.ip().is_unspecified() => {
-            let hint = Some("give \"url\" too, with the address of this machine".to_owned());
-            report.value(&path.key("listen"), format!("others cannot reach {}", listen.ip()), hint);
+        Some(Address::Here(text)) => {
+            let fault = match parse_listen(text) {
+                Err(error) => Some((error.to_string(), None)),
+                Ok(listen) => listen_fault(listen, report.has(&path.key("url")), config.listen),
+            };
+            if let Some((message, hint)) = fault {
+                report.value(&path.key("listen"), message, hint);
+            }
         }
-        Some(listen) if listen.port() != 0 && *listen == config.listen => {
-            report.value(&path.key("listen"), "this is where clients are served", None);
-        }
-        _ => {}
+        Some(Address::Env(_)) | None => {}
     }
+}
+
+/// What is wrong, and what to write.
+type Fault = (String, Option<String>);
+
+/// Why other replicas cannot reach one by this URL.
+pub(crate) fn url_of_replica_fault(url: &str) -> Option<Fault> {
+    let path = || ("expected no path after the port: others add theirs".to_owned(), None);
+    url_fault(url, UrlUse::Replica).or_else(|| (!is_origin(url)).then(path))
+}
+
+/// Why a replica cannot listen there for others, where clients are served at `clients`.
+pub(crate) fn listen_fault(listen: SocketAddr, has_url: bool, clients: SocketAddr) -> Option<Fault> {
+    if !has_url && listen.ip().is_unspecified() {
+        let hint = Some("give \"url\" too, with the address of this machine".to_owned());
+        return Some((format!("others cannot reach {}", listen.ip()), hint));
+    }
+    let same = listen.port() != 0 && listen == clients;
+    same.then(|| ("this is where clients are served".to_owned(), None))
 }
 
 /// Whether a URL that was found good has no path, or the root alone, and no query.

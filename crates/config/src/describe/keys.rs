@@ -79,6 +79,7 @@ fn kind(root: &Value, schema: &Value) -> String {
     match schema["$ref"].as_str() {
         Some("#/$defs/Duration") => return "duration".to_owned(),
         Some("#/$defs/Size") => return "size".to_owned(),
+        Some("#/$defs/Address") => return "address".to_owned(),
         Some("#/$defs/Secret") => return "secret".to_owned(),
         Some("#/$defs/Pattern") => return "pattern".to_owned(),
         _ => {}

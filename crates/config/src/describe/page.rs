@@ -21,6 +21,7 @@ starts at the folder of the file.
 | size | a number of bytes, or with a unit: `512KiB`, `4MiB`, `1GiB` |
 | secret | the value itself, or where it is: `{env: NAME}` or `{file: PATH}`, with \
 `prefix: \"Bearer \"` for what stands before it; never shown |
+| address | an address or a URL itself, or the variable that has it: `{env: NAME}` |
 | pattern | a name in which `*` is any text and `?` any one character |
 | word | one of the words that the key lists |
 | choice | one of what the key lists: a word or a number, or a map of one key |

@@ -35,8 +35,8 @@ pub struct Config {
     /// The values of the `Host` header that are served: names, with or without a port; `*` is any.
     ///
     /// A request for another host is refused, which stops pages in a browser that pretend to be this machine.
-    /// By default the loopback names and the address of `listen`; a gateway behind a name or a proxy needs
-    /// that name here. Since 0.1.
+    /// `/healthz` and `/readyz` alone answer to any, as probes speak to an address. By default the loopback
+    /// names and the address of `listen`; a gateway behind a name or a proxy needs that name here. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hosts: Option<Vec<String>>,
 

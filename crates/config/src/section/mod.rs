@@ -21,7 +21,7 @@ pub use gateway::Config;
 pub use keys::Keys;
 pub use limits::Limits;
 pub use names::Names;
-pub use replica::Replica;
+pub use replica::{Replica, ReplicaError, ReplicaPlace};
 pub use retry::{KeyPlace, RetryOn, RetryRule};
 pub use sessions::Sessions;
 pub use store::{Store, StoreError};

@@ -224,7 +224,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         match self.spelling() {
             Some(text) => visitor.visit_str(&text).map_err(|e: ReadError| e.at(self.node)),
             None => match self.node.value {
-                // The visitor of a secret takes a reference too.
+                // The visitors of a secret and of an address take a reference too.
                 Value::Map(_) => self.entries(visitor),
                 Value::Null => self.kind("text", Some(NOTHING_HINT.to_owned())),
                 _ => self.kind("text", None),

@@ -27,13 +27,6 @@ pub(crate) fn listen_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Re
     parse_listen(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
-/// As [`listen_from_text`], for a key that need not be there.
-pub(crate) fn some_listen_from_text<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<SocketAddr>, D::Error> {
-    listen_from_text(deserializer).map(Some)
-}
-
 pub(crate) fn listen_to_text<S: Serializer>(listen: &SocketAddr, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(listen)
 }

@@ -1,5 +1,6 @@
 //! The values that keys have.
 
+mod address;
 mod glob;
 mod hosts;
 mod listen;
@@ -8,10 +9,11 @@ mod size;
 mod span;
 mod store_url;
 
+pub use address::Address;
 pub use glob::{GLOB_BYTES_MAX, Glob, GlobError};
 pub use hosts::{HostList, OriginList, RuleError};
 pub use listen::{ListenError, parse_listen};
-pub(crate) use listen::{listen_from_text, listen_to_text, some_listen_from_text};
+pub(crate) use listen::{listen_from_text, listen_to_text};
 pub use secret::{SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretText};
 pub use size::{Size, SizeError};
 pub use span::{Span, SpanError};

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tidegate_egress::{EgressError, Http, HttpOptions, TlsOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,6 +36,22 @@ fn authority(names: &[&str], alpn: &[&str]) -> Authority {
         .unwrap();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Authority { ca_pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
+}
+
+/// A server that shows a certificate whose key it does not have.
+fn impostor() -> Authority {
+    let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+    let other = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(other.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let other = provider.key_provider.load_private_key(other).unwrap();
+    let shown = CertifiedKey::new(vec![certificate.der().clone()], other);
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
+    Authority { ca_pem: certificate.pem().into_bytes(), acceptor: TlsAcceptor::from(Arc::new(config)) }
 }
 
 impl Authority {
@@ -71,7 +88,7 @@ impl Authority {
     }
 
     fn client(&self) -> Http {
-        let tls = TlsOptions { extra_ca_pem: Some(self.ca_pem.clone()) };
+        let tls = TlsOptions { extra_ca_pem: Some(self.ca_pem.clone()), ..TlsOptions::default() };
         Http::new(HttpOptions { tls, ..options() }).unwrap()
     }
 }
@@ -130,6 +147,27 @@ async fn a_certificate_for_another_name_or_from_another_authority_sends_nothing(
 }
 
 #[tokio::test]
+async fn any_certificate_will_do_on_loopback_where_that_was_asked_for() {
+    let authority = authority(&["mcp.example.com"], &["h2", "http/1.1"]);
+    let server = authority.echo().await;
+    let asked = || TlsOptions { any_on_loopback: true, ..TlsOptions::default() };
+    let http = Http::new(HttpOptions { tls: asked(), ..options() }).unwrap();
+    for host in ["127.0.0.1", "localhost"] {
+        let response = send(&http, post(&url(host, &server), "a")).await.unwrap();
+        assert_eq!(response.headers()["x-version"], "HTTP/2.0");
+        assert_eq!(response.into_body().collect(10).await.unwrap(), "a");
+    }
+    let http = Http::new(options()).unwrap();
+    let error = send(&http, post(&url("127.0.0.1", &server), "a")).await.unwrap_err();
+    assert!(matches!(error, EgressError::Tls { .. }), "{error:?}");
+    // Who has the certificate and not its key is still found out.
+    let impostor = impostor().echo().await;
+    let http = Http::new(HttpOptions { tls: asked(), ..options() }).unwrap();
+    let error = send(&http, post(&url("127.0.0.1", &impostor), "a")).await.unwrap_err();
+    assert!(matches!(error, EgressError::Tls { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_speak_tls_is_a_tls_error() {
     let server = Server::http(echo).await;
     let error =
@@ -141,7 +179,7 @@ async fn a_server_that_does_not_speak_tls_is_a_tls_error() {
 async fn a_handshake_without_an_end_is_a_connect_timeout() {
     let server = Server::raw(|mut tcp, _| async move { read_to_close(&mut tcp).await }).await;
     let ca = authority(&["localhost"], &[]);
-    let tls = TlsOptions { extra_ca_pem: Some(ca.ca_pem) };
+    let tls = TlsOptions { extra_ca_pem: Some(ca.ca_pem), ..TlsOptions::default() };
     let http = Http::new(HttpOptions { tls, connect_timeout: SHORT * 5, ..options() }).unwrap();
     let error = send(&http, post(&url("127.0.0.1", &server), "a")).await.unwrap_err();
     assert!(matches!(error, EgressError::ConnectTimeout { .. }), "{error:?}");
@@ -152,7 +190,7 @@ async fn a_handshake_without_an_end_is_a_connect_timeout() {
 async fn certificates_that_cannot_be_used_are_refused_at_the_start() {
     let garbage = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for pem in [&b""[..], b"hello", garbage, b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
-        let tls = TlsOptions { extra_ca_pem: Some(pem.to_vec()) };
+        let tls = TlsOptions { extra_ca_pem: Some(pem.to_vec()), ..TlsOptions::default() };
         let error = Http::new(HttpOptions { tls, ..options() }).unwrap_err();
         assert!(matches!(error, EgressError::Options { option: "extra_ca_pem", .. }), "{error:?}");
     }

@@ -18,7 +18,7 @@ async fn up() -> Up {
 async fn a_foreign_host_or_origin_is_refused_before_anything_else() {
     let up = up().await;
     let port = up.address.port();
-    for path in ["/mcp", "/demo/mcp", "/nothing/mcp", "/metrics", "/healthz", "/elsewhere"] {
+    for path in ["/mcp", "/demo/mcp", "/nothing/mcp", "/metrics", "/elsewhere"] {
         for host in ["evil.example".to_owned(), format!("127.0.0.1.nip.io:{port}"), "0.0.0.0".to_owned()] {
             let reply = up.http.post(path, INITIALIZE).header("host", &host).send().await;
             assert_eq!((reply.status, reply.header("mcp-session-id")), (403, None), "{path} at {host}");
@@ -35,7 +35,29 @@ async fn a_foreign_host_or_origin_is_refused_before_anything_else() {
     }
     let reply = up.http.post("/mcp", INITIALIZE).header("host", format!("localhost:{port}")).send().await;
     assert_eq!(reply.status, 200);
-    assert!(up.metrics().await.contains("tidegate_refusals_total{reason=\"host_or_origin\"} 54"));
+    assert!(up.metrics().await.contains("tidegate_refusals_total{reason=\"host_or_origin\"} 45"));
+}
+
+#[tokio::test]
+async fn probes_are_answered_under_any_host_and_nothing_else_is() {
+    let up = up().await;
+    for host in ["10.244.0.7:7400", "probe", "evil.example", "[fd00::7]:7400"] {
+        for path in ["/healthz", "/readyz"] {
+            let reply = up.http.request(Method::GET, path).header("host", host).send().await;
+            assert_eq!((reply.status, reply.text().await.as_str()), (200, "ok\n"), "{path} at {host}");
+        }
+        for path in ["/mcp", "/demo/mcp", "/sse", "/metrics", "/healthz/", "/readyz/mcp"] {
+            let reply = up.http.request(Method::GET, path).header("host", host).send().await;
+            assert_eq!(reply.status, 403, "{path} at {host}");
+        }
+        assert_eq!(up.http.post("/mcp", INITIALIZE).header("host", host).send().await.status, 403, "{host}");
+    }
+    // A page is still held against the list of origins.
+    for path in ["/healthz", "/readyz"] {
+        let page = up.http.request(Method::GET, path).header("origin", "https://evil.example");
+        let reply = page.header("host", "10.244.0.7:7400").send().await;
+        assert_eq!((reply.status, reply.header("access-control-allow-origin")), (403, None), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod call;
 mod child;
 mod config;
 mod drain;
+mod health;
 mod keys;
 mod list;
 mod program;

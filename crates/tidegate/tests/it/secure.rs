@@ -18,9 +18,14 @@ use crate::program::{Folder, Up};
 
 /// A folder with a certificate for 127.0.0.1 and its key.
 fn certified() -> (Folder, CertificateDer<'static>) {
+    certified_for("127.0.0.1")
+}
+
+/// The same for another name.
+pub fn certified_for(name: &str) -> (Folder, CertificateDer<'static>) {
     let folder = Folder::new();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
     folder.write("cert.pem", &certificate.pem());
     folder.write("key.pem", &key.serialize_pem());
     (folder, certificate.der().clone())
@@ -112,17 +117,27 @@ async fn tls_is_served_by_configuration_over_http_1_and_http_2() {
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     http2(stream, up.address, "https").await;
 
-    let mut stream = secure(&up, &certificate, &["http/1.1"]).await;
-    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
-    let head = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", up.address);
-    within(stream.write_all(head.as_bytes())).await.unwrap();
-    let mut answer = String::new();
-    within(stream.read_to_string(&mut answer)).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("ok\n"), "{answer}");
+    let head =
+        |path: &str, host: &str| format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    let own = up.address.to_string();
+    // A probe speaks to an address that the gateway does not know, with TLS as without.
+    for (path, host, status) in [
+        ("/healthz", own.as_str(), "200"),
+        ("/readyz", "10.244.0.7:7400", "200"),
+        ("/mcp", "10.244.0.7:7400", "403"),
+    ] {
+        let mut stream = secure(&up, &certificate, &["http/1.1"]).await;
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+        within(stream.write_all(head(path, host).as_bytes())).await.unwrap();
+        let mut answer = String::new();
+        within(stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        assert!(status != "200" || answer.ends_with("\r\n\r\nok\n"), "{path}: {answer}");
+    }
 
     // Somebody who speaks plain HTTP gets nothing, and the others do not notice.
     let mut plain = connect(&up).await;
-    within(plain.write_all(head.as_bytes())).await.unwrap();
+    within(plain.write_all(head("/healthz", &own).as_bytes())).await.unwrap();
     let mut answer = Vec::new();
     let _ = within(plain.read_to_end(&mut answer)).await;
     assert!(!answer.starts_with(b"HTTP/"), "{answer:?}");

@@ -4,9 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use http::Method;
 use serde_json::{Value, json};
-use testkit::{Client, Demo, Revision};
+use testkit::{Client, Demo, Revision, within};
+use tokio::net::TcpListener;
 
-use crate::program::{Folder, Up};
+use crate::program::{Folder, Program, Up};
 
 const STORE: &str = "store: {url: 'sqlite:data/t.db'}\n";
 const REPLICA: &str =
@@ -97,6 +98,11 @@ async fn the_ring_of_the_store_is_made_listed_rotated_and_followed() {
     up.program.signal(rustix::process::Signal::HUP);
     let line = up.program.stderr.find("the new key ring is in force").await;
     assert!(line.contains("\"next\":1,\"active\":1"), "{line}");
+    let counted = up.metrics().await;
+    for (state, count) in [("next", 1), ("active", 1), ("opens", 0), ("retired", 0)] {
+        let line = format!("tidegate_keys{{state=\"{state}\"}} {count}\n");
+        assert!(counted.contains(&line), "{line}: {counted}");
+    }
     let (_client, session) = open(&up).await;
     assert_eq!(up.stop().await, 0);
     let mut up = folder.up(&[]).await;
@@ -144,6 +150,42 @@ async fn replicas_without_a_store_are_refused() {
         said.contains("use replica.listen: replicas find one another in a store; give store.url"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn what_a_replica_is_reached_by_comes_from_the_environment() {
+    let folder = Folder::with(
+        "listen: 127.0.0.1:0\nstore: {url: 'sqlite:data/t.db'}\n\
+         replica: {listen: {env: TEST_LISTEN}, url: {env: TEST_URL}}",
+    );
+    let said = folder.run(&["up"]).await.bad(3);
+    assert!(
+        said.contains("read the value of replica.listen: the environment variable TEST_LISTEN is"),
+        "{said}"
+    );
+    let checked = folder.run(&["config", "check"]).await;
+    assert_eq!(checked.code, 0);
+    assert_eq!(checked.stderr, "warning: replica.listen: the environment variable TEST_LISTEN is not set\n");
+
+    let start = |url: &str| {
+        let mut command = folder.command(&["up"]);
+        command.env("TEST_LISTEN", "127.0.0.1:0").env("TEST_URL", url);
+        Program::start(command)
+    };
+    let mut refused = start("http://10.244.0.7:7401/x");
+    assert_eq!(refused.ended().await, 3);
+    refused.stderr.find("use the value of replica.url: expected no path after the port").await;
+
+    // One is reached where its variable says, which is not where it listens.
+    let reached = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", reached.local_addr().unwrap());
+    let mut a = Up::started(start(&url)).await;
+    let mut b = Up::started(start("http://127.0.0.1:9")).await;
+    let (_client, session) = open(&b).await;
+    let told = async move { drop(within(reached.accept()).await.unwrap()) };
+    let (status, ()) = tokio::join!(delete(&b, &session), told);
+    assert!(matches!(status, 200 | 204), "{status}");
+    assert_eq!((a.stop().await, b.stop().await), (0, 0));
 }
 
 #[tokio::test]
