@@ -40,6 +40,8 @@ enum Role {
     Idle(load::idle::Options),
     /// List all tools, page by page.
     List(load::list::Options),
+    /// Fill a store with tasks.
+    Fill(load::fill::Options),
     /// Start a gateway and take the time until it has answered a call.
     Start(load::start::Options),
 }
@@ -70,6 +72,7 @@ async fn run(role: Role) -> Result<()> {
         Role::Transfer(options) => load::transfer::run(&options).await?,
         Role::Idle(options) => load::idle::run(&options).await?,
         Role::List(options) => load::list::run(&options).await?,
+        Role::Fill(options) => load::fill::run(&options).await?,
         Role::Start(options) => load::start::run(&options).await?,
     };
     println!("{measured}");

@@ -78,7 +78,10 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
         return Ok(Reply::result(list));
     }
     match &call.method {
-        Method::Discover => x.endpoint.discover().await.map(|d| Reply::result(hosted::advertise(x, d))),
+        Method::Discover => {
+            let discover = x.endpoint.discover().await?;
+            Ok(Reply::result(hosted::advertise(x, discover).await))
+        }
         Method::TasksGet
         | Method::TasksUpdate
         | Method::TasksCancel

@@ -18,6 +18,7 @@ mod replicas;
 mod report;
 mod stage;
 mod svg;
+mod tasks;
 mod tenants;
 
 use crate::Result;
@@ -60,11 +61,12 @@ pub struct Measured {
     details: Value,
 }
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part { name: "throughput", run: calls::throughput },
     Part { name: "paced", run: calls::paced },
     Part { name: "single", run: calls::single },
     Part { name: "tenants", run: tenants::run },
+    Part { name: "tasks", run: tasks::run },
     Part { name: "transfer", run: memory::transfer },
     Part { name: "idle", run: memory::idle },
     Part { name: "lists", run: lists::run },

@@ -69,7 +69,13 @@ impl Stage {
     }
 
     /// The same, with `more` of it, in YAML.
-    fn config_with(&self, name: &str, listen: &str, upstreams: &[Upstream], more: &str) -> Result<PathBuf> {
+    pub fn config_with(
+        &self,
+        name: &str,
+        listen: &str,
+        upstreams: &[Upstream],
+        more: &str,
+    ) -> Result<PathBuf> {
         let mut text = format!("listen: {listen}\ndrain_timeout: 1s\n{more}upstreams:\n");
         for (name, path) in upstreams {
             let _ = writeln!(text, "  {name}:\n    url: {}/{path}", self.upstream);

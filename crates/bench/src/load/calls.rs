@@ -40,6 +40,18 @@ pub struct Options {
     /// Go on where a call is refused because the server has too much to do (503).
     #[arg(long)]
     refusals: bool,
+    /// Make tasks of the calls, or ask for one that has ended.
+    #[arg(long, value_enum, conflicts_with = "refusals")]
+    tasks: Option<Tasks>,
+}
+
+/// What is done with tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tasks {
+    /// Each call makes one.
+    Create,
+    /// Each caller makes one, and asks for it again and again once it has ended.
+    Get,
 }
 
 /// What one connection needs to call.
@@ -48,7 +60,16 @@ pub struct Caller {
     client: Client,
     template: Template,
     body: Vec<u8>,
+    /// What each answer holds.
+    wanted: &'static [u8],
     refusals: bool,
+}
+
+fn wanted(tasks: Tasks) -> &'static [u8] {
+    match tasks {
+        Tasks::Create => br#""resultType":"task""#,
+        Tasks::Get => br#""status":"completed""#,
+    }
 }
 
 impl Caller {
@@ -57,7 +78,27 @@ impl Caller {
         let text: String = ('a'..='z').cycle().take(TEXT_BYTES).collect();
         let fields = format!(r#""name":"{tool}","arguments":{{"text":"{text}"}}"#);
         let template = client.template("tools/call", Some(tool), &fields, None);
-        Ok(Self { client, template, body: Vec::new(), refusals })
+        Ok(Self { client, template, body: Vec::new(), wanted: b"", refusals })
+    }
+
+    /// One that makes tasks, or asks for one.
+    pub async fn with_tasks(target: &Target, tool: &str, tasks: Tasks) -> Result<Self> {
+        let mut client = Client::open(target).await?;
+        client.knows_tasks();
+        let text: String = ('a'..='z').cycle().take(TEXT_BYTES).collect();
+        let fields = format!(r#""name":"{tool}","arguments":{{"text":"{text}"}}"#);
+        let mut template = client.template("tools/call", Some(tool), &fields, None);
+        let mut body = Vec::new();
+        if tasks == Tasks::Get {
+            client.exchange(&mut template, &mut body).await?;
+            let made: Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
+            let id = made["result"]["taskId"].as_str().ok_or("no task was made")?;
+            template = client.template("tasks/get", Some(id), &format!(r#""taskId":"{id}""#), None);
+            while memchr::memmem::find(&body, br#""status":"completed""#).is_none() {
+                client.exchange(&mut template, &mut body).await?;
+            }
+        }
+        Ok(Self { client, template, body, wanted: wanted(tasks), refusals: false })
     }
 
     pub async fn call(&mut self) -> Result<()> {
@@ -65,6 +106,10 @@ impl Caller {
             return self.client.try_exchange(&mut self.template, &mut self.body).await.map(drop);
         }
         self.client.exchange(&mut self.template, &mut self.body).await?;
+        if !self.wanted.is_empty() {
+            let found = memchr::memmem::find(&self.body, self.wanted).is_some();
+            return if found { Ok(()) } else { Err("no task, or not its end".to_owned()) };
+        }
         if self.body.len() > TEXT_BYTES { Ok(()) } else { Err("the text did not come back".to_owned()) }
     }
 }
@@ -81,7 +126,10 @@ pub async fn run(options: &Options) -> Result<Value> {
     let target = options.endpoint.target()?;
     let mut callers = Vec::new();
     for _ in 0..options.connections {
-        callers.push(Caller::open(&target, &options.tool, options.refusals).await?);
+        callers.push(match options.tasks {
+            Some(tasks) => Caller::with_tasks(&target, &options.tool, tasks).await?,
+            None => Caller::open(&target, &options.tool, options.refusals).await?,
+        });
     }
     let warmup = Duration::from_secs_f64(options.warmup);
     let time = Duration::from_secs_f64(options.seconds);
@@ -152,6 +200,7 @@ mod tests {
             count: Some(40),
             rate: None,
             refusals: false,
+            tasks: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The clients that measure, one file each.
 
 pub mod calls;
+pub mod fill;
 pub mod idle;
 pub mod list;
 mod pace;

@@ -69,17 +69,25 @@ pub struct Client {
     target: Target,
     session: Option<String>,
     last_id: u64,
+    /// Whether it declares that it knows what a task is.
+    tasks: bool,
 }
 
 impl Client {
     /// Connects; a legacy client also opens its session.
     pub async fn open(target: &Target) -> Result<Self> {
         let connection = Connection::open(&target.authority).await?;
-        let mut client = Self { connection, target: target.clone(), session: None, last_id: FIRST_ID };
-        if target.era == Era::Legacy {
+        let target = target.clone();
+        let mut client = Self { connection, target, session: None, last_id: FIRST_ID, tasks: false };
+        if client.target.era == Era::Legacy {
             client.greet().await?;
         }
         Ok(client)
+    }
+
+    /// Declares with each template from now on that it knows what a task is.
+    pub fn knows_tasks(&mut self) {
+        self.tasks = true;
     }
 
     async fn greet(&mut self) -> Result<()> {
@@ -108,7 +116,9 @@ impl Client {
         let mut meta = Vec::new();
         if self.target.era == Era::Modern {
             meta.push(r#""io.modelcontextprotocol/protocolVersion":"2026-07-28""#.to_owned());
-            meta.push(r#""io.modelcontextprotocol/clientCapabilities":{}"#.to_owned());
+            let able =
+                if self.tasks { r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"# } else { "{}" };
+            meta.push(format!(r#""io.modelcontextprotocol/clientCapabilities":{able}"#));
             let info = r#"{"name":"tidegate-bench","version":"1"}"#;
             meta.push(format!(r#""io.modelcontextprotocol/clientInfo":{info}"#));
         }

@@ -15,9 +15,21 @@ pub(super) fn hosts(x: &Exchange) -> bool {
     x.app.tasks.get().is_some() && x.generation.hosting.hosts(x.endpoint.name())
 }
 
+/// Whether a server of this endpoint may run tools as tasks alone, in the form of 2025-11-25: the gateway makes
+/// tasks of those for clients of the other form.
+async fn needs_hosting(x: &Exchange) -> bool {
+    if x.app.tasks.get().is_none() {
+        return false;
+    }
+    let asked = x.endpoint.parts().iter().map(|part| part.source.upstream().discovery());
+    let found = futures_util::future::join_all(asked).await;
+    // One that cannot be asked now is none.
+    found.into_iter().flatten().any(|found| found.revision.era() == Era::Legacy && found.tasks.is_some())
+}
+
 /// The answer to `server/discover` with the Tasks extension, where the gateway hosts tasks here.
-pub(crate) fn advertise(x: &Exchange, discover: Raw) -> Raw {
-    if !hosts(x) {
+pub(crate) async fn advertise(x: &Exchange, discover: Raw) -> Raw {
+    if !hosts(x) && !needs_hosting(x).await {
         return discover;
     }
     let inner =

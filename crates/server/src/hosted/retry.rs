@@ -12,9 +12,19 @@ use tasks::{Failed, Ran};
 
 use crate::app::Exchange;
 
-/// Puts the key of a task where its upstream wants it.
+/// How long an upstream keeps a task of ours whose own time is not known.
+const TASK_TIME: Duration = Duration::from_secs(3_600);
+
+/// Makes a call that of a task: asks for one where the upstream has no other way, and puts the key where its
+/// upstream wants it.
 pub(crate) fn equip(x: &Exchange, routed: &mut Routed) {
     let Some(hosted) = &x.hosted else { return };
+    if needs_task(x, routed) && routed.source.upstream().holds_questions() {
+        let ttl = hosted.until.map_or(TASK_TIME, |until| until.since(x.app.clock.now()));
+        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let task = Raw::from_value(&serde_json::json!({"ttl": ttl}));
+        routed.call = routed.call.with("task", Some(task));
+    }
     let Some(key) = &hosted.key else { return };
     let upstream = routed.source.upstream().name().as_str();
     let tool = routed.call.text("name").unwrap_or_default();
