@@ -15,8 +15,8 @@ pub(super) fn hosts(x: &Exchange) -> bool {
     x.app.tasks.get().is_some() && x.generation.hosting.hosts(x.endpoint.name())
 }
 
-/// Whether a server of this endpoint may run tools as tasks alone, in the form of 2025-11-25: the gateway makes
-/// tasks of those for clients of the other form.
+/// Whether a server of this endpoint may run tools as tasks alone, in the form of 2025-11-25: the gateway
+/// makes tasks of those for clients of the other form.
 async fn needs_hosting(x: &Exchange) -> bool {
     if x.app.tasks.get().is_none() {
         return false;

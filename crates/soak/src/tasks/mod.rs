@@ -201,8 +201,9 @@ fn plan(
                 retries: [{max_attempts: 20, backoff: 100ms, backoff_max: 1s}]";
     let lease = LEASES[usize::from(options.database.is_some())];
     let text = format!(
-        "tasks:\n  lease: {lease}\n  running_max: 4096\n  tasks_per_tenant_max: 1000000\n  poll_interval: 100ms\n  poll_interval_max: 1s\n  \
-         host: [{{when: always}}]\nupstreams:\n  modern: {{url: \"{base}/modern/mcp\", {safe}}}\n  \
+        "tasks:\n  lease: {lease}\n  running_max: 4096\n  tasks_per_tenant_max: 1000000\n  \
+         poll_interval: 100ms\n  poll_interval_max: 1s\n  host: [{{when: always}}]\n\
+         upstreams:\n  modern: {{url: \"{base}/modern/mcp\", {safe}}}\n  \
          legacy: {{url: \"{base}/legacy/mcp\", {safe}}}\n  stdio: {{command: {command}, {safe}}}\n"
     );
     Ok(Plan {
