@@ -83,6 +83,8 @@ impl Script {
             "sleep" => tokio::time::sleep(Duration::from_millis(number())).await,
             "hang" => std::future::pending().await,
             "panic" => panic!("as the script wants it"),
+            // It is the server's task, and not called again.
+            "effect" if run.next == Next::Follow => {}
             "effect" => {
                 self.thawed().await;
                 self.note(run, true);
