@@ -49,6 +49,12 @@ impl Faults {
         *self.down.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
+    /// From now on none fails that is not told to later.
+    pub fn heal(&self) {
+        self.down(None);
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1.clear();
+    }
+
     /// From now on every operation waits, before it does anything; or those that wait go on.
     pub fn silent(&self, silent: bool) {
         self.silent.send_replace(silent);

@@ -185,6 +185,7 @@ impl Chance {
     async fn settle(mut self) {
         self.frozen.iter().for_each(Worker::thaw);
         self.alive.append(&mut self.frozen);
+        self.alive.iter().for_each(|worker| worker.faults.heal());
         for _ in 0..60 {
             tokio::time::sleep(Duration::from_secs(2)).await;
             for id in self.tasks.keys().cloned().collect::<Vec<_>>() {
