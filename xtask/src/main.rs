@@ -40,7 +40,8 @@ usage: cargo xtask COMMAND
   bench [--quick] [--only PART | --replicas] [--rounds N] [--no-build]
                                 figures against the server called directly and against nginx (docs/bench)
   soak [--minutes N] [--seed S] [--clients N] [--replicas N] [--calm] [--rolling N]
-                                three replicas that are killed, stopped and restarted at random
+                                three replicas that are killed, stopped and restarted at random, and so is
+                                their PostgreSQL
   soak --tasks KILLS [--store sqlite|postgres] [--seed S]
                                 replicas that are killed while they have tasks: none may be lost or done twice
   postgres                      a PostgreSQL for tests that are run by hand, until it is interrupted

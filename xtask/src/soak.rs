@@ -1,4 +1,5 @@
-//! The soak: three replicas behind nginx, killed and stopped at random, under clients of every revision.
+//! The soak: three replicas behind nginx, killed and stopped at random as their database is, under clients of
+//! every revision.
 //!
 //! What it does and what it wants to see is in `crates/soak`; here is the ground that it stands on.
 
@@ -215,6 +216,7 @@ pub fn run_with(workspace: &Workspace, options: &Options, gateway: &Path, soak: 
     if options.calm {
         command.arg("--calm");
     }
+    command.arg("--database").arg(ground.control()?.address());
     if let Some(rounds) = options.rolling {
         command.arg("--rolling").arg(rounds.to_string());
     }

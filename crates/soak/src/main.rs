@@ -5,6 +5,7 @@
 //! ledgers must agree: what clients saw, and what upstreams did.
 
 mod client;
+mod database;
 mod ledger;
 mod random;
 mod replicas;

@@ -1,4 +1,4 @@
-//! What happens to replicas, when, and what it excuses.
+//! What happens to replicas and to their database, when, and what it excuses.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Result;
+use crate::database::Database;
 use crate::random::Random;
 use crate::replicas::Replica;
 
@@ -19,7 +20,10 @@ const ROW: u64 = 4;
 /// How long a replica serves before the next one is restarted.
 const ROLL_PAUSE: Duration = Duration::from_secs(3);
 
-/// What is done to a replica.
+/// For how many milliseconds the database takes no connections, where it is stopped for a while.
+const DATABASE_STOPPED_MS: (u64, u64) = (5_000, 15_000);
+
+/// What is done to a replica, or to the database of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// `kill -9`, and a start some time later.
@@ -28,13 +32,27 @@ pub enum Kind {
     Frozen,
     /// SIGTERM, and a start as soon as it has ended.
     Restarted,
+    /// The database ends at once, as if it had crashed, and is started some time later.
+    DatabaseKilled,
+    /// SIGSTOP to the process of the database that takes connections, then SIGCONT.
+    DatabaseFrozen,
+}
+
+impl Kind {
+    /// Whether it is done to the database. No replica goes then: whatever was not done has a clear answer.
+    fn is_of_database(self) -> bool {
+        match self {
+            Self::Killed | Self::Frozen | Self::Restarted => false,
+            Self::DatabaseKilled | Self::DatabaseFrozen => true,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Killed => "killed",
-            Self::Frozen => "stopped for a while",
+            Self::Killed | Self::DatabaseKilled => "killed",
+            Self::Frozen | Self::DatabaseFrozen => "stopped for a while",
             Self::Restarted => "restarted in order",
         })
     }
@@ -68,11 +86,13 @@ impl Troubles {
         }
     }
 
-    /// Whether what went wrong in this time may have.
-    pub fn excuse(&self, from: Instant, until: Instant) -> bool {
+    /// Whether what went wrong in this time may have. `clear`: it said that nothing was done and that it may
+    /// be tried again. Where only the database is in trouble, nothing else is excused.
+    pub fn excuse(&self, from: Instant, until: Instant, clear: bool) -> bool {
         let touches =
             |trouble: &Trouble| trouble.from <= until && trouble.until.is_none_or(|end| end + ECHO >= from);
-        self.all().iter().any(touches)
+        let excuses = |trouble: &Trouble| clear || !trouble.kind.is_of_database();
+        self.all().iter().any(|trouble| touches(trouble) && excuses(trouble))
     }
 
     /// How often each kind happened.
@@ -81,9 +101,10 @@ impl Troubles {
     }
 }
 
-/// Makes trouble until the end, one replica at a time, and leaves all of them running.
+/// Makes trouble until the end, one replica or the database at a time, and leaves all of them running.
 pub async fn make(
     replicas: &mut [Replica],
+    mut database: Option<&mut Database>,
     troubles: &Troubles,
     random: &mut Random,
     lease: Duration,
@@ -99,14 +120,25 @@ pub async fn make(
         };
         // The last trouble is over before the end, and so is what it excuses.
         let next = Instant::now() + pause;
-        if next + lease + ECHO > end {
+        if next + lease.max(Duration::from_millis(DATABASE_STOPPED_MS.1)) + ECHO > end {
             sleep_until(end).await;
             return Ok(());
         }
         sleep_until(next).await;
         number += 1;
+        let mut kinds = vec![(4, Kind::Killed), (3, Kind::Frozen), (3, Kind::Restarted)];
+        if database.is_some() {
+            kinds.extend([(3, Kind::DatabaseKilled), (2, Kind::DatabaseFrozen)]);
+        }
         let which = random.between(0, replicas.len() as u64);
-        let kind = random.weighed(&[(4, Kind::Killed), (3, Kind::Frozen), (3, Kind::Restarted)]);
+        let kind = random.weighed(&kinds);
+        if let (Some(database), Some(kind)) = (&mut database, kind.filter(|kind| kind.is_of_database())) {
+            println!("  the database is {kind}");
+            let index = troubles.begin(kind);
+            happen_to_database(database, kind, random).await?;
+            troubles.end(index);
+            continue;
+        }
         let replica = usize::try_from(which).ok().and_then(|which| replicas.get_mut(which));
         let (Some(replica), Some(kind)) = (replica, kind) else { continue };
         let millis = random.between(200, 4_000);
@@ -148,7 +180,20 @@ async fn happen(replica: &mut Replica, kind: Kind, pause: Duration, lease: Durat
             replica.terminate().await?;
             replica.resume().await
         }
+        Kind::DatabaseKilled | Kind::DatabaseFrozen => Err(format!("{}: it is no database", replica.name)),
     }
+}
+
+async fn happen_to_database(database: &mut Database, kind: Kind, random: &mut Random) -> Result<()> {
+    if kind == Kind::DatabaseFrozen {
+        let (least, most) = DATABASE_STOPPED_MS;
+        database.freeze().await?;
+        sleep(Duration::from_millis(random.between(least, most))).await;
+        return database.thaw().await;
+    }
+    database.kill().await?;
+    sleep(Duration::from_millis(random.between(0, 4_000))).await;
+    database.resume().await
 }
 
 #[cfg(test)]
@@ -160,16 +205,29 @@ mod tests {
         let troubles = Troubles::default();
         let before = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!troubles.excuse(before, Instant::now()));
+        assert!(!troubles.excuse(before, Instant::now(), false));
         let index = troubles.begin(Kind::Frozen);
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert!(troubles.excuse(Instant::now(), Instant::now()), "it is not over");
+        assert!(troubles.excuse(Instant::now(), Instant::now(), false), "it is not over");
         troubles.end(index);
         tokio::time::advance(ECHO).await;
-        assert!(troubles.excuse(Instant::now(), Instant::now()));
+        assert!(troubles.excuse(Instant::now(), Instant::now(), false));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!troubles.excuse(Instant::now(), Instant::now()));
-        assert!(!troubles.excuse(before, before), "it had not begun");
+        assert!(!troubles.excuse(Instant::now(), Instant::now(), false));
+        assert!(!troubles.excuse(before, before, true), "it had not begun");
         assert_eq!(troubles.count(Kind::Frozen), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trouble_of_the_database_excuses_only_what_says_that_nothing_was_done() {
+        let troubles = Troubles::default();
+        let index = troubles.begin(Kind::DatabaseKilled);
+        let now = Instant::now();
+        assert!(troubles.excuse(now, now, true));
+        assert!(!troubles.excuse(now, now, false));
+        troubles.end(index);
+        assert!(troubles.excuse(Instant::now(), Instant::now(), true));
+        troubles.begin(Kind::Frozen);
+        assert!(troubles.excuse(now, now, false), "a replica may take a call along at the same time");
     }
 }

@@ -6,7 +6,7 @@ mod server;
 
 use crate::Result;
 use crate::workspace::Workspace;
-use control::Control;
+pub use control::Control;
 pub use programs::{Found, find};
 pub use server::{Server, free_ports};
 use std::process::Command;
