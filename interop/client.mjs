@@ -2,6 +2,7 @@
 // as JSON; INTEROP_ONLY is a part of the names of the cases to run.
 import { calls } from './cases/calls.mjs';
 import { changes } from './cases/changes.mjs';
+import { durable } from './cases/durable.mjs';
 import { failures, pidsIn, startLater } from './cases/failures.mjs';
 import { lists } from './cases/lists.mjs';
 import { questions } from './cases/questions.mjs';
@@ -40,13 +41,15 @@ async function typescript() {
   const client = await fresh();
   const context = {
     ...world,
+    kind,
     client,
     fresh,
     fragilePid: () => pidsIn(world.fragilePids),
     later: (era) => startLater(world.fixture, world.laterPort, era),
   };
   const old = kind === 'v1' ? tasks : {};
-  const cases = { ...lists, ...calls, ...questions, ...sessions, ...changes, ...old, ...failures };
+  const killed = kind === 'v1' || kind === 'v2' ? durable : {};
+  const cases = { ...lists, ...calls, ...questions, ...sessions, ...changes, ...old, ...killed, ...failures };
   const count = await run(`TypeScript ${kind}`, cases, context, only);
   await client.close();
   return count;

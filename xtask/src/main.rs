@@ -40,10 +40,12 @@ usage: cargo xtask COMMAND
   bench [--quick] [--only PART | --replicas] [--rounds N] [--no-build]
                                 figures against the server called directly and against nginx (docs/bench)
   soak [--minutes N] [--seed S] [--clients N] [--replicas N] [--calm] [--rolling N]
-                                three replicas that are killed, stopped and restarted at random, and so is
-                                their PostgreSQL
-  soak --tasks KILLS [--store sqlite|postgres] [--seed S]
+                                three replicas that are killed, stopped and restarted at random
+  soak --tasks KILLS [--store sqlite|postgres] [--seed S] [--waiting N]
                                 replicas that are killed while they have tasks: none may be lost or done twice
+  soak … --restart-database [--minutes N]
+                                either, while PostgreSQL is killed or stopped every 5 to 40 s; with --calm
+                                nothing else happens
   postgres                      a PostgreSQL for tests that are run by hand, until it is interrupted
 ";
 

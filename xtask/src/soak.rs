@@ -1,11 +1,10 @@
-//! The soak: three replicas behind nginx, killed and stopped at random as their database is, under clients of
-//! every revision.
+//! The soak: three replicas behind nginx, killed and stopped at random, under clients of every revision.
 //!
 //! What it does and what it wants to see is in `crates/soak`; here is the ground that it stands on.
 
 use crate::cluster::balancer::{Balancer, Options as Balance};
 use crate::cluster::{Ground, STORE_URL, make_keys};
-use crate::postgres::free_ports;
+use crate::postgres::{self, Control, Found, free_ports};
 use crate::run::{Counts, Outcome, bound};
 use crate::workspace::Workspace;
 use crate::{Result, build, cluster};
@@ -42,6 +41,10 @@ pub struct Options {
     tasks: Option<u64>,
     /// With tasks: the store.
     store: Option<StoreKind>,
+    /// Restart the database every 5 to 40 seconds, too.
+    restart_database: bool,
+    /// With tasks: how many are made at the beginning and wait to the end.
+    waiting: Option<u64>,
     /// Where to write what was counted, for programs.
     report: Option<PathBuf>,
 }
@@ -85,6 +88,8 @@ impl Options {
                     options.replicas = Some(count.ok_or_else(|| format!("{arg}: 1 to {REPLICAS_MAX}"))?);
                 }
                 "--calm" => options.calm = true,
+                "--restart-database" => options.restart_database = true,
+                "--waiting" => options.waiting = Some(number(arg, &value()?)?),
                 "--tasks" => options.tasks = Some(number(arg, &value()?)?),
                 "--store" => {
                     options.store = Some(match value()?.as_str() {
@@ -113,11 +118,31 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
         None => gateway,
     };
     let Some(cycles) = options.tasks else { return run_with(workspace, options, &gateway, &soak) };
-    let stores = options.store.map_or(vec![StoreKind::Sqlite, StoreKind::Postgres], |store| vec![store]);
-    for store in stores {
-        kill_with_tasks(workspace, store, cycles, options.seed, [&gateway, &soak])?;
+    let stores = match options.store {
+        Some(store) => vec![store],
+        None if options.restart_database => vec![StoreKind::Postgres],
+        None => vec![StoreKind::Sqlite, StoreKind::Postgres],
+    };
+    let seed = options.seed.unwrap_or_else(any_seed);
+    let mut more = vec!["--cycles".to_owned(), cycles.to_string(), "--seed".to_owned(), seed.to_string()];
+    if let Some(waiting) = options.waiting {
+        more.extend(["--waiting".to_owned(), waiting.to_string()]);
     }
-    Ok(())
+    let control = if options.restart_database { Some(control(workspace)?) } else { None };
+    if let Some(control) = &control {
+        let seconds = Duration::from_secs_f64(options.minutes * 60.0).as_secs();
+        more.extend(["--database".to_owned(), control.address()]);
+        more.extend(["--seconds".to_owned(), seconds.to_string()]);
+    }
+    stores.into_iter().try_for_each(|store| kill_with_tasks(workspace, store, &more, [&gateway, &soak]))
+}
+
+/// Databases to be had one for each run, which can be stopped.
+fn control(workspace: &Workspace) -> Result<Control> {
+    match postgres::find(workspace)? {
+        Found::Programs(programs) => Control::listen(&programs, workspace),
+        Found::Nothing(why) => Err(why),
+    }
 }
 
 /// How often replicas are killed in a check, with each store.
@@ -128,13 +153,15 @@ pub fn kill_all(workspace: &Workspace) -> Result<Outcome> {
     let [gateway, soak] = build::programs(workspace, ["tidegate", "tidegate-soak"])?;
     let mut counts = Counts::default();
     let missing = cluster::missing_database(workspace)?;
+    let seed = any_seed();
+    let arguments = ["--cycles", &CYCLES.to_string(), "--seed", &seed.to_string()].map(str::to_owned);
     for store in [StoreKind::Sqlite, StoreKind::Postgres] {
         match &missing {
             Some(why) if store == StoreKind::Postgres => {
                 println!("skipped with PostgreSQL: {why}");
                 counts.skipped += 1;
             }
-            _ => match kill_with_tasks(workspace, store, CYCLES, None, [&gateway, &soak]) {
+            _ => match kill_with_tasks(workspace, store, &arguments, [&gateway, &soak]) {
                 Ok(()) => counts.passed += 1,
                 Err(error) => {
                     println!("{error}");
@@ -150,8 +177,7 @@ pub fn kill_all(workspace: &Workspace) -> Result<Outcome> {
 pub fn kill_with_tasks(
     workspace: &Workspace,
     store: StoreKind,
-    cycles: u64,
-    seed: Option<u64>,
+    arguments: &[String],
     [gateway, soak]: [&Path; 2],
 ) -> Result {
     let folder = workspace.root.join(FOLDER_OF_TASKS);
@@ -170,17 +196,16 @@ pub fn kill_with_tasks(
         None => (format!("sqlite:{}", folder.join("store.db").display()), make_keys(gateway, &folder)?),
     };
     let addresses: Vec<_> = free_ports(count)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-    let seed = seed.unwrap_or_else(any_seed);
     let mut command = bound(soak);
     command.arg("tasks").arg("--gateway").arg(gateway).arg("--keys").arg(keys);
     command.arg("--replicas").arg(addresses.join(",")).env(STORE_URL, url).arg("--folder").arg(&folder);
-    command.arg("--cycles").arg(cycles.to_string()).arg("--seed").arg(seed.to_string());
+    command.args(arguments);
     let status = command.status().map_err(|e| format!("tidegate-soak does not start: {e}"))?;
     if status.success() {
         return Ok(());
     }
-    let again = format!("cargo xtask soak --tasks {cycles} --store {word} --seed {seed}");
-    Err(format!("tasks were harmed: {again}; logs are in {FOLDER_OF_TASKS}"))
+    let arguments = arguments.join(" ");
+    Err(format!("tasks were harmed with {word}, {arguments}; logs are in {FOLDER_OF_TASKS}"))
 }
 
 /// One of its own for each run: a run of the same seed does the same to replicas at the same times.
@@ -216,7 +241,10 @@ pub fn run_with(workspace: &Workspace, options: &Options, gateway: &Path, soak: 
     if options.calm {
         command.arg("--calm");
     }
-    command.arg("--database").arg(ground.control()?.address());
+    let control = if options.restart_database { Some(control(workspace)?) } else { None };
+    if let Some(control) = &control {
+        command.arg("--database").arg(control.address());
+    }
     if let Some(rounds) = options.rolling {
         command.arg("--rolling").arg(rounds.to_string());
     }

@@ -392,6 +392,7 @@ impl Source {
             line: Line::Usual,
             alone: true,
             script: None,
+            waits_until: None,
         };
         let reply = self.upstream.call(&cx, &call).await.map_err(ListError::Call)?;
         match reply.outcome().await.map_err(ListError::Call)? {

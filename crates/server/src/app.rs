@@ -369,6 +369,8 @@ pub(crate) struct Exchange {
 pub(crate) struct HostedCall {
     /// What its upstream knows its attempts by.
     pub key: Option<String>,
+    /// How long it may wait for its client's answers; `None`: as long as any call.
+    pub until: Option<model::Timestamp>,
 }
 
 impl Exchange {
@@ -389,7 +391,7 @@ impl Exchange {
 
     /// The same as a part of a task, which nobody waits for.
     pub fn hosted_here(&self) -> Self {
-        let hosted = Some(Arc::new(HostedCall { key: None }));
+        let hosted = Some(Arc::new(HostedCall { key: None, until: None }));
         Self { place: None, hosted, ..self.clone() }
     }
 

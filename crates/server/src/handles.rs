@@ -50,6 +50,8 @@ pub struct State<'a> {
     pub owner: Option<&'a ReplicaId>,
     /// What was asked and answered so far, as JSON, where the call may be made again.
     pub record: &'a str,
+    /// Until when it is good; `None`: as long as any.
+    pub until: Option<Timestamp>,
 }
 
 const DIGEST_BYTES: usize = 32;
@@ -74,7 +76,7 @@ impl Handles {
         payload.push(0);
         payload.extend_from_slice(state.own.as_bytes());
         let now = self.clock.now();
-        let expires = now.plus(self.state_time);
+        let expires = state.until.unwrap_or_else(|| now.plus(self.state_time));
         self.keys.seal(&*self.rng, now, &holder.binding(Purpose::RequestState), expires, &payload)
     }
 
@@ -217,7 +219,7 @@ mod tests {
     }
 
     fn own(own: &str) -> State<'_> {
-        State { own, owner: None, record: "{}" }
+        State { own, owner: None, record: "{}", until: None }
     }
 
     fn call(params: &'static str) -> Call {

@@ -302,7 +302,11 @@ fn metrics(app: &App, generation: &Generation) -> Answer {
     app.metrics.keys(app.handles.keys.counts(app.clock.now()));
     let mut answer = answer::text(
         StatusCode::OK,
-        app.metrics.render(generation, app.watch.tracer.as_ref().map(|tracer| tracer.figures())),
+        app.metrics.render(
+            generation,
+            app.watch.tracer.as_ref().map(|tracer| tracer.figures()),
+            app.tasks().map(tasks::Tasks::figures),
+        ),
     );
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, kind);

@@ -1,6 +1,7 @@
 //! Counters and histograms, under the names of the OpenTelemetry conventions for MCP where there are some.
 
 mod labels;
+mod tasks;
 mod upstreams;
 
 use std::fmt::Write as _;
@@ -234,9 +235,15 @@ impl Metrics {
         self.upstream_sessions.get_or_create(&labels).observe(lasted.as_secs_f64());
     }
 
-    /// The whole in the OpenMetrics text format. `traces`: what became of spans, where any are made.
+    /// The whole in the OpenMetrics text format. `traces`: what became of spans, where any are
+    /// made. `worker`: what became of tasks, where any are kept.
     #[must_use]
-    pub fn render(&self, generation: &Generation, traces: Option<TraceFigures>) -> String {
+    pub fn render(
+        &self,
+        generation: &Generation,
+        traces: Option<TraceFigures>,
+        worker: Option<::tasks::Figures>,
+    ) -> String {
         let mut out = String::with_capacity(16 * 1024);
         if prometheus_client::encoding::text::encode_registry(&mut out, &self.registry).is_err() {
             return out;
@@ -244,6 +251,9 @@ impl Metrics {
         upstreams::render(&mut out, generation);
         if let Some(figures) = traces {
             spans(&mut out, figures);
+        }
+        if let Some(figures) = worker {
+            tasks::render(&mut out, &figures);
         }
         out.push_str("# EOF\n");
         out

@@ -56,6 +56,7 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
         line: line::of_tasks(x, source.upstream()).await?,
         alone: x.app.replicas.is_alone(),
         script: None,
+        waits_until: None,
     };
     let reply = source.upstream().call(&cx, &own).await.map_err(|error| match error.kind {
         CallErrorKind::SessionGone => line::gone(source.upstream().name()),

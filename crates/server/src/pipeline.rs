@@ -266,6 +266,7 @@ async fn send(x: &Exchange, routed: &Routed, on: On) -> Result<Reply, RpcError> 
         line: on.line,
         alone: x.app.replicas.is_alone(),
         script: on.script,
+        waits_until: x.hosted.as_ref().and_then(|hosted| hosted.until),
     };
     // Boxed: it would be copied through every stage on its way to where it is waited for.
     Box::pin(upstream.call(&cx, &routed.call)).await.map_err(|error| {
@@ -392,7 +393,8 @@ impl Shaper<'_> {
         let holds = upstream.holds_questions();
         let owner = holds.then(|| self.x.app.replicas.me());
         let record = if holds { self.record_with(questions.as_ref()) } else { String::new() };
-        let state = State { own: &state, owner, record: &record };
+        let until = self.x.hosted.as_ref().and_then(|hosted| hosted.until);
+        let state = State { own: &state, owner, record: &record, until };
         let sealed = self.x.app.handles.seal_state(self.x.holder(), upstream.name(), &self.call, &state);
         Ok(object.edit().set("requestState", Raw::string(&sealed)).finish())
     }

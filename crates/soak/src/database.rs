@@ -1,4 +1,4 @@
-//! The database that all replicas share, by way of who has started it.
+//! The database of all replicas, which can be stopped and started.
 
 use std::time::Duration;
 
@@ -7,55 +7,58 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::Result;
+use crate::random::Random;
 
-/// How long an order may take: a server that was killed looks through its log when it starts.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long it may take to stop or to start.
+const PATIENCE: Duration = Duration::from_secs(40);
 
-/// The way to it: a word on a line, and a line in answer.
+/// A server that lasts as long as this value.
 #[derive(Debug)]
-pub struct Database(BufReader<TcpStream>);
+pub struct Database {
+    stream: BufReader<TcpStream>,
+    pub url: String,
+}
 
 impl Database {
-    /// Finds who takes orders for it.
-    pub async fn connect(address: &str) -> Result<Self> {
-        let stream =
-            TcpStream::connect(address).await.map_err(|e| format!("the database at {address}: {e}"))?;
-        Ok(Self(BufReader::new(stream)))
+    /// Asks for a server of this run's own.
+    pub async fn start(control: &str) -> Result<Self> {
+        let stream = TcpStream::connect(control).await.map_err(|e| format!("the database's control: {e}"))?;
+        let mut database = Self { stream: BufReader::new(stream), url: String::new() };
+        database.url = database.line().await?;
+        let good = database.url.starts_with("postgres://");
+        if good { Ok(database) } else { Err(format!("the database's control: {}", database.url)) }
     }
 
-    /// Ends it at once, as if it had crashed. Its data stay.
-    pub async fn kill(&mut self) -> Result<()> {
-        self.order("kill").await
+    /// Ends it, in a hurry or in order, and starts it again after a while.
+    pub async fn restart(&mut self, random: &mut Random) -> Result<()> {
+        let word = random.weighed(&[(1, "kill"), (1, "stop")]).unwrap_or("kill");
+        self.tell(word).await?;
+        tokio::time::sleep(Duration::from_millis(random.between(0, 3_000))).await;
+        self.tell("start").await
     }
 
-    /// Starts it again, and waits until it serves.
-    pub async fn resume(&mut self) -> Result<()> {
-        self.order("start").await
+    /// Lets it take no further connection for 5 to 15 seconds: those that are there are served on.
+    pub async fn freeze(&mut self, random: &mut Random) -> Result<()> {
+        self.tell("freeze").await?;
+        tokio::time::sleep(Duration::from_millis(random.between(5_000, 15_000))).await;
+        self.tell("thaw").await
     }
 
-    /// Lets it take no further connection. Those that are there are served on.
-    pub async fn freeze(&mut self) -> Result<()> {
-        self.order("freeze").await
-    }
-
-    /// Lets it go on.
-    pub async fn thaw(&mut self) -> Result<()> {
-        self.order("thaw").await
-    }
-
-    async fn order(&mut self, word: &str) -> Result<()> {
-        let done = async {
-            self.0.write_all(format!("{word}\n").as_bytes()).await?;
-            let mut answer = String::new();
-            self.0.read_line(&mut answer).await?;
-            Ok::<_, std::io::Error>(answer)
-        };
-        let answer = timeout(PATIENCE, done).await.map_err(|_| format!("the database: {word}: silence"))?;
-        match answer.map_err(|e| format!("the database: {word}: {e}"))?.trim() {
+    async fn tell(&mut self, word: &str) -> Result<()> {
+        let told = self.stream.get_mut().write_all(format!("{word}\n").as_bytes()).await;
+        told.map_err(|e| format!("the database's control: {e}"))?;
+        match self.line().await?.as_str() {
             "ok" => Ok(()),
-            "" => Err(format!("the database: {word}: nobody takes orders any more")),
-            said => Err(format!("the database: {word}: {said}")),
+            other => Err(format!("the database does not {word}: {other}")),
         }
+    }
+
+    async fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        let read = timeout(PATIENCE, self.stream.read_line(&mut line)).await;
+        let read = read.map_err(|_| "the database's control is silent".to_owned())?;
+        read.map_err(|e| format!("the database's control: {e}"))?;
+        Ok(line.trim().to_owned())
     }
 }
 
@@ -68,18 +71,23 @@ mod tests {
     async fn an_order_is_done_or_says_why_not() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let served = tokio::spawn(async move {
+        let control = tokio::spawn(async move {
             let mut stream = BufReader::new(listener.accept().await.unwrap().0);
-            for answer in ["ok\n", "error: it has ended\n", ""] {
+            stream.write_all(b"postgres://here\n").await.unwrap();
+            let mut words = Vec::new();
+            for answer in ["ok\n", "error: it has ended\n"] {
                 let mut word = String::new();
                 stream.read_line(&mut word).await.unwrap();
+                words.push(word);
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
+            words
         });
-        let mut database = Database::connect(&address).await.unwrap();
-        assert_eq!(database.kill().await, Ok(()));
-        assert_eq!(database.resume().await, Err("the database: start: error: it has ended".to_owned()));
-        assert!(database.freeze().await.unwrap_err().contains("nobody takes orders"));
-        served.await.unwrap();
+        let mut database = Database::start(&address).await.unwrap();
+        assert_eq!(database.url, "postgres://here");
+        assert_eq!(database.tell("freeze").await, Ok(()));
+        let said = database.tell("thaw").await;
+        assert_eq!(said, Err("the database does not thaw: error: it has ended".to_owned()));
+        assert_eq!(control.await.unwrap(), ["freeze\n", "thaw\n"]);
     }
 }

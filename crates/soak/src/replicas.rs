@@ -33,6 +33,8 @@ pub struct Plan {
     pub upstreams: String,
     /// Whether there are no others.
     pub alone: bool,
+    /// Whether the store may be away when one starts.
+    pub database_restarts: bool,
 }
 
 impl Plan {
@@ -81,7 +83,8 @@ impl Replica {
 
     /// Starts it again.
     pub async fn resume(&mut self) -> Result<()> {
-        let fail = |e: std::io::Error| format!("{}: {e}", self.name);
+        let name = self.name.clone();
+        let fail = |e: std::io::Error| format!("{name}: {e}");
         let stem = self.plan.folder.join(self.name.replace(' ', ""));
         let config = stem.with_extension("yaml");
         let text = format!(
@@ -99,12 +102,17 @@ impl Replica {
         let mut command = self.plan.command().await;
         command.arg("up").arg("--config").arg(&config).env(STORE, &self.plan.store_url);
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(fail)?).stderr(log).kill_on_drop(true);
-        let child = command.spawn().map_err(fail)?;
-        self.child = Some(child);
+        self.child = Some(command.spawn().map_err(fail)?);
         let begun = Instant::now();
         while begun.elapsed() < START {
-            if let Some(status) = self.ended()? {
-                return Err(format!("{} ended ({status}); see its log", self.name));
+            match self.ended()? {
+                // Without its database it does not start; whoever watches over it starts it again.
+                Some(_) if self.plan.database_restarts => {
+                    sleep(Duration::from_millis(500)).await;
+                    self.child = Some(command.spawn().map_err(fail)?);
+                }
+                Some(status) => return Err(format!("{} ended ({status}); see its log", self.name)),
+                None => {}
             }
             if self.get("/readyz").await.is_ok_and(|text| text.starts_with("HTTP/1.1 200")) {
                 return Ok(());

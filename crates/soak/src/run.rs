@@ -43,11 +43,11 @@ pub struct Options {
     /// The gateway's program.
     #[arg(long)]
     gateway: PathBuf,
-    /// The store of all replicas.
-    #[arg(long, env = "TIDEGATE_STORE_URL", hide_env_values = true)]
+    /// The store of all replicas; none where there is a control.
+    #[arg(long, env = "TIDEGATE_STORE_URL", hide_env_values = true, default_value = "")]
     store_url: String,
-    /// Who takes orders for the database, which is left alone without.
-    #[arg(long, value_name = "ADDRESS")]
+    /// Where a database is to be had that is stopped and started again, too: host and port.
+    #[arg(long)]
     database: Option<String>,
     /// The key ring of all replicas.
     #[arg(long)]
@@ -124,7 +124,12 @@ pub async fn run(options: &Options) -> Result<bool> {
     let ledger_file = options.folder.join("ledger");
     let _ = std::fs::remove_file(&ledger_file);
     let upstreams = Upstreams::start(&ledger_file).await?;
-    let plan = plan(options, &upstreams, &ledger_file)?;
+    let mut database = match &options.database {
+        Some(control) => Some(Database::start(control).await?),
+        None => None,
+    };
+    let store_url = database.as_ref().map_or(&options.store_url, |database| &database.url).clone();
+    let plan = plan(options, store_url, &upstreams, &ledger_file)?;
     let mut replicas = Vec::new();
     for (number, address) in (1..).zip(&options.replicas) {
         replicas.push(Replica::start(number, address.clone(), plan.clone()).await?);
@@ -148,15 +153,18 @@ pub async fn run(options: &Options) -> Result<bool> {
         *world.end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + FAR;
         trouble::roll(&mut replicas, &world.troubles, options.rolling).await?;
         *world.end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + AFTER;
-    } else if !options.calm {
+    } else {
         let lease = Duration::from_secs(options.lease_seconds);
         let mut random = Random::new(options.seed, u64::MAX);
-        let mut database = match &options.database {
-            Some(address) => Some(Database::connect(address).await?),
-            None => None,
+        let made = async {
+            if options.calm {
+                return Ok(());
+            }
+            trouble::make(&mut replicas, &world.troubles, &mut random, lease, world.end()).await
         };
-        let end = world.end();
-        trouble::make(&mut replicas, database.as_mut(), &world.troubles, &mut random, lease, end).await?;
+        let mut other = Random::new(options.seed, u64::MAX - 1);
+        let restarted = trouble::restart(database.as_mut(), &world.troubles, &mut other, world.end());
+        tokio::try_join!(made, restarted)?;
     }
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|e| format!("a client: {e}"))?;
@@ -174,7 +182,7 @@ pub async fn run(options: &Options) -> Result<bool> {
     Ok(tell(&world, options.seed))
 }
 
-fn plan(options: &Options, upstreams: &Upstreams, ledger: &Path) -> Result<Plan> {
+fn plan(options: &Options, store_url: String, upstreams: &Upstreams, ledger: &Path) -> Result<Plan> {
     let own = std::env::current_exe().map_err(|e| format!("this program: {e}"))?;
     let base = format!("http://{}", upstreams.address);
     let command = json!([own, "stdio", "--ledger", ledger]);
@@ -185,11 +193,12 @@ fn plan(options: &Options, upstreams: &Upstreams, ledger: &Path) -> Result<Plan>
     );
     Ok(Plan {
         gateway: options.gateway.clone(),
-        store_url: options.store_url.clone(),
+        store_url,
         keys: options.keys.clone(),
         folder: options.folder.clone(),
         upstreams: text,
         alone: false,
+        database_restarts: options.database.is_some(),
     })
 }
 
@@ -395,7 +404,7 @@ fn tell(world: &World, seed: u64) -> bool {
         counts.collect::<Vec<_>>().join(", ")
     };
     println!("\nreplicas were: {}", happened(&[Kind::Killed, Kind::Frozen, Kind::Restarted]));
-    println!("the database was: {}", happened(&[Kind::DatabaseKilled, Kind::DatabaseFrozen]));
+    println!("the database was: {}", happened(&[Kind::Database, Kind::DatabaseFrozen]));
     let (violations, answered) = (world.verdict.violations(), world.verdict.answered());
     if answered == 0 {
         println!("nothing was answered at all; seed {seed}");

@@ -1,4 +1,4 @@
-//! What happens to replicas and to their database, when, and what it excuses.
+//! What happens to replicas, when, and what it excuses.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,11 +17,11 @@ pub const ECHO: Duration = Duration::from_secs(25);
 /// After so many troubles nothing happens for a while, so that it shows whether all is well then.
 const ROW: u64 = 4;
 
+/// About as long as the longest trouble of the database.
+const DATABASE_TROUBLE_MAX: Duration = Duration::from_secs(15);
+
 /// How long a replica serves before the next one is restarted.
 const ROLL_PAUSE: Duration = Duration::from_secs(3);
-
-/// For how many milliseconds the database takes no connections, where it is stopped for a while.
-const DATABASE_STOPPED_MS: (u64, u64) = (5_000, 15_000);
 
 /// What is done to a replica, or to the database of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +32,8 @@ pub enum Kind {
     Frozen,
     /// SIGTERM, and a start as soon as it has ended.
     Restarted,
-    /// The database ends at once, as if it had crashed, and is started some time later.
-    DatabaseKilled,
+    /// The database is killed or stopped, and started some time later.
+    Database,
     /// SIGSTOP to the process of the database that takes connections, then SIGCONT.
     DatabaseFrozen,
 }
@@ -43,7 +43,7 @@ impl Kind {
     fn is_of_database(self) -> bool {
         match self {
             Self::Killed | Self::Frozen | Self::Restarted => false,
-            Self::DatabaseKilled | Self::DatabaseFrozen => true,
+            Self::Database | Self::DatabaseFrozen => true,
         }
     }
 }
@@ -51,9 +51,10 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Killed | Self::DatabaseKilled => "killed",
+            Self::Killed => "killed",
             Self::Frozen | Self::DatabaseFrozen => "stopped for a while",
             Self::Restarted => "restarted in order",
+            Self::Database => "restarted",
         })
     }
 }
@@ -67,11 +68,16 @@ struct Trouble {
 
 /// All troubles so far. Clones are the same.
 #[derive(Debug, Default, Clone)]
-pub struct Troubles(Arc<Mutex<Vec<Trouble>>>);
+pub struct Troubles {
+    all: Arc<Mutex<Vec<Trouble>>>,
+    /// Held while a replica starts, and while the database takes no connection for longer than a replica that
+    /// starts waits for one: whoever runs replicas starts them again then, and here nobody does.
+    starts: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Troubles {
     fn all(&self) -> MutexGuard<'_, Vec<Trouble>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(&self, kind: Kind) -> usize {
@@ -101,10 +107,9 @@ impl Troubles {
     }
 }
 
-/// Makes trouble until the end, one replica or the database at a time, and leaves all of them running.
+/// Makes trouble until the end, one replica at a time, and leaves all of them running.
 pub async fn make(
     replicas: &mut [Replica],
-    mut database: Option<&mut Database>,
     troubles: &Troubles,
     random: &mut Random,
     lease: Duration,
@@ -120,31 +125,51 @@ pub async fn make(
         };
         // The last trouble is over before the end, and so is what it excuses.
         let next = Instant::now() + pause;
-        if next + lease.max(Duration::from_millis(DATABASE_STOPPED_MS.1)) + ECHO > end {
+        if next + lease + ECHO > end {
             sleep_until(end).await;
             return Ok(());
         }
         sleep_until(next).await;
         number += 1;
-        let mut kinds = vec![(4, Kind::Killed), (3, Kind::Frozen), (3, Kind::Restarted)];
-        if database.is_some() {
-            kinds.extend([(3, Kind::DatabaseKilled), (2, Kind::DatabaseFrozen)]);
-        }
         let which = random.between(0, replicas.len() as u64);
-        let kind = random.weighed(&kinds);
-        if let (Some(database), Some(kind)) = (&mut database, kind.filter(|kind| kind.is_of_database())) {
-            println!("  the database is {kind}");
-            let index = troubles.begin(kind);
-            happen_to_database(database, kind, random).await?;
-            troubles.end(index);
-            continue;
-        }
+        let kind = random.weighed(&[(4, Kind::Killed), (3, Kind::Frozen), (3, Kind::Restarted)]);
         let replica = usize::try_from(which).ok().and_then(|which| replicas.get_mut(which));
         let (Some(replica), Some(kind)) = (replica, kind) else { continue };
         let millis = random.between(200, 4_000);
         println!("  {} is {kind}", replica.name);
         let index = troubles.begin(kind);
-        happen(replica, kind, Duration::from_millis(millis), lease).await?;
+        happen(replica, kind, Duration::from_millis(millis), lease, troubles).await?;
+        troubles.end(index);
+    }
+}
+
+/// Restarts the database, or stops it for a while, every 5 to 40 seconds until the end, where there is one
+/// to restart.
+pub async fn restart(
+    database: Option<&mut Database>,
+    troubles: &Troubles,
+    random: &mut Random,
+    end: Instant,
+) -> Result<()> {
+    let Some(database) = database else { return Ok(()) };
+    loop {
+        let next = Instant::now() + Duration::from_millis(random.between(5_000, 40_000));
+        if next + DATABASE_TROUBLE_MAX + ECHO > end {
+            return Ok(());
+        }
+        sleep_until(next).await;
+        let kind = random.weighed(&[(3, Kind::Database), (2, Kind::DatabaseFrozen)]);
+        let kind = kind.unwrap_or(Kind::Database);
+        let _no_start = match kind {
+            Kind::DatabaseFrozen => Some(troubles.starts.lock().await),
+            _ => None,
+        };
+        println!("  the database is {kind}");
+        let index = troubles.begin(kind);
+        match kind {
+            Kind::DatabaseFrozen => database.freeze(random).await?,
+            _ => database.restart(random).await?,
+        }
         troubles.end(index);
     }
 }
@@ -155,7 +180,7 @@ pub async fn roll(replicas: &mut [Replica], troubles: &Troubles, rounds: u64) ->
         for replica in &mut *replicas {
             println!("  round {round}: {} is {}", replica.name, Kind::Restarted);
             let index = troubles.begin(Kind::Restarted);
-            happen(replica, Kind::Restarted, Duration::ZERO, Duration::ZERO).await?;
+            happen(replica, Kind::Restarted, Duration::ZERO, Duration::ZERO, troubles).await?;
             // The others find it before the next one goes.
             sleep(ROLL_PAUSE).await;
             troubles.end(index);
@@ -164,11 +189,18 @@ pub async fn roll(replicas: &mut [Replica], troubles: &Troubles, rounds: u64) ->
     Ok(())
 }
 
-async fn happen(replica: &mut Replica, kind: Kind, pause: Duration, lease: Duration) -> Result<()> {
+async fn happen(
+    replica: &mut Replica,
+    kind: Kind,
+    pause: Duration,
+    lease: Duration,
+    troubles: &Troubles,
+) -> Result<()> {
     match kind {
         Kind::Killed => {
             replica.kill().await?;
             sleep(pause).await;
+            let _start = troubles.starts.lock().await;
             replica.resume().await
         }
         Kind::Frozen => {
@@ -178,22 +210,12 @@ async fn happen(replica: &mut Replica, kind: Kind, pause: Duration, lease: Durat
         }
         Kind::Restarted => {
             replica.terminate().await?;
+            let _start = troubles.starts.lock().await;
             replica.resume().await
         }
-        Kind::DatabaseKilled | Kind::DatabaseFrozen => Err(format!("{}: it is no database", replica.name)),
+        // No replica's trouble alone.
+        Kind::Database | Kind::DatabaseFrozen => Ok(()),
     }
-}
-
-async fn happen_to_database(database: &mut Database, kind: Kind, random: &mut Random) -> Result<()> {
-    if kind == Kind::DatabaseFrozen {
-        let (least, most) = DATABASE_STOPPED_MS;
-        database.freeze().await?;
-        sleep(Duration::from_millis(random.between(least, most))).await;
-        return database.thaw().await;
-    }
-    database.kill().await?;
-    sleep(Duration::from_millis(random.between(0, 4_000))).await;
-    database.resume().await
 }
 
 #[cfg(test)]
@@ -221,7 +243,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_trouble_of_the_database_excuses_only_what_says_that_nothing_was_done() {
         let troubles = Troubles::default();
-        let index = troubles.begin(Kind::DatabaseKilled);
+        let index = troubles.begin(Kind::Database);
         let now = Instant::now();
         assert!(troubles.excuse(now, now, true));
         assert!(!troubles.excuse(now, now, false));

@@ -30,6 +30,10 @@ pub enum Fault {
 #[derive(Debug, Default)]
 pub struct Faults {
     state: Mutex<(u64, Vec<(u64, Fault)>)>,
+    /// All fail like this.
+    down: Mutex<Option<Fault>>,
+    /// All wait.
+    silent: watch::Sender<bool>,
 }
 
 impl Faults {
@@ -38,6 +42,16 @@ impl Faults {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let at = state.0 + later;
         state.1.push((at, fault));
+    }
+
+    /// From now on every operation fails like this, or none that was not told to.
+    pub fn down(&self, fault: Option<Fault>) {
+        *self.down.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// From now on every operation waits, before it does anything; or those that wait go on.
+    pub fn silent(&self, silent: bool) {
+        self.silent.send_replace(silent);
     }
 
     /// How many operations there were.
@@ -50,7 +64,8 @@ impl Faults {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = state.0;
         state.0 += 1;
-        state.1.iter().position(|(at, _)| *at == now).map(|found| state.1.swap_remove(found).1)
+        let own = state.1.iter().position(|(at, _)| *at == now).map(|found| state.1.swap_remove(found).1);
+        own.or(*self.down.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Does an operation, or fails it.
@@ -59,6 +74,8 @@ impl Faults {
         commits: bool,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        // Its sender is `self`, so it cannot be gone.
+        let _ = self.silent.subscribe().wait_for(|silent| !silent).await;
         match self.next() {
             None => operation.await,
             Some(Fault::Before) => Err(StoreError::unavailable("an injected fault")),

@@ -159,6 +159,9 @@ pub(crate) async fn due(inner: Arc<Inner>) {
 /// Says when to look again.
 async fn claim_due(inner: &Arc<Inner>) -> Result<Duration, StoreError> {
     loop {
+        let next = inner.store.task_next_due().await?;
+        let behind = next.map_or(0, |at| inner.now().since(at).as_millis());
+        inner.counters.behind.store(u64::try_from(behind).unwrap_or(u64::MAX), Ordering::Relaxed);
         let room = inner.options.load().running_max.saturating_sub(inner.live.len()).min(CLAIM_MAX);
         if room == 0 || inner.stopping.load(Ordering::Acquire) || inner.holding.borrow().is_none() {
             return Ok(LOOK);
@@ -180,11 +183,18 @@ async fn claim_due(inner: &Arc<Inner>) -> Result<Duration, StoreError> {
 /// Looks for workers that are lost, and takes over what they had.
 pub(crate) async fn lost(inner: Arc<Inner>) {
     let mut seen: HashMap<String, (Option<Timestamp>, Instant)> = HashMap::new();
+    let mut looked = Instant::now();
     loop {
         let lease = inner.options.load().lease;
+        // Who did not look, or could not, has not seen that somebody stood still.
+        if looked.elapsed() > lease {
+            seen.clear();
+        }
         if let Err(error) = look(&inner, &mut seen, lease).await {
             tracing::warn!(%error, "lost workers were not looked for");
+            seen.clear();
         }
+        looked = Instant::now();
         if inner.doubt.swap(false, Ordering::AcqRel)
             && let Err(error) = orphans(&inner).await
         {

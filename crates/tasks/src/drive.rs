@@ -147,7 +147,11 @@ async fn end(
         };
         let command = Command::End { fence, how, failure: failure.clone() };
         match inner.change_held(id, command, Some(&written)).await {
-            Ok(_) => Counters::add(counter, 1),
+            Ok(task) => {
+                Counters::add(counter, 1);
+                let age = task.updated.since(task.created).as_millis();
+                Counters::add(&inner.counters.ages, u64::try_from(age).unwrap_or(u64::MAX));
+            }
             Err(Refusal::Ended) => tracing::debug!(task = id, "an answer came after the end"),
             Err(refusal) => tracing::info!(task = id, %refusal, "an answer came too late"),
         }

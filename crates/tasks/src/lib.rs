@@ -11,6 +11,7 @@ mod change;
 mod claim;
 mod drive;
 mod live;
+mod office;
 mod options;
 mod outcome;
 mod port;
@@ -20,6 +21,7 @@ mod sweep;
 mod tasks;
 mod watch;
 
+pub use office::Office;
 pub use options::{Figures, Options};
 pub use port::{Failed, Lost, Outcome, Ran, Run, Runner, Teller};
 pub use tasks::{Begun, Made, NewTask, TaskError, Tasks, View};

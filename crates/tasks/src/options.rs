@@ -48,6 +48,10 @@ pub struct Counters {
     pub(crate) taken_over: AtomicU64,
     pub(crate) leases_lost: AtomicU64,
     pub(crate) fenced: AtomicU64,
+    /// Milliseconds, of all tasks that ended here together.
+    pub(crate) ages: AtomicU64,
+    /// Milliseconds.
+    pub(crate) behind: AtomicU64,
 }
 
 /// What is counted, at one moment.
@@ -79,6 +83,10 @@ pub struct Figures {
     pub fenced: u64,
     /// Attempts under way.
     pub running: u64,
+    /// How old the tasks were that ended with a result or an error, all together, in milliseconds.
+    pub ages_ms: u64,
+    /// How long the task waits that has been due the longest and that nobody has claimed.
+    pub behind: Duration,
 }
 
 impl Counters {
@@ -102,6 +110,8 @@ impl Counters {
             leases_lost: of(&self.leases_lost),
             fenced: of(&self.fenced),
             running,
+            ages_ms: of(&self.ages),
+            behind: Duration::from_millis(of(&self.behind)),
         }
     }
 }

@@ -288,6 +288,11 @@ impl Tasks {
                 match self.inner.store.task(&row.id).await {
                     Ok(Some(_)) => Ok(TaskMade::Done),
                     Ok(None) => Err(StoreError::Unavailable { maybe_written: false, source }.into()),
+                    // Made again with its key it is found, and whoever makes it again wants it to run.
+                    Err(_) if row.key.is_some() => {
+                        self.inner.doubt.store(true, Ordering::Release);
+                        Err(StoreError::Unavailable { maybe_written: true, source }.into())
+                    }
                     Err(_) => {
                         // If it is there, it must not run: nobody knows of it.
                         tokio::spawn(crate::change::withdraw(Arc::clone(&self.inner), row.id.clone()));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{call, config_command, health, keys, list, stdio, store_command, up};
+use crate::{call, config_command, health, keys, list, stdio, store_command, tasks_command, up};
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
 #[derive(Debug, Parser)]
@@ -94,6 +94,11 @@ enum Command {
         #[command(subcommand)]
         command: store_command::Command,
     },
+    /// Look at the tasks that the gateway keeps, end them, or let them be tried again at once.
+    Tasks {
+        #[command(subcommand)]
+        command: tasks_command::Command,
+    },
     /// Serve one endpoint on standard input and output.
     Stdio {
         #[command(flatten)]
@@ -123,6 +128,7 @@ impl Cli {
             Command::Config { command } => config_command::run(command),
             Command::Keys { command } => keys::run(command).await,
             Command::Store { command } => store_command::run(command).await,
+            Command::Tasks { command } => tasks_command::run(command).await,
             Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,
         }
     }

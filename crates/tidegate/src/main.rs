@@ -22,6 +22,7 @@ mod stdio;
 mod store_command;
 mod table;
 mod takeover;
+mod tasks_command;
 mod traces;
 mod up;
 mod watch;

@@ -96,7 +96,33 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
     }
 }
 
+/// Opens a store that is there and that a gateway may use meanwhile, for another command.
+pub async fn open_in_use(chosen: &Chosen) -> anyhow::Result<Arc<dyn Store>> {
+    let target = chosen.target()?;
+    let (found, latest) = versions(&target).await?;
+    if found != latest {
+        return Err(Coded::new(FAILURE, format!("use the store: {}", fault_of(found, latest))).into());
+    }
+    open(&target).await
+}
+
+/// What is wrong with the version of a schema.
+fn fault_of(found: u32, latest: u32) -> String {
+    match found {
+        0 => "there is no store yet; `tidegate up` or `tidegate store migrate` makes it".to_owned(),
+        found if found < latest => {
+            format!("its schema has version {found}; `tidegate store migrate` brings it to {latest}")
+        }
+        found => format!("its schema has version {found}, and this program works with {latest}"),
+    }
+}
+
 impl Chosen {
+    /// How to print.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
     fn target(&self) -> anyhow::Result<StoreUrl> {
         let target = state::target(&load::load(&self.source)?)?;
         if target == StoreUrl::Memory {
@@ -132,13 +158,7 @@ async fn check(chosen: &Chosen) -> anyhow::Result<u8> {
     let target = chosen.target()?;
     let (found, latest) = versions(&target).await?;
     if found != latest {
-        let how = match found {
-            0 => "there is no store yet; `tidegate up` or `tidegate store migrate` makes it".to_owned(),
-            found if found < latest => {
-                format!("its schema has version {found}; `tidegate store migrate` brings it to {latest}")
-            }
-            found => format!("its schema has version {found}, and this program works with {latest}"),
-        };
+        let how = fault_of(found, latest);
         return Err(Coded::new(FAILURE, format!("check the store: {how}")).into());
     }
     let store = open(&target).await?;

@@ -154,6 +154,8 @@ pub struct CallContext {
     pub alone: bool,
     /// What was asked and answered before, where the call is made again.
     pub script: Option<Arc<dyn Script>>,
+    /// Until when it may wait for answers to its questions; `None`: as long as any call may.
+    pub waits_until: Option<model::Timestamp>,
 }
 
 impl CallContext {
@@ -169,6 +171,7 @@ impl CallContext {
             line: Line::default(),
             alone: true,
             script: None,
+            waits_until: None,
         }
     }
 }

@@ -60,12 +60,14 @@ impl Lot {
         }
     }
 
-    /// Parks a call under a name. Hands it back where there is no room.
+    /// Parks a call under a name, until then or as long as any may wait. Hands it back where there is no
+    /// room.
     pub fn park(
         &self,
         name: String,
         principal: &Principal,
         now: Timestamp,
+        until: Option<Timestamp>,
         run: Box<LegacyRun>,
     ) -> Result<(), Box<LegacyRun>> {
         let gone = self.sweep(now);
@@ -77,7 +79,12 @@ impl Lot {
         let Some(place) = Place::take(&self.total, self.total_max) else { return Err(run) };
         parked.insert(
             name,
-            Parked { principal: principal.clone(), until: now.plus(self.time_max), run, _place: place },
+            Parked {
+                principal: principal.clone(),
+                until: until.unwrap_or_else(|| now.plus(self.time_max)),
+                run,
+                _place: place,
+            },
         );
         drop(parked);
         drop(gone);

@@ -282,6 +282,12 @@ impl Upstream {
         }
     }
 
+    /// Gives up a call that waits for answers, by the name in its request state: nobody will answer. The
+    /// server is told. Nothing happens where there is none.
+    pub fn give_up(&self, name: &str, principal: &model::Principal) {
+        drop(self.core.lot.take(name, principal, self.core.clock.now()));
+    }
+
     fn failed(&self, error: &CallError) {
         // What the server speaks may have changed while it could not be reached: look again next time.
         let gone = matches!(error.kind, CallErrorKind::Unreachable | CallErrorKind::OtherRevision);

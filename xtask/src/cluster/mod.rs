@@ -4,13 +4,12 @@ pub mod balancer;
 
 use crate::Result;
 use crate::bench::nginx;
-use crate::postgres::{self, Control, Found, Server};
+use crate::postgres::{self, Found, Server};
 use crate::run::{Running, bound, tail};
 use crate::workspace::Workspace;
 use balancer::Balancer;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a replica may take until it says where it listens.
@@ -27,7 +26,7 @@ pub struct Ground {
     /// Holds configurations, the key ring and logs.
     pub folder: PathBuf,
     gateway: PathBuf,
-    database: Arc<Mutex<Server>>,
+    database: Server,
 }
 
 /// Writes a key ring into a folder, and says where.
@@ -85,19 +84,14 @@ impl Ground {
             Found::Nothing(why) => return Err(why),
         };
         std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let database = Arc::new(Mutex::new(Server::start(&programs, workspace, name)?));
+        let database = Server::start(&programs, workspace, name)?;
         make_keys(gateway, folder)?;
         Ok(Self { folder: folder.to_owned(), gateway: gateway.to_owned(), database })
     }
 
     /// The store's URL.
     pub fn store_url(&self) -> String {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner).url()
-    }
-
-    /// A way to stop and start the database while it is in use.
-    pub fn control(&self) -> Result<Control> {
-        Control::over(&self.database)
+        self.database.url()
     }
 
     /// The file with the ring that all replicas have.

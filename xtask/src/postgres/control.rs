@@ -3,8 +3,6 @@
 //! A test connects and reads the URL of a new server on a line. It may then write the lines `stop` (the
 //! connections are cut), `kill` (as in a crash), `start`, `freeze` (no further connection is taken) and
 //! `thaw`, and reads `ok` when that is done, or a line that says why not.
-//!
-//! A server that others use already takes the same words, and says no URL.
 
 use super::programs::Programs;
 use super::server::{Server, Stop};
@@ -12,7 +10,7 @@ use crate::Result;
 use crate::workspace::Workspace;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Servers that run at the same time; others are refused.
 const SERVERS_MAX: usize = 4;
@@ -51,25 +49,6 @@ impl Control {
         Ok(Self { address })
     }
 
-    /// Takes orders for a server that is there already, from one connection at a time, until it goes.
-    pub fn over(server: &Arc<Mutex<Server>>) -> Result<Self> {
-        let fail = |e: std::io::Error| format!("no control of PostgreSQL: {e}");
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(fail)?;
-        let address = listener.local_addr().map_err(fail)?;
-        let server = Arc::downgrade(server);
-        // One thread for all: what it starts ends with it.
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                // It fails where the other side went away.
-                let _ = take_orders(&stream, |word| {
-                    let server = server.upgrade().ok_or("the server is gone")?;
-                    order(&mut server.lock().unwrap_or_else(PoisonError::into_inner), word)
-                });
-            }
-        });
-        Ok(Self { address })
-    }
-
     /// Where to connect.
     pub fn address(&self) -> String {
         self.address.to_string()
@@ -82,7 +61,13 @@ fn serve(mut stream: &TcpStream, server: &mut Result<Server>) -> std::io::Result
         Err(message) => return writeln!(stream, "error: {}", message.replace('\n', " ")),
     };
     writeln!(stream, "{}", server.url())?;
-    take_orders(stream, |word| order(server, word))
+    for line in BufReader::new(stream).lines() {
+        match order(server, &line?) {
+            Ok(()) => writeln!(stream, "ok")?,
+            Err(message) => writeln!(stream, "error: {}", message.replace('\n', " "))?,
+        }
+    }
+    Ok(())
 }
 
 fn order(server: &mut Server, word: &str) -> Result {
@@ -93,46 +78,5 @@ fn order(server: &mut Server, word: &str) -> Result {
         "freeze" => server.freeze(),
         "thaw" => server.thaw(),
         other => Err(format!("there is no {other}")),
-    }
-}
-
-fn take_orders(mut stream: &TcpStream, mut order: impl FnMut(&str) -> Result) -> std::io::Result<()> {
-    for line in BufReader::new(stream).lines() {
-        match order(&line?) {
-            Ok(()) => writeln!(stream, "ok")?,
-            Err(message) => writeln!(stream, "error: {}", message.replace('\n', " "))?,
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod on_postgres {
-    use super::*;
-    use crate::postgres::programs::{Found, find};
-
-    #[test]
-    fn a_server_that_others_use_takes_orders_and_goes_with_its_owner() {
-        let workspace = Workspace::open().expect("the workspace is here");
-        let Found::Programs(programs) = find(&workspace).expect("a look") else {
-            eprintln!("skipped: PostgreSQL is not installed");
-            return;
-        };
-        let server = Server::start(&programs, &workspace, "ordered").expect("start");
-        let (url, server) = (server.url(), Arc::new(Mutex::new(server)));
-        let control = Control::over(&server).expect("listen");
-        let mut stream = TcpStream::connect(control.address()).expect("connect");
-        let mut answers = BufReader::new(stream.try_clone().expect("a clone")).lines();
-        let mut order = |word: &str| {
-            writeln!(stream, "{word}").expect("write");
-            answers.next().expect("an answer").expect("read")
-        };
-        for word in ["freeze", "thaw", "kill", "start", "stop", "start"] {
-            assert_eq!(order(word), "ok", "{word}");
-        }
-        assert_eq!(order("dance"), "error: there is no dance");
-        assert_eq!(server.lock().expect("nobody has it").url(), url);
-        drop(server);
-        assert_eq!(order("start"), "error: the server is gone");
     }
 }

@@ -40,6 +40,20 @@ impl TaskState {
         Self::Gone,
     ];
 
+    /// One word for each.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Asking => "asking",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Gone => "gone",
+        }
+    }
+
     /// The word of the protocol (SEP-2663 and 2025-11-25, "Task status").
     #[must_use]
     pub fn status(self) -> &'static str {

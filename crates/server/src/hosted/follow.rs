@@ -212,6 +212,7 @@ async fn ask_with(
         line: Line::Usual,
         alone: x.app.replicas.is_alone(),
         script: None,
+        waits_until: None,
     };
     let reply = upstream.call(&cx, &call).await.map_err(|error| error.to_rpc());
     runner::whole(reply).await

@@ -5,12 +5,12 @@ use std::sync::{Arc, Weak};
 use catalog::Caller;
 use http::HeaderMap;
 use model::task::{Next, Refusal};
-use model::{Fault, Retry};
+use model::{Fault, Principal, Retry, Timestamp};
 use protocol::json::Object;
 use protocol::{Call, Raw, RpcError, code};
 use serde_json::json;
 use tasks::{Ran, Run, Runner};
-use upstream::{Body, Outcome, Reply};
+use upstream::{Body, Outcome, Reply, Upstream};
 
 use super::begin::INSIDE;
 use super::call::StoredCall;
@@ -39,7 +39,7 @@ impl Runner for TaskRunner {
             let error = RpcError::new(code::INTERNAL, "The stored call cannot be read");
             return retry::failed("corrupt", &error, false);
         };
-        let (Some(x), Some(call)) = (exchange(&app, &stored), stored.call()) else {
+        let (Some(x), Some(call)) = (exchange(&app, &stored, run.task.expires), stored.call()) else {
             let text = format!("There is no endpoint {} any more", stored.endpoint);
             return retry::failed("endpoint_gone", &RpcError::invalid_params(text), false);
         };
@@ -65,7 +65,7 @@ fn interrupted() -> Ran {
 }
 
 /// The exchange of a call that nobody waits for.
-fn exchange(app: &Arc<App>, stored: &StoredCall) -> Option<Exchange> {
+fn exchange(app: &Arc<App>, stored: &StoredCall, until: Timestamp) -> Option<Exchange> {
     let generation = app.generation();
     let endpoint = Arc::clone(generation.endpoints.get(&stored.endpoint)?);
     let mut caller: Caller = crate::modern::unknown_caller(stored.principal.clone());
@@ -84,7 +84,7 @@ fn exchange(app: &Arc<App>, stored: &StoredCall) -> Option<Exchange> {
         replay: None,
         request_id: None,
         place: None,
-        hosted: Some(Arc::new(HostedCall { key: stored.key.clone() })),
+        hosted: Some(Arc::new(HostedCall { key: stored.key.clone(), until: Some(until) })),
     })
 }
 
@@ -113,19 +113,50 @@ async fn go_on_with(x: &Exchange, run: Run, mut call: Call, mut reply: Result<Re
         };
         let object = result.object().ok().flatten().unwrap_or_else(Object::empty);
         match object.get("resultType").as_ref().map(Raw::as_bytes) {
-            Some(b"\"input_required\"") => match ask(&run, &object).await {
-                Ok(answers) => {
-                    call = answered(&call, &object, answers);
-                    reply = execute(x, &call).await;
+            Some(b"\"input_required\"") => {
+                let waiting = Waiting::of(x, &upstream, &call, &object);
+                match ask(&run, &object).await {
+                    Ok(answers) => {
+                        waiting.goes_on();
+                        call = answered(&call, &object, answers);
+                        reply = execute(x, &call).await;
+                    }
+                    Err(ran) => return ran,
                 }
-                Err(ran) => return ran,
-            },
+            }
             Some(b"\"task\"") => return follow_new(x, &upstream, &object, &run).await,
             _ if object.has("task") && !object.has("content") => {
                 let task = object.get("task").and_then(|task| task.object().ok().flatten());
                 return follow_new(x, &upstream, &task.unwrap_or_else(Object::empty), &run).await;
             }
             _ => return retry::of_result(&result, rule),
+        }
+    }
+}
+
+/// A call that a legacy server holds open until its question is answered. Dropped, it is given up.
+struct Waiting(Option<(Arc<Upstream>, String, Principal)>);
+
+impl Waiting {
+    fn of(x: &Exchange, upstream: &str, call: &Call, asked: &Object) -> Self {
+        let found = || {
+            let upstream = Arc::clone(x.endpoint.source(upstream)?.upstream());
+            let state = asked.get("requestState").filter(|_| upstream.holds_questions())?;
+            let (name, _record) = x.app.handles.open_state(x.holder(), upstream.name(), call, &state).ok()?;
+            Some((upstream, name, x.caller.principal.clone()))
+        };
+        Self(found())
+    }
+
+    fn goes_on(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some((upstream, name, principal)) = self.0.take() {
+            upstream.give_up(&name, &principal);
         }
     }
 }

@@ -223,9 +223,16 @@ pub(crate) fn refused(error: &TaskError) -> RpcError {
         }
         TaskError::Store { maybe_written, source } => {
             tracing::warn!(error = &**source as &dyn std::error::Error, "a task could not be had");
-            let retry = if *maybe_written { model::Retry::MayHaveRun } else { model::Retry::Safe };
+            // It is said of tasks with a key alone.
+            let (text, retry) = if *maybe_written {
+                (
+                    "The gateway lost its store: the task may be there, try again with the same key",
+                    model::Retry::MayHaveRun,
+                )
+            } else {
+                ("The gateway cannot use its store: nothing ran, try again", model::Retry::Safe)
+            };
             let data = about("store_unavailable", model::Fault::Gateway, retry);
-            let text = "The gateway cannot use its store: nothing ran, try again";
             RpcError::new(code::INTERNAL, text).with(data)
         }
     }

@@ -14,6 +14,8 @@ use crate::random::Random;
 const UPSTREAMS: [&str; 3] = ["modern", "legacy", "stdio"];
 /// The pause after nobody answered.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How many tasks that have not ended are shown.
+const SHOWN_MAX: usize = 200;
 /// How often a task with a key is made.
 const TRIES: u32 = 600;
 
@@ -23,7 +25,8 @@ pub async fn work(world: Arc<World>, number: u64, mut random: Random) {
     while world.goes_on() {
         count += 1;
         let nonce = format!("task-{number}-{count}");
-        let Some(task) = make(&world, &nonce, &mut random).await else { continue };
+        let wanted = Wanted::any(&mut random);
+        let Some(task) = make(&world, &nonce, wanted, &mut random).await else { continue };
         world.records.acknowledged(&task);
         follow(&world, &task, &mut random).await;
         // One that has ended long ago stays as it is.
@@ -33,25 +36,79 @@ pub async fn work(world: Arc<World>, number: u64, mut random: Random) {
     }
 }
 
+/// Makes tasks that run for about so many seconds or wait for their answers as long, and follows each to its
+/// end. The first are there for all of that time.
+pub async fn wait(world: Arc<World>, number: u64, count: u64, seconds: u64, mut random: Random) {
+    let mut all = Vec::new();
+    for at in 0..count {
+        let nonce = format!("task-w{number}-{at}");
+        let wanted = Wanted::waiting(seconds, &mut random);
+        if let Some(task) = make(&world, &nonce, wanted, &mut random).await {
+            world.records.acknowledged(&task);
+            all.push(task);
+        }
+    }
+    let mut over = world.over.subscribe();
+    // Whoever is closed has seen the end, too.
+    let _ = over.wait_for(|over| *over).await;
+    for task in &all {
+        follow(&world, task, &mut random).await;
+    }
+}
+
 fn place<'a>(world: &'a World, random: &mut Random) -> &'a str {
     let count = world.places.len() as u64;
     let at = usize::try_from(random.between(0, count)).unwrap_or(0);
     &world.places[at]
 }
 
+/// A call that is to become a task.
+struct Wanted {
+    upstream: &'static str,
+    tool: &'static str,
+    keyed: bool,
+    /// In how many seconds it is to be made.
+    later: Option<u64>,
+}
+
+impl Wanted {
+    fn any(random: &mut Random) -> Self {
+        let upstream = UPSTREAMS[usize::try_from(random.between(0, 3)).unwrap_or(0)];
+        let tools = [(4, "pay"), (4, "slow"), (2, "echo"), (2, "ask"), (2, "ask_safe")];
+        let tool = random.weighed(&tools).unwrap_or("echo");
+        Self { upstream, tool, keyed: random.between(0, 2) == 0, later: None }
+    }
+
+    /// One that has not ended before so many seconds, or not before it is answered.
+    fn waiting(seconds: u64, random: &mut Random) -> Self {
+        if random.between(0, 8) == 0 {
+            return Self { upstream: "modern", tool: "ask", keyed: true, later: None };
+        }
+        let later = Some(random.between(0, seconds + 1));
+        Self { tool: "slow", keyed: true, later, ..Self::any(random) }
+    }
+}
+
+/// A time in so many seconds (RFC 3339).
+fn in_seconds(seconds: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let at = u64::try_from(now.as_millis()).unwrap_or(0).saturating_add(seconds * 1_000);
+    seal::time_to_text(model::Timestamp(at))
+}
+
 /// Makes a task. `None`: nobody acknowledged it, so it may be there or not.
-async fn make(world: &World, nonce: &str, random: &mut Random) -> Option<Task> {
-    let upstream = UPSTREAMS[usize::try_from(random.between(0, 3)).unwrap_or(0)];
-    let kinds = [(4, "pay"), (4, "slow"), (2, "echo"), (2, "ask"), (2, "ask_safe")];
-    let tool = random.weighed(&kinds).unwrap_or("echo");
+async fn make(world: &World, nonce: &str, wanted: Wanted, random: &mut Random) -> Option<Task> {
+    let Wanted { upstream, tool, keyed, later } = wanted;
     let kind = if matches!(tool, "pay" | "ask") { Kind::Once } else { Kind::Again };
     world.records.begun(nonce, kind);
     let endpoint = format!("/{upstream}/mcp");
     let ms = random.between(0, 1_500);
     let mut params = json!({"name": tool, "arguments": {"nonce": nonce, "ms": ms, "steps": 2}});
-    let keyed = random.between(0, 2) == 0;
     if keyed {
         params["_meta"]["io.tidegate/idempotency-key"] = json!(nonce);
+    }
+    if let Some(later) = later {
+        params["_meta"]["io.tidegate/not-before"] = json!(in_seconds(later));
     }
     for _ in 0..TRIES {
         match ask(place(world, random), &endpoint, "tools/call", params.clone()).await {
@@ -142,6 +199,18 @@ async fn answer(world: &World, task: &Task, found: &Value, random: &mut Random) 
         && error["data"]["retry"] != "safe"
     {
         world.records.violation(format!("{}: its answer is refused: {error}", task.nonce));
+    }
+}
+
+/// Prints what some tasks are.
+pub async fn show(world: &World, tasks: &[Task]) {
+    let mut random = Random::new(1, 1);
+    for task in tasks.iter().take(SHOWN_MAX) {
+        if let Found::Task(found) = get(world, task, &mut random).await
+            && !matches!(found["status"].as_str(), Some("completed" | "failed"))
+        {
+            println!("    {} is {found}", task.nonce);
+        }
     }
 }
 

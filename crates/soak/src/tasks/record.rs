@@ -100,10 +100,10 @@ impl Records {
     }
 
     /// Those that have not ended.
-    pub fn open(&self) -> Vec<String> {
+    pub fn open(&self) -> Vec<Task> {
         let book = self.book();
-        let open = book.tasks.iter().filter(|(_, (_, end))| end.is_none());
-        open.map(|(nonce, _)| nonce.clone()).collect()
+        let open = book.tasks.values().filter(|(_, end)| end.is_none());
+        open.map(|(task, _)| task.clone()).collect()
     }
 
     /// Holds what tasks came to against what servers did.

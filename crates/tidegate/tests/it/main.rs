@@ -17,6 +17,7 @@ mod state;
 mod stdio;
 mod store;
 mod takeover;
+mod tasks;
 mod terminal;
 mod up;
 mod upstreams;

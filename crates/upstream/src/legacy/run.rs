@@ -327,7 +327,8 @@ impl LegacyRun {
         let questions = self.machine.questions(&name);
         let (core, principal) = (Arc::clone(&self.core), self.cx.principal.clone());
         let now = core.clock.now();
-        match core.lot.park(name, &principal, now, self) {
+        let until = self.cx.waits_until;
+        match core.lot.park(name, &principal, now, until, self) {
             Ok(()) => Ok(Outcome::Result(Body::Whole(questions))),
             Err(_refused) => Err(core.error(CallErrorKind::ParkLimit)),
         }

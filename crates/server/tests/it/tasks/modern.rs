@@ -345,3 +345,26 @@ async fn a_tool_that_is_a_task_or_nothing_is_refused_to_all_who_know_no_tasks() 
     let client = able(&world).await;
     begin(&client, "echo", json!({"text": "x"})).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_of_a_task_waits_longer_than_that_of_a_call_and_ends_with_its_task() {
+    let change = |config: &mut Config| {
+        always()(config);
+        config.limits.park_time_max = Span::from_millis(1_000);
+    };
+    let world = of(LEGACY).config(change).start().await;
+    let client = able(&world).await;
+    let stats = world.demo("a").server.stats();
+    let answered = begin(&client, "confirm_order", json!({})).await;
+    let given_up = begin(&client, "confirm_order", json!({})).await;
+    let found = until(&client, &answered, &["input_required"]).await;
+    until(&client, &given_up, &["input_required"]).await;
+    world.clock.advance(std::time::Duration::from_secs(1_800));
+    done(&client, "tasks/cancel", json!({"taskId": given_up})).await;
+    within(stats.wait_until(|stats| stats.calls_running() == 1)).await;
+    let key = found["inputRequests"].as_object().and_then(|q| q.keys().next()).expect("one").clone();
+    let answer = json!({key: {"action": "accept", "content": {"quantity": 3, "confirm": true}}});
+    done(&client, "tasks/update", json!({"taskId": answered, "inputResponses": answer})).await;
+    assert_eq!(ended(&client, &answered).await["status"], "completed");
+    within(stats.wait_until(|stats| stats.calls_running() == 0)).await;
+}

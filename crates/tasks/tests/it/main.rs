@@ -1,0 +1,6 @@
+//! Durable tasks, with a runner that follows a script and a time that passes as it is needed.
+
+mod driving;
+mod ending;
+mod fencing;
+mod world;
