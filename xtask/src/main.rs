@@ -44,7 +44,8 @@ usage: cargo xtask COMMAND
   soak --tasks KILLS [--store sqlite|postgres] [--seed S] [--waiting N]
                                 replicas that are killed while they have tasks: none may be lost or done twice
   soak … --restart-database [--minutes N]
-                                either, while PostgreSQL is killed or stopped every 5 to 40 s
+                                either, while PostgreSQL is killed or stopped every 5 to 40 s; with --calm
+                                nothing else happens
   postgres                      a PostgreSQL for tests that are run by hand, until it is interrupted
 ";
 

@@ -37,6 +37,13 @@ impl Database {
         self.tell("start").await
     }
 
+    /// Lets it take no further connection for 5 to 15 seconds: those that are there are served on.
+    pub async fn freeze(&mut self, random: &mut Random) -> Result<()> {
+        self.tell("freeze").await?;
+        tokio::time::sleep(Duration::from_millis(random.between(5_000, 15_000))).await;
+        self.tell("thaw").await
+    }
+
     async fn tell(&mut self, word: &str) -> Result<()> {
         let told = self.stream.get_mut().write_all(format!("{word}\n").as_bytes()).await;
         told.map_err(|e| format!("the database's control: {e}"))?;
@@ -52,5 +59,35 @@ impl Database {
         let read = read.map_err(|_| "the database's control is silent".to_owned())?;
         read.map_err(|e| format!("the database's control: {e}"))?;
         Ok(line.trim().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn an_order_is_done_or_says_why_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let control = tokio::spawn(async move {
+            let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+            stream.write_all(b"postgres://here\n").await.unwrap();
+            let mut words = Vec::new();
+            for answer in ["ok\n", "error: it has ended\n"] {
+                let mut word = String::new();
+                stream.read_line(&mut word).await.unwrap();
+                words.push(word);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            words
+        });
+        let mut database = Database::start(&address).await.unwrap();
+        assert_eq!(database.url, "postgres://here");
+        assert_eq!(database.tell("freeze").await, Ok(()));
+        let said = database.tell("thaw").await;
+        assert_eq!(said, Err("the database does not thaw: error: it has ended".to_owned()));
+        assert_eq!(control.await.unwrap(), ["freeze\n", "thaw\n"]);
     }
 }

@@ -29,6 +29,8 @@ const GROWTH_MAX_KIB: u64 = 40 * 1024;
 const WARM: Duration = Duration::from_secs(25);
 /// The code of errors that say that nothing ran and that the call may be made again.
 const LIMIT: i64 = -31006;
+/// What an error says where nothing was done because the store is away.
+const TRY_AGAIN: &str = "try again";
 /// Longer than any number of restarts takes.
 const FAR: Duration = Duration::from_secs(24 * 3_600);
 /// How long clients go on after the last restart.
@@ -105,7 +107,8 @@ impl World {
     /// Whether a call may have ended like this. An orderly end lets calls finish, and takes along what only
     /// one process knows: the client introduces itself again, or its stream ends, and nothing ran.
     fn excuse(&self, end: &End, from: Instant) -> bool {
-        let within = self.troubles.excuse(from, Instant::now());
+        let clear = matches!(end, End::Error { message, .. } if message.contains(TRY_AGAIN));
+        let within = self.troubles.excuse(from, Instant::now(), clear);
         let over = match end {
             End::Status(404) => true,
             End::Error { code, message } => *code == LIMIT && message.contains("nothing ran"),
@@ -150,10 +153,15 @@ pub async fn run(options: &Options) -> Result<bool> {
         *world.end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + FAR;
         trouble::roll(&mut replicas, &world.troubles, options.rolling).await?;
         *world.end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + AFTER;
-    } else if !options.calm {
+    } else {
         let lease = Duration::from_secs(options.lease_seconds);
         let mut random = Random::new(options.seed, u64::MAX);
-        let made = trouble::make(&mut replicas, &world.troubles, &mut random, lease, world.end());
+        let made = async {
+            if options.calm {
+                return Ok(());
+            }
+            trouble::make(&mut replicas, &world.troubles, &mut random, lease, world.end()).await
+        };
         let mut other = Random::new(options.seed, u64::MAX - 1);
         let restarted = trouble::restart(database.as_mut(), &world.troubles, &mut other, world.end());
         tokio::try_join!(made, restarted)?;
@@ -300,7 +308,7 @@ async fn watch(world: World, revision: Revision, endpoint: &str) {
         match client.watch(RESOURCE).await {
             Ok(mut stream) => listen(&world, revision, endpoint, &mut stream, &mut heard).await,
             Err(end) => {
-                let excused = world.troubles.excuse(heard, Instant::now());
+                let excused = world.excuse(&end, heard);
                 world.verdict.call(revision, "watch", &end, "", excused);
             }
         }
@@ -312,7 +320,7 @@ async fn watch(world: World, revision: Revision, endpoint: &str) {
 /// Hears until the stream ends or is silent for too long.
 async fn listen(world: &World, revision: Revision, endpoint: &str, stream: &mut Watch, heard: &mut Instant) {
     while world.goes_on() {
-        let excused = || world.troubles.excuse(*heard, Instant::now());
+        let excused = || world.troubles.excuse(*heard, Instant::now(), false);
         match timeout(SILENCE, stream.next()).await {
             Ok(true) => {
                 world.verdict.heard();
@@ -391,10 +399,12 @@ async fn count(replicas: &mut [Replica], upstreams: &Upstreams, world: &World, w
 }
 
 fn tell(world: &World, seed: u64) -> bool {
-    let happened: Vec<_> = [Kind::Killed, Kind::Frozen, Kind::Restarted]
-        .map(|kind| format!("{kind} {}", world.troubles.count(kind)))
-        .to_vec();
-    println!("\nreplicas were: {}", happened.join(", "));
+    let happened = |kinds: &[Kind]| {
+        let counts = kinds.iter().map(|kind| format!("{kind} {}", world.troubles.count(*kind)));
+        counts.collect::<Vec<_>>().join(", ")
+    };
+    println!("\nreplicas were: {}", happened(&[Kind::Killed, Kind::Frozen, Kind::Restarted]));
+    println!("the database was: {}", happened(&[Kind::Database, Kind::DatabaseFrozen]));
     let (violations, answered) = (world.verdict.violations(), world.verdict.answered());
     if answered == 0 {
         println!("nothing was answered at all; seed {seed}");

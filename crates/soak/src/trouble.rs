@@ -17,10 +17,13 @@ pub const ECHO: Duration = Duration::from_secs(25);
 /// After so many troubles nothing happens for a while, so that it shows whether all is well then.
 const ROW: u64 = 4;
 
+/// About as long as the longest trouble of the database.
+const DATABASE_TROUBLE_MAX: Duration = Duration::from_secs(15);
+
 /// How long a replica serves before the next one is restarted.
 const ROLL_PAUSE: Duration = Duration::from_secs(3);
 
-/// What is done to a replica.
+/// What is done to a replica, or to the database of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// `kill -9`, and a start some time later.
@@ -31,13 +34,25 @@ pub enum Kind {
     Restarted,
     /// The database is killed or stopped, and started some time later.
     Database,
+    /// SIGSTOP to the process of the database that takes connections, then SIGCONT.
+    DatabaseFrozen,
+}
+
+impl Kind {
+    /// Whether it is done to the database. No replica goes then: whatever was not done has a clear answer.
+    fn is_of_database(self) -> bool {
+        match self {
+            Self::Killed | Self::Frozen | Self::Restarted => false,
+            Self::Database | Self::DatabaseFrozen => true,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Killed => "killed",
-            Self::Frozen => "stopped for a while",
+            Self::Frozen | Self::DatabaseFrozen => "stopped for a while",
             Self::Restarted => "restarted in order",
             Self::Database => "restarted",
         })
@@ -53,11 +68,16 @@ struct Trouble {
 
 /// All troubles so far. Clones are the same.
 #[derive(Debug, Default, Clone)]
-pub struct Troubles(Arc<Mutex<Vec<Trouble>>>);
+pub struct Troubles {
+    all: Arc<Mutex<Vec<Trouble>>>,
+    /// Held while a replica starts, and while the database takes no connection for longer than a replica that
+    /// starts waits for one: whoever runs replicas starts them again then, and here nobody does.
+    starts: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Troubles {
     fn all(&self) -> MutexGuard<'_, Vec<Trouble>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(&self, kind: Kind) -> usize {
@@ -72,11 +92,13 @@ impl Troubles {
         }
     }
 
-    /// Whether what went wrong in this time may have.
-    pub fn excuse(&self, from: Instant, until: Instant) -> bool {
+    /// Whether what went wrong in this time may have. `clear`: it said that nothing was done and that it may
+    /// be tried again. Where only the database is in trouble, nothing else is excused.
+    pub fn excuse(&self, from: Instant, until: Instant, clear: bool) -> bool {
         let touches =
             |trouble: &Trouble| trouble.from <= until && trouble.until.is_none_or(|end| end + ECHO >= from);
-        self.all().iter().any(touches)
+        let excuses = |trouble: &Trouble| clear || !trouble.kind.is_of_database();
+        self.all().iter().any(|trouble| touches(trouble) && excuses(trouble))
     }
 
     /// How often each kind happened.
@@ -116,12 +138,13 @@ pub async fn make(
         let millis = random.between(200, 4_000);
         println!("  {} is {kind}", replica.name);
         let index = troubles.begin(kind);
-        happen(replica, kind, Duration::from_millis(millis), lease).await?;
+        happen(replica, kind, Duration::from_millis(millis), lease, troubles).await?;
         troubles.end(index);
     }
 }
 
-/// Restarts the database every 5 to 40 seconds until the end, where there is one to restart.
+/// Restarts the database, or stops it for a while, every 5 to 40 seconds until the end, where there is one
+/// to restart.
 pub async fn restart(
     database: Option<&mut Database>,
     troubles: &Troubles,
@@ -131,13 +154,22 @@ pub async fn restart(
     let Some(database) = database else { return Ok(()) };
     loop {
         let next = Instant::now() + Duration::from_millis(random.between(5_000, 40_000));
-        if next + ECHO > end {
+        if next + DATABASE_TROUBLE_MAX + ECHO > end {
             return Ok(());
         }
         sleep_until(next).await;
-        println!("  the database is {}", Kind::Database);
-        let index = troubles.begin(Kind::Database);
-        database.restart(random).await?;
+        let kind = random.weighed(&[(3, Kind::Database), (2, Kind::DatabaseFrozen)]);
+        let kind = kind.unwrap_or(Kind::Database);
+        let _no_start = match kind {
+            Kind::DatabaseFrozen => Some(troubles.starts.lock().await),
+            _ => None,
+        };
+        println!("  the database is {kind}");
+        let index = troubles.begin(kind);
+        match kind {
+            Kind::DatabaseFrozen => database.freeze(random).await?,
+            _ => database.restart(random).await?,
+        }
         troubles.end(index);
     }
 }
@@ -148,7 +180,7 @@ pub async fn roll(replicas: &mut [Replica], troubles: &Troubles, rounds: u64) ->
         for replica in &mut *replicas {
             println!("  round {round}: {} is {}", replica.name, Kind::Restarted);
             let index = troubles.begin(Kind::Restarted);
-            happen(replica, Kind::Restarted, Duration::ZERO, Duration::ZERO).await?;
+            happen(replica, Kind::Restarted, Duration::ZERO, Duration::ZERO, troubles).await?;
             // The others find it before the next one goes.
             sleep(ROLL_PAUSE).await;
             troubles.end(index);
@@ -157,11 +189,18 @@ pub async fn roll(replicas: &mut [Replica], troubles: &Troubles, rounds: u64) ->
     Ok(())
 }
 
-async fn happen(replica: &mut Replica, kind: Kind, pause: Duration, lease: Duration) -> Result<()> {
+async fn happen(
+    replica: &mut Replica,
+    kind: Kind,
+    pause: Duration,
+    lease: Duration,
+    troubles: &Troubles,
+) -> Result<()> {
     match kind {
         Kind::Killed => {
             replica.kill().await?;
             sleep(pause).await;
+            let _start = troubles.starts.lock().await;
             replica.resume().await
         }
         Kind::Frozen => {
@@ -171,10 +210,11 @@ async fn happen(replica: &mut Replica, kind: Kind, pause: Duration, lease: Durat
         }
         Kind::Restarted => {
             replica.terminate().await?;
+            let _start = troubles.starts.lock().await;
             replica.resume().await
         }
         // No replica's trouble alone.
-        Kind::Database => Ok(()),
+        Kind::Database | Kind::DatabaseFrozen => Ok(()),
     }
 }
 
@@ -187,16 +227,29 @@ mod tests {
         let troubles = Troubles::default();
         let before = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!troubles.excuse(before, Instant::now()));
+        assert!(!troubles.excuse(before, Instant::now(), false));
         let index = troubles.begin(Kind::Frozen);
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert!(troubles.excuse(Instant::now(), Instant::now()), "it is not over");
+        assert!(troubles.excuse(Instant::now(), Instant::now(), false), "it is not over");
         troubles.end(index);
         tokio::time::advance(ECHO).await;
-        assert!(troubles.excuse(Instant::now(), Instant::now()));
+        assert!(troubles.excuse(Instant::now(), Instant::now(), false));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!troubles.excuse(Instant::now(), Instant::now()));
-        assert!(!troubles.excuse(before, before), "it had not begun");
+        assert!(!troubles.excuse(Instant::now(), Instant::now(), false));
+        assert!(!troubles.excuse(before, before, true), "it had not begun");
         assert_eq!(troubles.count(Kind::Frozen), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trouble_of_the_database_excuses_only_what_says_that_nothing_was_done() {
+        let troubles = Troubles::default();
+        let index = troubles.begin(Kind::Database);
+        let now = Instant::now();
+        assert!(troubles.excuse(now, now, true));
+        assert!(!troubles.excuse(now, now, false));
+        troubles.end(index);
+        assert!(troubles.excuse(Instant::now(), Instant::now(), true));
+        troubles.begin(Kind::Frozen);
+        assert!(troubles.excuse(now, now, false), "a replica may take a call along at the same time");
     }
 }

@@ -1,8 +1,8 @@
 //! Servers for tests that stop and start them: one for each connection, as long as that lasts.
 //!
 //! A test connects and reads the URL of a new server on a line. It may then write the lines `stop` (the
-//! connections are cut), `kill` (as in a crash) and `start`, and reads `ok` when that is done, or a line
-//! that says why not.
+//! connections are cut), `kill` (as in a crash), `start`, `freeze` (no further connection is taken) and
+//! `thaw`, and reads `ok` when that is done, or a line that says why not.
 
 use super::programs::Programs;
 use super::server::{Server, Stop};
@@ -10,6 +10,7 @@ use crate::Result;
 use crate::workspace::Workspace;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 
 /// Servers that run at the same time; others are refused.
 const SERVERS_MAX: usize = 4;
@@ -28,10 +29,10 @@ impl Control {
         let address = listener.local_addr().map_err(fail)?;
         let (programs, root) = (programs.clone(), workspace.root.clone());
         std::thread::spawn(move || {
-            let places = std::sync::Arc::new(());
+            let places = Arc::new(());
             for (number, stream) in listener.incoming().flatten().enumerate() {
                 let (programs, root, place) = (programs.clone(), root.clone(), places.clone());
-                let full = std::sync::Arc::strong_count(&place) > SERVERS_MAX + 2;
+                let full = Arc::strong_count(&place) > SERVERS_MAX + 2;
                 std::thread::spawn(move || {
                     let _place = place;
                     let workspace = Workspace { root, members: Vec::new() };
@@ -61,16 +62,21 @@ fn serve(mut stream: &TcpStream, server: &mut Result<Server>) -> std::io::Result
     };
     writeln!(stream, "{}", server.url())?;
     for line in BufReader::new(stream).lines() {
-        let done = match line?.as_str() {
-            "stop" => server.stop(Stop::Fast),
-            "kill" => server.stop(Stop::Immediate),
-            "start" => server.resume(),
-            other => Err(format!("there is no {other}")),
-        };
-        match done {
+        match order(server, &line?) {
             Ok(()) => writeln!(stream, "ok")?,
             Err(message) => writeln!(stream, "error: {}", message.replace('\n', " "))?,
         }
     }
     Ok(())
+}
+
+fn order(server: &mut Server, word: &str) -> Result {
+    match word {
+        "stop" => server.stop(Stop::Fast),
+        "kill" => server.stop(Stop::Immediate),
+        "start" => server.resume(),
+        "freeze" => server.freeze(),
+        "thaw" => server.thaw(),
+        other => Err(format!("there is no {other}")),
+    }
 }

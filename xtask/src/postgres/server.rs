@@ -112,6 +112,25 @@ impl Server {
         Ok(())
     }
 
+    /// Lets it take no further connection: its first process stands still, those of connections go on.
+    pub fn freeze(&self) -> Result {
+        self.signal("-STOP")
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) -> Result {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result {
+        let id = self.id().ok_or("PostgreSQL left no process id")?;
+        if answers(Command::new("kill").args([signal, &id])) {
+            Ok(())
+        } else {
+            Err(format!("PostgreSQL does not run and cannot be sent {signal}"))
+        }
+    }
+
     /// Stops it and keeps its data.
     pub fn stop(&mut self, how: Stop) -> Result {
         let Some(mut running) = self.running.take() else { return Ok(()) };
@@ -120,7 +139,10 @@ impl Server {
             Stop::Fast => "-INT",
             Stop::Immediate => "-QUIT",
         };
-        answers(Command::new("kill").args([signal, &id]));
+        // One that stands still hears of it once it goes on.
+        for signal in [signal, "-CONT"] {
+            answers(Command::new("kill").args([signal, &id]));
+        }
         running.finish(STOP).map(|_| ())
     }
 
@@ -263,6 +285,12 @@ mod on_postgres {
         assert!(!answers(Command::new("kill").args(["-0", &id])));
         server.resume().expect("start again");
         assert_eq!(server.url(), url);
+        server.freeze().expect("freeze");
+        server.thaw().expect("thaw");
+        server.freeze().expect("freeze");
+        server.stop(Stop::Fast).expect("also one that stands still");
+        assert!(server.freeze().is_err(), "it does not run");
+        server.resume().expect("start again");
         let (id, folder) = (server.id().expect("it runs"), server.folder.clone());
         drop(server);
         assert!(!answers(Command::new("kill").args(["-0", &id])));
