@@ -182,7 +182,7 @@ impl WorldBuilder {
                 others.push(other);
             }
         }
-        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        let store = memory();
         let shared = Arc::new(StoreSessions::new(Arc::clone(&store)));
         for gateway in std::iter::once(&gateway).chain(&others) {
             gateway.app().share_sessions(Arc::clone(&shared) as Arc<dyn server::SharedSessions>);
@@ -292,6 +292,12 @@ impl World {
     pub async fn stop(self) {
         within(self.gateway.stop()).await;
     }
+}
+
+/// A store that ends with the test.
+#[must_use]
+pub fn memory() -> Arc<dyn Store> {
+    Arc::new(Memory::new())
 }
 
 /// The path of an endpoint; that of everything is called `mcp`.

@@ -50,6 +50,7 @@ impl World {
         let rng = Arc::new(SeededRng::new(1));
         let process = Process { tracer: Some(telemetry.tracer()), ..Process::alone(clock, rng) };
         let gateway = Gateway::start_as(&config, process).await.expect("the gateway starts");
+        gateway.app().host_tasks(testkit::harness::memory());
         Self { demo, gateway, telemetry, tracer }
     }
 
