@@ -40,8 +40,9 @@ pub struct Cell {
 /// What the suite is run against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// The gateway in front of a server that speaks one era only.
-    Gateway { upstream: Era },
+    /// The gateway in front of a server that speaks one era only, whose own tasks it passes through or makes its
+    /// own.
+    Gateway { upstream: Era, adopts: bool },
     /// That server without a gateway: what cannot pass here cannot pass through either.
     Server { era: Era },
     /// The gateway's upstream side, as the client of the suite's own servers.
@@ -73,19 +74,25 @@ impl Era {
 
 /// Every cell. Those without a gateway come first, as others are compared with them; the names of those with
 /// one are the client's revision and the upstream's era.
-pub const CELLS: [Cell; 8] = [
+pub const CELLS: [Cell; 9] = [
     direct("direct_2025-11-25", LEGACY, Era::Legacy),
     direct("direct_2026-07-28", MODERN, Era::Modern),
     through("2025-11-25_legacy", "legacy-legacy", LEGACY, Era::Legacy),
     through("2025-11-25_modern", "legacy-modern", LEGACY, Era::Modern),
     through("2026-07-28_legacy", "modern-legacy", MODERN, Era::Legacy),
     through("2026-07-28_modern", "modern-modern", MODERN, Era::Modern),
+    Cell {
+        name: "2026-07-28_adopted",
+        group: "adopted",
+        revision: MODERN,
+        subject: Subject::Gateway { upstream: Era::Modern, adopts: true },
+    },
     Cell { name: "client_2025-11-25", group: "client", revision: LEGACY, subject: Subject::Client },
     Cell { name: "client_2026-07-28", group: "client", revision: MODERN, subject: Subject::Client },
 ];
 
 const fn through(name: &'static str, group: &'static str, revision: &'static str, upstream: Era) -> Cell {
-    Cell { name, group, revision, subject: Subject::Gateway { upstream } }
+    Cell { name, group, revision, subject: Subject::Gateway { upstream, adopts: false } }
 }
 
 const fn direct(name: &'static str, revision: &'static str, era: Era) -> Cell {
@@ -104,7 +111,7 @@ impl Cell {
     /// The cell without a gateway that this one must equal: where both sides speak one era, nothing is lost.
     pub fn control(&self) -> Option<&'static str> {
         let equals = |cell: &&Self| match (self.subject, cell.subject) {
-            (Subject::Gateway { upstream }, Subject::Server { era }) => {
+            (Subject::Gateway { upstream, .. }, Subject::Server { era }) => {
                 upstream == era && self.revision == era.revision() && cell.revision == self.revision
             }
             _ => false,
@@ -170,7 +177,13 @@ impl Stage {
     }
 
     /// Starts the server, and the gateway in front of it where the cell has one.
-    pub fn start(upstream: Era, front: Front<'_>, programs: &Programs, folder: &Path) -> Result<Self> {
+    pub fn start(
+        upstream: Era,
+        adopts: bool,
+        front: Front<'_>,
+        programs: &Programs,
+        folder: &Path,
+    ) -> Result<Self> {
         let mut command = bound(&programs.server);
         command.args(["server", "--listen", "127.0.0.1:0", "--era", upstream.word()]);
         let mut server = Running::start("tidegate-fixture", &mut command, &folder.join("fixture.log"))?;
@@ -180,6 +193,7 @@ impl Stage {
             format!("upstreams:\n  fixture:\n    url: {url}\n    revision: {}\n", upstream.revision());
         let upstreams = match upstream {
             Era::Legacy => format!("{upstreams}{TASKS}"),
+            Era::Modern if adopts => format!("{upstreams}    tasks: adopt\n"),
             Era::Modern => upstreams,
         };
         let (base, gateway) = match front {

@@ -174,10 +174,11 @@ fn run_cell(
         return Ok(scenarios);
     }
     let disliked = match cell.subject {
-        Subject::Gateway { upstream: era } | Subject::Server { era } => {
+        Subject::Gateway { upstream: era, .. } | Subject::Server { era } => {
             let gateway = matches!(cell.subject, Subject::Gateway { .. });
+            let adopts = matches!(cell.subject, Subject::Gateway { adopts: true, .. });
             let front = if gateway { front } else { Front::None };
-            let mut stage = Stage::start(era, front, programs, folder)?;
+            let mut stage = Stage::start(era, adopts, front, programs, folder)?;
             let disliked = run_server(cell, suite, &stage, &scenarios, scenario.is_none(), folder)?;
             stage.must_live()?;
             disliked
