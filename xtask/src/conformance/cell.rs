@@ -40,8 +40,8 @@ pub struct Cell {
 /// What the suite is run against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// The gateway in front of a server that speaks one era only, whose own tasks it passes through or makes its
-    /// own.
+    /// The gateway in front of a server that speaks one era only, whose own tasks it passes through or makes
+    /// its own.
     Gateway { upstream: Era, adopts: bool },
     /// That server without a gateway: what cannot pass here cannot pass through either.
     Server { era: Era },

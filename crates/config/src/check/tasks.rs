@@ -26,6 +26,7 @@ pub(super) fn check(tasks: &Tasks, report: &mut Report<'_>) {
         lease,
         poll_interval,
         poll_interval_max,
+        sep_3182: _,
     } = tasks;
     let path = Path::keys(["tasks"]);
     check_rules(host, &path.key("host"), report);

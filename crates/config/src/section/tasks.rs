@@ -75,6 +75,13 @@ pub struct Tasks {
     ///
     /// Since 0.1.
     pub poll_interval_max: Span,
+
+    /// Whether `idempotencyKey` among the parameters of a call (SEP-3182, a draft of 2026-08) is taken as a key,
+    /// too.
+    ///
+    /// Of a call that becomes a task, as `io.tidegate/idempotency-key` is. Endpoints with tasks then declare
+    /// `tools.idempotency`. Since 0.1.
+    pub sep_3182: bool,
 }
 
 impl Default for Tasks {
@@ -92,6 +99,7 @@ impl Default for Tasks {
             lease: Span::from_secs(10),
             poll_interval: Span::from_secs(1),
             poll_interval_max: Span::from_secs(30),
+            sep_3182: false,
         }
     }
 }

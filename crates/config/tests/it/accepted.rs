@@ -58,7 +58,9 @@ fn the_defaults_of_tasks_are_those_that_are_promised() {
         lease,
         poll_interval,
         poll_interval_max,
+        sep_3182,
     } = load("tasks:\n").tasks;
+    assert!(!sep_3182, "a draft is asked for by name");
     assert_eq!((host.len(), ttl, result_retention), (0, Span::from_hours(1), Span::from_hours(1)));
     assert_eq!((retention_max, tombstone), (Span::from_hours(24), Span::from_hours(24)));
     assert_eq!((tasks_per_tenant_max, running_max), (10_000, 1024));

@@ -25,6 +25,8 @@ use crate::replay;
 
 /// Where a client says which calls of its own are one and the same; see `docs/extensions/task-lifecycle.md`.
 pub(crate) const KEY: &str = "io.tidegate/idempotency-key";
+/// The same in the form of SEP-3182, which is a draft: among the parameters.
+const DRAFT_KEY: &str = "idempotencyKey";
 /// Where a client says when its call is to be made at the earliest.
 const NOT_BEFORE: &str = "io.tidegate/not-before";
 /// The longest key of a client.
@@ -254,7 +256,7 @@ pub(crate) fn new_task(x: &Exchange, call: &Call, routed: &catalog::Routed) -> R
     let tool = routed.call.text("name").unwrap_or_default();
     let hosting = &x.generation.hosting;
     let rule = hosting.retry(upstream, &tool);
-    let (key, not_before) = wishes(call)?;
+    let (key, not_before) = wishes(call, hosting.takes_draft_keys())?;
     let mut rules = hosting.rules(rule, replay::may_repeat(x, routed));
     if let Some(ttl) = wished_ttl(call) {
         rules.ttl_ms = rules.ttl_ms.min(ttl.max(1));
@@ -298,12 +300,13 @@ pub(crate) fn new_task(x: &Exchange, call: &Call, routed: &catalog::Routed) -> R
 }
 
 /// What a client says of the task that it wants: the key and the time.
-fn wishes(call: &Call) -> Result<(Option<String>, Option<Timestamp>), RpcError> {
+fn wishes(call: &Call, drafts: bool) -> Result<(Option<String>, Option<Timestamp>), RpcError> {
     let entries = call.params.get("_meta").and_then(|m| m.object().ok().flatten());
     let invalid =
         |name: &str, what: &str| RpcError::invalid_params(format!("Invalid params: {name} must be {what}"));
     let entry = |name: &str| entries.as_ref().and_then(|entries| entries.get(name));
-    let key = match entry(KEY) {
+    let draft = || call.params.get(DRAFT_KEY).filter(|_| drafts);
+    let key = match entry(KEY).or_else(draft) {
         None => None,
         Some(raw) => match raw.as_str() {
             Some(key) if !key.is_empty() && key.len() <= KEY_BYTES_MAX => Some(key.into_owned()),

@@ -36,6 +36,12 @@ pub(crate) async fn advertise(x: &Exchange, discover: Raw) -> Raw {
         |raw: Option<Raw>| raw.and_then(|raw| raw.object().ok().flatten()).unwrap_or_else(Object::empty);
     let Ok(Some(object)) = discover.object() else { return discover };
     let capabilities = inner(object.get("capabilities"));
+    let capabilities = if x.generation.hosting.takes_draft_keys() {
+        let tools = inner(capabilities.get("tools")).edit().set("idempotency", Raw::literal("{}")).finish();
+        inner(Some(capabilities.edit().set("tools", tools).finish()))
+    } else {
+        capabilities
+    };
     let extensions = inner(capabilities.get("extensions"));
     if extensions.has(TASKS_EXTENSION) {
         return discover;

@@ -78,6 +78,11 @@ impl Hosting {
         }
     }
 
+    /// Whether keys in the form of SEP-3182 are taken.
+    pub fn takes_draft_keys(&self) -> bool {
+        self.tasks.sep_3182
+    }
+
     /// The least and the longest time between two polls.
     pub fn polls(&self) -> (Duration, Duration) {
         (self.tasks.poll_interval.duration(), self.tasks.poll_interval_max.duration())

@@ -295,6 +295,24 @@ async fn a_repeated_creation_with_one_key_is_one_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_the_form_of_the_draft_counts_where_the_operator_wants_it() {
+    for drafts in [true, false] {
+        let change = |config: &mut Config| {
+            always()(config);
+            config.tasks.sep_3182 = drafts;
+        };
+        let world = of(MODERN).config(change).start().await;
+        let client = able(&world).await;
+        let declared = client.opening()["capabilities"]["tools"].get("idempotency").is_some();
+        assert_eq!(declared, drafts);
+        let call = json!({"name": "add", "arguments": {"a": 1, "b": 1}, "idempotencyKey": "order-1"});
+        let first = client.request("tools/call", call.clone()).await.result()["taskId"].clone();
+        let again = client.request("tools/call", call).await.result()["taskId"].clone();
+        assert_eq!(first == again, drafts);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_has_so_many_tasks_and_no_more() {
     let change = |config: &mut Config| {
         always()(config);
