@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use store::{Changed, Store, StoreError};
+use bytes::Bytes;
+use store::{Changed, Store, StoreError, TaskChange, TaskMade, TaskPhase, TaskPut, TaskRow, TaskStore as _};
 use store_sqlite::SqliteStore;
 
 use super::{LATER, NOW};
@@ -14,7 +15,7 @@ use super::{LATER, NOW};
 const STEPS: u32 = 8;
 /// The system calls by which SQLite changes its files.
 const CALLS: [&str; 5] = ["pwrite64", "fdatasync", "fsync", "ftruncate", "unlink"];
-/// Set, each fault is tried, and else every fifth: they take a minute.
+/// Set, each fault is tried, and else every tenth: all take minutes.
 const EVERY: &str = "TIDEGATE_TEST_EVERY_FAULT";
 /// What the child is told by.
 const FILE: &str = "TIDEGATE_TEST_STORE_FILE";
@@ -46,8 +47,51 @@ async fn subscribe(store: &SqliteStore, step: u32) -> Result<Changed, StoreError
     // Enough to need several pages, and two rows that must stay together.
     let changed = tx.session_subscribe("s", &format!("{step} {}", "x".repeat(3_000)), 99, LATER).await?;
     tx.session_level_set(&format!("with {step}"), "info", LATER).await?;
+    assert_eq!(tx.task_create(&task(step)).await?, TaskMade::Done);
+    // A task of its own ends, with an outcome that lies beside it.
+    let (id, blob) = (format!("ending {step}"), format!("outcome {step}"));
+    let begun = TaskRow { id: id.clone(), ..task(step) };
+    assert_eq!(tx.task_create(&begun).await?, TaskMade::Done);
+    for part in 0..2 {
+        tx.blob_put(&blob, part, &Bytes::from(vec![b'o'; 5_000]), LATER).await?;
+    }
+    let (head, outcome) = (Bytes::from_static(b"ended"), Some(Bytes::from(blob.clone())));
+    let phase = TaskPhase::Ended;
+    let ended = TaskChange { id, version: 1, phase, owner: None, due: LATER, head, outcome };
+    assert_eq!(tx.task_put(&ended, None).await?, TaskPut::Done);
+    assert!(tx.blob_keep(&blob, 2, LATER).await?);
     tx.commit().await?;
     Ok(changed)
+}
+
+fn task(step: u32) -> TaskRow {
+    TaskRow {
+        id: format!("task {step}"),
+        tenant: "t".to_owned(),
+        holder: "h".to_owned(),
+        key: None,
+        phase: TaskPhase::Open,
+        owner: None,
+        due: LATER,
+        version: 1,
+        head: Bytes::from_static(b"begun"),
+        call: Bytes::from(vec![b'c'; 2_000]),
+        outcome: Bytes::new(),
+    }
+}
+
+/// Whether a step's tasks are there, and whole.
+async fn has_tasks(store: &SqliteStore, step: u32, fault: &str) -> bool {
+    let open = store.task(&format!("task {step}")).await.unwrap();
+    let ended = store.task(&format!("ending {step}")).await.unwrap();
+    let outcome = store.blob(&format!("outcome {step}")).await.unwrap();
+    assert_eq!(open.as_ref().map(|row| row.call.len()), open.as_ref().map(|_| 2_000), "{fault}");
+    assert_eq!((ended.is_some(), outcome.is_some()), (open.is_some(), open.is_some()), "{fault}");
+    if let (Some(ended), Some(outcome)) = (ended, outcome) {
+        assert_eq!((ended.phase, ended.version, outcome.len()), (TaskPhase::Ended, 2, 10_000), "{fault}");
+        assert!(ended.call.is_empty() && ended.outcome == format!("outcome {step}"), "{fault}");
+    }
+    open.is_some()
 }
 
 /// Runs the child under strace with a fault. Its words, or why there is no strace.
@@ -81,6 +125,8 @@ async fn found(file: &Path, fault: &str) -> BTreeSet<u32> {
     for step in 0..STEPS {
         let other = store.session(&format!("with {step}")).await.unwrap();
         assert_eq!(other.is_some(), found.contains(&step), "{fault}: half of step {step}");
+        let tasks = has_tasks(&store, step, fault).await;
+        assert_eq!(tasks, found.contains(&step), "{fault}: half of step {step}");
     }
     // It goes on.
     assert!(subscribe(&store, 1000).await.is_ok(), "{fault}");
@@ -99,7 +145,7 @@ async fn what_was_answered_outlives_a_failing_disk_and_a_kill_at_every_write_and
     };
     assert_eq!(steps(&said, "done").len(), STEPS as usize, "{said}");
     let calls = std::fs::read_to_string(&log).unwrap();
-    let stride = if std::env::var_os(EVERY).is_some() { 1 } else { 5 };
+    let stride = if std::env::var_os(EVERY).is_some() { 1 } else { 10 };
     let (mut faults, mut runs, mut failed) = (0, 0, 0);
     for call in CALLS {
         let count = calls.lines().filter(|line| line.contains(&format!(" {call}("))).count();
