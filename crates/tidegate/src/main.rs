@@ -13,6 +13,7 @@ mod keys;
 mod list;
 mod load;
 mod logging;
+mod operators;
 mod out;
 mod service;
 mod signals;

@@ -117,6 +117,8 @@ pub async fn open_target(target: &StoreUrl) -> anyhow::Result<Option<Arc<dyn Sto
 
 /// The place of this process among others.
 pub struct Place {
+    /// Where tasks are.
+    tasks: Arc<dyn Store>,
     store: Option<Arc<dyn Store>>,
     member: Option<Member>,
     sweeper: Option<JoinHandle<()>>,
@@ -137,15 +139,17 @@ impl Place {
         }
         let Some(store) = store else {
             // Tasks last as long as the process then.
-            prepared.app().host_tasks(Arc::new(Memory::new()));
-            return Ok(Self { store: None, member: None, sweeper: None });
+            let tasks: Arc<dyn Store> = Arc::new(Memory::new());
+            prepared.app().host_tasks(Arc::clone(&tasks));
+            return Ok(Self { tasks, store: None, member: None, sweeper: None });
         };
+        let tasks = Arc::clone(&store);
         prepared.app().host_tasks(Arc::clone(&store));
         prepared.app().share_sessions(Arc::new(StoreSessions::new(Arc::clone(&store))));
         let shared = matches!(target, StoreUrl::Postgres(_));
         if !shared && config.replica.listen.is_none() {
             let sweeper = tokio::spawn(sweep(Arc::clone(&store)));
-            return Ok(Self { store: Some(store), member: None, sweeper: Some(sweeper) });
+            return Ok(Self { tasks, store: Some(store), member: None, sweeper: Some(sweeper) });
         }
         let env = |name: &str| std::env::var(name).ok();
         let place = config.replica.place(config.listen, &env).map_err(|error| Coded::of_config(&error))?;
@@ -167,7 +171,12 @@ impl Place {
             JoinError::Keys { .. } => Coded::of_config(&error),
             JoinError::Store(_) => Coded::store(&error),
         })?;
-        Ok(Self { store: Some(store), member: Some(member), sweeper: None })
+        Ok(Self { tasks, store: Some(store), member: Some(member), sweeper: None })
+    }
+
+    /// The store that tasks are in.
+    pub fn tasks(&self) -> &Arc<dyn Store> {
+        &self.tasks
     }
 
     /// Gives it up.

@@ -14,8 +14,11 @@ use store::Store;
 
 use crate::cli::Source;
 use crate::exit::{Coded, FAILURE};
+use crate::operators::Operators;
 use crate::takeover::{Heirs, Predecessor};
-use crate::{demo_server, keys, load, logging, out, service, signals, sockets, state, table, traces, watch};
+use crate::{
+    demo_server, keys, load, logging, operators, out, service, signals, sockets, state, table, traces, watch,
+};
 
 /// How long the start waits for upstreams before it says what it knows.
 const SURVEY_PATIENCE: Duration = Duration::from_secs(3);
@@ -74,16 +77,17 @@ pub async fn run(
         keys: Arc::clone(keys.ring()),
         tracer: telemetry.as_ref().map(telemetry::Telemetry::tracer),
     };
-    let (gateway, heirs, place) = start(&loaded, process, store).await?;
+    let Started { gateway, heirs, place, operators } = start(&loaded, process, store).await?;
     let demo = additions.demo.is_some();
     let watch = watch::Watch::new(source, &loaded, additions, keys)?;
     let replaced = tokio::select! {
-        _ = async { tokio::join!(greet(&gateway, &loaded, demo), watch.run(&gateway)) } => false,
+        _ = async { tokio::join!(greet(&gateway, &loaded, &operators, demo), watch.run(&gateway)) } => false,
         () = stop.asked() => false,
         () = replaced(heirs.as_ref(), &gateway) => true,
     };
-    // Its path belongs to the next one.
+    // Their places belong to the next one.
     drop(heirs);
+    drop(operators);
     let code = tokio::select! {
         () = async {
             end(gateway, replaced, &loaded.config).await;
@@ -98,14 +102,23 @@ pub async fn run(
     Ok(code)
 }
 
+/// What runs.
+struct Started {
+    gateway: Gateway,
+    heirs: Option<Heirs>,
+    place: state::Place,
+    operators: Operators,
+}
+
 /// Starts to serve: on the service manager's socket, on that of the gateway whose place this process takes,
 /// or on one of its own.
 async fn start(
     loaded: &load::Loaded,
     process: Process,
     store: Option<Arc<dyn Store>>,
-) -> anyhow::Result<(Gateway, Option<Heirs>, state::Place)> {
+) -> anyhow::Result<Started> {
     let config = &loaded.config;
+    let operators = operators::place(config)?;
     let mut predecessor = None;
     let mut socket = sockets::activated()?;
     if let Some(path) = &config.takeover
@@ -122,6 +135,13 @@ async fn start(
     let keys = Arc::clone(&process.keys);
     let mut prepared = Gateway::prepare(config, process).map_err(|error| Coded::start(&error))?;
     let place = state::Place::take(&mut prepared, loaded, store, &keys).await?;
+    let operators = match Operators::start(config, operators, place.tasks()).await {
+        Ok(operators) => operators,
+        Err(error) => {
+            place.leave().await;
+            return Err(error);
+        }
+    };
     let gateway = match socket {
         Some(socket) => prepared.listen_on(config, socket),
         None => prepared.listen(config).await,
@@ -139,7 +159,7 @@ async fn start(
     }
     let heirs = config.takeover.as_deref().map(Heirs::bind).transpose()?;
     service::ready();
-    Ok((gateway, heirs, place))
+    Ok(Started { gateway, heirs, place, operators })
 }
 
 async fn replaced(heirs: Option<&Heirs>, gateway: &Gateway) {
@@ -163,7 +183,7 @@ async fn end(gateway: Gateway, replaced: bool, config: &Config) {
 }
 
 /// Says what runs where, once the upstreams were asked.
-async fn greet(gateway: &Gateway, loaded: &load::Loaded, demo: bool) {
+async fn greet(gateway: &Gateway, loaded: &load::Loaded, operators: &Operators, demo: bool) {
     let generation = gateway.app().generation();
     let base =
         format!("{}://{}", if loaded.config.tls.is_some() { "https" } else { "http" }, gateway.address());
@@ -189,6 +209,9 @@ async fn greet(gateway: &Gateway, loaded: &load::Loaded, demo: bool) {
         out::line(format!("endpoint  {base}/{name}/mcp"));
     }
     out::line(format!("metrics   {base}/metrics"));
+    if let Some(address) = operators.address() {
+        out::line(format!("admin     http://{address}/v1/"));
+    }
     if let Ok(target) = state::target(loaded) {
         out::line(format!("store     {}", state::name(&target)));
     }

@@ -129,6 +129,7 @@ fn fixed(started: &Config, new: &Config) -> Vec<&'static str> {
         ("takeover", started.takeover != new.takeover),
         ("keys", started.keys != new.keys),
         ("store", started.store != new.store),
+        ("admin", started.admin != new.admin),
         ("replica", started.replica != new.replica),
         ("limits.connections_max", a.connections_max != b.connections_max),
         ("limits.header_bytes_max", a.header_bytes_max != b.header_bytes_max),

@@ -2,6 +2,7 @@
 //!
 //! Each file holds the rules of one section. All of them run, and all of what they find is reported.
 
+mod admin;
 mod endpoint;
 mod limits;
 mod listener;
@@ -13,6 +14,7 @@ mod tasks;
 mod upstream;
 mod url;
 
+pub(crate) use admin::{listen_fault as admin_listen_fault, token_fault as admin_token_fault};
 pub(crate) use replicas::{listen_fault as replica_listen_fault, url_of_replica_fault as replica_url_fault};
 pub(crate) use report::Report;
 
@@ -33,6 +35,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     listener::check(config, report);
     names::check(config, report);
     replicas::check(config, report);
+    admin::check(config, report);
     limits::check(config, report);
     tasks::check(&config.tasks, report);
     for (name, upstream) in &config.upstreams {

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cache, Endpoint, Keys, Limits, ListenTls, Names, Replica, Sessions, Store, Tasks, Telemetry, Upstream,
+    Admin, Cache, Endpoint, Keys, Limits, ListenTls, Names, Replica, Sessions, Store, Tasks, Telemetry,
+    Upstream,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -98,6 +99,11 @@ pub struct Config {
     /// Since 0.1.
     pub replica: Replica,
 
+    /// What operators see and do over HTTP.
+    ///
+    /// Since 0.1.
+    pub admin: Admin,
+
     /// Logs and traces.
     ///
     /// Since 0.1.
@@ -140,6 +146,7 @@ impl Default for Config {
             keys: Keys::default(),
             store: Store::default(),
             replica: Replica::default(),
+            admin: Admin::default(),
             telemetry: Telemetry::default(),
             takeover: None,
             drain_delay: Span::from_secs(0),
@@ -203,6 +210,7 @@ impl Config {
         }
         self.keys.anchor(folder);
         self.store.anchor(folder);
+        self.admin.anchor(folder);
         for upstream in self.upstreams.values_mut() {
             upstream.anchor(folder);
         }

@@ -1,5 +1,6 @@
 //! The sections of a configuration: one file each, with what a key means, its unit and its default.
 
+mod admin;
 mod cache;
 mod endpoint;
 mod gateway;
@@ -15,6 +16,7 @@ mod telemetry;
 mod tls;
 mod upstream;
 
+pub use admin::{Admin, AdminError, AdminPlace};
 pub use cache::Cache;
 pub use endpoint::Endpoint;
 pub use gateway::Config;

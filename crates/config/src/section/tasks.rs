@@ -76,8 +76,7 @@ pub struct Tasks {
     /// Since 0.1.
     pub poll_interval_max: Span,
 
-    /// Whether `idempotencyKey` among the parameters of a call (SEP-3182, a draft of 2026-08) is taken as a key,
-    /// too.
+    /// Whether `idempotencyKey` among the parameters of a call (draft SEP-3182) is taken as a key, too.
     ///
     /// Of a call that becomes a task, as `io.tidegate/idempotency-key` is. Endpoints with tasks then declare
     /// `tools.idempotency`. Since 0.1.

@@ -86,6 +86,11 @@ fn a_store_is_one_of_three_kinds() {
 }
 
 #[test]
+fn operators_come_in_with_a_token_on_the_loopback_interface() {
+    hold("operators_come_in_with_a_token_on_the_loopback_interface");
+}
+
+#[test]
 fn a_replica_is_where_others_reach_it() {
     hold("a_replica_is_where_others_reach_it");
 }

@@ -40,7 +40,7 @@ impl TaskState {
         Self::Gone,
     ];
 
-    /// One word for each.
+    /// The word of our own, for operators: one for each.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -54,6 +54,12 @@ impl TaskState {
         }
     }
 
+    /// The state of this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+
     /// The word of the protocol (SEP-2663 and 2025-11-25, "Task status").
     #[must_use]
     pub fn status(self) -> &'static str {
@@ -63,20 +69,6 @@ impl TaskState {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled | Self::Gone => "cancelled",
-        }
-    }
-
-    /// The word of our own, for operators.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Asking => "asking",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Gone => "gone",
         }
     }
 

@@ -72,7 +72,7 @@ fn every_command_does_one_thing_in_every_state() {
                 Ok(Change::Same) => "same".to_owned(),
                 Ok(Change::To(to)) => {
                     assert_eq!(to.version, task.version + 1, "{name} on {state:?}");
-                    to.state.as_str().to_owned()
+                    to.state.word().to_owned()
                 }
                 Err(refusal) => format!("{refusal:?}"),
             };

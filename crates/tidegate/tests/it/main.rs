@@ -10,6 +10,7 @@ mod drain;
 mod health;
 mod keys;
 mod list;
+mod operators;
 mod program;
 mod reload;
 mod secure;

@@ -43,7 +43,8 @@ impl Folder {
 
     /// Writes `tidegate.yaml`, as an editor does: beside it first.
     pub fn configure(&self, yaml: &str) {
-        let listen = if yaml.contains("listen:") { "" } else { "listen: 127.0.0.1:0\n" };
+        let has = yaml.lines().any(|line| line.starts_with("listen:"));
+        let listen = if has { "" } else { "listen: 127.0.0.1:0\n" };
         self.write("new", &format!("{listen}{yaml}"));
         std::fs::rename(self.path("new"), self.path("tidegate.yaml")).unwrap();
     }

@@ -1,0 +1,14 @@
+//! The operators' interface: what an operator sees and does over HTTP, apart from clients.
+//!
+//! An extension with a listener of its own, on the loopback interface alone, so that no route of a client
+//! leads here. Whoever comes proves it by a token with each request: others can reach a loopback address too,
+//! such as pages in a browser. `docs/admin.md` describes what is served.
+
+mod listener;
+mod problem;
+mod report;
+mod route;
+mod tasks_api;
+
+pub use listener::{Admin, Place};
+pub use report::task as task_report;

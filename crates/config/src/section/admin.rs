@@ -1,0 +1,130 @@
+//! Where operators come in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::check::{admin_listen_fault, admin_token_fault};
+use crate::value::{Address, Secret, SecretErrorKind, SecretText, parse_listen};
+
+/// The operators' interface over HTTP, apart from clients.
+///
+/// `docs/admin.md` says what is served. By default nothing is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// The address and port to listen on, on the loopback interface: others on a network cannot come.
+    ///
+    /// `localhost` stands for 127.0.0.1. `{env: NAME}` takes it from the environment, where each replica has
+    /// its own. Needs `token`. By default there is none. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<Address>,
+
+    /// What operators prove themselves by with each request: `Authorization: Bearer TOKEN`. At least 32
+    /// characters.
+    ///
+    /// It belongs into a file or the environment. By default there is none. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+}
+
+/// Where operators come in, and by what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminPlace {
+    /// The address.
+    pub listen: SocketAddr,
+    /// What operators prove themselves by.
+    pub token: SecretText,
+}
+
+/// An operators' interface that cannot be served. The text completes "failed to …".
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// A value stands elsewhere, and is not there.
+    #[error("read the value of admin.{key}")]
+    Read {
+        /// `listen` or `token`.
+        key: &'static str,
+        /// Why not.
+        #[source]
+        source: SecretErrorKind,
+    },
+    /// It makes no sense. It has nothing of a token.
+    #[error("use the value of admin.{key}: {fault}")]
+    Use {
+        /// `listen` or `token`.
+        key: &'static str,
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
+impl Admin {
+    /// Looks up where operators come in: variables with `env`, files with `read`. `None` where they do not.
+    ///
+    /// # Errors
+    /// [`AdminError`]
+    pub fn place(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Option<AdminPlace>, AdminError> {
+        let Some(listen) = &self.listen else { return Ok(None) };
+        let no_use = |key, fault: String| AdminError::Use { key, fault };
+        let Some(token) = &self.token else { return Err(no_use("token", "it is missing".to_owned())) };
+        let text = listen.resolve(env).map_err(|source| AdminError::Read { key: "listen", source })?;
+        let listen = parse_listen(&text).map_err(|error| no_use("listen", error.to_string()))?;
+        let token = token.resolve(env, read).map_err(|source| AdminError::Read { key: "token", source })?;
+        if let Some(fault) = admin_listen_fault(listen) {
+            return Err(no_use("listen", fault));
+        }
+        match admin_token_fault(token.expose()) {
+            Some(fault) => Err(no_use("token", fault)),
+            None => Ok(Some(AdminPlace { listen, token })),
+        }
+    }
+
+    pub(super) fn anchor(&mut self, folder: &Path) {
+        if let Some(token) = &mut self.token {
+            token.anchor(folder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(listen: &str, token: Option<Secret>) -> Result<SocketAddr, String> {
+        let env = |name: &str| match name {
+            "LISTEN" => Some("127.0.0.1:7402".to_owned()),
+            "OUTSIDE" => Some("10.0.0.1:7402".to_owned()),
+            "TOKEN" => Some("t".repeat(32)),
+            "SHORT" => Some("hunter2".to_owned()),
+            _ => None,
+        };
+        let admin = Admin { listen: Some(Address::Env(listen.to_owned())), token };
+        let place = admin.place(&env, &|_| Err(io::ErrorKind::NotFound.into()));
+        place.map(|place| place.expect("a place").listen).map_err(|error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default())
+        })
+    }
+
+    #[test]
+    fn operators_come_in_with_a_token_on_the_loopback_interface() {
+        assert_eq!(place("LISTEN", Some(Secret::env("TOKEN"))), Ok(SocketAddr::from(([127, 0, 0, 1], 7402))));
+        let refused = |listen, token| place(listen, token).expect_err("a reason");
+        let text = refused("OUTSIDE", Some(Secret::env("TOKEN")));
+        assert!(text.starts_with("use the value of admin.listen: "), "{text}");
+        let text = refused("LISTEN", Some(Secret::env("SHORT")));
+        assert!(text.starts_with("use the value of admin.token: ") && !text.contains("hunter"), "{text}");
+        assert_eq!(refused("LISTEN", None), "use the value of admin.token: it is missing");
+        let text = refused("NONE", Some(Secret::env("TOKEN")));
+        assert!(text.starts_with("read the value of admin.listen: "), "{text}");
+        assert_eq!(Admin::default().place(&|_| None, &|_| Ok(Vec::new())).expect("nothing"), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! The operators' interface, beside what clients are served.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::{Admin, Place};
+use anyhow::Context as _;
+use config::{AdminPlace, Config};
+use model::SystemClock;
+use store::Store;
+use tokio::task::JoinHandle;
+
+use crate::exit::Coded;
+
+/// How often is tried to listen where the process whose place this one takes still does.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Where the configuration has operators come in.
+pub fn place(config: &Config) -> anyhow::Result<Option<AdminPlace>> {
+    let env = |name: &str| std::env::var(name).ok();
+    let place = config.admin.place(&env, &|path| std::fs::read(path));
+    Ok(place.map_err(|error| Coded::of_config(&error))?)
+}
+
+/// The operators' interface, which ends with this.
+#[derive(Default)]
+pub struct Operators {
+    served: Option<JoinHandle<()>>,
+    address: Option<SocketAddr>,
+}
+
+impl Operators {
+    /// Serves operators at a place, where there is one.
+    pub async fn start(
+        config: &Config,
+        place: Option<AdminPlace>,
+        store: &Arc<dyn Store>,
+    ) -> anyhow::Result<Self> {
+        let Some(AdminPlace { listen, token }) = place else { return Ok(Self::default()) };
+        let store = Arc::clone(store);
+        let place = move || Place {
+            store: Arc::clone(&store),
+            clock: Arc::new(SystemClock),
+            token: token.expose().to_owned(),
+        };
+        match Admin::bind(listen, place()).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && config.takeover.is_some() => {
+                tracing::info!(%listen, "admin.listen is still in use; operators are served here later");
+                let served = tokio::spawn(async move {
+                    loop {
+                        tokio::time::sleep(AGAIN).await;
+                        if let Ok(admin) = Admin::bind(listen, place()).await {
+                            return admin.run().await;
+                        }
+                    }
+                });
+                Ok(Self { served: Some(served), address: Some(listen) })
+            }
+            bound => {
+                let admin = bound.with_context(|| format!("listen on {listen} for operators"))?;
+                let address = admin.address().context("know where operators are served")?;
+                Ok(Self { served: Some(tokio::spawn(admin.run())), address: Some(address) })
+            }
+        }
+    }
+
+    /// Where they are served.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+}
+
+impl Drop for Operators {
+    fn drop(&mut self) {
+        if let Some(served) = &self.served {
+            served.abort();
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What operators see and do over HTTP.
+
+use std::net::SocketAddr;
+
+use http::Method;
+use serde_json::{Value, json};
+use testkit::client::{Options, everything};
+use testkit::http::{Http, Request};
+use testkit::{Client, Revision, within};
+
+use crate::program::{Folder, Up};
+
+const CONFIG: &str = "store: {url: 'sqlite:a.db'}\ntasks: {host: [{when: always}]}\n\
+                      admin: {listen: 'localhost:0', token: {file: token}}\n";
+
+/// Not a token of anybody.
+fn token() -> String {
+    "for-a-test-alone-".repeat(2)
+}
+
+struct Office {
+    up: Up,
+    http: Http,
+}
+
+impl Office {
+    async fn open(folder: &Folder) -> Self {
+        folder.write("token", &format!("{}\n", token()));
+        let up = folder.up(&[]).await;
+        let place = up.program.stdout.seen.iter().find_map(|line| line.strip_prefix("admin     http://"));
+        let address: SocketAddr =
+            place.and_then(|place| place.strip_suffix("/v1/")).expect("a place").parse().unwrap();
+        Self { up, http: Http::new(address) }
+    }
+
+    fn request(&self, method: Method, path: &str) -> Request {
+        self.http.request(method, path).header("authorization", format!("Bearer {}", token()))
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let reply = self.request(Method::GET, path).send().await;
+        assert_eq!(reply.status, 200, "{path}");
+        reply.json().await
+    }
+
+    async fn refused(&self, method: Method, path: &str) -> (u16, String) {
+        let reply = self.request(method, path).send().await;
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{path}");
+        let status = reply.status;
+        let problem = reply.json().await;
+        assert_eq!(problem["status"], status, "{problem}");
+        (status, problem["detail"].as_str().unwrap().to_owned())
+    }
+}
+
+async fn begin(client: &Client, tool: &str, arguments: Value) -> String {
+    let made = client.call_tool(tool, arguments).await;
+    made.result()["taskId"].as_str().expect("a task").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_lists_shows_and_cancels_tasks() {
+    let folder = Folder::with(CONFIG);
+    let office = Office::open(&folder).await;
+    assert_eq!(office.get("/v1/tasks").await, json!({"tasks": [], "next": null}));
+    let mut capabilities = everything(Revision::V2026_07_28);
+    capabilities["extensions"]["io.modelcontextprotocol/tasks"] = json!({});
+    let options = Options { capabilities: Some(capabilities), ..Options::default() };
+    let address = office.up.http.address();
+    let client = Client::with(address, "/demo/mcp", Revision::V2026_07_28, options).await;
+    for text in ["one", "two", "three"] {
+        begin(&client, "echo", json!({"text": text})).await;
+    }
+    begin(&client, "slow", json!({"seconds": 3_000})).await;
+    let listed = within(async {
+        loop {
+            let listed = office.get("/v1/tasks?state=completed&limit=2").await;
+            let all = office.get("/v1/tasks?state=completed").await;
+            if all["tasks"].as_array().unwrap().len() == 3 {
+                return listed;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(listed["tasks"].as_array().unwrap().len(), 2);
+    let next = listed["next"].as_str().expect("there are more");
+    let rest = office.get(&format!("/v1/tasks?state=completed&after={next}")).await;
+    assert_eq!((rest["tasks"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+    let first = office.get(&format!("/v1/tasks/{}", rest["tasks"][0]["id"].as_str().unwrap())).await;
+    assert_eq!(first["result"]["content"][0]["text"], "one");
+    let slow = office.get("/v1/tasks?tool=slow&tenant=default").await["tasks"][0].clone();
+    assert_eq!(slow["state"], "running");
+    let id = slow["id"].as_str().unwrap();
+    let (status, why) = office.refused(Method::POST, &format!("/v1/tasks/{id}/retry")).await;
+    assert_eq!(status, 409, "{why}");
+    let cancelled = office.request(Method::POST, &format!("/v1/tasks/{id}/cancel")).send().await;
+    assert_eq!(cancelled.json().await, json!({"id": id, "state": "cancelled"}));
+    assert_eq!(office.get(&format!("/v1/tasks/{id}")).await["state"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_token_or_is_a_page_in_a_browser_is_told_nothing() {
+    let folder = Folder::with(CONFIG);
+    let office = Office::open(&folder).await;
+    let get = |path: &str| office.http.request(Method::GET, path);
+    for path in ["/v1/tasks", "/v1/tasks/x", "/", "/nothing"] {
+        let reply = get(path).send().await;
+        assert_eq!((reply.status, reply.header("www-authenticate").is_some()), (401, true), "{path}");
+    }
+    let good = format!("Bearer {}", token());
+    let bad = ["", "Bearer", "Bearer ", "Basic eDp5", &good[..good.len() - 1], &good[7..]];
+    for authorization in bad {
+        let reply = get("/v1/tasks").header("authorization", authorization).send().await;
+        assert_eq!(reply.status, 401, "{authorization:?}");
+    }
+    let twice = get("/v1/tasks").header("authorization", &good).also("authorization", &good);
+    assert_eq!(twice.send().await.status, 401);
+    let page = office.request(Method::GET, "/v1/tasks").header("origin", "http://localhost");
+    assert_eq!(page.send().await.status, 403);
+    let rebound = office.request(Method::GET, "/v1/tasks").header("host", "evil.example");
+    assert_eq!(rebound.send().await.status, 403);
+    // Nor are operators served where clients are.
+    let path = "/v1/tasks";
+    let reply = office.up.http.request(Method::GET, path).header("authorization", &good).send().await;
+    assert_eq!(reply.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_understood_is_refused_with_the_reason() {
+    let folder = Folder::with(CONFIG);
+    let office = Office::open(&folder).await;
+    for (method, path, status, part) in [
+        (Method::GET, "/v1/tasks?stat=completed", 400, "unknown parameter"),
+        (Method::GET, "/v1/tasks?state=done", 400, "state must be waiting"),
+        (Method::GET, "/v1/tasks?limit=501", 400, "limit must be a number from 1 to 500"),
+        (Method::GET, "/v1/tasks?limit=0", 400, "limit must be"),
+        (Method::GET, "/v1/tasks?tool=a&tool=b", 400, "tool must be there once"),
+        (Method::GET, "/v1/tasks/nothing", 404, "no such task"),
+        (Method::POST, "/v1/tasks/nothing/cancel", 404, "no such task"),
+        (Method::POST, "/v1/tasks", 405, "GET"),
+        (Method::GET, "/v1/tasks/x/cancel", 405, "POST"),
+        (Method::DELETE, "/v1/tasks/x", 405, "GET"),
+        (Method::GET, "/v2/tasks", 404, "nothing at this path"),
+        (Method::GET, "/v1/tasks/x/y/z", 404, "nothing at this path"),
+    ] {
+        let (found, why) = office.refused(method, path).await;
+        assert!(found == status && why.contains(part), "{path}: {found} {why}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_no_good_stops_the_start() {
+    let folder = Folder::with(CONFIG);
+    let said = folder.run(&["up"]).await.bad(3);
+    assert!(said.contains("admin.token"), "{said}");
+    folder.write("token", "hunter2\n");
+    let said = folder.run(&["up"]).await.bad(3);
+    assert!(said.contains("admin.token") && !said.contains("hunter2"), "{said}");
+}
