@@ -1,5 +1,6 @@
 //! A store that fails when it is told to.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -26,14 +27,42 @@ pub enum Fault {
     Unknown,
 }
 
+/// A commit that has not begun.
+pub type Commit = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+
+/// A network between a process and its store, for simulations.
+#[async_trait]
+pub trait Wire: Send + Sync {
+    /// Brings an operation to the store. Its number, for [`Wire::back`].
+    ///
+    /// # Errors
+    /// Where nothing says that it has come there.
+    async fn there(&self) -> Result<u64, StoreError>;
+
+    /// Brings the answer to this operation back.
+    ///
+    /// # Errors
+    /// Where it does not come.
+    async fn back(&self, operation: u64) -> Result<(), StoreError>;
+
+    /// Brings a commit to the store, where it is made when it comes there, whoever waits for it by then, and
+    /// brings its answer back.
+    ///
+    /// # Errors
+    /// Those of the commit; [`StoreError::ambiguous`] where no answer comes.
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
+}
+
 /// Which operations fail, and how. Operations are counted from 0: each verb, read, begin and commit.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Faults {
     state: Mutex<(u64, Vec<(u64, Fault)>)>,
     /// All fail like this.
     down: Mutex<Option<Fault>>,
     /// All wait.
     silent: watch::Sender<bool>,
+    /// All go through it.
+    wire: Option<Arc<dyn Wire>>,
 }
 
 impl Faults {
@@ -80,6 +109,22 @@ impl Faults {
         commits: bool,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        match &self.wire {
+            Some(wire) if !commits => {
+                let number = wire.there().await?;
+                let done = self.fail_or(commits, operation).await;
+                wire.back(number).await?;
+                done
+            }
+            _ => self.fail_or(commits, operation).await,
+        }
+    }
+
+    async fn fail_or<T>(
+        &self,
+        commits: bool,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         // Its sender is `self`, so it cannot be gone.
         let _ = self.silent.subscribe().wait_for(|silent| !silent).await;
         match self.next() {
@@ -108,6 +153,12 @@ impl Faulty {
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner, faults: Arc::default() }
+    }
+
+    /// The same, and every operation goes through this network.
+    #[must_use]
+    pub fn behind(inner: Arc<dyn Store>, wire: Arc<dyn Wire>) -> Self {
+        Self { inner, faults: Arc::new(Faults { wire: Some(wire), ..Faults::default() }) }
     }
 
     /// What fails.
@@ -243,7 +294,10 @@ macro_rules! met {
 met! {
     Tx {
         async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-            self.faults.meet(true, self.tx.commit()).await
+            match &self.faults.wire {
+                Some(wire) => self.faults.meet(true, wire.commit(self.tx.commit())).await,
+                None => self.faults.meet(true, self.tx.commit()).await,
+            }
         }
     }
     replica_beat(row: &ReplicaRow) -> ();

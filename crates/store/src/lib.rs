@@ -17,7 +17,7 @@ pub mod contract;
 
 pub use dump::{Dump, DumpError, RecordSink, Records, copy, read_dump, write_dump};
 pub use error::StoreError;
-pub use faulty::{Fault, Faults, Faulty};
+pub use faulty::{Commit, Fault, Faults, Faulty, Wire};
 pub use limit::{
     BLOB_PART_BYTES_MAX, BLOB_PARTS_MAX, EVENT_BYTES_MAX, LEVEL_BYTES_MAX, NAME_BYTES_MAX,
     TASK_CALL_BYTES_MAX, TASK_HEAD_BYTES_MAX, TASK_OUTCOME_BYTES_MAX, TEXT_BYTES_MAX, URI_BYTES_MAX,

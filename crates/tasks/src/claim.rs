@@ -67,8 +67,9 @@ pub(crate) async fn hold(inner: Arc<Inner>, worker: String) {
         loop {
             let lease = inner.options.load().lease;
             tokio::select! {
-                () = tokio::time::sleep(lease / 3) => {}
+                biased;
                 _ = now.wait_for(|now| now.as_ref() != Some(&holding)) => break,
+                () = tokio::time::sleep(lease / 3) => {}
             }
             // Others see by its growing that this worker lives, also where the clock was set back.
             let next = inner.now().plus(lease).max(until.plus(Duration::from_millis(1)));
@@ -150,8 +151,9 @@ pub(crate) async fn due(inner: Arc<Inner>) {
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            biased;
             () = inner.claims.notified() => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }

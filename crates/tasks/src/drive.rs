@@ -75,6 +75,7 @@ async fn over(inner: &Arc<Inner>, id: &str, fence: u64) {
             return;
         }
         tokio::select! {
+            biased;
             changed = now.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(rest) => {}
         }

@@ -60,6 +60,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
     loop {
         let few = inner.live.len() + inner.watched.all().len() <= FEW;
         tokio::select! {
+            biased;
             woken = wakes.changed() => {
                 if woken.is_err() {
                     tokio::time::sleep(LOOK).await;

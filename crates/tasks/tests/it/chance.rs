@@ -3,24 +3,24 @@
 //!
 //! `TASKS_SEED=N` runs one seed again; `TASKS_SEEDS=N` runs so many.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::task::{TaskRules, TaskState};
+use model::task::TaskRules;
 use model::{Rng as _, SeededRng};
 use store::Fault;
 use tasks::{NewTask, TaskError, View};
 
+use crate::ledger::Ledger;
 use crate::world::*;
 
 const STEPS: usize = 80;
 const SEEDS: u64 = 100;
 /// A name for each worker that there ever is.
-const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 24] = [
     "w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8", "w9", "w10", "w11", "w12", "w13", "w14", "w15",
     "w16", "w17", "w18", "w19", "w20", "w21", "w22", "w23",
 ];
-const SCRIPTS: [&str; 7] = [
+pub const SCRIPTS: [&str; 7] = [
     "sleep 900; effect; result x",
     "effect; sleep 2500; result x",
     "ask q; sleep 300; effect; result x",
@@ -29,15 +29,6 @@ const SCRIPTS: [&str; 7] = [
     "fail 3; effect; result x",
     "effect; follow theirs; sleep 4000; result x",
 ];
-
-/// What is known of a task that was acknowledged.
-struct Known {
-    repeatable: bool,
-    cancelled: bool,
-    /// The last version that anybody was told.
-    version: u64,
-    end: Option<(TaskState, u64, String)>,
-}
 
 struct Chance {
     seed: u64,
@@ -49,7 +40,7 @@ struct Chance {
     dead: Vec<Worker>,
     names: usize,
     keys: u64,
-    tasks: BTreeMap<String, Known>,
+    ledger: Ledger,
 }
 
 impl Chance {
@@ -64,7 +55,7 @@ impl Chance {
             dead: Vec::new(),
             names: 0,
             keys: 0,
-            tasks: BTreeMap::new(),
+            ledger: Ledger::new(seed),
         };
         (0..3).for_each(|_| chance.hire());
         chance
@@ -82,8 +73,7 @@ impl Chance {
     }
 
     fn some_task(&self) -> Option<String> {
-        let count = self.tasks.len();
-        self.tasks.keys().nth(self.below(count)).cloned()
+        self.ledger.name(self.below(self.ledger.len()))
     }
 
     async fn step(&mut self) {
@@ -129,8 +119,7 @@ impl Chance {
             let worker = &self.alive[self.below(self.alive.len())];
             match worker.tasks.create(new).await {
                 Ok(made) => {
-                    let known = Known { repeatable, cancelled: false, version: 0, end: None };
-                    self.tasks.insert(made.view.id, known);
+                    self.ledger.made(made.view.id, repeatable);
                     return;
                 }
                 Err(TaskError::Store { .. }) => tokio::time::sleep(Duration::from_millis(300)).await,
@@ -150,18 +139,7 @@ impl Chance {
     }
 
     fn seen(&mut self, view: &View) {
-        let seed = self.seed;
-        let known = self.tasks.get_mut(&view.id).expect("it was acknowledged");
-        let version = view.task.version;
-        assert!(version >= known.version, "seed {seed}: {version} after {}", known.version);
-        known.version = version;
-        if view.task.state.is_open() {
-            assert!(known.end.is_none(), "seed {seed}: {} is open again", view.id);
-            return;
-        }
-        let now = (view.task.state, version, text(view));
-        let end = known.end.get_or_insert_with(|| now.clone());
-        assert_eq!(*end, now, "seed {seed}: an end has changed");
+        self.ledger.seen(&view.id, view.task.state, view.task.version, text(view));
     }
 
     async fn answer(&mut self) {
@@ -177,7 +155,7 @@ impl Chance {
     async fn cancel(&mut self) {
         let Some(id) = self.some_task() else { return };
         let worker = &self.alive[self.below(self.alive.len())];
-        self.tasks.get_mut(&id).expect("a task").cancelled = true;
+        self.ledger.cancelled(&id);
         let _ = worker.tasks.cancel(&id, Some(HOLDER)).await;
     }
 
@@ -188,7 +166,7 @@ impl Chance {
         self.alive.iter().for_each(|worker| worker.faults.heal());
         for _ in 0..60 {
             tokio::time::sleep(Duration::from_secs(2)).await;
-            for id in self.tasks.keys().cloned().collect::<Vec<_>>() {
+            for id in self.ledger.names() {
                 let view = get(&self.alive[0], &id).await.expect("the store is well");
                 self.seen(&view);
                 let answers = view.questions().map(|(key, _)| (key.to_owned(), "\"yes\"".to_owned()));
@@ -198,20 +176,7 @@ impl Chance {
                 }
             }
         }
-        let seed = self.seed;
-        for (id, known) in &self.tasks {
-            let Some((state, _, _)) = &known.end else { panic!("seed {seed}: {id} has no end") };
-            let effects = self.world.journal.effects(id);
-            assert!(known.repeatable || effects <= 1, "seed {seed}: {id} took effect {effects} times");
-            match state {
-                TaskState::Completed => assert!(effects >= 1, "seed {seed}: {id} took no effect"),
-                TaskState::Failed => {
-                    assert!(!known.repeatable, "seed {seed}: {id} may run again and was given up");
-                }
-                TaskState::Cancelled => assert!(known.cancelled, "seed {seed}: nobody cancelled {id}"),
-                other => panic!("seed {seed}: {id} is {other:?}"),
-            }
-        }
+        self.ledger.settled(&self.world.journal);
         for worker in self.alive.drain(..).chain(self.dead.drain(..)) {
             worker.thaw();
             worker.tasks.stop(Duration::ZERO).await;

@@ -4,4 +4,7 @@ mod chance;
 mod driving;
 mod ending;
 mod fencing;
+mod ledger;
+mod network;
+mod simulation;
 mod world;

@@ -187,6 +187,10 @@ impl World {
 
     pub fn seeded(seed: u64) -> Self {
         let clock = Arc::new(PausedClock(Instant::now()));
+        Self::timed(seed, clock)
+    }
+
+    pub fn timed(seed: u64, clock: Arc<dyn Clock>) -> Self {
         Self { store: Arc::new(Memory::new()), journal: Arc::default(), clock, seed }
     }
 
@@ -196,10 +200,15 @@ impl World {
 
     pub fn worker_with(&self, name: &'static str, options: Options) -> Worker {
         let store = Faulty::new(Arc::clone(&self.store) as Arc<dyn Store>);
+        self.hire(name, options, store, Arc::clone(&self.clock))
+    }
+
+    /// A worker with its own way to the store, and its own idea of the time.
+    pub fn hire(&self, name: &'static str, options: Options, store: Faulty, clock: Arc<dyn Clock>) -> Worker {
         let faults = Arc::clone(store.faults());
         let store: Arc<dyn Store> = Arc::new(store);
         let frozen = watch::Sender::new(false);
-        let (clock, journal) = (Arc::clone(&self.clock), Arc::clone(&self.journal));
+        let journal = Arc::clone(&self.journal);
         let script = Script { worker: name, journal, clock: Arc::clone(&clock), frozen: frozen.subscribe() };
         let own =
             name.bytes().fold(self.seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
