@@ -283,12 +283,12 @@ mod tests {
     #[test]
     fn cells_are_chosen_by_name_or_group() {
         let count = |args: &[&str]| options(args).and_then(|o| o.cells()).map(|cells| cells.len());
-        assert_eq!(count(&[]), Ok(8));
-        assert_eq!(count(&["--cell", "all"]), Ok(8));
+        assert_eq!(count(&[]), Ok(9));
+        assert_eq!(count(&["--cell", "all"]), Ok(9));
         assert_eq!(count(&["--cell", "direct"]), Ok(2));
         assert_eq!(count(&["--cell", "2025-11-25_modern"]), Ok(1));
         assert_eq!(count(&["--cell", "modern-legacy"]), Ok(1));
-        assert_eq!(count(&["--replicas", "3"]), Ok(6));
+        assert_eq!(count(&["--replicas", "3"]), Ok(7));
         assert!(count(&["--replicas", "3", "--cell", "client"]).is_err());
         assert!(options(&["--replicas", "0"]).is_err());
         assert!(count(&["--cell", "modern"]).is_err());
