@@ -33,6 +33,25 @@ impl KeyRing {
     }
 }
 
+impl KeyRing {
+    /// As [`KeyRing::verify_mac`], of a mark of which only the first 16 bytes or more travel, which is as
+    /// much as HMAC may be cut to (RFC 2104, section 5).
+    #[must_use]
+    pub fn verify_mac_start(
+        &self,
+        now: Timestamp,
+        label: &str,
+        parts: &[&[u8]],
+        id: KeyId,
+        start: &[u8],
+    ) -> bool {
+        let keys = self.keys();
+        let Some(key) = keys.opening(id, now).filter(|_| start.len() >= MAC_BYTES / 2) else { return false };
+        let whole = mark(key, label, parts);
+        whole.get(..start.len()).is_some_and(|own| verify_slices_are_equal(own, start).is_ok())
+    }
+}
+
 fn mark(key: &Ready, label: &str, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
     let info = [b"mac ".as_slice(), label.as_bytes()];
     let derived = key.prk.expand(&info, hmac::HMAC_SHA256).expect("32 bytes are within HKDF's bounds");

@@ -1,0 +1,499 @@
+//! The one place where a request becomes a caller, or is denied.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderName};
+use model::{Clock, Timestamp};
+use serde_json::{Value, json};
+
+use crate::caller::Caller;
+use crate::denied::{Challenge, Denied, Reason};
+use crate::dpop::{Dpop, DpopError, ProofOf};
+use crate::explain::{Explanation, Told};
+use crate::introspection;
+use crate::issuer::{Issuer, IssuerError};
+use crate::jose::{Claims, JoseError, Jws, TOKEN_BYTES_MAX};
+use crate::keys::ApiKeys;
+use crate::token::{TokenError, TokenRules, check_claims, check_kind};
+
+/// Tokens that were found good and are remembered for a moment.
+const KNOWN_MAX: u64 = 50_000;
+/// For so long, at most. A key that its issuer withdraws is believed as long.
+const KNOWN: Duration = Duration::from_secs(60);
+/// The same for a token about which its issuer was asked.
+const ASKED: Duration = Duration::from_secs(30);
+/// Where a proof of possession travels.
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+/// Where a nonce for the next one travels.
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// By what somebody may come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Allowed {
+    /// By a token of this issuer.
+    Issuer(String),
+    /// By an API key.
+    Keys,
+    /// By nothing.
+    Anonymous,
+}
+
+/// What is made of proofs of possession.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Possession {
+    /// A token that is bound to a key needs one; others need none.
+    #[default]
+    Taken,
+    /// Nobody comes in by a token alone.
+    Required,
+}
+
+/// Who may come in at an endpoint.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointRules {
+    /// What it is known by: what tokens for it are for. The first one is its name.
+    pub resources: Vec<String>,
+    /// By what somebody may come in. Nothing: nobody does.
+    pub allow: Vec<Allowed>,
+    /// What every token must grant.
+    pub scopes: Vec<String>,
+    /// What is made of proofs of possession.
+    pub possession: Possession,
+}
+
+/// What all endpoints have in common.
+pub struct GateOptions {
+    /// What clients reach the gateway by, without a path: `https://gw.example`.
+    pub url: String,
+    /// How far the clocks of issuers may be apart from ours.
+    pub skew: Duration,
+    /// Issuers that are trusted somewhere.
+    pub issuers: Vec<Arc<Issuer>>,
+    /// API keys.
+    pub keys: ApiKeys,
+    /// Rules, by the endpoint's name.
+    pub endpoints: HashMap<String, EndpointRules>,
+}
+
+/// What of a request somebody proves himself by.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Its path.
+    pub path: &'a str,
+    /// What follows its path.
+    pub query: Option<&'a str>,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// A token that was found good.
+#[derive(Clone)]
+struct Known {
+    caller: Arc<Caller>,
+    until: Timestamp,
+}
+
+/// The gate.
+pub struct Gate {
+    options: GateOptions,
+    dpop: Arc<Dpop>,
+    clock: Arc<dyn Clock>,
+    known: moka::sync::Cache<([u8; 32], String), Known>,
+}
+
+/// How a token was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Bearer,
+    Dpop,
+}
+
+impl Gate {
+    /// A gate. `dpop` remembers proofs, also when rules change.
+    #[must_use]
+    pub fn new(options: GateOptions, dpop: Arc<Dpop>, clock: Arc<dyn Clock>) -> Self {
+        let known = moka::sync::Cache::builder().max_capacity(KNOWN_MAX).time_to_live(KNOWN).build();
+        Self { options, dpop, clock, known }
+    }
+
+    /// Lets somebody in, or says why not.
+    ///
+    /// # Errors
+    /// [`Denied`]
+    pub async fn admit(&self, endpoint: &str, presented: &Presented<'_>) -> Result<Arc<Caller>, Denied> {
+        self.decide(endpoint, presented, &mut Told::default()).await
+    }
+
+    /// The same decision, told step by step. Nothing is remembered of it but a proof that was used.
+    pub async fn explain(&self, endpoint: &str, presented: &Presented<'_>) -> Explanation {
+        let mut told = Told::all();
+        let decided = self.decide(endpoint, presented, &mut told).await;
+        let caller = match decided {
+            Ok(caller) => Some((*caller).clone()),
+            Err(denied) => {
+                told.failed("decision", &denied.text);
+                None
+            }
+        };
+        Explanation { steps: told.steps(), caller }
+    }
+
+    /// What a client finds at the endpoint's well-known place (RFC 9728); `None` where nobody comes in by a
+    /// token.
+    #[must_use]
+    pub fn metadata(&self, endpoint: &str, path: &str) -> Option<Value> {
+        let rules = self.options.endpoints.get(endpoint)?;
+        let servers: Vec<&str> = self.issuers(rules).map(|issuer| issuer.options.issuer.as_str()).collect();
+        if servers.is_empty() {
+            return None;
+        }
+        let mut document = json!({
+            "resource": format!("{}{path}", self.options.url),
+            "authorization_servers": servers,
+            "bearer_methods_supported": ["header"],
+            "dpop_signing_alg_values_supported": self.dpop.algorithms().split(' ').collect::<Vec<_>>(),
+        });
+        if !rules.scopes.is_empty() {
+            document["scopes_supported"] = json!(rules.scopes);
+        }
+        if rules.possession == Possession::Required {
+            document["dpop_bound_access_tokens_required"] = json!(true);
+        }
+        Some(document)
+    }
+
+    /// The answer to a caller whose token does not grant what an operation needs: all of these.
+    #[must_use]
+    pub fn insufficient(&self, endpoint: &str, path: &str, scopes: &[String]) -> Denied {
+        let place = self.metadata_place(path);
+        let possession = self.options.endpoints.get(endpoint).map(|rules| rules.possession);
+        let algorithms = self.dpop.algorithms();
+        let required = possession == Some(Possession::Required);
+        let challenge = Challenge {
+            metadata: Some(&place),
+            scopes,
+            dpop: required.then_some(algorithms.as_str()),
+            bearer: !required,
+        };
+        challenge.deny(Reason::Scope, "the token does not grant what this needs")
+    }
+
+    fn metadata_place(&self, path: &str) -> String {
+        format!("{}/.well-known/oauth-protected-resource{path}", self.options.url)
+    }
+
+    fn issuers<'a>(&'a self, rules: &'a EndpointRules) -> impl Iterator<Item = &'a Arc<Issuer>> {
+        rules.allow.iter().filter_map(|allowed| match allowed {
+            Allowed::Issuer(name) => self.options.issuers.iter().find(|issuer| issuer.options.name == *name),
+            _ => None,
+        })
+    }
+
+    async fn decide(
+        &self,
+        endpoint: &str,
+        presented: &Presented<'_>,
+        told: &mut Told,
+    ) -> Result<Arc<Caller>, Denied> {
+        let nobody = EndpointRules::default();
+        let rules = self.options.endpoints.get(endpoint).unwrap_or(&nobody);
+        let has_issuers = self.issuers(rules).next().is_some();
+        let (place, algorithms) = (self.metadata_place(presented.path), self.dpop.algorithms());
+        let required = rules.possession == Possession::Required;
+        let challenge = Challenge {
+            metadata: has_issuers.then_some(place.as_str()),
+            scopes: &rules.scopes,
+            dpop: has_issuers.then_some(algorithms.as_str()),
+            bearer: !required,
+        };
+        if rules.allow.iter().all(|allowed| *allowed == Allowed::Anonymous) && !rules.allow.is_empty() {
+            told.passed("endpoint", || "anybody is let in, whatever he proves".to_owned());
+            return Ok(Arc::new(Caller::anonymous()));
+        }
+        let sent = match credentials(presented) {
+            Ok(Some(sent)) => sent,
+            Ok(None) if rules.allow.contains(&Allowed::Anonymous) => {
+                told.passed("endpoint", || "who proves nothing is let in as nobody in particular".to_owned());
+                return Ok(Arc::new(Caller::anonymous()));
+            }
+            Ok(None) => {
+                return Err(challenge.deny(Reason::NoCredentials, "this endpoint asks who calls"));
+            }
+            Err((reason, text)) => return Err(challenge.deny(reason, text)),
+        };
+        told.passed("credentials", || format!("{:?}", sent.0));
+        let caller = if ApiKeys::is_key(sent.1) {
+            self.by_key(rules, endpoint, sent, told).map_err(|text| challenge.deny(Reason::BadToken, text))?
+        } else {
+            let found = self.by_token(rules, endpoint, sent.1, told).await;
+            let caller = found.map_err(|(reason, text)| challenge.deny(reason, text))?;
+            self.possession(rules, &caller, sent, presented)
+                .map_err(|error| self.no_proof(&challenge, error))?;
+            told.passed("possession", || match &caller.key {
+                Some(key) => format!("proved, by the key {key}"),
+                None => "the token is bound to no key".to_owned(),
+            });
+            caller
+        };
+        let lacks = caller.lacks(&rules.scopes);
+        if !lacks.is_empty() {
+            let text = format!("the token does not grant {}", lacks.join(" "));
+            return Err(challenge.deny(Reason::Scope, text));
+        }
+        told.passed("scopes", || format!("{:?}", caller.scopes));
+        Ok(caller)
+    }
+
+    fn by_key(
+        &self,
+        rules: &EndpointRules,
+        endpoint: &str,
+        (scheme, key): (Scheme, &str),
+        told: &mut Told,
+    ) -> Result<Arc<Caller>, String> {
+        if !rules.allow.contains(&Allowed::Keys) {
+            return Err("API keys are not taken at this endpoint".to_owned());
+        }
+        if scheme != Scheme::Bearer {
+            return Err("an API key is a bearer token".to_owned());
+        }
+        let found = self.options.keys.caller(key, endpoint, self.clock.now());
+        let caller = found.map_err(|error| error.to_string())?;
+        told.passed("API key", || caller.principal.to_string());
+        Ok(Arc::new(caller))
+    }
+
+    async fn by_token(
+        &self,
+        rules: &EndpointRules,
+        endpoint: &str,
+        token: &str,
+        told: &mut Told,
+    ) -> Result<Arc<Caller>, (Reason, String)> {
+        let (now, fingerprint) = (self.clock.now(), seal::sha256(token.as_bytes()));
+        let name = (fingerprint, endpoint.to_owned());
+        if let Some(known) = self.known.get(&name).filter(|known| now < known.until) {
+            told.passed("token", || "it was found good a moment ago".to_owned());
+            return Ok(known.caller);
+        }
+        let bad = |error: TokenError| (Reason::BadToken, error.to_string());
+        let (caller, time) = match Jws::parse(token) {
+            Ok(jws) => (self.by_jwt(rules, &jws, told).await?, KNOWN),
+            // One that is not signed at all may still be known to its issuer.
+            Err(JoseError::NotSigned) if self.issuers(rules).any(|it| it.options.introspection.is_some()) => {
+                (self.by_asking(rules, token, told).await?, ASKED)
+            }
+            Err(error) => return Err(bad(error.into())),
+        };
+        let caller = Arc::new(Caller { fingerprint, ..caller });
+        let expires = caller.expires.map_or(now, |expires| expires.plus(self.options.skew));
+        let known = Known { caller: Arc::clone(&caller), until: now.plus(time).min(expires) };
+        self.known.insert(name, known);
+        Ok(caller)
+    }
+
+    async fn by_jwt(
+        &self,
+        rules: &EndpointRules,
+        jws: &Jws<'_>,
+        told: &mut Told,
+    ) -> Result<Caller, (Reason, String)> {
+        let bad = |error: TokenError| (Reason::BadToken, error.to_string());
+        let claims = jws.claims().map_err(|error| bad(error.into()))?;
+        let named = claims.get("iss").and_then(Value::as_str);
+        let issuer = self.issuers(rules).find(|issuer| Some(issuer.options.issuer.as_str()) == named);
+        let issuer = issuer.ok_or_else(|| bad(TokenError::Issuer))?;
+        let options = &issuer.options;
+        told.passed("issuer", || format!("{} ({})", options.issuer, options.name));
+        if !options.algorithms.contains(&jws.algorithm) {
+            return Err(bad(TokenError::Algorithm));
+        }
+        check_kind(jws, &claims, options.typed).map_err(bad)?;
+        told.passed("kind", || format!("{:?}, {}", jws.algorithm, jws.typ.as_deref().unwrap_or("untyped")));
+        match issuer.has_signed(jws).await {
+            Ok(true) => told.passed("signature", || jws.kid.clone().unwrap_or_else(|| "no kid".to_owned())),
+            Ok(false) => return Err(bad(TokenError::Signature)),
+            Err(error @ IssuerError::UnknownKey) => return Err((Reason::BadToken, error.to_string())),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn Error, "a caller could not be let in");
+                return Err((
+                    Reason::Unavailable,
+                    "the issuer's keys cannot be had now; try again".to_owned(),
+                ));
+            }
+        }
+        self.checked(rules, issuer, &claims, told)
+    }
+
+    /// What a token says that is good by itself.
+    fn checked(
+        &self,
+        rules: &EndpointRules,
+        issuer: &Issuer,
+        claims: &Claims,
+        told: &mut Told,
+    ) -> Result<Caller, (Reason, String)> {
+        let options = &issuer.options;
+        let held = TokenRules {
+            audiences: &rules.resources,
+            also: &options.audiences,
+            algorithms: &options.algorithms,
+            skew: self.options.skew,
+            typed: options.typed,
+        };
+        let expires = check_claims(claims, &held, self.clock.now());
+        let expires = expires.map_err(|error| (Reason::BadToken, error.to_string()))?;
+        told.passed("audience", || claims.get("aud").map(Value::to_string).unwrap_or_default());
+        told.passed("time", || format!("until {}", seal::time_to_text(expires)));
+        let mapped = options.mapping.caller(&options.name, claims);
+        let caller = mapped.map_err(|error| (Reason::BadToken, error.to_string()))?;
+        told.passed("mapping", || format!("{} ({})", caller.principal, caller.kind.as_str()));
+        let key = bound_to(claims).map_err(|error| (Reason::BadToken, error.to_string()))?;
+        Ok(Caller { expires: Some(expires), key, ..caller })
+    }
+
+    async fn by_asking(
+        &self,
+        rules: &EndpointRules,
+        token: &str,
+        told: &mut Told,
+    ) -> Result<Caller, (Reason, String)> {
+        for issuer in self.issuers(rules) {
+            let Some(own) = &issuer.options.introspection else { continue };
+            let asked = async {
+                let place = match &own.url {
+                    Some(url) => (url.clone(), true),
+                    None => {
+                        let metadata = issuer.metadata().await?;
+                        let url = metadata.url("introspection_endpoint")?;
+                        let is_own = metadata.is_own(&url);
+                        (url, is_own)
+                    }
+                };
+                introspection::ask(issuer.fetch(), place, own, token).await
+            };
+            match asked.await {
+                Ok(Some(claims)) => {
+                    let named = claims.get("iss").and_then(Value::as_str);
+                    if named.is_some_and(|named| named != issuer.options.issuer) {
+                        continue;
+                    }
+                    told.passed("introspection", || format!("active, says {}", issuer.options.name));
+                    return self.checked(rules, issuer, &claims, told);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn Error, "a caller could not be let in");
+                    let text = "the issuer cannot be asked about the token now; try again";
+                    return Err((Reason::Unavailable, text.to_owned()));
+                }
+            }
+        }
+        Err((Reason::BadToken, TokenError::Inactive.to_string()))
+    }
+
+    fn possession(
+        &self,
+        rules: &EndpointRules,
+        caller: &Caller,
+        (scheme, token): (Scheme, &str),
+        presented: &Presented<'_>,
+    ) -> Result<(), ProofError> {
+        let bound = caller.key.as_ref();
+        let key = match (scheme, bound) {
+            // A token that was bound to a key by its issuer and is sent like any other was taken from
+            // somebody.
+            (Scheme::Bearer, Some(_)) => return Err(ProofError::Missing),
+            (Scheme::Bearer, None) if rules.possession == Possession::Required => {
+                return Err(ProofError::Unbound);
+            }
+            (Scheme::Bearer, None) => return Ok(()),
+            (Scheme::Dpop, None) => return Err(ProofError::Unbound),
+            (Scheme::Dpop, Some(key)) => key,
+        };
+        let mut proofs = presented.headers.get_all(&DPOP).iter();
+        let (Some(proof), None) = (proofs.next(), proofs.next()) else { return Err(ProofError::Missing) };
+        let proof = proof.to_str().map_err(|_| ProofError::Missing)?;
+        let url = format!("{}{}", self.options.url, presented.path);
+        let of = ProofOf { method: presented.method, url: &url, token: Some(token) };
+        let proved = self.dpop.check(proof, &of, self.clock.now())?;
+        if proved == *key { Ok(()) } else { Err(ProofError::OtherKey) }
+    }
+
+    fn no_proof(&self, challenge: &Challenge<'_>, error: ProofError) -> Denied {
+        let reason = match &error {
+            ProofError::Proof(DpopError::Nonce) => Reason::Nonce,
+            ProofError::Proof(DpopError::Full) => Reason::Unavailable,
+            ProofError::Unbound => Reason::BadToken,
+            _ => Reason::BadProof,
+        };
+        let mut denied = challenge.deny(reason, error.to_string());
+        if (self.dpop.wants_nonces() || reason == Reason::Nonce)
+            && let Ok(nonce) = self.dpop.nonce(self.clock.now()).parse()
+        {
+            denied.headers.push((DPOP_NONCE, nonce));
+        }
+        denied
+    }
+}
+
+/// Why possession is not proved.
+#[derive(Debug, thiserror::Error)]
+enum ProofError {
+    #[error("the token is bound to a key: send it as DPoP, with one proof")]
+    Missing,
+    #[error("the token is bound to no key; here one must be")]
+    Unbound,
+    #[error("the proof is by another key than the token is bound to")]
+    OtherKey,
+    #[error(transparent)]
+    Proof(#[from] DpopError),
+}
+
+/// What a request proves its sender by.
+fn credentials<'a>(presented: &Presented<'a>) -> Result<Option<(Scheme, &'a str)>, (Reason, &'static str)> {
+    let in_query =
+        |query: &str| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token");
+    if presented.query.is_some_and(in_query) {
+        return Err((Reason::BadRequest, "a token does not belong into a URL; send it as a header"));
+    }
+    let mut values = presented.headers.get_all(AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => value,
+        (Some(_), Some(_)) => {
+            return Err((Reason::BadRequest, "there is more than one Authorization header"));
+        }
+    };
+    let form = (Reason::BadRequest, "expected one token in the Authorization header");
+    let text = value.to_str().map_err(|_| form)?;
+    let (scheme, token) = text.split_once(' ').ok_or(form)?;
+    let token = token.trim();
+    if token.is_empty() || token.len() > TOKEN_BYTES_MAX || token.contains([' ', ',']) {
+        return Err(form);
+    }
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(Some((Scheme::Bearer, token)))
+    } else if scheme.eq_ignore_ascii_case("dpop") {
+        Ok(Some((Scheme::Dpop, token)))
+    } else {
+        Err((Reason::NoCredentials, "expected the scheme Bearer or DPoP"))
+    }
+}
+
+/// The key that a token is bound to (RFC 7800; RFC 9449, section 6). One that is bound to something else
+/// could not be checked, and is not good.
+fn bound_to(claims: &Claims) -> Result<Option<String>, TokenError> {
+    let Some(confirmation) = claims.get("cnf") else { return Ok(None) };
+    let members = confirmation.as_object().ok_or(TokenError::Form("cnf"))?;
+    match (members.get("jkt").and_then(Value::as_str), members.len()) {
+        (Some(key), 1) => Ok(Some(key.to_owned())),
+        _ => Err(TokenError::Form("cnf")),
+    }
+}
