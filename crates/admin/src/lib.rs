@@ -12,3 +12,4 @@ mod tasks_api;
 
 pub use listener::{Admin, Place};
 pub use report::task as task_report;
+pub use route::routes;

@@ -6,17 +6,54 @@ use crate::listener::Own;
 use crate::problem::{Answer, Problem};
 use crate::tasks_api;
 
+/// What an operator asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Tasks,
+    Task,
+    CancelTask,
+    RetryTask,
+}
+
+/// Every route; `*` stands for a name.
+const TABLE: [(&str, &str, Route); 4] = [
+    ("GET", "/v1/tasks", Route::Tasks),
+    ("GET", "/v1/tasks/*", Route::Task),
+    ("POST", "/v1/tasks/*/cancel", Route::CancelTask),
+    ("POST", "/v1/tasks/*/retry", Route::RetryTask),
+];
+
+/// Every route: its method, and its path, in which `*` stands for a name.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().map(|(method, path, _)| (*method, *path))
+}
+
+/// The name in a path that is as this pattern says; empty where it has none.
+fn fits<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
+    match pattern.split_once('*') {
+        None => (pattern == path).then_some(""),
+        Some((before, after)) => {
+            let name = path.strip_prefix(before)?.strip_suffix(after)?;
+            (!name.is_empty() && !name.contains('/')).then_some(name)
+        }
+    }
+}
+
 /// Does what a request asks for.
 pub async fn serve(own: &Own, method: &Method, uri: &Uri) -> Result<Answer, Problem> {
-    let path = uri.path().strip_prefix("/v1/").ok_or_else(Problem::not_found)?;
-    let parts: Vec<&str> = path.split('/').collect();
-    match (parts.as_slice(), method) {
-        (["tasks"], &Method::GET) => tasks_api::list(own, uri.query()).await,
-        (["tasks", id], &Method::GET) => tasks_api::show(own, id).await,
-        (["tasks", id, "cancel"], &Method::POST) => tasks_api::cancel(own, id).await,
-        (["tasks", id, "retry"], &Method::POST) => tasks_api::retry(own, id).await,
-        (["tasks"] | ["tasks", _], _) => Err(Problem::method("GET")),
-        (["tasks", _, "cancel" | "retry"], _) => Err(Problem::method("POST")),
-        _ => Err(Problem::not_found()),
+    let mut allowed = None;
+    for (wanted, pattern, route) in TABLE {
+        let Some(name) = fits(pattern, uri.path()) else { continue };
+        if method.as_str() != wanted {
+            allowed = Some(wanted);
+            continue;
+        }
+        return match route {
+            Route::Tasks => tasks_api::list(own, uri.query()).await,
+            Route::Task => tasks_api::show(own, name).await,
+            Route::CancelTask => tasks_api::cancel(own, name).await,
+            Route::RetryTask => tasks_api::retry(own, name).await,
+        };
     }
+    Err(allowed.map_or_else(Problem::not_found, Problem::method))
 }

@@ -55,10 +55,22 @@ impl Explanation {
 #[derive(Default)]
 pub(crate) struct Told(Option<Vec<Step>>);
 
+/// What else than a request holds for an explanation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Whether the issuer may be asked about a token that says nothing itself: it is sent there.
+    pub ask: bool,
+}
+
 impl Told {
     /// Somebody is.
     pub fn all() -> Self {
         Self(Some(Vec::new()))
+    }
+
+    /// Whether somebody is.
+    pub fn is_wanted(&self) -> bool {
+        self.0.is_some()
     }
 
     /// A check that was passed.

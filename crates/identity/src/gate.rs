@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::caller::Caller;
 use crate::denied::{Challenge, Denied, Reason};
 use crate::dpop::{Dpop, DpopError, ProofOf};
-use crate::explain::{Explanation, Told};
+use crate::explain::{Explanation, Terms, Told};
 use crate::introspection;
 use crate::issuer::{Issuer, IssuerError};
 use crate::jose::{Claims, JoseError, Jws, TOKEN_BYTES_MAX};
@@ -55,8 +55,9 @@ pub enum Possession {
 /// Who may come in at an endpoint.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointRules {
-    /// What it is known by: what tokens for it are for. The first one is its name.
-    pub resources: Vec<String>,
+    /// The paths that it is reached by. With what the gateway is reached by before them, they are what tokens
+    /// for it are for. The first one is its name.
+    pub paths: Vec<String>,
     /// By what somebody may come in. Nothing: nobody does.
     pub allow: Vec<Allowed>,
     /// What every token must grant.
@@ -67,8 +68,6 @@ pub struct EndpointRules {
 
 /// What all endpoints have in common.
 pub struct GateOptions {
-    /// What clients reach the gateway by, without a path: `https://gw.example`.
-    pub url: String,
     /// How far the clocks of issuers may be apart from ours.
     pub skew: Duration,
     /// Issuers that are trusted somewhere.
@@ -82,6 +81,9 @@ pub struct GateOptions {
 /// What of a request somebody proves himself by.
 #[derive(Debug, Clone, Copy)]
 pub struct Presented<'a> {
+    /// What clients reach the gateway by, without a path: `https://gw.example`. Never what a request says
+    /// of that alone.
+    pub base: &'a str,
     /// Its method.
     pub method: &'a str,
     /// Its path.
@@ -104,6 +106,7 @@ pub struct Gate {
     options: GateOptions,
     dpop: Arc<Dpop>,
     clock: Arc<dyn Clock>,
+    anonymous: Arc<Caller>,
     known: moka::sync::Cache<([u8; 32], String), Known>,
 }
 
@@ -119,7 +122,7 @@ impl Gate {
     #[must_use]
     pub fn new(options: GateOptions, dpop: Arc<Dpop>, clock: Arc<dyn Clock>) -> Self {
         let known = moka::sync::Cache::builder().max_capacity(KNOWN_MAX).time_to_live(KNOWN).build();
-        Self { options, dpop, clock, known }
+        Self { options, dpop, clock, anonymous: Arc::new(Caller::anonymous()), known }
     }
 
     /// Lets somebody in, or says why not.
@@ -130,9 +133,19 @@ impl Gate {
         self.decide(endpoint, presented, &mut Told::default()).await
     }
 
-    /// The same decision, told step by step. Nothing is remembered of it but a proof that was used.
-    pub async fn explain(&self, endpoint: &str, presented: &Presented<'_>) -> Explanation {
+    /// The same decision, told step by step. A token that is bound to a key needs no proof here, as whoever
+    /// asks has none. Keys of issuers are fetched where they are not known; a token goes nowhere, but as the
+    /// terms say.
+    pub async fn explain(&self, endpoint: &str, presented: &Presented<'_>, terms: Terms) -> Explanation {
         let mut told = Told::all();
+        let opaque = !terms.ask
+            && matches!(credentials(presented), Ok(Some((_, token)))
+                if !ApiKeys::is_key(token) && Jws::parse(token).is_err());
+        if opaque {
+            let found = "it says nothing itself, and its issuer was not to be asked";
+            told.failed("token", found);
+            return Explanation { steps: told.steps(), caller: None };
+        }
         let decided = self.decide(endpoint, presented, &mut told).await;
         let caller = match decided {
             Ok(caller) => Some((*caller).clone()),
@@ -147,14 +160,14 @@ impl Gate {
     /// What a client finds at the endpoint's well-known place (RFC 9728); `None` where nobody comes in by a
     /// token.
     #[must_use]
-    pub fn metadata(&self, endpoint: &str, path: &str) -> Option<Value> {
+    pub fn metadata(&self, endpoint: &str, base: &str, path: &str) -> Option<Value> {
         let rules = self.options.endpoints.get(endpoint)?;
         let servers: Vec<&str> = self.issuers(rules).map(|issuer| issuer.options.issuer.as_str()).collect();
         if servers.is_empty() {
             return None;
         }
         let mut document = json!({
-            "resource": format!("{}{path}", self.options.url),
+            "resource": format!("{base}{path}"),
             "authorization_servers": servers,
             "bearer_methods_supported": ["header"],
             "dpop_signing_alg_values_supported": self.dpop.algorithms().split(' ').collect::<Vec<_>>(),
@@ -170,8 +183,8 @@ impl Gate {
 
     /// The answer to a caller whose token does not grant what an operation needs: all of these.
     #[must_use]
-    pub fn insufficient(&self, endpoint: &str, path: &str, scopes: &[String]) -> Denied {
-        let place = self.metadata_place(path);
+    pub fn insufficient(&self, endpoint: &str, presented: &Presented<'_>, scopes: &[String]) -> Denied {
+        let place = metadata_place(presented);
         let possession = self.options.endpoints.get(endpoint).map(|rules| rules.possession);
         let algorithms = self.dpop.algorithms();
         let required = possession == Some(Possession::Required);
@@ -184,15 +197,34 @@ impl Gate {
         challenge.deny(Reason::Scope, "the token does not grant what this needs")
     }
 
-    fn metadata_place(&self, path: &str) -> String {
-        format!("{}/.well-known/oauth-protected-resource{path}", self.options.url)
-    }
-
     fn issuers<'a>(&'a self, rules: &'a EndpointRules) -> impl Iterator<Item = &'a Arc<Issuer>> {
         rules.allow.iter().filter_map(|allowed| match allowed {
             Allowed::Issuer(name) => self.options.issuers.iter().find(|issuer| issuer.options.name == *name),
             _ => None,
         })
+    }
+
+    /// Whether a caller who was let in would be let in by the rules as they are now, had he come with the
+    /// same. For streams that outlive a configuration.
+    #[must_use]
+    pub fn still(&self, endpoint: &str, caller: &Caller) -> bool {
+        let Some(rules) = self.options.endpoints.get(endpoint) else { return false };
+        let way = match caller.issuer.as_deref() {
+            None => Allowed::Anonymous,
+            Some("keys") => Allowed::Keys,
+            Some(name) => Allowed::Issuer(name.to_owned()),
+        };
+        let known = match &way {
+            Allowed::Anonymous => true,
+            Allowed::Keys => self.options.keys.has(&caller.fingerprint),
+            Allowed::Issuer(name) => self.issuers(rules).any(|issuer| issuer.options.name == *name),
+        };
+        let anybody = rules.allow.iter().all(|way| *way == Allowed::Anonymous);
+        let proved = rules.possession != Possession::Required || caller.key.is_some() || way == Allowed::Keys;
+        let granted = way == Allowed::Anonymous || caller.lacks(&rules.scopes).is_empty();
+        let open = caller.expires.is_none_or(|expires| self.clock.now() < expires.plus(self.options.skew));
+        open && known
+            && ((rules.allow.contains(&way) && proved && granted) || (anybody && !rules.allow.is_empty()))
     }
 
     async fn decide(
@@ -203,39 +235,32 @@ impl Gate {
     ) -> Result<Arc<Caller>, Denied> {
         let nobody = EndpointRules::default();
         let rules = self.options.endpoints.get(endpoint).unwrap_or(&nobody);
-        let has_issuers = self.issuers(rules).next().is_some();
-        let (place, algorithms) = (self.metadata_place(presented.path), self.dpop.algorithms());
-        let required = rules.possession == Possession::Required;
-        let challenge = Challenge {
-            metadata: has_issuers.then_some(place.as_str()),
-            scopes: &rules.scopes,
-            dpop: has_issuers.then_some(algorithms.as_str()),
-            bearer: !required,
-        };
+        let deny = |reason, text: String| self.deny(rules, presented, reason, text);
         if rules.allow.iter().all(|allowed| *allowed == Allowed::Anonymous) && !rules.allow.is_empty() {
             told.passed("endpoint", || "anybody is let in, whatever he proves".to_owned());
-            return Ok(Arc::new(Caller::anonymous()));
+            return Ok(Arc::clone(&self.anonymous));
         }
         let sent = match credentials(presented) {
             Ok(Some(sent)) => sent,
             Ok(None) if rules.allow.contains(&Allowed::Anonymous) => {
                 told.passed("endpoint", || "who proves nothing is let in as nobody in particular".to_owned());
-                return Ok(Arc::new(Caller::anonymous()));
+                return Ok(Arc::clone(&self.anonymous));
             }
-            Ok(None) => {
-                return Err(challenge.deny(Reason::NoCredentials, "this endpoint asks who calls"));
-            }
-            Err((reason, text)) => return Err(challenge.deny(reason, text)),
+            Ok(None) => return Err(deny(Reason::NoCredentials, "this endpoint asks who calls".to_owned())),
+            Err((reason, text)) => return Err(deny(reason, text.to_owned())),
         };
         told.passed("credentials", || format!("{:?}", sent.0));
         let caller = if ApiKeys::is_key(sent.1) {
-            self.by_key(rules, endpoint, sent, told).map_err(|text| challenge.deny(Reason::BadToken, text))?
+            self.by_key(rules, endpoint, sent, told).map_err(|text| deny(Reason::BadToken, text))?
         } else {
-            let found = self.by_token(rules, endpoint, sent.1, told).await;
-            let caller = found.map_err(|(reason, text)| challenge.deny(reason, text))?;
-            self.possession(rules, &caller, sent, presented)
-                .map_err(|error| self.no_proof(&challenge, error))?;
+            let found = self.by_token(rules, (endpoint, presented.base), sent.1, told).await;
+            let caller = found.map_err(|(reason, text)| deny(reason, text))?;
+            let unproved = told.is_wanted() && caller.key.is_some() && !presented.headers.contains_key(&DPOP);
+            if !unproved && let Err(error) = self.possession(rules, &caller, sent, presented) {
+                return Err(self.no_proof(rules, presented, &error));
+            }
             told.passed("possession", || match &caller.key {
+                Some(key) if unproved => format!("a request needs a proof by the key {key}"),
                 Some(key) => format!("proved, by the key {key}"),
                 None => "the token is bound to no key".to_owned(),
             });
@@ -243,11 +268,22 @@ impl Gate {
         };
         let lacks = caller.lacks(&rules.scopes);
         if !lacks.is_empty() {
-            let text = format!("the token does not grant {}", lacks.join(" "));
-            return Err(challenge.deny(Reason::Scope, text));
+            return Err(deny(Reason::Scope, format!("the token does not grant {}", lacks.join(" "))));
         }
         told.passed("scopes", || format!("{:?}", caller.scopes));
         Ok(caller)
+    }
+
+    fn deny(&self, rules: &EndpointRules, presented: &Presented<'_>, reason: Reason, text: String) -> Denied {
+        let has_issuers = self.issuers(rules).next().is_some();
+        let (place, algorithms) = (metadata_place(presented), self.dpop.algorithms());
+        let challenge = Challenge {
+            metadata: has_issuers.then_some(place.as_str()),
+            scopes: &rules.scopes,
+            dpop: has_issuers.then_some(algorithms.as_str()),
+            bearer: rules.possession != Possession::Required,
+        };
+        challenge.deny(reason, text)
     }
 
     fn by_key(
@@ -272,10 +308,11 @@ impl Gate {
     async fn by_token(
         &self,
         rules: &EndpointRules,
-        endpoint: &str,
+        (endpoint, base): (&str, &str),
         token: &str,
         told: &mut Told,
     ) -> Result<Arc<Caller>, (Reason, String)> {
+        let resources: Vec<String> = rules.paths.iter().map(|path| format!("{base}{path}")).collect();
         let (now, fingerprint) = (self.clock.now(), seal::sha256(token.as_bytes()));
         let name = (fingerprint, endpoint.to_owned());
         if let Some(known) = self.known.get(&name).filter(|known| now < known.until) {
@@ -284,10 +321,10 @@ impl Gate {
         }
         let bad = |error: TokenError| (Reason::BadToken, error.to_string());
         let (caller, time) = match Jws::parse(token) {
-            Ok(jws) => (self.by_jwt(rules, &jws, told).await?, KNOWN),
+            Ok(jws) => (self.by_jwt((rules, &resources), &jws, told).await?, KNOWN),
             // One that is not signed at all may still be known to its issuer.
             Err(JoseError::NotSigned) if self.issuers(rules).any(|it| it.options.introspection.is_some()) => {
-                (self.by_asking(rules, token, told).await?, ASKED)
+                (self.by_asking((rules, &resources), token, told).await?, ASKED)
             }
             Err(error) => return Err(bad(error.into())),
         };
@@ -300,7 +337,7 @@ impl Gate {
 
     async fn by_jwt(
         &self,
-        rules: &EndpointRules,
+        (rules, resources): (&EndpointRules, &[String]),
         jws: &Jws<'_>,
         told: &mut Told,
     ) -> Result<Caller, (Reason, String)> {
@@ -328,20 +365,20 @@ impl Gate {
                 ));
             }
         }
-        self.checked(rules, issuer, &claims, told)
+        self.checked(resources, issuer, &claims, told)
     }
 
     /// What a token says that is good by itself.
     fn checked(
         &self,
-        rules: &EndpointRules,
+        resources: &[String],
         issuer: &Issuer,
         claims: &Claims,
         told: &mut Told,
     ) -> Result<Caller, (Reason, String)> {
         let options = &issuer.options;
         let held = TokenRules {
-            audiences: &rules.resources,
+            audiences: resources,
             also: &options.audiences,
             algorithms: &options.algorithms,
             skew: self.options.skew,
@@ -360,7 +397,7 @@ impl Gate {
 
     async fn by_asking(
         &self,
-        rules: &EndpointRules,
+        (rules, resources): (&EndpointRules, &[String]),
         token: &str,
         told: &mut Told,
     ) -> Result<Caller, (Reason, String)> {
@@ -385,7 +422,7 @@ impl Gate {
                         continue;
                     }
                     told.passed("introspection", || format!("active, says {}", issuer.options.name));
-                    return self.checked(rules, issuer, &claims, told);
+                    return self.checked(resources, issuer, &claims, told);
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -420,26 +457,36 @@ impl Gate {
         let mut proofs = presented.headers.get_all(&DPOP).iter();
         let (Some(proof), None) = (proofs.next(), proofs.next()) else { return Err(ProofError::Missing) };
         let proof = proof.to_str().map_err(|_| ProofError::Missing)?;
-        let url = format!("{}{}", self.options.url, presented.path);
+        let url = format!("{}{}", presented.base, presented.path);
         let of = ProofOf { method: presented.method, url: &url, token: Some(token) };
         let proved = self.dpop.check(proof, &of, self.clock.now())?;
         if proved == *key { Ok(()) } else { Err(ProofError::OtherKey) }
     }
 
-    fn no_proof(&self, challenge: &Challenge<'_>, error: ProofError) -> Denied {
-        let reason = match &error {
+    fn no_proof(&self, rules: &EndpointRules, presented: &Presented<'_>, error: &ProofError) -> Denied {
+        let reason = match error {
             ProofError::Proof(DpopError::Nonce) => Reason::Nonce,
             ProofError::Proof(DpopError::Full) => Reason::Unavailable,
             ProofError::Unbound => Reason::BadToken,
             _ => Reason::BadProof,
         };
-        let mut denied = challenge.deny(reason, error.to_string());
+        let mut denied = self.deny(rules, presented, reason, error.to_string());
         if (self.dpop.wants_nonces() || reason == Reason::Nonce)
             && let Ok(nonce) = self.dpop.nonce(self.clock.now()).parse()
         {
             denied.headers.push((DPOP_NONCE, nonce));
         }
         denied
+    }
+}
+
+/// Where the metadata of an endpoint is (RFC 9728, section 3.1).
+fn metadata_place(presented: &Presented<'_>) -> String {
+    let Presented { base, path, .. } = presented;
+    // Clients of HTTP+SSE know an endpoint by where they listen.
+    match path.strip_suffix("messages") {
+        Some(start) => format!("{base}/.well-known/oauth-protected-resource{start}sse"),
+        None => format!("{base}/.well-known/oauth-protected-resource{path}"),
     }
 }
 

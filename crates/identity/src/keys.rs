@@ -96,6 +96,12 @@ impl ApiKeys {
         text.starts_with(PREFIX)
     }
 
+    /// Whether there is a key of this hash.
+    #[must_use]
+    pub fn has(&self, hash: &[u8; 32]) -> bool {
+        self.0.values().any(|key| key.hash == *hash)
+    }
+
     /// Whose key it is.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ mod token;
 pub use caller::{Caller, Kind};
 pub use denied::{Denied, Reason};
 pub use dpop::{Dpop, DpopError, DpopOptions, ProofOf, Thumbprint};
-pub use explain::{Explanation, Step};
+pub use explain::{Explanation, Step, Terms};
 pub use fetch::{EgressFetch, Fetch, FetchError};
 pub use gate::{Allowed, EndpointRules, Gate, GateOptions, Possession, Presented};
 pub use introspection::Introspection;

@@ -9,7 +9,7 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
 use protocol::{Id, Raw, RpcError, envelope, http_status, sse};
 
 /// Why a body breaks off: the connection is closed, so that nobody takes the part for the whole.
@@ -46,6 +46,15 @@ pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Answer {
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
+}
+
+/// The same answer, which breaks off after so long: what listens ends with the proof that it was opened by.
+pub(crate) fn ends_after(answer: Answer, left: Option<Duration>) -> Answer {
+    let Some(left) = left else { return answer };
+    answer.map(|body| {
+        let frames = BodyStream::new(body).take_until(Box::pin(tokio::time::sleep(left)));
+        StreamBody::new(frames).boxed_unsync()
+    })
 }
 
 /// One JSON document.

@@ -1,6 +1,7 @@
 //! What the whole process shares, and what one configuration makes of it.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use model::{Clock, ReplicaId, Rng, TraceContext};
 use protocol::{Id, Raw, Revision};
 use upstream::Upstream;
 
+use crate::door::Issuers;
 use crate::drain::{self, Drain, Phase};
 use crate::guard::Guard;
 use crate::handles::{Handles, Holder};
@@ -143,6 +145,12 @@ pub struct Generation {
     pub repeatable: HashMap<String, Repeatable>,
     /// Hosts and origins.
     pub guard: Guard,
+    /// Who comes in.
+    pub(crate) gate: identity::Gate,
+    /// Those who say who somebody is.
+    pub(crate) issuers: Issuers,
+    /// What clients reach the gateway by, where the operator says so.
+    pub(crate) url: Option<String>,
     /// Limits.
     pub limits: Limits,
     /// What is told of calls.
@@ -181,6 +189,8 @@ pub struct App {
     pub(crate) gate: Arc<Gate>,
     pub(crate) memory: MemoryWatch,
     pub(crate) drain: Drain,
+    /// Where clients are served, and whether with TLS; once they are.
+    pub(crate) place: OnceLock<(SocketAddr, bool)>,
     /// Tasks of the gateway's own, once there is a store for them.
     pub(crate) tasks: OnceLock<tasks::Tasks>,
     /// Of those that are made here.
@@ -222,6 +232,7 @@ impl App {
             gate,
             memory: MemoryWatch::default(),
             drain: Drain::default(),
+            place: OnceLock::new(),
             tasks: OnceLock::new(),
             task_news: News::default(),
             replaced: tokio::sync::Notify::new(),
@@ -344,6 +355,8 @@ pub(crate) struct Exchange {
     pub generation: Arc<Generation>,
     pub endpoint: Arc<Endpoint>,
     pub caller: Caller,
+    /// Who calls, as far as that was proved.
+    pub who: Arc<identity::Caller>,
     /// The client's own headers. Nothing of them goes upstream but what the operator lets through.
     pub headers: Arc<HeaderMap>,
     /// Whether the request came over HTTP, where headers repeat parts of the body.
@@ -374,14 +387,25 @@ pub(crate) struct HostedCall {
 }
 
 impl Exchange {
-    /// Goes on under another configuration, as streams do that outlive one. `false`: the endpoint is gone.
+    /// Goes on under another configuration, as streams do that outlive one. `false`: the endpoint is gone, or
+    /// the caller would not be let in any more.
     pub fn move_to(&mut self, generation: Arc<Generation>) -> bool {
-        let endpoint = generation.endpoints.get(self.endpoint.name()).map(Arc::clone);
+        let name = self.endpoint.name();
+        let endpoint = generation.endpoints.get(name).map(Arc::clone);
+        let endpoint = endpoint.filter(|_| !self.over_http || generation.gate.still(name, &self.who));
         self.generation = generation;
         endpoint.is_some_and(|endpoint| {
             self.endpoint = endpoint;
             true
         })
+    }
+
+    /// Waits until what the caller proved is no longer good. Safe to cancel.
+    pub async fn expired(&self) {
+        match self.who.left(self.app.clock.now()) {
+            Some(left) => tokio::time::sleep(left).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The same for what outlives the call and does not count as one.

@@ -16,6 +16,7 @@ use protocol::{Raw, Revision};
 use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstream};
 
 use crate::app::{EVERYTHING, Generation, Limits};
+use crate::door::{self, DoorError};
 use crate::guard::Guard;
 use crate::handles::Handles;
 use crate::hosted::Hosting;
@@ -37,6 +38,8 @@ pub struct Shared {
     pub parked: Arc<AtomicUsize>,
     /// Who is told of what goes to upstreams.
     pub watch: Watch,
+    /// Proofs of possession that were seen, whatever configuration they came under.
+    pub(crate) dpop: Arc<identity::Dpop>,
     /// How many calls run, whatever configuration they began with.
     pub(crate) gate: Arc<Gate>,
 }
@@ -71,6 +74,9 @@ pub enum ComposeError {
         /// Why.
         source: EgressError,
     },
+    /// Nobody can be let in as the configuration says.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// The client for other replicas could not be made.
     #[error("prepare to reach other replicas")]
     Replicas(#[source] EgressError),
@@ -121,6 +127,7 @@ pub fn compose(
         fingerprints.insert(name.to_owned(), fingerprint);
         sources.insert(name.to_owned(), source);
     }
+    let (gate, issuers) = door::gate(config, &shared.handles.clock, &shared.dpop, before)?;
     // Only now that nothing can fail: the hub must not forget upstreams of the configuration in force.
     made.iter().for_each(|upstream| shared.hub.watch(upstream));
     let endpoints = endpoints(config, shared, &sources);
@@ -135,6 +142,9 @@ pub fn compose(
         repeatable,
         hosting: Hosting::of(config),
         guard: Guard { hosts: config.host_list(), origins: config.origin_list() },
+        gate,
+        issuers,
+        url: config.auth.url.clone(),
         limits: limits(config),
         watch: watched(&config.telemetry),
     })

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use config::Config;
+use identity::{Dpop, DpopOptions};
 use model::{Clock, Rng, Tracer};
 use protocol::Raw;
 use seal::KeyRing;
@@ -181,8 +182,10 @@ impl Prepared {
     }
 
     fn serve(self, listener: Listener) -> std::io::Result<Gateway> {
-        let Self { app, shared, tls: _, inside } = self;
+        let Self { app, shared, tls, inside } = self;
         let (address, socket) = (listener.address()?, listener.socket()?);
+        // It listens once.
+        let _ = app.place.set((address, tls.is_some()));
         let listener = tokio::spawn(listener.run(Arc::clone(&app)));
         let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
         let watcher = tokio::spawn(watch_memory(Arc::clone(&app)));
@@ -208,7 +211,15 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
     let Process { clock, rng, keys, tracer } = process;
     let handles = Handles { keys, clock, rng, state_time: config.limits.park_time_max.duration() };
     let info = json!({"name": "tidegate", "title": "Tidegate", "version": env!("CARGO_PKG_VERSION")});
+    let d = &config.auth.dpop;
+    let proofs = DpopOptions {
+        window: d.window.duration(),
+        nonces: d.nonces,
+        seen_max: d.remembered_max,
+        ..DpopOptions::default()
+    };
     let shared = Shared {
+        dpop: Arc::new(Dpop::new(proofs, Arc::clone(&handles.keys))),
         handles,
         hub: Arc::new(Hub::default()),
         server_info: Raw::from_value(&info),

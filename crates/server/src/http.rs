@@ -10,12 +10,13 @@ use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFT
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
-use model::{Principal, ReplicaId};
+use model::ReplicaId;
 use protocol::{Id, Message, Revision, RpcError};
 
 use crate::answer::{self, Answer};
 use crate::app::{App, Exchange, Generation};
 use crate::body::{self, Incoming};
+use crate::door::{self, Knock};
 use crate::drain::{self, Phase};
 use crate::overload::{Reason, Shed, Stage};
 use crate::replica::{self, Received};
@@ -111,6 +112,8 @@ where
         }
         Route::Ready if get => answer::text(StatusCode::OK, "ok\n"),
         Route::Metrics | Route::Live | Route::Ready => not_allowed("GET"),
+        Route::ResourceMetadata(name, path) if get => door::metadata(app, generation, (name, path), &headers),
+        Route::ResourceMetadata(..) => not_allowed("GET"),
         Route::Unknown => answer::text(
             StatusCode::NOT_FOUND,
             "Nothing is served here. Endpoints are at /mcp and /NAME/mcp.\n",
@@ -123,21 +126,13 @@ where
             if app.has_reached(Phase::Ending) {
                 return unavailable(None, &drain::too_late());
             }
-            let x = Exchange {
-                app: Arc::clone(app),
-                generation: Arc::clone(generation),
-                endpoint: Arc::clone(endpoint),
-                caller: modern::unknown_caller(Principal::anonymous()),
-                headers: Arc::new(headers),
-                over_http: true,
-                forwarded,
-                revision: Revision::NEWEST,
-                lines: None,
-                replay: None,
-                request_id: None,
-                place: None,
-                hosted: None,
+            // Before anything of them is read, and before they take a place.
+            let knock = Knock { endpoint: name, method: &method, uri: &uri, headers: &headers };
+            let who = match door::admit(app, generation, &knock).await {
+                Ok(who) => who,
+                Err(refusal) => return *refusal,
             };
+            let x = exchange((app, generation), endpoint, who, (headers, forwarded));
             // Those that run and those that wait, before anything of them is read.
             let max = generation.limits.calls_max.saturating_add(generation.limits.queue_max);
             let Some(_call) = Call::begin(app, max) else {
@@ -147,6 +142,31 @@ where
             };
             endpoint_request(x, route, (&method, &uri), body).await
         }
+    }
+}
+
+/// What is known of a request before it is read.
+fn exchange(
+    (app, generation): (&Arc<App>, &Arc<Generation>),
+    endpoint: &Arc<catalog::Endpoint>,
+    who: Arc<identity::Caller>,
+    (headers, forwarded): (HeaderMap, bool),
+) -> Exchange {
+    Exchange {
+        app: Arc::clone(app),
+        generation: Arc::clone(generation),
+        endpoint: Arc::clone(endpoint),
+        caller: modern::unknown_caller(who.principal.clone()),
+        who,
+        headers: Arc::new(headers),
+        over_http: true,
+        forwarded,
+        revision: Revision::NEWEST,
+        lines: None,
+        replay: None,
+        request_id: None,
+        place: None,
+        hosted: None,
     }
 }
 
@@ -180,14 +200,16 @@ where
         (Route::Mcp(_), &Method::POST) => post(x, uri, body).await,
         (Route::Mcp(_), &Method::GET) => {
             let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
+            let left = x.who.left(app.clock.now());
             let received = Received { method, target: uri, headers: &headers, body: Bytes::new() };
-            take_turn(&app, Box::pin(legacy::get(x)).await, received).await
+            answer::ends_after(take_turn(&app, Box::pin(legacy::get(x)).await, received).await, left)
         }
         (Route::Mcp(_), &Method::DELETE) => legacy::delete(&x).await,
         (Route::Mcp(_), _) => not_allowed("GET, POST, DELETE"),
         (Route::Sse(_), &Method::GET) => {
             let path = uri.path().trim_end_matches("sse").to_owned() + "messages";
-            legacy::pair_open(&x, &path)
+            let left = x.who.left(x.app.clock.now());
+            answer::ends_after(legacy::pair_open(&x, &path), left)
         }
         (Route::Messages(_), &Method::POST) => {
             let query = uri.query().unwrap_or_default();

@@ -58,6 +58,7 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         app: Arc::clone(app),
         generation,
         endpoint,
+        who: somebody(&caller.principal),
         caller,
         headers: Arc::new(HeaderMap::new()),
         over_http: false,
@@ -69,4 +70,9 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         place: None,
         hosted: None,
     })
+}
+
+/// Somebody of whom nothing but the name is known here: the operator, or the caller of a task.
+pub(crate) fn somebody(principal: &Principal) -> Arc<identity::Caller> {
+    Arc::new(identity::Caller { principal: principal.clone(), ..identity::Caller::anonymous() })
 }

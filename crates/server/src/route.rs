@@ -9,6 +9,9 @@ pub(crate) enum Route<'a> {
     Sse(&'a str),
     /// `/messages` and `/NAME/messages`: where its clients post.
     Messages(&'a str),
+    /// `/.well-known/oauth-protected-resource` and what follows: who issues tokens for an endpoint. The
+    /// endpoint and its own path.
+    ResourceMetadata(&'a str, &'a str),
     /// `/metrics`
     Metrics,
     /// `/healthz`: the process lives.
@@ -18,6 +21,23 @@ pub(crate) enum Route<'a> {
     /// Nothing.
     Unknown,
 }
+
+/// Every route, as a path in which `crm` stands for the name of an endpoint, and its methods. Who gets what
+/// at which of them is `docs/reference/routes.md`, made from this.
+pub const ROUTES: &[(&str, &[&str])] = &[
+    ("/crm/mcp", &["POST", "GET", "DELETE"]),
+    ("/mcp", &["POST", "GET", "DELETE"]),
+    ("/crm/sse", &["GET"]),
+    ("/sse", &["GET"]),
+    ("/crm/messages", &["POST"]),
+    ("/messages", &["POST"]),
+    ("/.well-known/oauth-protected-resource/crm/mcp", &["GET"]),
+    ("/.well-known/oauth-protected-resource", &["GET"]),
+    ("/metrics", &["GET"]),
+    ("/healthz", &["GET"]),
+    ("/readyz", &["GET"]),
+    ("/elsewhere", &["GET"]),
+];
 
 impl Route<'_> {
     /// Whether an orchestrator's probe asks for it. A probe speaks to an address that no configuration knows
@@ -30,6 +50,13 @@ impl Route<'_> {
 /// Reads a path. Names are compared byte for byte: what is encoded or has an extra slash names nothing.
 pub(crate) fn route(path: &str) -> Route<'_> {
     let everything = crate::app::EVERYTHING;
+    if let Some(rest) = path.strip_prefix("/.well-known/oauth-protected-resource") {
+        return match route(rest) {
+            _ if rest.is_empty() => Route::ResourceMetadata(everything, "/mcp"),
+            Route::Mcp(name) | Route::Sse(name) => Route::ResourceMetadata(name, rest),
+            _ => Route::Unknown,
+        };
+    }
     match path {
         "/mcp" => Route::Mcp(everything),
         "/sse" => Route::Sse(everything),
@@ -49,6 +76,23 @@ pub(crate) fn route(path: &str) -> Route<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_route_is_in_the_table_of_routes() {
+        let number = |route: Route<'_>| match route {
+            Route::Mcp(_) => 0,
+            Route::Sse(_) => 1,
+            Route::Messages(_) => 2,
+            Route::ResourceMetadata(..) => 3,
+            Route::Metrics => 4,
+            Route::Live => 5,
+            Route::Ready => 6,
+            Route::Unknown => 7,
+        };
+        let found: std::collections::BTreeSet<_> =
+            ROUTES.iter().map(|(path, _)| number(route(path))).collect();
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
+    }
 
     #[test]
     fn a_path_names_one_thing_or_nothing() {

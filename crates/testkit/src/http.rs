@@ -46,13 +46,22 @@ impl Places {
 pub struct Http {
     client: legacy::Client<HttpConnector, Full<Bytes>>,
     places: Places,
+    authorization: Option<String>,
 }
 
 impl Http {
     /// A client of its own, with connections of its own.
     #[must_use]
     pub fn new(places: impl Into<Places>) -> Self {
-        Self { client: legacy::Client::builder(TokioExecutor::new()).build_http(), places: places.into() }
+        let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+        Self { client, places: places.into(), authorization: None }
+    }
+
+    /// The same, with an `Authorization` header on each request.
+    #[must_use]
+    pub fn authorized(mut self, authorization: Option<String>) -> Self {
+        self.authorization = authorization;
+        self
     }
 
     /// Where to; the first place where there are several.
@@ -65,7 +74,9 @@ impl Http {
     #[must_use]
     pub fn request(&self, method: Method, path: &str) -> Request {
         let http = self.clone();
-        Request { http, method, path: path.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
+        let headers = self.authorization.iter().map(|text| (header::AUTHORIZATION, header_value(text)));
+        let headers = headers.collect();
+        Request { http, method, path: path.to_owned(), headers, body: Bytes::new() }
     }
 
     /// A GET that asks for events.

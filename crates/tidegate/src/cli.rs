@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{call, config_command, health, keys, list, stdio, store_command, tasks_command, up};
+use crate::{
+    auth_command, call, config_command, health, keys, list, stdio, store_command, tasks_command, up,
+};
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
 #[derive(Debug, Parser)]
@@ -84,6 +86,11 @@ enum Command {
         #[command(subcommand)]
         command: config_command::Command,
     },
+    /// Make API keys, or see what the configuration makes of a token.
+    Auth {
+        #[command(subcommand)]
+        command: auth_command::Command,
+    },
     /// Look at the key ring that seals what clients carry, or change its keys.
     Keys {
         #[command(subcommand)]
@@ -126,6 +133,7 @@ impl Cli {
             Command::Upstreams { source, output } => list::upstreams(&source, output).await,
             Command::Health(arguments) => health::run(arguments).await,
             Command::Config { command } => config_command::run(command),
+            Command::Auth { command } => auth_command::run(command).await,
             Command::Keys { command } => keys::run(command).await,
             Command::Store { command } => store_command::run(command).await,
             Command::Tasks { command } => tasks_command::run(command).await,

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod ask;
+mod auth_command;
 mod call;
 mod cli;
 mod config_command;

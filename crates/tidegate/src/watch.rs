@@ -130,6 +130,7 @@ fn fixed(started: &Config, new: &Config) -> Vec<&'static str> {
         ("keys", started.keys != new.keys),
         ("store", started.store != new.store),
         ("admin", started.admin != new.admin),
+        ("auth.dpop", started.auth.dpop != new.auth.dpop),
         ("replica", started.replica != new.replica),
         ("limits.connections_max", a.connections_max != b.connections_max),
         ("limits.header_bytes_max", a.header_bytes_max != b.header_bytes_max),

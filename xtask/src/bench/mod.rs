@@ -4,6 +4,7 @@
 //! Rounds are interleaved (direct, nginx, gateway, direct, …), and what is compared is compared within a
 //! round, so that a machine that is slower for a while is so for all.
 
+mod auth;
 mod calls;
 mod figure;
 mod footprint;
@@ -61,12 +62,13 @@ pub struct Measured {
     details: Value,
 }
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     Part { name: "throughput", run: calls::throughput },
     Part { name: "paced", run: calls::paced },
     Part { name: "single", run: calls::single },
     Part { name: "tenants", run: tenants::run },
     Part { name: "tasks", run: tasks::run },
+    Part { name: "auth", run: auth::run },
     Part { name: "transfer", run: memory::transfer },
     Part { name: "idle", run: memory::idle },
     Part { name: "lists", run: lists::run },

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{Endpoint, Quantiles, pace};
 use crate::Result;
-use crate::wire::{Client, Target, Template};
+use crate::wire::{Client, Connection, Target, Template};
 
 /// What goes in, and comes out.
 const TEXT_BYTES: usize = 1024;
@@ -43,6 +43,52 @@ pub struct Options {
     /// Make tasks of the calls, or ask for one that has ended.
     #[arg(long, value_enum, conflicts_with = "refusals")]
     tasks: Option<Tasks>,
+    /// Bring proof of who calls, issued by the authorization server at `--issuer`.
+    #[arg(long, value_enum, requires = "issuer", conflicts_with = "tasks")]
+    auth: Option<Auth>,
+    /// The URL of the authorization server.
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+}
+
+/// How callers prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Auth {
+    /// All calls with one token.
+    Token,
+    /// Each call with another token.
+    Tokens,
+    /// All calls with one token that is bound to a key, each with another proof (DPoP).
+    Proofs,
+}
+
+/// How many tokens or proofs are issued beforehand for each caller; no run makes more calls.
+const ISSUED: usize = 60_000;
+
+/// Blocks of headers, one for each call.
+async fn issued(auth: Auth, issuer: &str, url: &str) -> Result<Vec<String>> {
+    let (kind, count) = match auth {
+        Auth::Token => ("tokens", 1),
+        Auth::Tokens => ("tokens", ISSUED),
+        Auth::Proofs => ("proofs", ISSUED),
+    };
+    let (authority, path) = issuer
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split_once('/'))
+        .ok_or_else(|| format!("{issuer} is not http://HOST:PORT/PATH"))?;
+    let mut connection = Connection::open(authority).await?;
+    let request = format!(
+        "POST /{path}/{kind}/{count} HTTP/1.1\r\nHost: {authority}\r\nContent-Length: {}\r\n\r\n{url}",
+        url.len()
+    );
+    connection.send(request.as_bytes()).await?;
+    let head = connection.head().await?;
+    let mut body = Vec::new();
+    connection.body(&mut body).await?;
+    if head.status != 200 {
+        return Err(format!("nothing was issued: {}", head.status));
+    }
+    serde_json::from_slice(&body).map_err(|e| e.to_string())
 }
 
 /// What is done with tasks.
@@ -63,6 +109,8 @@ pub struct Caller {
     /// What each answer holds.
     wanted: &'static [u8],
     refusals: bool,
+    /// Headers that the next calls bring, the last one for good.
+    proofs: Vec<String>,
 }
 
 fn wanted(tasks: Tasks) -> &'static [u8] {
@@ -78,7 +126,7 @@ impl Caller {
         let text: String = ('a'..='z').cycle().take(TEXT_BYTES).collect();
         let fields = format!(r#""name":"{tool}","arguments":{{"text":"{text}"}}"#);
         let template = client.template("tools/call", Some(tool), &fields, None);
-        Ok(Self { client, template, body: Vec::new(), wanted: b"", refusals })
+        Ok(Self { client, template, body: Vec::new(), wanted: b"", refusals, proofs: Vec::new() })
     }
 
     /// One that makes tasks, or asks for one.
@@ -98,10 +146,25 @@ impl Caller {
                 client.exchange(&mut template, &mut body).await?;
             }
         }
-        Ok(Self { client, template, body, wanted: wanted(tasks), refusals: false })
+        Ok(Self { client, template, body, wanted: wanted(tasks), refusals: false, proofs: Vec::new() })
+    }
+
+    /// Brings this with its next calls.
+    fn prove(&mut self, proofs: Vec<String>) {
+        self.proofs = proofs;
+        if let [only] = &*self.proofs {
+            self.template.authorize(only);
+            self.proofs.clear();
+        }
     }
 
     pub async fn call(&mut self) -> Result<()> {
+        if let Some(next) = self.proofs.pop() {
+            if self.proofs.is_empty() {
+                return Err("more calls than proofs were issued".to_owned());
+            }
+            self.template.authorize(&next);
+        }
         if self.refusals {
             return self.client.try_exchange(&mut self.template, &mut self.body).await.map(drop);
         }
@@ -130,6 +193,11 @@ pub async fn run(options: &Options) -> Result<Value> {
             Some(tasks) => Caller::with_tasks(&target, &options.tool, tasks).await?,
             None => Caller::open(&target, &options.tool, options.refusals).await?,
         });
+    }
+    if let (Some(auth), Some(issuer)) = (options.auth, &options.issuer) {
+        for caller in &mut callers {
+            caller.prove(issued(auth, issuer, &options.endpoint.url).await?);
+        }
     }
     let warmup = Duration::from_secs_f64(options.warmup);
     let time = Duration::from_secs_f64(options.seconds);
@@ -201,6 +269,8 @@ mod tests {
             rate: None,
             refusals: false,
             tasks: None,
+            auth: None,
+            issuer: None,
         }
     }
 

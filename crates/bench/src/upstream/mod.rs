@@ -6,9 +6,10 @@
 
 mod body;
 mod content;
+mod issuer;
 mod rpc;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -26,6 +27,7 @@ use tokio::net::TcpListener;
 use crate::Result;
 use crate::wire::Era;
 use body::Body;
+use issuer::Issuer;
 
 /// The largest body of a request.
 const BODY_MAX: usize = 8 << 20;
@@ -33,12 +35,13 @@ const BODY_MAX: usize = 8 << 20;
 /// The longest that a call may be asked to take, in milliseconds.
 const PAUSE_MS_MAX: u64 = 60_000;
 
-/// What the server counts.
-#[derive(Debug, Default)]
+/// What the server counts, and its authorization server once somebody asks for it.
+#[derive(Default)]
 struct Stats {
     /// HTTP requests with a message, streams and ends of sessions included.
     requests: Cell<u64>,
     sessions: Cell<u64>,
+    issuer: OnceCell<Issuer>,
 }
 
 /// Serves until the process is stopped. The first line of output is the address.
@@ -95,6 +98,15 @@ async fn answer(stats: &Stats, request: Request<Incoming>) -> Response<Body> {
     if path == "/stats" {
         let text = format!(r#"{{"requests":{},"sessions":{}}}"#, stats.requests.get(), stats.sessions.get());
         return rpc::json(StatusCode::OK, text.into());
+    }
+    if path.starts_with("/issuer") || path.starts_with("/.well-known/") {
+        let (head, body) = request.into_parts();
+        let host = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+        let Ok(body) = Limited::new(body, BODY_MAX).collect().await else {
+            return rpc::empty(StatusCode::PAYLOAD_TOO_LARGE);
+        };
+        let issuer = stats.issuer.get_or_init(Issuer::new);
+        return issuer.answer(host.unwrap_or_default(), head.uri.path(), &body.to_bytes());
     }
     let Some((era, tools)) = route(path) else { return rpc::empty(StatusCode::NOT_FOUND) };
     stats.requests.set(stats.requests.get() + 1);

@@ -50,9 +50,19 @@ impl Target {
 pub struct Template {
     bytes: Vec<u8>,
     id_at: usize,
+    /// How many bytes of headers came from [`Template::authorize`].
+    authorized: usize,
 }
 
 impl Template {
+    /// Puts these headers in the place of those that were put there before.
+    pub fn authorize(&mut self, headers: &str) {
+        let Some(at) = memchr::memmem::find(&self.bytes, b"\r\n").map(|at| at + 2) else { return };
+        self.bytes.splice(at..at + self.authorized, headers.bytes());
+        self.id_at = self.id_at - self.authorized + headers.len();
+        self.authorized = headers.len();
+    }
+
     fn with_id(&mut self, id: u64) -> &[u8] {
         let digits = id.to_string();
         if let Some(place) = self.bytes.get_mut(self.id_at..self.id_at + digits.len()) {
@@ -132,7 +142,7 @@ impl Client {
         );
         let bytes = self.post(method, name, &body);
         let id_at = bytes.len() - body.len() + r#"{"jsonrpc":"2.0","id":"#.len();
-        Template { bytes, id_at }
+        Template { bytes, id_at, authorized: 0 }
     }
 
     fn post(&self, method: &str, name: Option<&str>, body: &str) -> Vec<u8> {
@@ -236,9 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn headers_take_the_place_of_those_before_them() {
+        let bytes = b"POST / HTTP/1.1\r\nHost: h\r\n\r\n1000000000".to_vec();
+        let id_at = bytes.len() - 10;
+        let mut template = Template { bytes, id_at, authorized: 0 };
+        for headers in ["A: long one\r\n", "A: b\r\n"] {
+            template.authorize(headers);
+            let sent = String::from_utf8(template.with_id(1_000_000_007).to_vec()).unwrap();
+            assert_eq!(sent, format!("POST / HTTP/1.1\r\n{headers}Host: h\r\n\r\n1000000007"));
+        }
+    }
+
+    #[test]
     fn a_template_changes_nothing_but_the_id() {
         let bytes = b"x 1000000000 y".to_vec();
-        let mut template = Template { bytes, id_at: 2 };
+        let mut template = Template { bytes, id_at: 2, authorized: 0 };
         assert_eq!(template.with_id(1_000_000_042), b"x 1000000042 y");
         assert_eq!(template.with_id(1_000_000_043), b"x 1000000043 y");
     }

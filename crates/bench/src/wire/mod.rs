@@ -7,3 +7,4 @@ mod client;
 mod connection;
 
 pub use client::{Client, Era, Target, Template};
+pub use connection::Connection;

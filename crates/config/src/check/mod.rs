@@ -3,6 +3,7 @@
 //! Each file holds the rules of one section. All of them run, and all of what they find is reported.
 
 mod admin;
+mod auth;
 mod endpoint;
 mod limits;
 mod listener;
@@ -36,6 +37,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     names::check(config, report);
     replicas::check(config, report);
     admin::check(config, report);
+    auth::check(config, report);
     limits::check(config, report);
     tasks::check(&config.tasks, report);
     for (name, upstream) in &config.upstreams {

@@ -8,6 +8,7 @@ pub(super) enum UrlUse {
     Upstream,
     Telemetry,
     Replica,
+    Own,
 }
 
 /// Why `url` cannot be asked, and what to write. The message never repeats the URL, which may contain a
@@ -44,7 +45,7 @@ pub(super) fn url_fault(url: &str, used_for: UrlUse) -> Option<(String, Option<S
     if authority.as_str().contains('@') {
         let hint = match used_for {
             UrlUse::Upstream => Some("put the credential into \"headers\", as a secret".to_owned()),
-            UrlUse::Telemetry | UrlUse::Replica => None,
+            UrlUse::Telemetry | UrlUse::Replica | UrlUse::Own => None,
         };
         return fault("a URL cannot carry a user name or password", hint);
     }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Cache, Endpoint, Keys, Limits, ListenTls, Names, Replica, Sessions, Store, Tasks, Telemetry,
+    Admin, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Replica, Sessions, Store, Tasks, Telemetry,
     Upstream,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
@@ -58,6 +58,11 @@ pub struct Config {
     ///
     /// A name has 1 to 32 of `a-z`, `0-9` and `-`, and is not the name of an upstream. Since 0.1.
     pub endpoints: IndexMap<String, Endpoint>,
+
+    /// Who may call.
+    ///
+    /// Since 0.1.
+    pub auth: Auth,
 
     /// How the names of tools and prompts are made where several upstreams meet.
     ///
@@ -138,6 +143,7 @@ impl Default for Config {
             origins: None,
             upstreams: IndexMap::new(),
             endpoints: IndexMap::new(),
+            auth: Auth::default(),
             names: Names::default(),
             limits: Limits::default(),
             cache: Cache::default(),
@@ -211,6 +217,7 @@ impl Config {
         self.keys.anchor(folder);
         self.store.anchor(folder);
         self.admin.anchor(folder);
+        self.auth.anchor(folder);
         for upstream in self.upstreams.values_mut() {
             upstream.anchor(folder);
         }

@@ -1,6 +1,7 @@
 //! The sections of a configuration: one file each, with what a key means, its unit and its default.
 
 mod admin;
+mod auth;
 mod cache;
 mod endpoint;
 mod gateway;
@@ -17,6 +18,7 @@ mod tls;
 mod upstream;
 
 pub use admin::{Admin, AdminError, AdminPlace};
+pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer};
 pub use cache::Cache;
 pub use endpoint::Endpoint;
 pub use gateway::Config;

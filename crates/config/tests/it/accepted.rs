@@ -198,9 +198,12 @@ fn every_key_can_be_set() {
             })
         };
         let set = value(&full).or_else(|| value(&besides).filter(|_| path == "keys.env")).or_else(|| {
-            // Keys of a program are in the second upstream.
-            let rest = path.strip_prefix("upstreams.*.")?;
-            rest.split('.').try_fold(full["upstreams"]["files"].clone(), |at, key| at.get(key).cloned())
+            // Keys of a program are in the second upstream, and a tenant is that of the second issuer.
+            let (rest, second) = match path.strip_prefix("auth.issuers.*.") {
+                Some(rest) => (rest, &full["auth"]["issuers"]["partner"]),
+                None => (path.strip_prefix("upstreams.*.")?, &full["upstreams"]["files"]),
+            };
+            rest.split('.').try_fold(second.clone(), |at, key| at.get(key).cloned())
         });
         assert!(set.is_some(), "{path} is not in full.yaml");
         assert_ne!(set, value(&default), "{path} has its default in full.yaml");
@@ -300,7 +303,7 @@ fn relative_paths_start_at_the_folder_of_the_file() {
 
 #[test]
 fn hosts_and_origins_follow_the_configuration() {
-    let config = load("listen: 10.0.0.7:7400");
+    let config = load("listen: 10.0.0.7:7400\nauth: {allow: []}");
     assert!(config.host_list().allows("10.0.0.7:7400") && config.host_list().allows("localhost"));
     assert!(!config.host_list().allows("gw.example.com"));
     assert!(config.origin_list().allows("http://localhost:5173"));

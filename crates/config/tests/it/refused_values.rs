@@ -91,6 +91,11 @@ fn operators_come_in_with_a_token_on_the_loopback_interface() {
 }
 
 #[test]
+fn who_may_call_is_said_in_full() {
+    hold("who_may_call_is_said_in_full");
+}
+
+#[test]
 fn a_replica_is_where_others_reach_it() {
     hold("a_replica_is_where_others_reach_it");
 }
@@ -121,12 +126,14 @@ fn an_idempotency_key_goes_where_the_server_looks() {
 }
 
 /// Keys for which nothing at all is a choice, and what it means.
-const ZERO_IS_A_CHOICE: [(&str, &str); 8] = [
+const ZERO_IS_A_CHOICE: [(&str, &str); 10] = [
     ("drain_delay", "nobody in front has to notice"),
     ("limits.queue_max", "nobody waits"),
     ("drain_timeout", "stop at once"),
     ("cache.list_ttl", "a list without a hint is never fresh"),
     ("cache.ttl_max", "nothing is ever fresh"),
+    ("auth.clock_skew", "clocks are the same"),
+    ("auth.issuers.*.keys_stale_max", "an issuer has to be there"),
     ("tasks.tombstone", "an expired task is unknown at once"),
     ("upstreams.*.list_ttl", "its lists are never fresh"),
     ("upstreams.*.stdio.stderr_lines_max", "nothing is kept"),
@@ -142,7 +149,11 @@ fn every_limit_refuses_zero_unless_zero_is_a_choice() {
             "  takes    duration" => "0s",
             _ => continue,
         };
-        let target = if path.contains("stdio") { "command: [a]" } else { "url: 'http://a'" };
+        let target = match path.split('.').next() {
+            Some("auth") => "issuer: 'https://a'",
+            _ if path.contains("stdio") => "command: [a]",
+            _ => "url: 'http://a'",
+        };
         let mut file = serde_json::json!({});
         let mut at = &mut file;
         for key in path.split('.') {

@@ -190,7 +190,7 @@ pub fn world_with(change: impl FnOnce(&mut Wanted)) -> World {
             stale_max: Duration::from_secs(3_600),
         },
         rules: EndpointRules {
-            resources: vec![CRM.to_owned()],
+            paths: vec!["/crm/mcp".to_owned(), "/crm/sse".to_owned()],
             allow: vec![Allowed::Issuer("corp".to_owned()), Allowed::Keys],
             scopes: Vec::new(),
             possession: Possession::Taken,
@@ -202,7 +202,6 @@ pub fn world_with(change: impl FnOnce(&mut Wanted)) -> World {
     let ring = Arc::new(KeyRing::generate(&SystemRng));
     let issuer = Issuer::new(wanted.issuer, Arc::clone(&network) as _, Arc::clone(&clock) as _);
     let options = GateOptions {
-        url: URL.to_owned(),
         skew: Duration::from_secs(60),
         issuers: vec![issuer],
         keys: wanted.keys,
@@ -229,7 +228,8 @@ pub fn headers(all: &[(&str, &str)]) -> HeaderMap {
 impl World {
     pub async fn present(&self, all: &[(&str, &str)]) -> Result<Arc<Caller>, Denied> {
         let headers = headers(all);
-        let presented = Presented { method: "POST", path: "/crm/mcp", query: None, headers: &headers };
+        let presented =
+            Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers: &headers };
         self.gate.admit("crm", &presented).await
     }
 

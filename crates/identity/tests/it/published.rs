@@ -8,7 +8,7 @@ use crate::forge::*;
 #[tokio::test]
 async fn an_endpoint_says_who_issues_tokens_for_it() {
     let world = world_with(|wanted| wanted.rules.scopes = vec!["crm:read".to_owned()]);
-    let document = world.gate.metadata("crm", "/crm/mcp").unwrap();
+    let document = world.gate.metadata("crm", URL, "/crm/mcp").unwrap();
     assert_eq!(
         document,
         json!({
@@ -19,9 +19,11 @@ async fn an_endpoint_says_who_issues_tokens_for_it() {
             "scopes_supported": ["crm:read"],
         })
     );
-    assert_eq!(world.gate.metadata("open", "/open/mcp"), None);
-    assert_eq!(world.gate.metadata("nothing", "/nothing/mcp"), None);
-    let denied = world.gate.insufficient("crm", "/crm/mcp", &["crm:admin".to_owned()]);
+    assert_eq!(world.gate.metadata("open", URL, "/open/mcp"), None);
+    assert_eq!(world.gate.metadata("nothing", URL, "/nothing/mcp"), None);
+    let none = headers(&[]);
+    let presented = Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers: &none };
+    let denied = world.gate.insufficient("crm", &presented, &["crm:admin".to_owned()]);
     assert_eq!(denied.status().as_u16(), 403);
     assert!(challenges(&denied)[0].contains("scope=\"crm:admin\""));
 }
@@ -31,8 +33,8 @@ async fn a_decision_is_explained_without_its_secrets() {
     let world = world();
     let token = world.forge.token(&claims(|_| {}));
     let good = headers(&[("authorization", &format!("Bearer {token}"))]);
-    let presented = Presented { method: "POST", path: "/crm/mcp", query: None, headers: &good };
-    let explained = world.gate.explain("crm", &presented).await;
+    let presented = Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers: &good };
+    let explained = world.gate.explain("crm", &presented, identity::Terms::default()).await;
     let what: Vec<_> = explained.steps.iter().map(|step| step.what).collect();
     let all =
         ["credentials", "issuer", "kind", "signature", "audience", "time", "mapping", "possession", "scopes"];
@@ -41,8 +43,8 @@ async fn a_decision_is_explained_without_its_secrets() {
     assert!(text.contains("corp:ann") && !text.contains(&token[10..40]), "{text}");
     let token = world.forge.token(&claims(|c| c["aud"] = json!("x")));
     let bad = headers(&[("authorization", &format!("Bearer {token}"))]);
-    let presented = Presented { method: "POST", path: "/crm/mcp", query: None, headers: &bad };
-    let explained = world.gate.explain("crm", &presented).await;
+    let presented = Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers: &bad };
+    let explained = world.gate.explain("crm", &presented, identity::Terms::default()).await;
     let last = explained.steps.last().unwrap();
     assert!(!last.passed && last.found.contains("another audience"), "{explained:?}");
     assert_eq!(explained.caller, None);

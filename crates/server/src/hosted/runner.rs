@@ -74,6 +74,7 @@ fn exchange(app: &Arc<App>, stored: &StoredCall, until: Timestamp) -> Option<Exc
         app: Arc::clone(app),
         generation,
         endpoint,
+        who: crate::local::somebody(&stored.principal),
         caller,
         headers: Arc::new(HeaderMap::new()),
         over_http: false,

@@ -280,6 +280,7 @@ impl Writer {
                     }
                 }
                 () = self.stream.abandoned() => break,
+                () = self.x.expired() => break,
                 () = self.x.app.reached(Phase::Draining) => break,
             }
         }

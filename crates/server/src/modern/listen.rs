@@ -208,6 +208,11 @@ impl Stream {
                     self.ended = true;
                     return Some(self.last());
                 }
+                // Without a response: nobody has come to an end here (draft, "Authorization lifetime").
+                () = self.x.expired() => {
+                    self.ended = true;
+                    return None;
+                }
             }
         }
     }

@@ -41,11 +41,13 @@ pub struct Options {
     pub capabilities: Option<Value>,
     /// What it answers when it is asked; by default [`accepting`].
     pub answers: Answers,
+    /// What it proves itself by, as a header; by default nothing.
+    pub authorization: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { capabilities: None, answers: accepting() }
+        Self { capabilities: None, answers: accepting(), authorization: None }
     }
 }
 
@@ -78,6 +80,7 @@ struct Me {
     revision: Revision,
     capabilities: Value,
     answers: Answers,
+    authorization: Option<String>,
     changes: mpsc::UnboundedSender<Value>,
 }
 
@@ -113,8 +116,9 @@ impl Client {
         options: Options,
     ) -> Result<Self, Outcome> {
         let (sender, changes) = mpsc::unbounded_channel();
-        let capabilities = options.capabilities.unwrap_or_else(|| everything(revision));
-        let me = Me { revision, capabilities, answers: options.answers, changes: sender };
+        let capabilities = options.capabilities.clone().unwrap_or_else(|| everything(revision));
+        let Options { capabilities: _, answers, authorization } = options;
+        let me = Me { revision, capabilities, answers, authorization, changes: sender };
         let (speech, opening) = match revision {
             Revision::V2024_11_05 => {
                 let (pair, opening) = Pair::open(places, path, me).await?;

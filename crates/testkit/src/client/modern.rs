@@ -42,8 +42,8 @@ struct State {
 impl Modern {
     pub async fn open(places: impl Into<Places>, path: &str, me: Me) -> Result<(Self, Value), Outcome> {
         let modern = Self {
+            http: Http::new(places).authorized(me.authorization.clone()),
             me,
-            http: Http::new(places),
             path: path.to_owned(),
             ids: Arc::new(AtomicI64::new(1)),
             state: Arc::default(),

@@ -36,7 +36,7 @@ struct State {
 
 impl Pair {
     pub async fn open(places: impl Into<Places>, path: &str, me: Me) -> Result<(Self, Value), Outcome> {
-        let http = Http::new(places);
+        let http = Http::new(places).authorized(me.authorization.clone());
         let path = path.strip_suffix("mcp").map_or_else(|| path.to_owned(), |start| format!("{start}sse"));
         let mut stream = http.get(&path).send().await;
         if !stream.streams() {

@@ -29,8 +29,8 @@ impl Session {
     pub async fn open(places: impl Into<Places>, path: &str, me: Me) -> Result<(Self, Value), Outcome> {
         let params = initialize_params(&me);
         let mut session = Self {
+            http: Http::new(places).authorized(me.authorization.clone()),
             me,
-            http: Http::new(places),
             path: path.to_owned(),
             id: None,
             ids: Arc::new(AtomicI64::new(1)),

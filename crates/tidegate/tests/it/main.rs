@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod auth;
 mod browser;
 mod call;
 mod child;
@@ -13,6 +14,7 @@ mod list;
 mod operators;
 mod program;
 mod reload;
+mod routes;
 mod secure;
 mod state;
 mod stdio;

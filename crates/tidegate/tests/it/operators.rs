@@ -14,17 +14,17 @@ const CONFIG: &str = "store: {url: 'sqlite:a.db'}\ntasks: {host: [{when: always}
                       admin: {listen: 'localhost:0', token: {file: token}}\n";
 
 /// Not a token of anybody.
-fn token() -> String {
+pub fn token() -> String {
     "for-a-test-alone-".repeat(2)
 }
 
-struct Office {
-    up: Up,
-    http: Http,
+pub struct Office {
+    pub up: Up,
+    pub http: Http,
 }
 
 impl Office {
-    async fn open(folder: &Folder) -> Self {
+    pub async fn open(folder: &Folder) -> Self {
         folder.write("token", &format!("{}\n", token()));
         let up = folder.up(&[]).await;
         let place = up.program.stdout.seen.iter().find_map(|line| line.strip_prefix("admin     http://"));

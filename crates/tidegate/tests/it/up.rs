@@ -140,7 +140,8 @@ async fn a_named_file_is_served_and_the_address_given_beside_it_counts() {
     folder.write(
         "etc/gate.yaml",
         &format!(
-            "listen: 192.0.2.1:1\nupstreams: {{a: {{url: '{}', headers: {{x-key: {{file: key}}}}}}}}",
+            "listen: 192.0.2.1:1\nauth: {{allow: [anonymous]}}\n\
+             upstreams: {{a: {{url: '{}', headers: {{x-key: {{file: key}}}}}}}}",
             demo.url()
         ),
     );
