@@ -17,6 +17,7 @@ mod jose;
 mod keys;
 mod mapping;
 mod metadata;
+mod outbound;
 mod token;
 
 pub use caller::{Caller, Kind};
@@ -31,4 +32,8 @@ pub use jose::{Algorithm, JoseError, Jws, Key, algorithm};
 pub use keys::{ApiKey, ApiKeys, KeyError, NewKey};
 pub use mapping::{Claim, Mapping, MappingError, Tenant};
 pub use metadata::{Metadata, MetadataError, discover};
+pub use outbound::{
+    Challenge as ServerChallenge, ClientProof, Service, ServiceError, ServiceOptions, Signer, SignerError,
+    Token,
+};
 pub use token::{TokenError, TokenRules};

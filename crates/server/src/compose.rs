@@ -16,6 +16,7 @@ use protocol::{Raw, Revision};
 use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstream};
 
 use crate::app::{EVERYTHING, Generation, Limits};
+use crate::credentials;
 use crate::door::{self, DoorError};
 use crate::guard::Guard;
 use crate::handles::Handles;
@@ -65,6 +66,14 @@ pub enum ComposeError {
         path: String,
         /// Why.
         source: io::Error,
+    },
+    /// The gateway cannot prove itself to an upstream as the configuration says.
+    #[error("use upstreams.{upstream}.auth: {fault}")]
+    Credentials {
+        /// Which.
+        upstream: String,
+        /// Why not.
+        fault: String,
     },
     /// The client for an upstream could not be made.
     #[error("prepare upstream {upstream}")]
@@ -194,18 +203,19 @@ struct Values {
     env: Vec<(String, config::SecretText)>,
     headers: Vec<(HeaderName, HeaderValue)>,
     ca: Option<Vec<u8>>,
+    auth: Option<config::SecretText>,
 }
 
 impl Values {
     fn look_up(name: &str, section: &config::Upstream) -> Result<Self, ComposeError> {
         let env = |name: &str| std::env::var(name).ok();
         let read = |path: &Path| std::fs::read(path);
-        let config::Resolved { env, headers } = section
+        let config::Resolved { env, headers, auth } = section
             .resolve(&env, &read)
             .map_err(|source| ComposeError::Secret { upstream: name.to_owned(), source })?;
         let failed = |path: &Path, source| ComposeError::File { path: path.display().to_string(), source };
         let ca = section.tls.ca.as_ref().map(|path| std::fs::read(path).map_err(|error| failed(path, error)));
-        Ok(Self { env, headers, ca: ca.transpose()? })
+        Ok(Self { env, headers, ca: ca.transpose()?, auth })
     }
 
     /// These and the limits of the gateway that an upstream is made with.
@@ -260,7 +270,7 @@ fn make_upstream(
     };
     let options = Options {
         name: UpstreamName::new(name)?,
-        target: target(name, section, values.env, values.headers)?,
+        target: target(name, section, &values, &shared.handles)?,
         pin: section.revision.and_then(|r| Revision::parse(r.as_str())),
         timeouts,
         concurrency_max: section.concurrency_max,
@@ -283,14 +293,14 @@ fn make_upstream(
 fn target(
     name: &str,
     section: &config::Upstream,
-    env: Vec<(String, config::SecretText)>,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    values: &Values,
+    handles: &Handles,
 ) -> Result<Target, ComposeError> {
     let Some(url) = &section.url else {
         let s = &section.stdio;
         return Ok(Target::Stdio(Stdio {
             argv: section.command.clone().unwrap_or_default(),
-            env: env.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
+            env: values.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
             cwd: section.cwd.clone(),
             processes_max: s.processes_max,
             idle_stop: s.idle_stop.duration(),
@@ -299,13 +309,19 @@ fn target(
             stderr_lines_max: s.stderr_lines_max,
         }));
     };
-    let url = url.parse().map_err(|source| ComposeError::Url { upstream: name.to_owned(), source })?;
+    let url: http::Uri =
+        url.parse().map_err(|source| ComposeError::Url { upstream: name.to_owned(), source })?;
     let transport = match section.transport {
         Transport::Auto => HttpTransport::Auto,
         Transport::StreamableHttp => HttpTransport::Streamable,
         Transport::HttpSse => HttpTransport::SsePair,
     };
-    Ok(Target::Http { url, transport, headers })
+    let own = |auth| {
+        let place = (&url, values.ca.clone());
+        credentials::credentials(name, auth, place, values.auth.as_ref(), handles)
+    };
+    let credentials = section.auth.as_ref().map(own).transpose()?;
+    Ok(Target::Http { url, transport, headers: values.headers.clone(), credentials })
 }
 
 fn client(name: &str, ca: Option<Vec<u8>>, timeouts: &Timeouts) -> Result<Http, ComposeError> {

@@ -5,6 +5,7 @@ mod app;
 mod body;
 mod changes;
 mod compose;
+mod credentials;
 mod door;
 mod drain;
 mod gateway;

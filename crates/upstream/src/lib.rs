@@ -5,6 +5,7 @@
 //! `bridge`'s machines.
 
 mod core;
+mod credentials;
 mod detect;
 mod error;
 mod http;
@@ -23,6 +24,7 @@ mod testing;
 mod upstream;
 
 pub use crate::core::{CallContext, Change, Stats};
+pub use credentials::{Credentials, NoProof};
 pub use error::{CallError, CallErrorKind};
 pub use kept::{Kept, Line, Place, Sharing};
 pub use listen::Interest;

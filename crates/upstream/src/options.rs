@@ -1,13 +1,14 @@
 //! What an upstream is told at its start: everything resolved, no file and no environment left to read.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use model::UpstreamName;
 use protocol::{Raw, Revision};
 
-use crate::Sharing;
+use crate::{Credentials, Sharing};
 
 /// How an upstream is reached and how far it may go.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub enum Target {
         transport: HttpTransport,
         /// Sent with every request.
         headers: Vec<(HeaderName, HeaderValue)>,
+        /// By what the gateway proves itself, beside them.
+        credentials: Option<Arc<dyn Credentials>>,
     },
     /// A process of ours.
     Stdio(Stdio),

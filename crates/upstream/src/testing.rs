@@ -88,7 +88,7 @@ impl Asked {
 pub(crate) fn options(url: http::Uri) -> Options {
     Options {
         name: UpstreamName::new("scripted").expect("a name"),
-        target: Target::Http { url, transport: HttpTransport::Auto, headers: Vec::new() },
+        target: Target::Http { url, transport: HttpTransport::Auto, headers: Vec::new(), credentials: None },
         pin: None,
         timeouts: Timeouts::default(),
         concurrency_max: 8,

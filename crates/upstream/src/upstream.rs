@@ -213,9 +213,9 @@ impl Upstream {
 
     async fn find(&self) -> Result<Found, CallError> {
         match &self.core.options.target {
-            Target::Http { url, transport, headers } => {
+            Target::Http { url, transport, headers, credentials } => {
                 let link = HttpLink::new(Arc::clone(&self.core), self.http.clone(), url.clone(), headers);
-                detect::http(&self.core, link, *transport).await
+                detect::http(&self.core, link.proving(credentials.clone()), *transport).await
             }
             Target::Stdio(stdio) => {
                 detect::pipe(PipePool::new(Arc::clone(&self.core), Dial::Stdio(stdio.clone()))).await

@@ -23,6 +23,11 @@ use suite::{Scope, Suite};
 /// scenario in `MCP_CONFORMANCE_SCENARIO`. It must end, and leave nothing running that holds its output.
 const DRIVER: &str = "conformance/client-driver";
 
+/// Scenarios of authorization that the upstream side is built for: the gateway proves itself as a service.
+/// Those that need a user wait for the user's own credentials.
+const AUTHORIZATION: [&str; 3] =
+    ["auth/client-credentials-basic", "auth/client-credentials-jwt", "auth/wif-jwt-bearer"];
+
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -250,8 +255,8 @@ fn asked(cell: &Cell, requirements: &str, only: Option<&str>) -> Vec<Scenario> {
     let not_scored = requirements.not_scored.into_iter().map(|(name, reason)| (name, Some(reason)));
     let extra = cell.extra_scenarios().iter().map(|name| ((*name).to_owned(), Some("in no set".to_owned())));
     let all = scored.chain(not_scored).chain(extra);
-    // Authorization of the upstream side is tested where it is built, with servers that ask for it.
-    let in_scope = all.filter(|(name, _)| !name.starts_with("auth/"));
+    let in_scope =
+        all.filter(|(name, _)| !name.starts_with("auth/") || AUTHORIZATION.contains(&name.as_str()));
     let chosen = in_scope.filter(|(name, _)| only.is_none_or(|only| only == name));
     chosen.map(|(name, not_scored)| Scenario { name, not_scored, checks: Vec::new() }).collect()
 }

@@ -4,6 +4,7 @@
 //! blocks of headers, each for one request: `tokens` a token of its own, `proofs` a proof of its own for one
 //! token.
 
+use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -58,11 +59,13 @@ impl Signer {
 pub struct Issuer {
     own: Signer,
     client: Signer,
+    /// Batches, so that no id comes twice.
+    batches: Cell<u32>,
 }
 
 impl Issuer {
     pub fn new() -> Self {
-        Self { own: Signer::generate(), client: Signer::generate() }
+        Self { own: Signer::generate(), client: Signer::generate(), batches: Cell::new(0) }
     }
 
     /// What is at a path that begins with `/issuer` or with the place of its metadata.
@@ -83,6 +86,7 @@ impl Issuer {
         else {
             return rpc::empty(StatusCode::BAD_REQUEST);
         };
+        self.batches.set(self.batches.get() + 1);
         let blocks: Vec<String> = match kind {
             Some("tokens") => (0..count).map(|at| self.bearer(&name, url, at)).collect(),
             Some("proofs") => {
@@ -98,7 +102,7 @@ impl Issuer {
         let now = now();
         let mut claims = json!({
             "iss": name, "aud": url, "sub": "ann", "client_id": "bench", "scope": "mcp", "groups": ["sales"],
-            "iat": now, "exp": now + LIVES, "jti": format!("{at:08}"),
+            "iat": now, "exp": now + LIVES, "jti": format!("{:08}{at:08}", self.batches.get()),
         });
         if bound {
             claims["cnf"] = json!({"jkt": self.client.thumbprint()});
@@ -112,8 +116,8 @@ impl Issuer {
 
     fn proof(&self, token: &str, url: &str, at: usize) -> String {
         let ath = BASE64.encode(digest(&SHA256, token.as_bytes()));
-        let claims =
-            json!({"htm": "POST", "htu": url, "iat": now(), "jti": format!("bench-{at:08}"), "ath": ath});
+        let jti = format!("bench-{:08}{at:08}", self.batches.get());
+        let claims = json!({"htm": "POST", "htu": url, "iat": now(), "jti": jti, "ath": ath});
         let header = json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": self.client.jwk()});
         format!("Authorization: DPoP {token}\r\nDPoP: {}\r\n", self.client.sign(&header, &claims))
     }

@@ -115,7 +115,7 @@ fn check_ways(ways: &[String], config: &Config, path: &Path, report: &mut Report
     }
 }
 
-fn check_scopes(scopes: &[String], path: &Path, report: &mut Report<'_>) {
+pub(super) fn check_scopes(scopes: &[String], path: &Path, report: &mut Report<'_>) {
     for (index, scope) in scopes.iter().enumerate() {
         // RFC 6749, section 3.3.
         let plain = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
@@ -183,7 +183,7 @@ fn check_tenant(tenant: Option<&str>, path: &Path, report: &mut Report<'_>) {
 }
 
 /// With TLS, but on this machine: who could change keys on their way could be anybody.
-fn check_issuer_url(url: &str, path: &Path, report: &mut Report<'_>) {
+pub(super) fn check_issuer_url(url: &str, path: &Path, report: &mut Report<'_>) {
     if let Some((message, hint)) = url_fault(url, UrlUse::Own) {
         return report.value(path, message, hint);
     }

@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::names::check_aliases;
 use super::url::{UrlUse, url_fault};
-use super::{Report, limits, retries};
+use super::{Report, credentials, limits, retries};
 use crate::section::{Revision, Sharing, Transport, Upstream};
 use crate::source::Path;
 use crate::value::Secret;
@@ -43,6 +43,7 @@ pub(super) fn check(name: &str, upstream: &Upstream, report: &mut Report<'_>) {
     check_target(upstream, &path, report);
     check_only_with(upstream, &path, report);
     check_headers(upstream, &path, report);
+    credentials::check(upstream, &path.key("auth"), report);
     check_env(upstream, &path, report);
     check_aliases(&upstream.aliases, &path.key("aliases"), report);
     limits::check_upstream(upstream, &path, report);
@@ -121,6 +122,7 @@ fn check_only_with(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
         ("transport", upstream.transport != default.transport),
         ("headers", !upstream.headers.is_empty()),
         ("forward_headers", !upstream.forward_headers.is_empty()),
+        ("auth", upstream.auth.is_some()),
         ("tls", upstream.tls != default.tls),
     ];
     let (keys, other) = match (&upstream.url, &upstream.command) {
@@ -165,7 +167,7 @@ fn check_headers(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
             report.value(
                 &at,
                 "a client's credentials are meant for the gateway and are never passed on",
-                Some("give the upstream its own credential in \"headers\"".to_owned()),
+                Some("give the upstream its own credential in \"auth\" or \"headers\"".to_owned()),
             );
         } else if upstream.headers.keys().any(|fixed| fixed.eq_ignore_ascii_case(known.as_str())) {
             report.value(&at, "\"headers\" already says what this header is", None);

@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod cache;
+mod credentials;
 mod endpoint;
 mod gateway;
 mod keys;
@@ -20,6 +21,7 @@ mod upstream;
 pub use admin::{Admin, AdminError, AdminPlace};
 pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer};
 pub use cache::Cache;
+pub use credentials::UpstreamAuth;
 pub use endpoint::Endpoint;
 pub use gateway::Config;
 pub use keys::Keys;

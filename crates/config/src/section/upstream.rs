@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::offers;
-use super::{RetryRule, UpstreamTasks, UpstreamTls};
+use super::{RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
 use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
 
 /// A server behind the gateway: either at a `url`, or a `command` to start.
@@ -63,6 +63,12 @@ pub struct Upstream {
     /// Credentials (`Authorization`, `Cookie`) and what belongs to one connection cannot be passed on. By
     /// default none. Since 0.1.
     pub forward_headers: Vec<String>,
+
+    /// By what the gateway proves itself to the server: with a token of its own. Only with `url`.
+    ///
+    /// By default nothing but what `headers` says. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<UpstreamAuth>,
 
     /// How long to wait for what.
     ///
@@ -170,6 +176,7 @@ impl Default for Upstream {
             revision: None,
             headers: BTreeMap::new(),
             forward_headers: Vec::new(),
+            auth: None,
             timeouts: Timeouts::default(),
             concurrency_max: 64,
             list_ttl: None,
@@ -343,6 +350,8 @@ pub struct Resolved {
     pub env: Vec<(String, SecretText)>,
     /// Headers for every request. The values are marked as sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The client's secret or private key of `auth`. A workload's token is read when it is needed.
+    pub auth: Option<SecretText>,
 }
 
 impl Upstream {
@@ -375,6 +384,7 @@ impl Upstream {
             revision,
             headers,
             forward_headers,
+            auth,
             timeouts,
             concurrency_max,
             list_ttl: _,
@@ -395,7 +405,7 @@ impl Upstream {
         } = self;
         let mut hasher = DefaultHasher::new();
         (url, command, env, cwd, transport, revision).hash(&mut hasher);
-        (headers, forward_headers, timeouts, concurrency_max, stdio, tls).hash(&mut hasher);
+        (headers, forward_headers, auth, timeouts, concurrency_max, stdio, tls).hash(&mut hasher);
         (sessions, sessions_max, session_idle).hash(&mut hasher);
         hasher.finish()
     }
@@ -409,7 +419,7 @@ impl Upstream {
         env: &dyn Fn(&str) -> Option<String>,
         read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
     ) -> Result<Resolved, SecretError> {
-        let mut found = Resolved { env: Vec::new(), headers: Vec::new() };
+        let mut found = Resolved { env: Vec::new(), headers: Vec::new(), auth: None };
         for (name, secret) in &self.env {
             let failed = |kind| SecretError { at: format!("env.{name}"), kind };
             let value = secret.resolve(env, read).map_err(failed)?;
@@ -427,12 +437,20 @@ impl Upstream {
             let name = HeaderName::try_from(name.as_str());
             found.headers.push((name.map_err(|_| failed(SecretErrorKind::Unsendable))?, value));
         }
+        let auth = self.auth.as_ref().and_then(UpstreamAuth::secret);
+        if let Some((key, secret)) = auth {
+            let failed = |kind| SecretError { at: format!("auth.{key}"), kind };
+            found.auth = Some(secret.resolve(env, read).map_err(failed)?);
+        }
         Ok(found)
     }
 
     pub(super) fn anchor(&mut self, folder: &Path) {
         for secret in self.env.values_mut().chain(self.headers.values_mut()) {
             secret.anchor(folder);
+        }
+        if let Some(auth) = &mut self.auth {
+            auth.anchor(folder);
         }
         if let Some(cwd) = &mut self.cwd {
             *cwd = folder.join(&*cwd);

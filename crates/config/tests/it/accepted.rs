@@ -198,12 +198,21 @@ fn every_key_can_be_set() {
             })
         };
         let set = value(&full).or_else(|| value(&besides).filter(|_| path == "keys.env")).or_else(|| {
-            // Keys of a program are in the second upstream, and a tenant is that of the second issuer.
-            let (rest, second) = match path.strip_prefix("auth.issuers.*.") {
-                Some(rest) => (rest, &full["auth"]["issuers"]["partner"]),
-                None => (path.strip_prefix("upstreams.*.")?, &full["upstreams"]["files"]),
+            // What the first one cannot have is in others: a program's keys, other proofs, a fixed tenant.
+            let (rest, others) = match path.strip_prefix("auth.issuers.*.") {
+                Some(rest) => (rest, vec![&full["auth"]["issuers"]["partner"]]),
+                None => {
+                    let others = ["files", "erp", "ads", "bi"].map(|name| &full["upstreams"][name]);
+                    (path.strip_prefix("upstreams.*.")?, others.to_vec())
+                }
             };
-            rest.split('.').try_fold(second.clone(), |at, key| at.get(key).cloned())
+            let found = |other: &serde_json::Value| {
+                rest.split('.').try_fold(other.clone(), |at, key| match key.strip_suffix("[]") {
+                    Some(list) => at.get(list)?.get(0).cloned(),
+                    None => at.get(key).cloned(),
+                })
+            };
+            others.into_iter().find_map(found)
         });
         assert!(set.is_some(), "{path} is not in full.yaml");
         assert_ne!(set, value(&default), "{path} has its default in full.yaml");

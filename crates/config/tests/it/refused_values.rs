@@ -91,6 +91,11 @@ fn operators_come_in_with_a_token_on_the_loopback_interface() {
 }
 
 #[test]
+fn the_gateway_proves_itself_to_a_server_in_one_way() {
+    hold("the_gateway_proves_itself_to_a_server_in_one_way");
+}
+
+#[test]
 fn who_may_call_is_said_in_full() {
     hold("who_may_call_is_said_in_full");
 }

@@ -119,6 +119,8 @@ pub struct Network {
     pub asked: AtomicUsize,
     pub down: std::sync::atomic::AtomicBool,
     pub requests: Mutex<Vec<Request<Bytes>>>,
+    /// Where was asked that is not the operator's.
+    pub foreign: Mutex<Vec<String>>,
 }
 
 impl Network {
@@ -134,12 +136,15 @@ impl Network {
 
 #[async_trait]
 impl Fetch for Network {
-    async fn send(&self, request: Request<Bytes>, _trusted: bool) -> Result<Response<Bytes>, FetchError> {
+    async fn send(&self, request: Request<Bytes>, trusted: bool) -> Result<Response<Bytes>, FetchError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         // Others may ask meanwhile.
         tokio::task::yield_now().await;
         let url = request.uri().to_string();
         self.requests.lock().unwrap().push(request);
+        if !trusted {
+            self.foreign.lock().unwrap().push(url.clone());
+        }
         if self.down.load(Ordering::SeqCst) {
             return Err(FetchError::Plain { url });
         }

@@ -4,6 +4,7 @@
 
 mod forge;
 mod keys;
+mod outbound;
 mod possession;
 mod published;
 mod tokens;

@@ -142,7 +142,8 @@ fn hold(table: &str, operators: &str) {
     let page = [
         "# Who gets what at which route\n",
         "Made from the code and a gateway that runs, by `crates/tidegate/tests/it/routes.rs`. The endpoint",
-        "`crm` takes tokens of one issuer that grant the scope `mcp`. A route that is not here fails the check.\n",
+        "`crm` takes tokens of one issuer that grant the scope `mcp`. A route that is not here fails the",
+        "check.\n",
         "## Clients\n",
         table,
         "404 for another user: what is not theirs is unknown to them, as if it never was.\n",

@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use egress::{EgressError, Http, ResponseBody};
 use futures_util::StreamExt as _;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use protocol::json::{Extractor, Piece};
 use protocol::{Id, Message, Raw};
 
 use super::EventStream;
 use crate::core::{Core, Stats};
-use crate::{Body, CallError, CallErrorKind};
+use crate::{Body, CallError, CallErrorKind, Credentials};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
@@ -30,7 +30,11 @@ struct Way {
     url: Uri,
     timeouts: egress::Timeouts,
     headers: HeaderMap,
+    credentials: Option<Arc<dyn Credentials>>,
 }
+
+/// How often a request is sent that the server refuses for its proof.
+const PROOFS_MAX: u32 = 3;
 
 /// What a POST brought back.
 pub(crate) enum Answer {
@@ -77,13 +81,22 @@ impl HttpLink {
         if let Some(host) = host_of(&url) {
             headers.entry(HOST).or_insert(host);
         }
-        Self { core, way: Arc::new(Way { http, url, timeouts, headers }) }
+        Self { core, way: Arc::new(Way { http, url, timeouts, headers, credentials: None }) }
+    }
+
+    /// The same way, on which the gateway proves itself by these.
+    pub fn proving(&self, credentials: Option<Arc<dyn Credentials>>) -> Self {
+        let Way { http, url, timeouts, headers, .. } = &*self.way;
+        let (http, url, headers) = (http.clone(), url.clone(), headers.clone());
+        let way = Way { http, url, timeouts: *timeouts, headers, credentials };
+        Self { core: Arc::clone(&self.core), way: Arc::new(way) }
     }
 
     /// The same way with another path: where an HTTP+SSE server wants its messages.
     pub fn at(&self, url: Uri) -> Self {
-        let Way { http, timeouts, headers, .. } = &*self.way;
-        let way = Way { http: http.clone(), url, timeouts: *timeouts, headers: headers.clone() };
+        let Way { http, timeouts, headers, credentials, .. } = &*self.way;
+        let (http, headers, credentials) = (http.clone(), headers.clone(), credentials.clone());
+        let way = Way { http, url, timeouts: *timeouts, headers, credentials };
         Self { core: Arc::clone(&self.core), way: Arc::new(way) }
     }
 
@@ -115,13 +128,47 @@ impl HttpLink {
             headers.insert(CONTENT_TYPE, JSON);
             headers.insert(ACCEPT, BOTH);
         }
+        match &self.way.credentials {
+            None => self.send_once(self.request(method, headers, body)).await,
+            // Boxed, so that calls of servers without do not carry it.
+            Some(credentials) => Box::pin(self.prove(credentials, method, headers, body)).await,
+        }
+    }
+
+    async fn send_once(&self, request: Request<egress::Body>) -> Result<Response<ResponseBody>, CallError> {
         Stats::add(&self.core.stats.requests);
-        let request = self.request(method, headers, body);
-        self.way
-            .http
-            .send(request, &self.way.timeouts)
-            .await
-            .map_err(|error| egress_error(&self.core, &error))
+        let sent = self.way.http.send(request, &self.way.timeouts).await;
+        sent.map_err(|error| egress_error(&self.core, &error))
+    }
+
+    /// Sends a request with a proof, and again with another one where the server wants that.
+    async fn prove(
+        &self,
+        credentials: &Arc<dyn Credentials>,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<ResponseBody>, CallError> {
+        let mut attempt = 0;
+        loop {
+            let proof = credentials.proof().await.map_err(|error| {
+                let kind =
+                    if error.may_pass { CallErrorKind::Unreachable } else { CallErrorKind::Unauthorized };
+                self.core.error(kind).detail(&error).unsent()
+            })?;
+            let mut request = self.request(method.clone(), headers.clone(), body.clone());
+            if let Some(proof) = &proof {
+                request.headers_mut().insert(AUTHORIZATION, proof.clone());
+            }
+            let response = self.send_once(request).await?;
+            let status = response.status();
+            let refused = status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN;
+            let again = refused && credentials.refused(status, response.headers(), proof.as_ref(), attempt);
+            attempt += 1;
+            if !again || attempt >= PROOFS_MAX {
+                return Ok(response);
+            }
+        }
     }
 
     /// Posts a message; `id` is the request's, `None` for notifications and responses.
