@@ -7,6 +7,7 @@ import { failures, pidsIn, startLater } from './cases/failures.mjs';
 import { lists } from './cases/lists.mjs';
 import { questions } from './cases/questions.mjs';
 import { sessions } from './cases/sessions.mjs';
+import { signon, startSignOn } from './cases/signon.mjs';
 import { tasks } from './cases/tasks.mjs';
 import { walks } from './cases/walks.mjs';
 import { Client } from './clients.mjs';
@@ -26,13 +27,20 @@ setTimeout(() => {
   process.exit(1);
 }, LIMIT_MS).unref();
 
-const failed = kind in LIFECYCLES ? await rust() : await typescript();
+const failed = kind === 'oidc' ? await oidc() : kind in LIFECYCLES ? await rust() : await typescript();
 process.exit(failed > 0 ? 1 : 0);
 
 async function rust() {
   const lifecycle = LIFECYCLES[kind];
   const go = (args, path) => walk(world.fixture, lifecycle, [url(path), ...args]);
   return run(`Rust ${kind}`, walks, { ...world, lifecycle, go }, only);
+}
+
+async function oidc() {
+  const all = await startSignOn(world);
+  const count = await run('OpenID provider', signon, all, only);
+  await all.stop();
+  return count;
 }
 
 async function typescript() {

@@ -416,7 +416,13 @@ impl Gate {
                 introspection::ask(issuer.fetch(), place, own, token).await
             };
             match asked.await {
-                Ok(Some(claims)) => {
+                Ok(Some(mut claims)) => {
+                    // A client's own token has no user; it is its own subject (RFC 9068, section 2.2). Where
+                    // there is a user who is only not named by `sub`, all users of a client would be one.
+                    let nobody = !claims.contains_key("sub") && !claims.contains_key("username");
+                    if let Some(client) = claims.get("client_id").filter(|_| nobody).cloned() {
+                        claims.insert("sub".to_owned(), client);
+                    }
                     let named = claims.get("iss").and_then(Value::as_str);
                     if named.is_some_and(|named| named != issuer.options.issuer) {
                         continue;

@@ -18,7 +18,7 @@ use crate::app::{App, Exchange, Generation};
 use crate::body::{self, Incoming};
 use crate::door::{self, Knock};
 use crate::drain::{self, Phase};
-use crate::overload::{Reason, Shed, Stage};
+use crate::overload::{Reason, SIGNED_ON, Shed, Stage};
 use crate::replica::{self, Received};
 use crate::route::{Route, route};
 use crate::{legacy, modern};
@@ -347,11 +347,18 @@ async fn place(x: &mut Exchange, id: Option<&Id>) -> Result<(), Box<Answer>> {
     if app.memory.stage() == Stage::Hard {
         return Err(Box::new(shed(&app, id, &Shed::memory())));
     }
-    // There is one for each endpoint.
-    let Some(tenant) = x.generation.tenants.get(x.endpoint.name()) else { return Ok(()) };
+    let tenant = match x.who.issuer {
+        // One that signed on shares with others of its tenant, at whatever endpoint.
+        Some(_) => app.gate.tenant(&format!("{SIGNED_ON}{}", x.who.principal.tenant())),
+        // There is one for each endpoint.
+        None => match x.generation.tenants.get(x.endpoint.name()) {
+            Some(tenant) => Arc::clone(tenant),
+            None => return Ok(()),
+        },
+    };
     let entered = tokio::select! {
         biased;
-        entered = app.gate.enter(tenant) => entered,
+        entered = app.gate.enter(&tenant) => entered,
         () = app.reached(Phase::Ending) => return Err(Box::new(unavailable(id, &drain::too_late()))),
     };
     match entered {

@@ -16,7 +16,7 @@ use world::{Programs, World};
 const NODE_MAJOR_MIN: u32 = 20;
 
 /// The kinds of clients, which `interop/client.mjs` describes.
-const CLIENTS: [&str; 6] = ["v1", "v1-sse", "v2", "v2-legacy", "rmcp", "rmcp-legacy"];
+const CLIENTS: [&str; 7] = ["v1", "v1-sse", "v2", "v2-legacy", "rmcp", "rmcp-legacy", "oidc"];
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -50,8 +50,9 @@ pub struct Limits {
     #[schemars(range(min = 1))]
     pub calls_max: usize,
 
-    /// How many of them may be of one endpoint, so that others always find a place.
+    /// How many of them may be of one tenant, so that others always find a place.
     ///
+    /// The tenant is that of the caller's token or key; of callers that prove nothing, the endpoint is one.
     /// By default three quarters of `calls_max`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -205,7 +206,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How many calls of one endpoint may run at a time.
+    /// How many calls of one tenant may run at a time.
     #[must_use]
     pub fn calls_per_tenant(&self) -> usize {
         let usual = self.calls_max - self.calls_max / 4;

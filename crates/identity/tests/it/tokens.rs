@@ -408,6 +408,15 @@ async fn a_token_that_says_nothing_is_asked_about() {
     }
     world.network.set(place, 401, "");
     assert_eq!(world.refused("opaque-3").await.0, 503);
+    // A client's own token has no subject; a user's that is not named by `sub` is nobody's.
+    says["aud"] = json!(CRM);
+    says.as_object_mut().unwrap().remove("sub");
+    world.network.set(place, 200, &says);
+    let caller = world.bearer("opaque-4").await.unwrap();
+    assert_eq!((caller.principal.subject(), caller.kind), ("corp:editor", Kind::Workload));
+    says["username"] = json!("ann");
+    world.network.set(place, 200, &says);
+    assert_eq!(world.refused("opaque-5").await.0, 401);
 }
 
 fn base64(text: &str) -> String {

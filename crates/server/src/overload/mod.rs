@@ -12,6 +12,9 @@ pub(crate) use gate::{Gate, GateLimits, Place};
 pub(crate) use memory::{MemoryWatch, Stage};
 pub(crate) use tenant::Tenant;
 
+/// What the names of tenants begin with that signed on. No endpoint's name has a space.
+pub(crate) const SIGNED_ON: &str = "tenant ";
+
 /// Why a call was turned away: nothing of it ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shed {
@@ -54,6 +57,9 @@ impl Shed {
     pub fn to_rpc(&self) -> RpcError {
         let (who, limit) = match (&self.tenant, self.reason) {
             (_, Reason::Memory) => ("This gateway is short of memory".to_owned(), "memory_max"),
+            (Some(name), _) if name.starts_with(SIGNED_ON) => {
+                (format!("This tenant runs {} calls at a time", self.max), "calls_per_tenant_max")
+            }
             (Some(name), _) => {
                 (format!("The endpoint {name:?} runs {} calls at a time", self.max), "calls_per_tenant_max")
             }
@@ -69,7 +75,11 @@ impl Shed {
             "reason": "overloaded",
             "limit": limit,
             "at": self.reason.as_str(),
-            "who": if self.tenant.is_some() { "endpoint" } else { "gateway" },
+            "who": match &self.tenant {
+                Some(name) if name.starts_with(SIGNED_ON) => "tenant",
+                Some(_) => "endpoint",
+                None => "gateway",
+            },
             "fault": Fault::Gateway.as_str(),
             "retry": Retry::Safe.as_str(),
         }))

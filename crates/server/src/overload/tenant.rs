@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// One that shares the gateway with others. As long as nobody signs on, each endpoint is one.
+/// One that shares the gateway with others: the tenant of whoever signed on, else the endpoint.
 #[derive(Debug)]
 pub(crate) struct Tenant {
     pub name: Arc<str>,

@@ -234,3 +234,34 @@ async fn a_token_in_the_url_is_refused_with_the_reason() {
     let text = reply.text().await;
     assert!(text.contains("does not belong into a URL") && !text.contains(&token[..20]), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_takes_no_more_than_its_share_whatever_endpoint_its_users_call() {
+    let issuer = Issuer::start().await;
+    let world = guarded(&issuer)
+        .config(|config| {
+            config.limits.calls_per_tenant_max = Some(1);
+            config.limits.queue_max = 0;
+        })
+        .start()
+        .await;
+    let call = |subject: &str, tenant: &str, tool: &str, arguments: Value| {
+        let mut claims = claims(subject, "/crm/mcp");
+        claims["tid"] = json!(tenant);
+        let params = json!({"name": tool, "arguments": arguments, "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {}, "progressToken": "p"}});
+        let call = json!({"jsonrpc": "2.0", "id": "c", "method": "tools/call", "params": params});
+        let http = Http::new(world.address()).authorized(Some(format!("Bearer {}", issuer.token(&claims))));
+        let request = http.post("/crm/mcp", call).header("mcp-protocol-version", "2026-07-28");
+        request.header("mcp-method", "tools/call").header("mcp-name", tool).send()
+    };
+    let mut held = call("ann", "acme", "slow", json!({"seconds": 3600, "steps": 100_000})).await;
+    within(held.event()).await.expect("progress");
+    let refused = call("ben", "acme", "echo", json!({"text": "x"})).await;
+    assert_eq!(refused.status, 503);
+    let said = refused.json().await;
+    assert_eq!(said["error"]["data"]["who"], "tenant", "{said}");
+    assert!(!said.to_string().contains("acme"), "{said}");
+    assert_eq!(call("ann", "globex", "echo", json!({"text": "x"})).await.status, 200);
+}

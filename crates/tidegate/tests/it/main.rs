@@ -5,6 +5,7 @@
 mod auth;
 mod browser;
 mod call;
+mod canary;
 mod child;
 mod config;
 mod drain;

@@ -168,6 +168,11 @@ impl Lines {
         }
     }
 
+    /// How many have come by now, seen or not.
+    pub fn ready(&self) -> usize {
+        self.seen.len() + self.lines.len()
+    }
+
     /// All lines to the end.
     pub async fn rest(&mut self) -> &[String] {
         while self.next().await.is_some() {}
