@@ -265,3 +265,44 @@ async fn a_tenant_takes_no_more_than_its_share_whatever_endpoint_its_users_call(
     assert!(!said.to_string().contains("acme"), "{said}");
     assert_eq!(call("ann", "globex", "echo", json!({"text": "x"})).await.status, 200);
 }
+
+/// A call that waits for an answer waits at one replica; who comes to another one is asked there, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_is_the_same_at_every_replica_and_others_are_not() {
+    let issuer = Issuer::start().await;
+    let section = IssuerSection { issuer: issuer.url.clone(), ..IssuerSection::default() };
+    let demo = Server::builder().revisions(&[Revision::V2025_11_25]);
+    let world = World::builder().demo("crm", demo).replicas(2).config(|config| {
+        config.auth.url = Some(URL.to_owned());
+        config.auth.allow = Some(vec!["corp".to_owned()]);
+        config.auth.issuers.insert("corp".to_owned(), section);
+    });
+    let world = world.start().await;
+    let ask = async |replica: usize, authorization: Option<String>, answers: Option<(&Value, &Value)>| {
+        let mut params = json!({"name": "confirm_order", "arguments": {}, "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}}});
+        if let Some((state, responses)) = answers {
+            params["requestState"] = state.clone();
+            params["inputResponses"] = responses.clone();
+        }
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let http = Http::new(world.address_of(replica)).authorized(authorization);
+        let post = http.post("/crm/mcp", call).header("mcp-protocol-version", "2026-07-28");
+        let reply = post.header("mcp-method", "tools/call").header("mcp-name", "confirm_order").send().await;
+        (reply.status, within(reply.json()).await)
+    };
+    let bearer = |subject: &str| Some(format!("Bearer {}", issuer.token(&claims(subject, "/crm/mcp"))));
+    let (status, asked) = ask(0, bearer("ann"), None).await;
+    assert_eq!(status, 200, "{asked}");
+    let state = asked["result"]["requestState"].clone();
+    let questions = asked["result"]["inputRequests"].as_object().expect("questions");
+    let answer = json!({"action": "accept", "content": {"quantity": 2, "confirm": true}});
+    let answers: serde_json::Map<_, _> = questions.keys().map(|key| (key.clone(), answer.clone())).collect();
+    let answers = Value::from(answers);
+    assert_eq!(ask(1, None, Some((&state, &answers))).await.0, 401);
+    let (_, other) = ask(1, bearer("ben"), Some((&state, &answers))).await;
+    assert!(other["error"].is_object() && !other.to_string().contains("ann"), "{other}");
+    let (status, done) = ask(1, bearer("ann"), Some((&state, &answers))).await;
+    assert_eq!((status, &done["result"]["resultType"]), (200, &json!("complete")), "{done}");
+}
