@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 use model::{Clock, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::caller::Caller;
 use crate::denied::{Challenge, Denied, Reason};
@@ -26,6 +27,10 @@ const KNOWN_MAX: u64 = 50_000;
 const KNOWN: Duration = Duration::from_secs(60);
 /// The same for a token about which its issuer was asked.
 const ASKED: Duration = Duration::from_secs(30);
+/// For so long a token is bad that its issuer does not know.
+const REFUSED: Duration = Duration::from_secs(5);
+/// Questions to issuers at a time: whoever floods the gateway with tokens floods nobody else.
+const ASKING_MAX: usize = 16;
 /// Where a proof of possession travels.
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// Where a nonce for the next one travels.
@@ -108,6 +113,11 @@ pub struct Gate {
     clock: Arc<dyn Clock>,
     anonymous: Arc<Caller>,
     known: moka::sync::Cache<([u8; 32], String), Known>,
+    /// Tokens that their issuers do not know, and why they are refused.
+    refused: moka::sync::Cache<([u8; 32], String), String>,
+    /// Tokens that are asked about right now: whoever comes with the same one waits for that answer.
+    asking: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
+    turns: Semaphore,
 }
 
 /// How a token was sent.
@@ -122,7 +132,10 @@ impl Gate {
     #[must_use]
     pub fn new(options: GateOptions, dpop: Arc<Dpop>, clock: Arc<dyn Clock>) -> Self {
         let known = moka::sync::Cache::builder().max_capacity(KNOWN_MAX).time_to_live(KNOWN).build();
-        Self { options, dpop, clock, anonymous: Arc::new(Caller::anonymous()), known }
+        let refused = moka::sync::Cache::builder().max_capacity(KNOWN_MAX).time_to_live(REFUSED).build();
+        let (asking, turns) = (Mutex::default(), Semaphore::new(ASKING_MAX));
+        let anonymous = Arc::new(Caller::anonymous());
+        Self { options, dpop, clock, anonymous, known, refused, asking, turns }
     }
 
     /// Lets somebody in, or says why not.
@@ -324,7 +337,19 @@ impl Gate {
             Ok(jws) => (self.by_jwt((rules, &resources), &jws, told).await?, KNOWN),
             // One that is not signed at all may still be known to its issuer.
             Err(JoseError::NotSigned) if self.issuers(rules).any(|it| it.options.introspection.is_some()) => {
-                (self.by_asking((rules, &resources), token, told).await?, ASKED)
+                let turn = Turn::take(self, fingerprint);
+                let _one = turn.lock.lock().await;
+                if let Some(known) = self.known.get(&name).filter(|known| now < known.until) {
+                    return Ok(known.caller);
+                }
+                if let Some(text) = self.refused.get(&name) {
+                    return Err((Reason::BadToken, text));
+                }
+                let asked = self.by_asking((rules, &resources), token, told).await;
+                if let Err((Reason::BadToken, text)) = &asked {
+                    self.refused.insert(name.clone(), text.clone());
+                }
+                (asked?, ASKED)
             }
             Err(error) => return Err(bad(error.into())),
         };
@@ -401,6 +426,8 @@ impl Gate {
         token: &str,
         told: &mut Told,
     ) -> Result<Caller, (Reason, String)> {
+        // It is closed by nobody.
+        let _turn = self.turns.acquire().await;
         for issuer in self.issuers(rules) {
             let Some(own) = &issuer.options.introspection else { continue };
             let asked = async {
@@ -483,6 +510,31 @@ impl Gate {
             denied.headers.push((DPOP_NONCE, nonce));
         }
         denied
+    }
+}
+
+/// The right to ask about one token, forgotten once nobody wants it.
+struct Turn<'a> {
+    gate: &'a Gate,
+    fingerprint: [u8; 32],
+    lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl<'a> Turn<'a> {
+    fn take(gate: &'a Gate, fingerprint: [u8; 32]) -> Self {
+        let mut all = gate.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = Arc::clone(all.entry(fingerprint).or_default());
+        Self { gate, fingerprint, lock }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut all = self.gate.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        // In the map, and here.
+        if Arc::strong_count(&self.lock) <= 2 {
+            all.remove(&self.fingerprint);
+        }
     }
 }
 

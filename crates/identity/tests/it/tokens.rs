@@ -402,6 +402,7 @@ async fn a_token_that_says_nothing_is_asked_about() {
     says["aud"] = json!("https://gw.example/hr/mcp");
     world.network.set(place, 200, &says);
     assert_eq!(world.refused("opaque-2").await.0, 401);
+    world.clock.advance(Duration::from_secs(1));
     for page in ["", "{}", "[]", r#"{"active":"true"}"#] {
         world.network.set(place, 200, page);
         assert_eq!(world.refused("opaque-3").await.0, 503, "{page}");
@@ -417,6 +418,28 @@ async fn a_token_that_says_nothing_is_asked_about() {
     says["username"] = json!("ann");
     world.network.set(place, 200, &says);
     assert_eq!(world.refused("opaque-5").await.0, 401);
+}
+
+#[tokio::test]
+async fn an_issuer_is_asked_once_for_everybody_who_comes_with_the_same_token() {
+    let world = world_with(|wanted| {
+        wanted.issuer.introspection = Some(Introspection {
+            url: Some("https://login.corp.example/introspect".parse().unwrap()),
+            client_id: "gateway".to_owned(),
+            client_secret: "secret".to_owned(),
+        });
+    });
+    let place = "https://login.corp.example/introspect";
+    let mut says = claims(|c| drop(c.as_object_mut().unwrap().remove("iss")));
+    says["active"] = json!(true);
+    world.network.set(place, 200, &says);
+    let all = futures_util::future::join_all((0..50).map(|_| world.bearer("opaque"))).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(world.network.count(), 1);
+    world.network.set(place, 200, json!({"active": false}));
+    let all = futures_util::future::join_all((0..50).map(|_| world.bearer("unknown"))).await;
+    assert!(all.iter().all(Result::is_err));
+    assert_eq!(world.network.count(), 2, "nor is it asked again at once about one that it does not know");
 }
 
 fn base64(text: &str) -> String {
