@@ -270,8 +270,14 @@ async fn a_handle_is_refused_at_the_limit_and_what_is_not_used_ends() {
         world.clock.advance(Duration::from_secs(200));
         remember_in(&client, &second, "a").await;
         world.clock.advance(Duration::from_secs(200));
-        sweep(&world);
-        assert_eq!(metric(&world, "sessions"), 1, "the first one was not used for 400 s");
+        // It was not used for 400 s. Whoever has not put its last call down yet is swept the next time.
+        within(async {
+            while metric(&world, "sessions") != 1 {
+                sweep(&world);
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
         // The server is told in the background.
         within(async {
             let call = || client.call_tool("remember", json!({"word": "a", "session": first}));
