@@ -82,8 +82,8 @@ fn is_nobody(error: &std::io::Error) -> bool {
 pub struct Heirs {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and number of the file.
-    file: (u64, u64),
+    /// Device and number of the file; `None` once the path is another process's.
+    file: Option<(u64, u64)>,
 }
 
 impl Heirs {
@@ -103,7 +103,13 @@ impl Heirs {
             .and_then(|()| std::fs::symlink_metadata(&beside))
             .and_then(|metadata| std::fs::rename(&beside, path).map(|()| metadata));
         let metadata = placed.inspect_err(|_| drop(std::fs::remove_file(&beside))).with_context(failed)?;
-        Ok(Self { listener, path: path.to_owned(), file: (metadata.dev(), metadata.ino()) })
+        Ok(Self { listener, path: path.to_owned(), file: Some((metadata.dev(), metadata.ino())) })
+    }
+
+    /// The path is the heir's from now on, which puts its own socket there at any moment: to look whether it
+    /// is still one's own, and to remove it then, could remove the heir's.
+    pub fn leave_path(mut self) {
+        self.file = None;
     }
 
     /// Waits until an heir serves the gateway's socket, and tells it that this process leaves.
@@ -127,7 +133,7 @@ impl Heirs {
 
 impl Drop for Heirs {
     fn drop(&mut self) {
-        let own = |found: std::fs::Metadata| (found.dev(), found.ino()) == self.file;
+        let own = |found: std::fs::Metadata| Some((found.dev(), found.ino())) == self.file;
         if std::fs::symlink_metadata(&self.path).is_ok_and(own) {
             let _ = std::fs::remove_file(&self.path);
         }
@@ -197,5 +203,22 @@ async fn receive(stream: &UnixStream) -> anyhow::Result<OwnedFd> {
     match socket {
         Some(socket) if &offer == OFFER => Ok(socket),
         _ => bail!("what answers there hands no socket over"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_path_that_was_left_to_an_heir_is_not_removed() {
+        let path = std::env::temp_dir().join(format!("tidegate-heirs-{}", std::process::id()));
+        let first = Heirs::bind(&path).expect("bound");
+        // At any moment, also before the heir has put its own there.
+        first.leave_path();
+        assert!(path.exists());
+        let second = Heirs::bind(&path).expect("bound");
+        drop(second);
+        assert!(!path.exists(), "whoever has no heir takes its own along");
     }
 }

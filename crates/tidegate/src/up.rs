@@ -86,7 +86,10 @@ pub async fn run(
         () = replaced(heirs.as_ref(), &gateway) => true,
     };
     // Their places belong to the next one.
-    drop(heirs);
+    match heirs {
+        Some(heirs) if replaced => heirs.leave_path(),
+        heirs => drop(heirs),
+    }
     drop(operators);
     let code = tokio::select! {
         () = async {
