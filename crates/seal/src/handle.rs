@@ -23,12 +23,27 @@ pub enum Purpose {
     EventId,
     /// A session with a legacy upstream.
     UpstreamSession,
+    /// The way of a user to somebody who issues tokens, and back.
+    Consent,
+    /// Somebody who has signed in with a browser.
+    SignedIn,
+    /// What a user has granted.
+    Grant,
 }
 
 impl Purpose {
     /// All purposes. Each has a key of its own, derived from the ring's.
-    pub const ALL: [Self; 6] =
-        [Self::Session, Self::Cursor, Self::RequestState, Self::Task, Self::EventId, Self::UpstreamSession];
+    pub const ALL: [Self; 9] = [
+        Self::Session,
+        Self::Cursor,
+        Self::RequestState,
+        Self::Task,
+        Self::EventId,
+        Self::UpstreamSession,
+        Self::Consent,
+        Self::SignedIn,
+        Self::Grant,
+    ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -38,6 +53,9 @@ impl Purpose {
             Self::Task => "task",
             Self::EventId => "event-id",
             Self::UpstreamSession => "upstream-session",
+            Self::Consent => "consent",
+            Self::SignedIn => "signed-in",
+            Self::Grant => "grant",
         }
     }
 }
@@ -103,6 +121,14 @@ impl KeyRing {
             .expect("a payload of a few kilobytes is within the algorithm's bounds");
         handle.extend_from_slice(tag.as_ref());
         URL_SAFE_NO_PAD.encode(handle)
+    }
+
+    /// Whether a handle was sealed with the key that seals now. It says nothing of whether it opens.
+    #[must_use]
+    pub fn is_of_the_active_key(&self, now: Timestamp, handle: &str) -> bool {
+        let id = self.keys().sealing(now).term.id.bytes();
+        let bytes = URL_SAFE_NO_PAD.decode(handle).unwrap_or_default();
+        bytes.get(1..=KeyId::BYTES).is_some_and(|found| found == id)
     }
 
     /// Opens a handle. `None`: made up, altered, bound to something else, expired, of a foreign or a retired

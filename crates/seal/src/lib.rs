@@ -13,8 +13,10 @@
 mod handle;
 mod key;
 mod mac;
+mod pair;
 mod ring;
 mod rotate;
+mod signer;
 pub mod text;
 mod time;
 
@@ -23,8 +25,10 @@ use model::Rng;
 pub use handle::{Binding, HANDLE_CHARS_MAX, Purpose};
 pub use key::{KEY_BYTES, Key, KeyId, KeyIdError, State, Term, active, states};
 pub use mac::MAC_BYTES;
+pub use pair::Pair;
 pub use ring::{CLOCK_SKEW_MAX, Fingerprint, FingerprintError, KEYS_MAX, KeyRing, RingError};
 pub use rotate::{ChangeError, FORGET_AFTER, Rotation, first, overview, retire, rotate};
+pub use signer::{PUBLIC_KEY_BYTES, Signer};
 pub use time::{time_from_text, time_to_text};
 
 /// The machine's own cryptographically strong source.

@@ -100,6 +100,11 @@ impl Keys {
         self.0.iter().find(|key| key.term.id == id && !key.term.is_retired(now))
     }
 
+    /// All that have not retired, in the order in which they become active.
+    pub(crate) fn unretired(&self, now: Timestamp) -> impl Iterator<Item = &Ready> {
+        self.0.iter().filter(move |key| !key.term.is_retired(now))
+    }
+
     fn terms(&self) -> Vec<Term> {
         self.0.iter().map(|key| key.term).collect()
     }
