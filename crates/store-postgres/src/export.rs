@@ -41,6 +41,11 @@ async fn all(connection: &mut PgConnection, to: &mut dyn RecordSink) -> Result<(
         to.put(Record::Key(rows::key(&row)?)).await?;
     }
     drop(keys);
+    let mut grants = sqlx::query("SELECT * FROM grants ORDER BY name").fetch(&mut *connection);
+    while let Some(row) = grants.try_next().await? {
+        to.put(Record::Grant(rows::grant(&row)?)).await?;
+    }
+    drop(grants);
     let mut tasks = sqlx::query("SELECT * FROM tasks ORDER BY id").fetch(&mut *connection);
     while let Some(row) = tasks.try_next().await? {
         to.put(Record::Task(rows::task(&row)?)).await?;

@@ -6,6 +6,7 @@
 mod check;
 mod export;
 mod failure;
+mod grants;
 mod herald;
 mod listen;
 mod migrate;

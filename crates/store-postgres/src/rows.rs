@@ -7,7 +7,7 @@ use model::{ReplicaId, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{Error, Row as _};
 use store::{
-    Fence, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow, TaskPhase, TaskRow,
+    Fence, GrantRow, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow, TaskPhase, TaskRow,
 };
 
 use crate::failure::Failure;
@@ -96,6 +96,18 @@ pub(crate) fn key(row: &PgRow) -> Result<KeyRow, Failure> {
 
 pub(crate) fn bytes(row: &PgRow, column: &str) -> Result<Bytes, Error> {
     row.try_get::<Vec<u8>, _>(column).map(Bytes::from)
+}
+
+pub(crate) fn grant(row: &PgRow) -> Result<GrantRow, Error> {
+    Ok(GrantRow {
+        name: row.try_get("name")?,
+        tenant: text(row.try_get("tenant")?)?,
+        holder: text(row.try_get("holder")?)?,
+        upstream: row.try_get("upstream")?,
+        version: number(row, "version")?,
+        expires: time(row, "expires")?,
+        data: bytes(row, "data")?,
+    })
 }
 
 /// A task, without its call and outcome.

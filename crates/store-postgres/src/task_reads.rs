@@ -26,7 +26,7 @@ async fn fetch(
 }
 
 /// The rows of a statement, which is made anew where it has to be tried again.
-async fn all<T>(
+pub(crate) async fn all<T>(
     store: &PostgresStore,
     statement: impl Fn() -> Query<'static, Postgres, PgArguments>,
     read_row: impl Fn(&PgRow) -> Result<T, Failure>,

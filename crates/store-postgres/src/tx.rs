@@ -48,6 +48,11 @@ impl Change {
         self.lease.begin_use()
     }
 
+    /// Has others look once it is committed.
+    pub(crate) fn tell(&mut self) {
+        self.notify = true;
+    }
+
     pub(crate) fn time(&self) -> Duration {
         self.lease.settings().answer()
     }
@@ -358,6 +363,7 @@ impl Tx for Change {
             }
             Record::Key(row) if !self.key_add(row).await? => Err(StoreError::Conflict),
             Record::Key(_) => Ok(()),
+            Record::Grant(row) => self.grant_insert(row).await,
             Record::Task(row) => self.task_insert(row).await,
             Record::Blob { name, parts, expires } => {
                 let put = sqlx::query("INSERT INTO blobs (name, parts, expires) VALUES ($1, $2, $3)");

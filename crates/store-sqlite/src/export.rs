@@ -28,6 +28,11 @@ pub(crate) async fn export(readers: &SqlitePool, to: &mut dyn RecordSink) -> Res
         to.put(Record::Key(rows::key(&row)?)).await?;
     }
     drop(keys);
+    let mut grants = sqlx::query("SELECT * FROM grants ORDER BY name").fetch(&mut *moment);
+    while let Some(row) = grants.try_next().await.map_err(failed)? {
+        to.put(Record::Grant(rows::grant(&row).map_err(failed)?)).await?;
+    }
+    drop(grants);
     let mut tasks = sqlx::query("SELECT * FROM tasks ORDER BY id").fetch(&mut *moment);
     while let Some(row) = tasks.try_next().await.map_err(failed)? {
         to.put(Record::Task(rows::task(&row)?)).await?;

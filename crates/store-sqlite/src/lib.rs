@@ -7,6 +7,7 @@
 mod check;
 mod export;
 mod failure;
+mod grants;
 mod migrate;
 mod open;
 mod read;

@@ -18,7 +18,7 @@ struct Migration {
 }
 
 /// All of them; the version of a schema is how many of them were applied.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         name: "replicas, sessions, streams, leases, keys",
         forward: include_str!("migrations/1_forward.sql"),
@@ -28,6 +28,11 @@ const MIGRATIONS: [Migration; 2] = [
         name: "tasks, large values",
         forward: include_str!("migrations/2_forward.sql"),
         back: include_str!("migrations/2_back.sql"),
+    },
+    Migration {
+        name: "grants",
+        forward: include_str!("migrations/3_forward.sql"),
+        back: include_str!("migrations/3_back.sql"),
     },
 ];
 

@@ -9,9 +9,9 @@ use model::{ReplicaId, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Appended, Changed, Fence, Guard, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow,
-    Store, StoreError, StreamLimits, StreamPart, TaskChange, TaskFilter, TaskMade, TaskPut, TaskRow,
-    TaskStore, TaskTx, TaskUsage, Tx,
+    Appended, Changed, Fence, GrantFilter, GrantRow, GrantStore, GrantTx, Guard, KeyRow, LeaseRow, Record,
+    RecordSink, ReplicaRow, Seq, SessionRow, Store, StoreError, StreamLimits, StreamPart, TaskChange,
+    TaskFilter, TaskMade, TaskPut, TaskRow, TaskStore, TaskTx, TaskUsage, Tx,
 };
 
 /// How an operation fails.
@@ -269,6 +269,22 @@ impl TaskStore for Faulty {
     }
 }
 
+#[async_trait]
+impl GrantStore for Faulty {
+    async fn grant(&self, name: &str) -> Result<Option<GrantRow>, StoreError> {
+        self.faults.meet(false, self.inner.grant(name)).await
+    }
+
+    async fn grants(
+        &self,
+        filter: &GrantFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<GrantRow>, StoreError> {
+        self.faults.meet(false, self.inner.grants(filter, after, limit)).await
+    }
+}
+
 struct FaultyTx {
     tx: Box<dyn Tx>,
     faults: Arc<Faults>,
@@ -337,4 +353,11 @@ met! {
     blob_put(name: &str, part: u32, data: &Bytes, expires: Timestamp) -> ();
     blob_keep(name: &str, parts: u32, expires: Timestamp) -> bool;
     blob_sweep(now: Timestamp, limit: usize) -> u64;
+}
+
+met! {
+    GrantTx {}
+    grant_put(row: &GrantRow) -> bool;
+    grant_remove(name: &str) -> bool;
+    grant_sweep(now: Timestamp, limit: usize) -> u64;
 }

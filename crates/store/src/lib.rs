@@ -6,6 +6,7 @@
 mod dump;
 mod error;
 mod faulty;
+mod grant;
 mod limit;
 mod memory;
 mod port;
@@ -18,8 +19,9 @@ pub mod contract;
 pub use dump::{Dump, DumpError, RecordSink, Records, copy, read_dump, write_dump};
 pub use error::StoreError;
 pub use faulty::{Commit, Fault, Faults, Faulty, Wire};
+pub use grant::{GrantFilter, GrantRow, GrantStore, GrantTx};
 pub use limit::{
-    BLOB_PART_BYTES_MAX, BLOB_PARTS_MAX, EVENT_BYTES_MAX, LEVEL_BYTES_MAX, NAME_BYTES_MAX,
+    BLOB_PART_BYTES_MAX, BLOB_PARTS_MAX, EVENT_BYTES_MAX, GRANT_BYTES_MAX, LEVEL_BYTES_MAX, NAME_BYTES_MAX,
     TASK_CALL_BYTES_MAX, TASK_HEAD_BYTES_MAX, TASK_OUTCOME_BYTES_MAX, TEXT_BYTES_MAX, URI_BYTES_MAX,
     URL_BYTES_MAX, blob_part_fits, fits,
 };

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use model::Timestamp;
 
-use crate::{Appended, ReplicaRow, StoreError, StreamLimits, StreamRow, TaskChange, TaskRow};
+use crate::{Appended, GrantRow, ReplicaRow, StoreError, StreamLimits, StreamRow, TaskChange, TaskRow};
 
 /// Names: of replicas, sessions, streams, leases and their owners.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -25,6 +25,8 @@ pub const TASK_CALL_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const TASK_OUTCOME_BYTES_MAX: usize = 1024 * 1024;
 /// A part of a large value.
 pub const BLOB_PART_BYTES_MAX: usize = 1024 * 1024;
+/// What a user has granted, sealed.
+pub const GRANT_BYTES_MAX: usize = 64 * 1024;
 /// Parts of a large value.
 pub const BLOB_PARTS_MAX: u32 = 256;
 
@@ -74,6 +76,20 @@ impl TaskChange {
         fits("the name of an owner", self.owner.as_deref().unwrap_or_default(), NAME_BYTES_MAX)?;
         fits("the record of a task", &self.head, TASK_HEAD_BYTES_MAX)?;
         fits("the outcome of a task", self.outcome.as_deref().unwrap_or_default(), TASK_OUTCOME_BYTES_MAX)
+    }
+}
+
+impl GrantRow {
+    /// Refuses a grant that is too long.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`]
+    pub fn fits(&self) -> Result<(), StoreError> {
+        fits("the name of a grant", &self.name, NAME_BYTES_MAX)?;
+        fits("the name of a tenant", &self.tenant, TEXT_BYTES_MAX)?;
+        fits("the holder of a grant", &self.holder, TEXT_BYTES_MAX)?;
+        fits("the name of an upstream", &self.upstream, NAME_BYTES_MAX)?;
+        fits("a grant", &self.data, GRANT_BYTES_MAX)
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use model::{ReplicaId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::TaskRow;
+use crate::{GrantRow, TaskRow};
 
 /// A place in the order of all changes of sessions. The first change has 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -194,6 +194,8 @@ pub enum Record {
     Key(#[serde(with = "key")] KeyRow),
     /// A task, also one of which only that it was there is known.
     Task(TaskRow),
+    /// What a user has granted.
+    Grant(GrantRow),
     /// A large value, without its parts; `parts` where it is kept, and whole.
     Blob {
         name: String,

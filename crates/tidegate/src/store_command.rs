@@ -189,7 +189,8 @@ struct Counts(BTreeMap<&'static str, u64>);
 
 impl Default for Counts {
     fn default() -> Self {
-        let kinds = ["sessions", "subscriptions", "streams", "events", "leases", "keys", "tasks", "values"];
+        let kinds =
+            ["sessions", "subscriptions", "streams", "events", "leases", "keys", "grants", "tasks", "values"];
         Self(kinds.into_iter().map(|kind| (kind, 0)).collect())
     }
 }
@@ -205,6 +206,7 @@ impl RecordSink for Counts {
             Record::StreamEvent { .. } => "events",
             Record::Lease { .. } => "leases",
             Record::Key(_) => "keys",
+            Record::Grant(_) => "grants",
             Record::Task(_) => "tasks",
             Record::Blob { .. } => "values",
             // Counted with their values.

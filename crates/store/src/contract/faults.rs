@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::Timestamp;
 
+use super::grants::grant;
 use super::keys::key;
 use super::{Harness, LATER, all, tx};
 use crate::{Fault, Faulty, Memory, StoreError, StreamLimits, Tx};
@@ -21,6 +22,7 @@ async fn step(tx: &mut dyn Tx, number: u64) -> Result<(), StoreError> {
         1 => drop(tx.lease_take("l", &name, Timestamp(number), Timestamp(number + 2)).await?),
         _ => drop(tx.key_add(&key(&name, 1)).await?),
     }
+    tx.grant_put(&grant(&name, "crm")).await?;
     let events = [Bytes::from(number.to_string())];
     // Where the step before left nothing, this is refused, in both stores alike.
     tx.stream_append("st", "s", number, &events, limits, LATER).await?;

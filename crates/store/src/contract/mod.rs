@@ -2,6 +2,7 @@
 //! [`contract_tests!`](crate::contract_tests).
 
 mod faults;
+mod grants;
 mod keys;
 mod leases;
 mod moving;
@@ -19,6 +20,7 @@ use model::Timestamp;
 use crate::{Records, Store, StoreError, Tx};
 
 use faults::*;
+use grants::*;
 use keys::*;
 use leases::*;
 use moving::*;
@@ -104,6 +106,12 @@ tests! {
     a_key_is_added_once
     a_key_retires_and_is_forgotten
     a_key_is_never_shown
+    a_grant_is_kept_as_it_was_written
+    a_grant_is_written_over_what_was_read_and_nothing_else
+    of_many_who_write_a_grant_one_does
+    grants_are_listed_by_whose_and_what_for
+    a_grant_expires_and_is_forgotten
+    a_grant_is_never_shown
     nothing_of_a_dropped_transaction_is_seen
     nothing_of_a_transaction_is_seen_before_its_commit
     a_transaction_sees_its_own_changes
@@ -161,6 +169,12 @@ macro_rules! contract_tests {
             a_key_is_added_once
             a_key_retires_and_is_forgotten
             a_key_is_never_shown
+            a_grant_is_kept_as_it_was_written
+            a_grant_is_written_over_what_was_read_and_nothing_else
+            of_many_who_write_a_grant_one_does
+            grants_are_listed_by_whose_and_what_for
+            a_grant_expires_and_is_forgotten
+            a_grant_is_never_shown
             nothing_of_a_dropped_transaction_is_seen
             nothing_of_a_transaction_is_seen_before_its_commit
             a_transaction_sees_its_own_changes

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::grants::grant;
 use super::keys::key;
 use super::{Harness, LATER, all, tx};
 use crate::{Memory, Record, Store, StreamLimits, copy, read_dump, write_dump};
@@ -25,6 +26,8 @@ async fn fill(store: &dyn Store) {
         tx.lease_take("m", "a", LATER, LATER).await?;
         tx.key_add(&key("a", 7)).await?;
         tx.key_add(&key("b", 8)).await?;
+        tx.grant_put(&grant("g", "crm")).await?;
+        tx.grant_put(&grant("\u{1f600}", "")).await?;
         tx.key_retire("a", Some(LATER)).await
     });
     assert!(filled.await.expect("filled"));
@@ -34,7 +37,7 @@ pub(super) async fn all_that_is_held_moves_to_another_store(harness: &dyn Harnes
     let store = harness.fresh().await;
     fill(&*store).await;
     let held = all(&*store).await;
-    assert_eq!(held.0.len(), 1 + 3 + 4 + 2 + 2 + 2 + 2, "{held:?}");
+    assert_eq!(held.0.len(), 1 + 3 + 4 + 2 + 2 + 2 + 2 + 2, "{held:?}");
     let mut dump = Vec::new();
     let written = write_dump(&*store, &mut dump).await.expect("written");
     assert_eq!(written.records, held.0.len() as u64);

@@ -1,5 +1,6 @@
 //! A store that ends with the process.
 
+mod grants;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::limit::{EVENT_BYTES_MAX, LEVEL_BYTES_MAX, NAME_BYTES_MAX, URI_BYTES_MAX, fits};
 use crate::{
-    Appended, Changed, Fence, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow, Store,
-    StoreError, StreamLimits, StreamPart, StreamRow, TaskRow, Tx,
+    Appended, Changed, Fence, GrantRow, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow,
+    Store, StoreError, StreamLimits, StreamPart, StreamRow, TaskRow, Tx,
 };
 
 use tasks::{Blob, Tasks};
@@ -35,6 +36,7 @@ struct State {
     streams: BTreeMap<String, Stream>,
     leases: BTreeMap<String, LeaseRow>,
     keys: BTreeMap<String, KeyRow>,
+    grants: BTreeMap<String, GrantRow>,
     tasks: Tasks,
     blobs: BTreeMap<String, Blob>,
     closed: bool,
@@ -48,6 +50,7 @@ enum Before {
     Stream(String, Option<Stream>),
     Lease(String, Option<LeaseRow>),
     Key(String, Option<KeyRow>),
+    Grant(String, Option<GrantRow>),
     Task(String, Option<TaskRow>),
     Blob(String, Option<Blob>),
 }
@@ -87,6 +90,7 @@ impl State {
             Before::Stream(name, stream) => put(&mut self.streams, name, stream),
             Before::Lease(name, row) => put(&mut self.leases, name, row),
             Before::Key(id, row) => put(&mut self.keys, id, row),
+            Before::Grant(name, row) => put(&mut self.grants, name, row),
             Before::Task(id, row) => drop(self.tasks.put(&id, row)),
             Before::Blob(name, blob) => put(&mut self.blobs, name, blob),
         }
@@ -207,6 +211,7 @@ fn records(state: &State) -> Vec<Record> {
         all.push(Record::Lease { name: name.clone(), owner, fence, until });
     }
     all.extend(state.keys.values().cloned().map(Record::Key));
+    all.extend(state.grants.values().cloned().map(Record::Grant));
     tasks::records(state, &mut all);
     all
 }
@@ -552,6 +557,7 @@ impl Change {
                 }
                 self.key_put(row);
             }
+            Record::Grant(row) => return self.grant_record(row),
             Record::Task(row) => return self.task_record(row),
             Record::Blob { name, parts, expires } => return self.blob_record(&name, parts, expires),
             Record::BlobPart { name, part, data } => return self.blob_part_record(&name, part, data),
