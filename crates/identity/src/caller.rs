@@ -47,6 +47,11 @@ pub struct Caller {
     pub client: Option<String>,
     /// The operator's name for the issuer, `keys` for an API key; `None`: nobody vouches for the caller.
     pub issuer: Option<String>,
+    /// The grant of the gateway's own authorization server that the token is of; `None`: another one issued
+    /// it.
+    pub grant: Option<String>,
+    /// When the proof was issued; `None`: it says nothing of that.
+    pub issued: Option<Timestamp>,
     /// When the proof is no longer good; `None`: it does not end by itself.
     pub expires: Option<Timestamp>,
     /// The key that the token is bound to, by its thumbprint (RFC 9449).
@@ -67,6 +72,8 @@ impl Caller {
             scopes: Vec::new(),
             client: None,
             issuer: None,
+            grant: None,
+            issued: None,
             expires: None,
             key: None,
             fingerprint: [0; 32],

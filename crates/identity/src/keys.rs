@@ -132,6 +132,8 @@ impl ApiKeys {
             scopes: key.scopes.clone(),
             client: None,
             issuer: Some("keys".to_owned()),
+            grant: None,
+            issued: None,
             expires: key.expires,
             key: None,
             fingerprint: hash,

@@ -5,6 +5,7 @@
 //! 9728). [`Gate`] is the one place where a request becomes a [`Caller`] or is [`Denied`]; an error in any
 //! check denies. A token ends here: nothing of it is in a caller but what it said, and its hash.
 
+mod barred;
 mod caller;
 mod denied;
 mod dpop;
@@ -19,7 +20,9 @@ mod mapping;
 mod metadata;
 mod outbound;
 mod token;
+mod vault;
 
+pub use barred::{Bar, Bars};
 pub use caller::{Caller, Kind};
 pub use denied::{Denied, Reason};
 pub use dpop::{Dpop, DpopError, DpopOptions, ProofOf, Thumbprint};
@@ -33,7 +36,9 @@ pub use keys::{ApiKey, ApiKeys, KeyError, NewKey};
 pub use mapping::{Claim, Mapping, MappingError, Tenant};
 pub use metadata::{Metadata, MetadataError, discover};
 pub use outbound::{
-    Challenge as ServerChallenge, ClientProof, Service, ServiceError, ServiceOptions, Signer, SignerError,
-    Token,
+    Challenge as ServerChallenge, Client, ClientProof, Enterprise, Flow, Identity, NoToken, Refused,
+    Returned, Service, ServiceError, ServiceOptions, SignIn, SignInError, Signer, SignerError, SubjectToken,
+    Token, UserProof, Users, UsersOptions, Wanted,
 };
 pub use token::{TokenError, TokenRules};
+pub use vault::{Kept, Place, Vault, VaultError};

@@ -108,6 +108,8 @@ impl Mapping {
             scopes: token::scopes(claims),
             client: client.map(str::to_owned),
             issuer: Some(issuer.to_owned()),
+            grant: None,
+            issued: token::time(claims, "iat").ok().flatten(),
             expires: None,
             key: None,
             fingerprint: [0; 32],

@@ -48,6 +48,22 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// What a server is taken to say that says nothing (MCP 2025-03-26, authorization, "Fallbacks for Servers
+    /// without Metadata Discovery").
+    #[must_use]
+    pub fn by_default(issuer: &str) -> Self {
+        let at = |path: &str| Value::from(format!("{}/{path}", issuer.trim_end_matches('/')));
+        let members = [
+            ("issuer", Value::from(issuer)),
+            ("authorization_endpoint", at("authorize")),
+            ("token_endpoint", at("token")),
+            ("registration_endpoint", at("register")),
+            ("code_challenge_methods_supported", Value::from(vec!["S256"])),
+        ];
+        let members = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { issuer: issuer.to_owned(), members }
+    }
+
     /// A member that is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {

@@ -15,6 +15,8 @@ pub struct Challenge {
     pub scopes: Vec<String>,
     /// Where the server's metadata is.
     pub metadata: Option<String>,
+    /// Whether it asks for proofs of possession (RFC 9449, section 7.1).
+    pub bound: bool,
 }
 
 impl Challenge {
@@ -44,8 +46,9 @@ impl Challenge {
                 if found.is_some() {
                     break;
                 }
-                let known = ["bearer", "dpop"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
-                found = known.then(Self::default);
+                let bound = word.eq_ignore_ascii_case("dpop");
+                let known = bound || word.eq_ignore_ascii_case("bearer");
+                found = known.then(|| Self { bound, ..Self::default() });
                 rest = after;
             }
         }

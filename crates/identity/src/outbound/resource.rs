@@ -20,6 +20,8 @@ pub(super) struct Resource {
     pub servers: Vec<String>,
     /// Scopes that there are.
     pub scopes: Vec<String>,
+    /// Whether tokens must be bound to a key (RFC 9728, section 2).
+    pub bound: bool,
 }
 
 /// Finds it: where the server's challenge says, else at the places of the specification.
@@ -49,7 +51,8 @@ pub(super) async fn find(
             .map_err(|_| ServiceError::Resource("its metadata is no JSON object".to_owned()))?;
         return read(&document, server);
     }
-    Err(ServiceError::Resource(last))
+    // Where the server itself says that there is something, its absence is a fault.
+    Err(if said.is_some() { ServiceError::Resource(last) } else { ServiceError::Absent })
 }
 
 fn read(document: &Map<String, Value>, server: &Uri) -> Result<Resource, ServiceError> {
@@ -66,6 +69,7 @@ fn read(document: &Map<String, Value>, server: &Uri) -> Result<Resource, Service
         name: name.to_owned(),
         servers: list("authorization_servers"),
         scopes: list("scopes_supported"),
+        bound: document.get("dpop_bound_access_tokens_required") == Some(&Value::Bool(true)),
     })
 }
 

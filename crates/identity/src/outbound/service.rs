@@ -5,14 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use model::{Clock, Rng, Timestamp};
-use serde_json::{Map, Value, json};
 
+use super::exchange::{Asking, Client, header};
 use super::resource::{self, Resource};
 use super::{Challenge, ServiceError, Signer};
 use crate::fetch::Fetch;
@@ -20,8 +16,6 @@ use crate::metadata::{Metadata, discover};
 
 /// A token is renewed so long before it ends.
 const EARLY: Duration = Duration::from_secs(30);
-/// How long an assertion is good.
-const ASSERTION: Duration = Duration::from_secs(60);
 /// Who was refused does not ask again before this has passed.
 const PAUSE: Duration = Duration::from_secs(30);
 /// The same where it may pass.
@@ -204,8 +198,13 @@ impl Service {
         let resource = match resource::find(fetch, &self.options.server, said, &trusted).await {
             Ok(resource) => resource,
             // The operator knows what the server does not say.
-            Err(ServiceError::Resource(_)) if self.options.issuer.is_some() => {
-                Resource { name: self.options.server.to_string(), servers: Vec::new(), scopes: Vec::new() }
+            Err(ServiceError::Resource(_) | ServiceError::Absent) if self.options.issuer.is_some() => {
+                Resource {
+                    name: self.options.server.to_string(),
+                    servers: Vec::new(),
+                    scopes: Vec::new(),
+                    bound: false,
+                }
             }
             Err(error) => return Err(error),
         };
@@ -240,113 +239,29 @@ impl Service {
         resource: &str,
         scopes: &str,
     ) -> Result<Arc<Token>, ServiceError> {
-        let issuer = &metadata.issuer;
-        let url = metadata.url("token_endpoint")?;
-        let mut request = Request::new(Bytes::new());
-        *request.method_mut() = Method::POST;
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let mut form = vec![("resource", resource.to_owned())];
         if !scopes.is_empty() {
             form.push(("scope", scopes.to_owned()));
         }
-        self.prove(metadata, headers, &mut form)?;
-        *request.body_mut() = body(&form);
-        let trusted = self.is_trusted(&url);
-        *request.uri_mut() = url;
-        let answer = self.fetch.send(request, trusted).await?;
-        let document: Map<String, Value> = serde_json::from_slice(answer.body()).unwrap_or_default();
-        let text = |name: &str| document.get(name).and_then(Value::as_str);
-        if !answer.status().is_success() {
-            // What the other side says is shown to the operator alone, and only the word of the RFC.
-            let error = text("error").map_or_else(|| format!("it answers {}", answer.status()), short);
-            return Err(ServiceError::Refused { issuer: issuer.clone(), error });
+        let proof = &self.options.proof;
+        if let ClientProof::Workload(read) = proof {
+            form.push(("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned()));
+            form.push(("assertion", read().map_err(ServiceError::Proof)?));
+        } else {
+            form.push(("grant_type", "client_credentials".to_owned()));
         }
-        let wrong = |fault: &str| ServiceError::Wrong { issuer: issuer.clone(), fault: fault.to_owned() };
-        let token = text("access_token").ok_or_else(|| wrong("there is no access_token"))?;
-        if !text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
-            return Err(wrong("its token_type is not Bearer"));
-        }
-        let header = HeaderValue::from_str(&format!("Bearer {token}"));
-        let mut header = header.map_err(|_| wrong("its access_token cannot be sent"))?;
-        header.set_sensitive(true);
-        let lives = document.get("expires_in").and_then(Value::as_u64);
-        let expires = lives.map(|seconds| self.clock.now().plus(Duration::from_secs(seconds.min(86_400))));
-        Ok(Arc::new(Token { header, expires }))
-    }
-
-    fn prove(
-        &self,
-        metadata: &Metadata,
-        headers: &mut HeaderMap,
-        form: &mut Vec<(&'static str, String)>,
-    ) -> Result<(), ServiceError> {
-        let id = &self.options.client_id;
-        let unsupported = |what| ServiceError::Unsupported { issuer: metadata.issuer.clone(), what };
-        // RFC 8414, section 2: who says nothing supports client_secret_basic.
-        let methods = metadata.list("token_endpoint_auth_methods_supported");
-        let takes = |method: &str| match &methods {
-            Some(methods) => methods.contains(&method),
-            None => method == "client_secret_basic",
+        let client = Client { id: self.options.client_id.clone(), proof: Some(proof.clone()), method: None };
+        let trusted = |url: &Uri| self.is_trusted(url);
+        let asking = Asking {
+            fetch: &*self.fetch,
+            clock: &*self.clock,
+            rng: &*self.rng,
+            trusted: &trusted,
+            prover: None,
         };
-        match &self.options.proof {
-            ClientProof::Secret(secret) if takes("client_secret_basic") => {
-                form.push(("grant_type", "client_credentials".to_owned()));
-                // RFC 6749, section 2.3.1: both are form-encoded first.
-                let encoded =
-                    |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-                let pair = STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret)));
-                let value = HeaderValue::from_str(&format!("Basic {pair}"));
-                let mut value =
-                    value.map_err(|_| ServiceError::Proof("the secret cannot be sent".to_owned()))?;
-                value.set_sensitive(true);
-                headers.insert(AUTHORIZATION, value);
-            }
-            ClientProof::Secret(secret) if takes("client_secret_post") => {
-                form.push(("grant_type", "client_credentials".to_owned()));
-                form.push(("client_id", id.clone()));
-                form.push(("client_secret", secret.clone()));
-            }
-            ClientProof::Secret(_) => return Err(unsupported("a client that has a secret")),
-            ClientProof::Key(signer) => {
-                if !takes("private_key_jwt") {
-                    return Err(unsupported("private_key_jwt"));
-                }
-                form.push(("grant_type", "client_credentials".to_owned()));
-                form.push((
-                    "client_assertion_type",
-                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned(),
-                ));
-                form.push(("client_assertion", self.assertion(signer, &metadata.issuer)?));
-            }
-            ClientProof::Workload(read) => {
-                let assertion = read().map_err(ServiceError::Proof)?;
-                form.push(("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned()));
-                form.push(("assertion", assertion));
-            }
-        }
-        Ok(())
+        let issued = asking.token(metadata, &client, form).await?;
+        let unfit = || ServiceError::Proof("the token cannot be sent".to_owned());
+        let header = header(&issued.access, false).ok_or_else(unfit)?;
+        Ok(Arc::new(Token { header, expires: issued.expires }))
     }
-
-    /// RFC 7523, section 3; its audience is the issuer alone, so that nobody else can use it.
-    fn assertion(&self, signer: &Signer, issuer: &str) -> Result<String, ServiceError> {
-        let (id, now) = (&self.options.client_id, self.clock.now());
-        let mut jti = [0; 16];
-        self.rng.fill(&mut jti);
-        let claims = json!({
-            "iss": id, "sub": id, "aud": issuer, "jti": URL_SAFE_NO_PAD.encode(jti),
-            "iat": now.0 / 1_000, "exp": now.plus(ASSERTION).0 / 1_000,
-        });
-        signer.sign("JWT", &claims).map_err(|error| ServiceError::Proof(error.to_string()))
-    }
-}
-
-fn body(form: &[(&'static str, String)]) -> Bytes {
-    Bytes::from(form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish())
-}
-
-/// A word of another side, as far as it is one.
-fn short(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic()).take(64).collect()
 }

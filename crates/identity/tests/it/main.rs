@@ -8,3 +8,5 @@ mod outbound;
 mod possession;
 mod published;
 mod tokens;
+mod users;
+mod vault;
