@@ -15,7 +15,7 @@ use crate::filter::Filter;
 use crate::listing::{Kind, Listing};
 use crate::merge::{Entry, Merged, finish_page, merge};
 use crate::part::Part;
-use crate::source::{Caller, ListError, Source};
+use crate::source::{Caller, ListError, SIGN_IN, Source};
 
 /// Names upstreams whose part of a list is missing, and why. A key of ours in a list result's `_meta`.
 pub const MISSING: &str = "io.tidegate/missing";
@@ -100,15 +100,20 @@ impl Endpoint {
         &self.parts
     }
 
-    /// The upstream of this name.
+    /// What somebody has of the upstream of this name.
     #[must_use]
-    pub fn source(&self, upstream: &str) -> Option<&Arc<Source>> {
-        self.parts.iter().map(|p| &p.source).find(|s| s.upstream().name().as_str() == upstream)
+    pub fn source(&self, upstream: &str, principal: &Principal) -> Option<Arc<Source>> {
+        let mut sources = self.parts.iter().map(|p| &p.source);
+        sources.find(|s| s.upstream().name().as_str() == upstream).map(|source| source.of(principal))
     }
 
     /// Whether the filters let it be offered.
     pub(crate) fn allows(&self, kind: Kind, part: usize, own: &str) -> bool {
         let p = &self.parts[part];
+        // It is the gateway's own, and there only where it is needed.
+        if p.source.is_per_user() && kind == Kind::Tools && own == SIGN_IN {
+            return true;
+        }
         if !p.filter.allows(own) {
             return false;
         }
@@ -126,8 +131,9 @@ impl Endpoint {
     ///
     /// # Errors
     /// Where none of its upstreams can be asked.
-    pub async fn discover(&self) -> Result<Raw, RpcError> {
-        let asked = join_all(self.parts.iter().map(|p| p.source.upstream().discovery())).await;
+    pub async fn discover(&self, principal: &Principal) -> Result<Raw, RpcError> {
+        let own: Vec<_> = self.parts.iter().map(|p| p.source.of(principal)).collect();
+        let asked = join_all(own.iter().map(|source| source.discovery())).await;
         let mut known = Vec::new();
         let mut missing = Vec::new();
         for (part, answer) in self.parts.iter().zip(asked) {
@@ -155,9 +161,9 @@ impl Endpoint {
 
     /// The experimental tasks of 2025-11-25, where the endpoint is one upstream that has them. Not where
     /// sessions belong to handles: a task belongs to a session, and who asks for it later names none.
-    pub async fn legacy_tasks(&self) -> Option<Raw> {
+    pub async fn legacy_tasks(&self, principal: &Principal) -> Option<Raw> {
         let [only] = self.parts.as_slice() else { return None };
-        only.source.upstream().discovery().await.ok()?.tasks.filter(|_| self.has_legacy_tasks())
+        only.source.of(principal).discovery().await.ok()?.tasks.filter(|_| self.has_legacy_tasks())
     }
 
     /// Whether tasks of 2025-11-25 can be asked for at all.
@@ -197,7 +203,8 @@ impl Endpoint {
     /// -32601 where no upstream has anything of the kind, -32602 for a cursor that is none, and the reason
     /// where there are upstreams and none of them answered: never an empty list in place of an error.
     pub async fn list(&self, kind: Kind, caller: &Caller, cursor: Option<&Raw>) -> Result<Raw, RpcError> {
-        let asked = join_all(self.parts.iter().map(|p| p.source.list(kind, caller))).await;
+        let own: Vec<_> = self.parts.iter().map(|p| p.source.of(&caller.principal)).collect();
+        let asked = join_all(own.iter().map(|source| source.list(kind, caller))).await;
         let mut lists = Vec::with_capacity(asked.len());
         let mut missing = Vec::new();
         for (part, answer) in asked.into_iter().enumerate() {

@@ -21,4 +21,4 @@ pub use names::{NAME_CHARS_MAX, Naming};
 pub use part::Part;
 pub use reads::ReadOptions;
 pub use route::Routed;
-pub use source::{Caller, ListError, ListStats, Source, SourceOptions};
+pub use source::{Caller, ListError, ListStats, OnBehalf, SIGN_IN, Source, SourceOptions};

@@ -43,7 +43,7 @@ impl Endpoint {
             Method::Complete => Box::pin(self.route_completion(caller, call)).await,
             _ => match self.parts() {
                 [only] if self.is_direct() => Ok(Routed {
-                    source: Arc::clone(&only.source),
+                    source: only.source.of(&caller.principal),
                     call: call.clone(),
                     rules: None,
                     wrapped: None,
@@ -59,7 +59,7 @@ impl Endpoint {
             return Err(RpcError::invalid_params("Invalid params: \"name\" must be a string"));
         };
         let (part, own) = self.find_name(kind, caller, &name).await?;
-        let source = Arc::clone(&self.parts()[part].source);
+        let source = self.parts()[part].source.of(&caller.principal);
         let call = if own == name { call.clone() } else { call.with("name", Some(Raw::string(&own))) };
         let rules = match kind {
             Kind::Tools => {
@@ -89,7 +89,7 @@ impl Endpoint {
                 Own::NotOurs => continue,
                 Own::Is(own) => own.to_owned(),
                 Own::Cut(own) => {
-                    let list = Box::pin(p.source.known(kind, caller)).await.ok();
+                    let list = Box::pin(p.source.of(&caller.principal).known(kind, caller)).await.ok();
                     let cut = |l: &Arc<Listing>| {
                         l.items.iter().find(|i| p.naming.exposed(&i.key) == name).map(|i| i.key.to_string())
                     };
@@ -110,7 +110,7 @@ impl Endpoint {
                 RpcError::invalid_params(format!("Resource not found: {uri}")).with(json!({"uri": uri}))
             );
         };
-        let source = Arc::clone(&self.parts()[part].source);
+        let source = self.parts()[part].source.of(&caller.principal);
         let (call, wrapped) = match own == uri {
             true => (call.clone(), None),
             false => (call.with("uri", Some(Raw::string(&own))), Some((own, uri))),
@@ -136,8 +136,9 @@ impl Endpoint {
     /// The upstream that a URI which names none fits best.
     pub(crate) async fn best_fit(&self, caller: &Caller, uri: &str) -> Option<usize> {
         let fits = join_all(self.parts().iter().map(|p| async {
-            let resources = p.source.known(Kind::Resources, caller).await.ok();
-            let templates = p.source.known(Kind::Templates, caller).await.ok();
+            let source = p.source.of(&caller.principal);
+            let resources = source.known(Kind::Resources, caller).await.ok();
+            let templates = source.known(Kind::Templates, caller).await.ok();
             let has_any = resources.is_some() || templates.is_some();
             (has_any, uris::fit(uri, resources.as_deref(), templates.as_deref()))
         }))
@@ -176,7 +177,7 @@ impl Endpoint {
         };
         let reference = reference.edit().set(member, Raw::string(&own)).finish();
         let call = call.with("ref", Some(reference));
-        let source = Arc::clone(&self.parts()[part].source);
+        let source = self.parts()[part].source.of(&caller.principal);
         Ok(Routed { source, call, rules: None, wrapped: None, session: None })
     }
 }

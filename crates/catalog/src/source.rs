@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::{Principal, TraceContext};
-use protocol::{Call, Capabilities, Era, Raw, RpcError, code};
-use serde_json::json;
+use protocol::{Call, Capabilities, Era, Raw, Revision, RpcError, code};
+use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
 use upstream::{
-    Body, CallContext, CallError, CallErrorKind, Change, Line, Outcome, Sharing, Upstream, Watched,
+    Body, CallContext, CallError, CallErrorKind, Change, Discovery, Line, Outcome, Sharing, Upstream, Watched,
 };
 
 use crate::handles::{self, ARGUMENTS, SessionUse};
@@ -107,10 +107,34 @@ pub struct Source {
     options: SourceOptions,
     slots: moka::sync::Cache<Key, Arc<Slot>>,
     epochs: [AtomicU64; 4],
-    versions: AtomicU64,
     reads: Reads,
-    stats: ListStats,
+    stats: Arc<ListStats>,
+    /// Those of each user, where each proves himself.
+    users: Option<Users>,
+    /// Whether it is one of those.
+    of_user: bool,
 }
+
+/// Makes the upstream of one user.
+pub type OnBehalf = Box<dyn Fn(&Principal) -> Arc<Upstream> + Send + Sync>;
+
+/// What each user has of an upstream where each proves himself.
+struct Users {
+    make: OnBehalf,
+    known: moka::sync::Cache<Principal, Arc<Source>>,
+}
+
+/// The tool that stands in for those of an upstream which wants to know its user first. It is the gateway's
+/// own: no upstream is ever called by this name.
+pub const SIGN_IN: &str = "tidegate_sign_in";
+
+/// Users of one upstream for whom something is kept.
+const USERS_MAX: u64 = 10_000;
+/// How long it is kept without use.
+const USER_IDLE: Duration = Duration::from_secs(900);
+
+/// Numbers of lists, of whatever upstream and user.
+static VERSIONS: AtomicU64 = AtomicU64::new(1);
 
 /// Why a list cannot be had.
 #[derive(Debug, Clone)]
@@ -127,6 +151,31 @@ impl Source {
     /// Keeps what the upstream says until the upstream says that it changed.
     #[must_use]
     pub fn new(upstream: Arc<Upstream>, options: SourceOptions) -> Arc<Self> {
+        Self::build(upstream, options, Arc::default(), (None, false))
+    }
+
+    /// One of which each user has his own: what one may see there is none of another's business.
+    #[must_use]
+    pub fn per_user(upstream: Arc<Upstream>, options: SourceOptions, make: OnBehalf) -> Arc<Self> {
+        let known = moka::sync::Cache::builder()
+            .max_capacity(USERS_MAX)
+            .time_to_idle(USER_IDLE)
+            .eviction_listener(|_, source: Arc<Self>, _| {
+                // Calls under way have their answers, as they hold it; its sessions end.
+                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                    runtime.spawn(async move { source.upstream.shutdown().await });
+                }
+            })
+            .build();
+        Self::build(upstream, options, Arc::default(), (Some(Users { make, known }), false))
+    }
+
+    fn build(
+        upstream: Arc<Upstream>,
+        options: SourceOptions,
+        stats: Arc<ListStats>,
+        (users, of_user): (Option<Users>, bool),
+    ) -> Arc<Self> {
         let slots = moka::sync::Cache::builder()
             .max_capacity(options.lists_max)
             .time_to_idle(Duration::from_secs(3_600))
@@ -136,9 +185,10 @@ impl Source {
             options,
             slots,
             epochs: Default::default(),
-            versions: AtomicU64::new(1),
             reads: Reads::new(options.reads),
-            stats: ListStats::default(),
+            stats,
+            users,
+            of_user,
         });
         let hears = Arc::downgrade(&source);
         source.upstream.on_change(move |change| match hears.upgrade() {
@@ -149,6 +199,28 @@ impl Source {
             None => false,
         });
         source
+    }
+
+    /// What a user has of it: this one, or his own.
+    #[must_use]
+    pub fn of(self: &Arc<Self>, principal: &Principal) -> Arc<Self> {
+        let Some(users) = &self.users else { return Arc::clone(self) };
+        users.known.get_with_by_ref(principal, || {
+            Self::build((users.make)(principal), self.options, Arc::clone(&self.stats), (None, true))
+        })
+    }
+
+    /// Whether each user proves himself.
+    #[must_use]
+    pub fn is_per_user(&self) -> bool {
+        self.users.is_some()
+    }
+
+    /// The upstreams: this one, and those of users.
+    pub fn all_upstreams(&self) -> impl Iterator<Item = Arc<Upstream>> {
+        let users = self.users.iter().flat_map(|users| users.known.iter());
+        let users: Vec<_> = users.map(|(_, source)| Arc::clone(&source.upstream)).collect();
+        std::iter::once(Arc::clone(&self.upstream)).chain(users)
     }
 
     /// The upstream.
@@ -182,6 +254,9 @@ impl Source {
     /// Ends what is kept of what changed. A client that hears of a change must not be given what was there
     /// before.
     pub fn end_what_changed(&self, change: &Change) {
+        for (_, source) in self.users.iter().flat_map(|users| users.known.iter()) {
+            source.end_what_changed(change);
+        }
         match change {
             Change::Tools => self.invalidate(&[Kind::Tools]),
             Change::Prompts => self.invalidate(&[Kind::Prompts]),
@@ -204,7 +279,47 @@ impl Source {
     /// # Errors
     /// [`ListError`]
     pub async fn list(&self, kind: Kind, caller: &Caller) -> Result<Arc<Listing>, ListError> {
-        self.list_unless(kind, caller, |listing| self.is_fresh(kind, listing)).await
+        let found = self.list_unless(kind, caller, |listing| self.is_fresh(kind, listing)).await;
+        self.or_sign_in(kind, found)
+    }
+
+    /// In place of the tools of an upstream that wants to know its user first: one by which it gets to.
+    fn or_sign_in(
+        &self,
+        kind: Kind,
+        found: Result<Arc<Listing>, ListError>,
+    ) -> Result<Arc<Listing>, ListError> {
+        let tools = match &found {
+            Err(ListError::Call(error)) if error.kind == CallErrorKind::Consent => {
+                if kind == Kind::Tools {
+                    vec![sign_in(self.upstream.name().as_str())]
+                } else {
+                    Vec::new()
+                }
+            }
+            // Its client was told that there may be some, before anybody knew.
+            Err(ListError::None) if self.of_user => Vec::new(),
+            _ => return found,
+        };
+        let mut pages = Pages::default();
+        // One tool is never too many.
+        let _ = pages.add(kind, &Raw::from_value(&json!({kind.member(): tools})), 1);
+        let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::new(pages.finish(Instant::now(), version, 0)))
+    }
+
+    /// What the upstream says of itself, or what stands in for it until its user has signed in.
+    ///
+    /// # Errors
+    /// Why it cannot be asked.
+    pub async fn discovery(&self) -> Result<Discovery, CallError> {
+        match self.upstream.discovery().await {
+            Err(error) if error.kind == CallErrorKind::Consent => {
+                let discover = Raw::literal(UNKNOWN);
+                Ok(Discovery { revision: Revision::NEWEST, discover, tasks: None })
+            }
+            found => found,
+        }
     }
 
     /// The list, however old; fetched only where there is none. For names and schemas.
@@ -212,7 +327,7 @@ impl Source {
     /// # Errors
     /// [`ListError`]
     pub async fn known(&self, kind: Kind, caller: &Caller) -> Result<Arc<Listing>, ListError> {
-        self.list_unless(kind, caller, |_| true).await
+        self.or_sign_in(kind, self.list_unless(kind, caller, |_| true).await)
     }
 
     /// The list, if it has been fetched before.
@@ -377,7 +492,7 @@ impl Source {
             tracing::warn!(%upstream, %method, "the rest of the list is left out: {why}");
         }
         let ttl = self.options.list_ttl.unwrap_or_else(|| pages.ttl().max(fallback));
-        let version = self.versions.fetch_add(1, Ordering::Relaxed);
+        let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
         Ok(pages.finish(started + ttl.min(self.options.ttl_max), version, epoch))
     }
 
@@ -408,4 +523,26 @@ impl Source {
             None => Err(ListError::Call(self.error(CallErrorKind::Broke))),
         }
     }
+}
+
+/// What an upstream may be able to do of which nothing is known yet. Clients of older revisions ask once.
+const UNKNOWN: &str = concat!(
+    r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"#,
+    r#""tools":{"listChanged":true},"resources":{"listChanged":true},"prompts":{"listChanged":true}},"#,
+    r#""ttlMs":0,"cacheScope":"private"}"#
+);
+
+/// The tool in place of those of an upstream that wants to know its user first.
+fn sign_in(upstream: &str) -> Value {
+    let description = format!(
+        "Sign in to {upstream}. Its own tools are listed once you have: this one gives the address of a page \
+         on which you let the gateway use {upstream} for you."
+    );
+    json!({
+        "name": SIGN_IN,
+        "title": format!("Sign in to {upstream}"),
+        "description": description,
+        "inputSchema": {"type": "object", "additionalProperties": false},
+        "annotations": {"readOnlyHint": true, "openWorldHint": true},
+    })
 }

@@ -14,6 +14,7 @@ use model::{Clock, ReplicaId, Rng, TraceContext};
 use protocol::{Id, Raw, Revision};
 use upstream::Upstream;
 
+use crate::compose::Shared;
 use crate::door::Issuers;
 use crate::drain::{self, Drain, Phase};
 use crate::guard::Guard;
@@ -27,6 +28,7 @@ use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
 use crate::replay::Repeatable;
 use crate::replica::Replicas;
 use crate::trace::{Choices, Watch};
+use crate::vault::StoreVault;
 
 /// Limits on what clients may do; see the configuration reference for each.
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +151,10 @@ pub struct Generation {
     pub(crate) gate: identity::Gate,
     /// Those who say who somebody is.
     pub(crate) issuers: Issuers,
+    /// Users who prove themselves to upstreams, by the upstream's name.
+    pub(crate) users: HashMap<String, Arc<identity::Users>>,
+    /// How users sign in with a browser, by the issuer's name.
+    pub(crate) sign_ins: HashMap<String, identity::SignIn>,
     /// What clients reach the gateway by, where the operator says so.
     pub(crate) url: Option<String>,
     /// Limits.
@@ -166,6 +172,12 @@ impl Generation {
         let mut all: Vec<_> = self.sources.values().map(|s| Arc::clone(s.upstream())).collect();
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all
+    }
+
+    /// The same with those of users, in no order.
+    #[must_use]
+    pub fn all_upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.sources.values().flat_map(|source| source.all_upstreams()).collect()
     }
 }
 
@@ -195,21 +207,17 @@ pub struct App {
     pub(crate) tasks: OnceLock<tasks::Tasks>,
     /// Of those that are made here.
     pub(crate) task_news: News,
+    /// What users have granted.
+    pub(crate) vault: Arc<StoreVault>,
     replaced: tokio::sync::Notify,
 }
 
 impl App {
     /// A process under this configuration.
     #[must_use]
-    pub(crate) fn new(
-        generation: Generation,
-        hub: Arc<Hub>,
-        handles: Handles,
-        replicas: Arc<Replicas>,
-        server_info: Raw,
-        watch: Watch,
-        gate: Arc<Gate>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(generation: Generation, shared: &Shared, replicas: Arc<Replicas>) -> Arc<Self> {
+        let (hub, handles, watch) = (Arc::clone(&shared.hub), shared.handles.clone(), shared.watch.clone());
+        let (gate, vault) = (Arc::clone(&shared.gate), Arc::clone(&shared.vault));
         gate.set(generation.limits.gate());
         let (clock, rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
         hub.join(&replicas);
@@ -227,7 +235,7 @@ impl App {
             watch,
             clock,
             rng,
-            server_info,
+            server_info: shared.server_info.clone(),
             calls: AtomicUsize::new(0),
             gate,
             memory: MemoryWatch::default(),
@@ -235,6 +243,7 @@ impl App {
             place: OnceLock::new(),
             tasks: OnceLock::new(),
             task_news: News::default(),
+            vault,
             replaced: tokio::sync::Notify::new(),
         })
     }
@@ -266,6 +275,11 @@ impl App {
         let tasks = tasks::Tasks::start(store, clock, rng, TaskRunner::new(self), worker, options);
         // A second one would have nothing to do: a process has one store.
         let _ = self.tasks.set(tasks);
+    }
+
+    /// Keeps what users grant in this store from now on. Once, at the start.
+    pub fn keep_grants(&self, store: Arc<dyn store::Store>) {
+        self.vault.keep_in(store);
     }
 
     /// Tasks of the gateway's own.

@@ -11,13 +11,14 @@ use catalog::{Endpoint, EndpointOptions, Filter, Naming, Part, ReadOptions, Sour
 use config::{Config, Glob, Transport};
 use egress::{EgressError, Guard as Reach, Http, HttpOptions, TlsOptions};
 use http::{HeaderName, HeaderValue};
-use model::{NameError, UpstreamName};
+use identity::Users;
+use model::{NameError, Principal, UpstreamName};
 use protocol::{Raw, Revision};
 use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstream};
 
 use crate::app::{EVERYTHING, Generation, Limits};
 use crate::credentials;
-use crate::door::{self, DoorError};
+use crate::door::{self, DoorError, Issuers};
 use crate::guard::Guard;
 use crate::handles::Handles;
 use crate::hosted::Hosting;
@@ -25,6 +26,7 @@ use crate::hub::Hub;
 use crate::overload::Gate;
 use crate::replay::Repeatable;
 use crate::trace::{Choices, LogCalls, Watch};
+use crate::vault::StoreVault;
 
 /// What all configurations of a process share.
 #[derive(Clone)]
@@ -41,6 +43,8 @@ pub struct Shared {
     pub watch: Watch,
     /// Proofs of possession that were seen, whatever configuration they came under.
     pub(crate) dpop: Arc<identity::Dpop>,
+    /// What users have granted.
+    pub(crate) vault: Arc<StoreVault>,
     /// How many calls run, whatever configuration they began with.
     pub(crate) gate: Arc<Gate>,
 }
@@ -108,25 +112,38 @@ pub fn compose(
     shared: &Shared,
     before: Option<&Generation>,
 ) -> Result<Generation, ComposeError> {
+    let (gate, issuers) = door::gate(config, &shared.handles.clock, &shared.dpop, before)?;
+    let vault = Arc::clone(&shared.vault) as Arc<dyn identity::Vault>;
+    let sign_ins = door::sign_ins(config, &shared.handles, &issuers, &vault)?;
     let mut sources = HashMap::new();
     let mut fingerprints = HashMap::new();
     let mut forward_headers = HashMap::new();
     let mut repeatable = HashMap::new();
     let mut made = Vec::new();
+    let mut users: HashMap<String, Arc<Users>> = HashMap::new();
     for (name, section) in config.upstreams_enabled() {
         let values = Values::look_up(name, section)?;
         let fingerprint = (section.fingerprint(), values.fingerprint(config));
         let kept = before
             .filter(|g| g.fingerprints.get(name) == Some(&fingerprint))
+            .filter(|g| vouching(section, &g.issuers) == vouching(section, &issuers))
             .and_then(|g| g.sources.get(name));
         let lists = source_options(config, section);
+        let known = before.filter(|_| kept.is_some()).and_then(|g| g.users.get(name)).map(Arc::clone);
+        let own = match known {
+            Some(known) => Some(known),
+            None => users_of(name, section, &values, (config, shared, &issuers))?,
+        };
+        if let Some(own) = &own {
+            users.insert(name.to_owned(), Arc::clone(own));
+        }
         let source = match kept {
             Some(source) if source.options() == lists => Arc::clone(source),
-            Some(source) => Source::new(Arc::clone(source.upstream()), lists),
+            Some(source) => source_of(name, Arc::clone(source.upstream()), lists, own),
             None => {
-                let upstream = make_upstream(name, section, values, (config, shared))?;
+                let upstream = make_upstream(name, section, values, own.as_ref(), (config, shared))?;
                 made.push(Arc::clone(&upstream));
-                Source::new(upstream, lists)
+                source_of(name, upstream, lists, own)
             }
         };
         let names = section.forward_headers.iter().filter_map(|h| h.parse().ok()).collect();
@@ -136,7 +153,6 @@ pub fn compose(
         fingerprints.insert(name.to_owned(), fingerprint);
         sources.insert(name.to_owned(), source);
     }
-    let (gate, issuers) = door::gate(config, &shared.handles.clock, &shared.dpop, before)?;
     // Only now that nothing can fail: the hub must not forget upstreams of the configuration in force.
     made.iter().for_each(|upstream| shared.hub.watch(upstream));
     let endpoints = endpoints(config, shared, &sources);
@@ -153,10 +169,51 @@ pub fn compose(
         guard: Guard { hosts: config.host_list(), origins: config.origin_list() },
         gate,
         issuers,
+        users,
+        sign_ins,
         url: config.auth.url.clone(),
         limits: limits(config),
         watch: watched(&config.telemetry),
     })
+}
+
+/// What is offered of an upstream: the same to all, or to each user his own.
+fn source_of(
+    name: &str,
+    upstream: Arc<Upstream>,
+    lists: SourceOptions,
+    users: Option<Arc<Users>>,
+) -> Arc<Source> {
+    let Some(users) = users else { return Source::new(upstream, lists) };
+    let (name, shared) = (name.to_owned(), Arc::clone(&upstream));
+    let make = move |principal: &Principal| shared.on_behalf(credentials::of_user(&name, &users, principal));
+    Source::per_user(upstream, lists, Box::new(make))
+}
+
+/// Who vouches for the users of an upstream.
+fn vouching<'a>(section: &config::Upstream, issuers: &'a Issuers) -> Option<&'a config::Issuer> {
+    let own = section.auth.as_ref()?.enterprise.as_ref()?;
+    issuers.get(&own.issuer).map(|(section, _)| section)
+}
+
+/// The users of an upstream, where each proves himself.
+fn users_of(
+    name: &str,
+    section: &config::Upstream,
+    values: &Values,
+    (config, shared, issuers): (&Config, &Shared, &Issuers),
+) -> Result<Option<Arc<Users>>, ComposeError> {
+    let (Some(auth), Some(url)) = (section.auth.as_ref().filter(|auth| auth.per_user), &section.url) else {
+        return Ok(None);
+    };
+    let url: http::Uri =
+        url.parse().map_err(|source| ComposeError::Url { upstream: name.to_owned(), source })?;
+    let vault = Arc::clone(&shared.vault) as Arc<dyn identity::Vault>;
+    let place = (&url, values.ca.clone());
+    let own = (config.auth.url.as_deref(), &shared.handles, vault);
+    let known = auth.enterprise.as_ref().and_then(|own| issuers.get(&own.issuer));
+    let enterprise = credentials::enterprise(name, auth, known)?;
+    credentials::users(name, auth, place, values.auth.as_ref(), own, enterprise).map(Some)
 }
 
 fn watched(telemetry: &config::Telemetry) -> Choices {
@@ -222,7 +279,7 @@ impl Values {
     fn fingerprint(&self, config: &Config) -> u64 {
         use std::hash::{DefaultHasher, Hash as _, Hasher as _};
         let mut hasher = DefaultHasher::new();
-        (self, &config.limits).hash(&mut hasher);
+        (self, &config.limits, &config.auth.url).hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -247,6 +304,7 @@ fn make_upstream(
     name: &str,
     section: &config::Upstream,
     values: Values,
+    users: Option<&Arc<Users>>,
     (config, shared): (&Config, &Shared),
 ) -> Result<Arc<Upstream>, ComposeError> {
     let t = &section.timeouts;
@@ -270,7 +328,7 @@ fn make_upstream(
     };
     let options = Options {
         name: UpstreamName::new(name)?,
-        target: target(name, section, &values, &shared.handles)?,
+        target: target(name, section, &values, (users, &shared.handles))?,
         pin: section.revision.and_then(|r| Revision::parse(r.as_str())),
         timeouts,
         concurrency_max: section.concurrency_max,
@@ -294,7 +352,7 @@ fn target(
     name: &str,
     section: &config::Upstream,
     values: &Values,
-    handles: &Handles,
+    (users, handles): (Option<&Arc<Users>>, &Handles),
 ) -> Result<Target, ComposeError> {
     let Some(url) = &section.url else {
         let s = &section.stdio;
@@ -320,7 +378,10 @@ fn target(
         let place = (&url, values.ca.clone());
         credentials::credentials(name, auth, place, values.auth.as_ref(), handles)
     };
-    let credentials = section.auth.as_ref().map(own).transpose()?;
+    let credentials = match users {
+        Some(users) => Some(credentials::of_nobody(name, users)),
+        None => section.auth.as_ref().map(own).transpose()?,
+    };
     Ok(Target::Http { url, transport, headers: values.headers.clone(), credentials })
 }
 

@@ -11,9 +11,9 @@ use egress::EgressError;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use identity::{
-    Allowed, ApiKey, ApiKeys, Caller, Claim, Denied, Dpop, DpopOptions, EgressFetch, EndpointRules,
-    Explanation, Gate, GateOptions, Introspection, Issuer, IssuerOptions, Mapping, Possession, Presented,
-    Tenant, Terms,
+    Allowed, ApiKey, ApiKeys, Caller, Claim, Client, ClientProof, Denied, Dpop, DpopOptions, EgressFetch,
+    EndpointRules, Explanation, Gate, GateOptions, Introspection, Issuer, IssuerOptions, Mapping, Possession,
+    Presented, SignIn, Tenant, Terms, Vault,
 };
 use model::Clock;
 use protocol::RpcError;
@@ -21,6 +21,7 @@ use serde_json::json;
 
 use crate::answer::{self, Answer};
 use crate::app::{App, EVERYTHING, Generation};
+use crate::handles::Handles;
 
 /// Issuers by name, with what they were made of, so that one that did not change keeps what it knows.
 pub type Issuers = HashMap<String, (config::Issuer, Arc<Issuer>)>;
@@ -34,6 +35,14 @@ pub enum DoorError {
     /// A secret could not be had.
     #[error("resolve auth.issuers.{issuer}.introspection.client_secret")]
     Secret {
+        /// Whose.
+        issuer: String,
+        /// Why.
+        source: config::SecretErrorKind,
+    },
+    /// The same for signing in.
+    #[error("resolve auth.issuers.{issuer}.sign_in.client_secret")]
+    SignIn {
         /// Whose.
         issuer: String,
         /// Why.
@@ -104,6 +113,39 @@ pub(crate) fn gate(
         keys: ApiKeys::new(keys?),
     };
     Ok((Gate::new(options, Arc::clone(dpop), Arc::clone(clock)), issuers))
+}
+
+/// How users of issuers sign in with a browser.
+pub(crate) fn sign_ins(
+    config: &Config,
+    handles: &Handles,
+    issuers: &Issuers,
+    vault: &Arc<dyn Vault>,
+) -> Result<HashMap<String, SignIn>, DoorError> {
+    let mut all = HashMap::new();
+    for (name, section) in &config.auth.issuers {
+        let (Some(own), Some((_, issuer))) = (&section.sign_in, issuers.get(name)) else { continue };
+        let env = |name: &str| std::env::var(name).ok();
+        let secret =
+            own.client_secret.as_ref().map(|secret| secret.resolve(&env, &|path| std::fs::read(path)));
+        let secret =
+            secret.transpose().map_err(|source| DoorError::SignIn { issuer: name.clone(), source })?;
+        let proof = secret.map(|secret| ClientProof::Secret(secret.expose().to_owned()));
+        let method = proof.is_none().then(|| "none".to_owned());
+        let vouches = config.upstreams_enabled().filter_map(|(_, upstream)| upstream.auth.as_ref());
+        let mut vouches = vouches.filter_map(|auth| auth.enterprise.as_ref());
+        let keeps = vouches.any(|own| own.issuer == *name && own.subject_token.is_none());
+        let sign_in = SignIn {
+            keeps: keeps.then(|| Arc::clone(vault)),
+            issuer: Arc::clone(issuer),
+            client: Client { id: own.client_id.clone(), proof, method },
+            scopes: own.scopes.clone(),
+            clock: Arc::clone(&handles.clock),
+            rng: Arc::clone(&handles.rng),
+        };
+        all.insert(name.clone(), sign_in);
+    }
+    Ok(all)
 }
 
 fn allowed(way: &str) -> Allowed {
@@ -288,7 +330,7 @@ pub(crate) fn metadata(
 
 /// What clients reach the gateway by. Of what a request says of that, one of this machine's own names is
 /// believed where the operator says nothing, as nobody else is meant by those.
-fn base(app: &App, generation: &Generation, headers: &HeaderMap) -> String {
+pub(crate) fn base(app: &App, generation: &Generation, headers: &HeaderMap) -> String {
     if let Some(url) = &generation.url {
         return url.clone();
     }

@@ -27,6 +27,7 @@ use crate::overload::memory::{self, System};
 use crate::overload::{Gate, Stage};
 use crate::replica::{Inside, Replicas};
 use crate::trace::Watch;
+use crate::vault::StoreVault;
 
 /// How often it is looked at the end whether anything is still under way.
 const REST_LOOK: Duration = Duration::from_millis(50);
@@ -34,6 +35,8 @@ const REST_LOOK: Duration = Duration::from_millis(50);
 const REST_LOOKS: u32 = 10;
 /// How often what waited or idled too long is looked for.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How often what users have granted is sealed anew where that is due.
+const TEND: Duration = Duration::from_secs(300);
 /// How long connections are kept after a takeover for one more answer.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
@@ -130,7 +133,7 @@ impl Embedded {
 
     /// Ends the upstreams' sessions and processes.
     pub async fn stop(self) {
-        for upstream in self.app.generation().upstreams() {
+        for upstream in self.app.generation().all_upstreams() {
             upstream.shutdown().await;
         }
     }
@@ -218,7 +221,9 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
         seen_max: d.remembered_max,
         ..DpopOptions::default()
     };
+    let (vault_clock, vault_rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
     let shared = Shared {
+        vault: Arc::new(StoreVault::new(Arc::clone(&handles.keys), vault_clock, vault_rng)),
         dpop: Arc::new(Dpop::new(proofs, Arc::clone(&handles.keys))),
         handles,
         hub: Arc::new(Hub::default()),
@@ -228,12 +233,11 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
         gate: Gate::new(Limits::default().gate()),
     };
     let generation = compose(config, &shared, None)?;
-    let (hub, handles) = (Arc::clone(&shared.hub), shared.handles.clone());
-    let (info, watch, gate) = (shared.server_info.clone(), shared.watch.clone(), Arc::clone(&shared.gate));
+    let handles = &shared.handles;
     let (keys, clock, rng) =
         (Arc::clone(&handles.keys), Arc::clone(&handles.clock), Arc::clone(&handles.rng));
     let replicas = Replicas::new(keys, clock, rng).map_err(ComposeError::Replicas)?;
-    Ok((App::new(generation, hub, handles, Arc::new(replicas), info, watch, gate), shared))
+    Ok((App::new(generation, &shared, Arc::new(replicas)), shared))
 }
 
 impl Gateway {
@@ -306,11 +310,11 @@ impl Gateway {
         let before = self.app.generation();
         let generation = compose(config, &self.shared, Some(&before))?;
         let number = generation.number;
-        let kept: Vec<Arc<Upstream>> = generation.upstreams();
+        let kept: Vec<Arc<Upstream>> = generation.all_upstreams();
         self.app.replace(generation);
         self.app.metrics.reloads.inc();
         let gone: Vec<_> =
-            before.upstreams().into_iter().filter(|u| !kept.iter().any(|k| Arc::ptr_eq(k, u))).collect();
+            before.all_upstreams().into_iter().filter(|u| !kept.iter().any(|k| Arc::ptr_eq(k, u))).collect();
         let time = before.limits.drain_time;
         tokio::spawn(async move {
             tokio::time::sleep(time).await;
@@ -364,7 +368,7 @@ impl Gateway {
         if let Some(inside) = self.inside {
             inside.abort();
         }
-        for upstream in self.app.generation().upstreams() {
+        for upstream in self.app.generation().all_upstreams() {
             upstream.shutdown().await;
         }
     }
@@ -383,9 +387,16 @@ async fn at_rest(app: &App, parked: &AtomicUsize) {
 
 async fn sweep(app: Arc<App>) {
     let mut ticks = tokio::time::interval(SWEEP);
+    let mut tended = Instant::now();
     loop {
         ticks.tick().await;
-        for upstream in app.generation().upstreams() {
+        if tended.elapsed() >= TEND && !app.generation().users.is_empty() {
+            tended = Instant::now();
+            if let Err(error) = app.vault.tend().await {
+                tracing::warn!(%error, "what users have granted was not looked after");
+            }
+        }
+        for upstream in app.generation().all_upstreams() {
             upstream.sweep();
         }
     }

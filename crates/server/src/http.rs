@@ -21,7 +21,7 @@ use crate::drain::{self, Phase};
 use crate::overload::{Reason, SIGNED_ON, Shed, Stage};
 use crate::replica::{self, Received};
 use crate::route::{Route, route};
-use crate::{legacy, modern};
+use crate::{consent, legacy, modern};
 
 /// Serves a request. Never fails: whatever goes wrong has an answer.
 pub(crate) async fn serve<B>(app: Arc<App>, request: Request<B>) -> Answer
@@ -111,7 +111,12 @@ where
             answer::text(StatusCode::SERVICE_UNAVAILABLE, why)
         }
         Route::Ready if get => answer::text(StatusCode::OK, "ok\n"),
-        Route::Metrics | Route::Live | Route::Ready => not_allowed("GET"),
+        Route::Connect if get => Box::pin(consent::connect(app, generation, &uri, &headers)).await,
+        Route::Callback if get => Box::pin(consent::callback(app, generation, &uri, &headers)).await,
+        Route::Client if get => consent::client_document(app, generation, &headers),
+        Route::Metrics | Route::Live | Route::Ready | Route::Connect | Route::Callback | Route::Client => {
+            not_allowed("GET")
+        }
         Route::ResourceMetadata(name, path) if get => door::metadata(app, generation, (name, path), &headers),
         Route::ResourceMetadata(..) => not_allowed("GET"),
         Route::Unknown => answer::text(

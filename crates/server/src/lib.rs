@@ -5,6 +5,7 @@ mod app;
 mod body;
 mod changes;
 mod compose;
+mod consent;
 mod credentials;
 mod door;
 mod drain;
@@ -29,6 +30,7 @@ mod route;
 mod stdio;
 mod survey;
 mod trace;
+mod vault;
 
 pub use app::{App, EVERYTHING, Generation, Limits};
 pub use compose::{ComposeError, Shared, compose};

@@ -36,7 +36,7 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
         }
         (upstream, call.with("taskId", Some(Raw::string(&id))))
     };
-    let Some(source) = x.endpoint.source(&upstream).cloned() else {
+    let Some(source) = x.endpoint.source(&upstream, &x.caller.principal) else {
         return Err(RpcError::invalid_params("Unknown task"));
     };
     let spoken = source.upstream().discovery().await.map_err(|error| error.to_rpc())?.revision;

@@ -12,6 +12,7 @@ use protocol::{Call, Method, Raw, RpcError, code};
 use upstream::{Body, CallContext, CallErrorKind, Item, Line, Outcome, Reply, Watched};
 
 use crate::app::Exchange;
+use crate::consent::{self, Resumed};
 use crate::drain::{self, Phase};
 use crate::handles::State;
 use crate::hosted;
@@ -79,7 +80,7 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
     }
     match &call.method {
         Method::Discover => {
-            let discover = x.endpoint.discover().await?;
+            let discover = x.endpoint.discover(&x.caller.principal).await?;
             Ok(Reply::result(hosted::advertise(x, discover).await))
         }
         Method::TasksGet
@@ -172,6 +173,9 @@ async fn perform(
     tool: Option<Arc<str>>,
 ) -> Result<Reply, RpcError> {
     let Located { mut routed, record } = located;
+    if let Some(reply) = Box::pin(consent::sign_in(x, &routed)).await {
+        return Ok(shape(x, call, Located { routed, record }, reply?).await);
+    }
     hosted::equip(x, &mut routed);
     let line = match line::way(x, &mut routed).await? {
         Way::On(line) => line,
@@ -260,6 +264,10 @@ fn keep_read(
 
 async fn send(x: &Exchange, routed: &Routed, on: On) -> Result<Reply, RpcError> {
     let upstream = routed.source.upstream();
+    let own = match Box::pin(consent::resume(x, routed)).await? {
+        Resumed::Call(call) => call,
+        Resumed::Answered(reply) => return Ok(reply),
+    };
     let cx = CallContext {
         principal: x.caller.principal.clone(),
         headers: hosted::headers(x, routed),
@@ -272,7 +280,13 @@ async fn send(x: &Exchange, routed: &Routed, on: On) -> Result<Reply, RpcError> 
         waits_until: x.hosted.as_ref().and_then(|hosted| hosted.until),
     };
     // Boxed: it would be copied through every stage on its way to where it is waited for.
-    Box::pin(upstream.call(&cx, &routed.call)).await.map_err(|error| {
+    let reply = Box::pin(upstream.call(&cx, &own)).await;
+    if let Err(error) = &reply
+        && error.kind == CallErrorKind::Consent
+    {
+        return consent::ask(x, routed, error);
+    }
+    reply.map_err(|error| {
         match error.kind {
             CallErrorKind::ParkedGone => {}
             CallErrorKind::SessionGone => return line::gone(upstream.name()),

@@ -1,5 +1,7 @@
 //! From a path to what is served there.
 
+use crate::consent::{CALLBACK, CLIENT, CONNECT};
+
 /// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
@@ -12,6 +14,12 @@ pub(crate) enum Route<'a> {
     /// `/.well-known/oauth-protected-resource` and what follows: who issues tokens for an endpoint. The
     /// endpoint and its own path.
     ResourceMetadata(&'a str, &'a str),
+    /// `/oauth/connect`: where users let the gateway use a server for them.
+    Connect,
+    /// `/oauth/callback`: where they come back.
+    Callback,
+    /// `/oauth/client.json`: what the gateway is, as a client.
+    Client,
     /// `/metrics`
     Metrics,
     /// `/healthz`: the process lives.
@@ -33,6 +41,9 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/messages", &["POST"]),
     ("/.well-known/oauth-protected-resource/crm/mcp", &["GET"]),
     ("/.well-known/oauth-protected-resource", &["GET"]),
+    (CONNECT, &["GET"]),
+    (CALLBACK, &["GET"]),
+    (CLIENT, &["GET"]),
     ("/metrics", &["GET"]),
     ("/healthz", &["GET"]),
     ("/readyz", &["GET"]),
@@ -61,6 +72,9 @@ pub(crate) fn route(path: &str) -> Route<'_> {
         "/mcp" => Route::Mcp(everything),
         "/sse" => Route::Sse(everything),
         "/messages" => Route::Messages(everything),
+        CONNECT => Route::Connect,
+        CALLBACK => Route::Callback,
+        CLIENT => Route::Client,
         "/metrics" => Route::Metrics,
         "/healthz" => Route::Live,
         "/readyz" => Route::Ready,
@@ -88,10 +102,13 @@ mod tests {
             Route::Live => 5,
             Route::Ready => 6,
             Route::Unknown => 7,
+            Route::Connect => 8,
+            Route::Callback => 9,
+            Route::Client => 10,
         };
         let found: std::collections::BTreeSet<_> =
             ROUTES.iter().map(|(path, _)| number(route(path))).collect();
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), (0..11).collect::<Vec<_>>());
     }
 
     #[test]

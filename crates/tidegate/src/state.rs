@@ -145,6 +145,7 @@ impl Place {
         };
         let tasks = Arc::clone(&store);
         prepared.app().host_tasks(Arc::clone(&store));
+        prepared.app().keep_grants(Arc::clone(&store));
         prepared.app().share_sessions(Arc::new(StoreSessions::new(Arc::clone(&store))));
         let shared = matches!(target, StoreUrl::Postgres(_));
         if !shared && config.replica.listen.is_none() {

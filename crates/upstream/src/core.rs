@@ -67,7 +67,7 @@ pub(crate) struct Core {
     pub options: Options,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
-    pub stats: Stats,
+    pub stats: Arc<Stats>,
     pub lot: Lot,
     /// Sessions that were opened for somebody.
     pub kept: Registry,
@@ -89,11 +89,24 @@ impl Core {
             options,
             clock,
             rng,
-            stats: Stats::default(),
+            stats: Arc::default(),
             changes: broadcast::channel(256).0,
             first: Mutex::default(),
             observer: OnceLock::new(),
             ids: AtomicU64::new(1),
+        }
+    }
+
+    /// The same upstream for somebody of his own: what is counted and limited is so for all of them together,
+    /// and what is known is known for each.
+    pub fn beside(&self, options: Options) -> Self {
+        let (clock, rng) = (Arc::clone(&self.clock), Arc::clone(&self.rng));
+        Self {
+            stats: Arc::clone(&self.stats),
+            slots: Arc::clone(&self.slots),
+            changes: self.changes.clone(),
+            observer: self.observer.clone(),
+            ..Self::new(options, clock, rng, self.lot.total())
         }
     }
 

@@ -39,6 +39,9 @@ pub enum CallErrorKind {
     /// It asks for credentials that it was not given.
     #[error("refuses the gateway's credentials")]
     Unauthorized,
+    /// The user has to let the gateway use it first: nothing ran.
+    #[error("needs the user's consent first")]
+    Consent,
     /// It broke off before it answered: the call may have run.
     #[error("broke off before it answered")]
     Broke,
@@ -79,6 +82,7 @@ impl CallErrorKind {
             Self::Unreachable => "unreachable",
             Self::OtherRevision => "other_revision",
             Self::Unauthorized => "unauthorized",
+            Self::Consent => "consent_needed",
             Self::Broke => "broke",
             Self::Timeout => "timeout",
             Self::Invalid => "invalid_answer",
@@ -100,7 +104,7 @@ impl CallErrorKind {
             Self::Broke | Self::Timeout | Self::Invalid | Self::ParkLimit | Self::ParkedGone => {
                 Retry::MayHaveRun
             }
-            Self::OtherRevision | Self::Unauthorized | Self::SessionGone => Retry::Useless,
+            Self::OtherRevision | Self::Unauthorized | Self::Consent | Self::SessionGone => Retry::Useless,
             Self::Status(status) if status >= 500 => Retry::MayHaveRun,
             Self::Status(_) => Retry::Useless,
         }
@@ -111,7 +115,7 @@ impl CallErrorKind {
     pub fn fault(self) -> Fault {
         match self {
             Self::Busy | Self::ParkLimit | Self::Stopped | Self::SessionLimit => Fault::Gateway,
-            Self::ParkedGone | Self::SessionGone => Fault::Client,
+            Self::ParkedGone | Self::SessionGone | Self::Consent => Fault::Client,
             _ => Fault::Upstream,
         }
     }
@@ -120,7 +124,7 @@ impl CallErrorKind {
         match self {
             Self::Unreachable | Self::Stopped => code::UPSTREAM_UNREACHABLE,
             Self::OtherRevision => code::UPSTREAM_REVISION,
-            Self::Broke | Self::Status(_) | Self::Unauthorized => code::UPSTREAM_BROKE,
+            Self::Broke | Self::Status(_) | Self::Unauthorized | Self::Consent => code::UPSTREAM_BROKE,
             Self::Timeout => code::UPSTREAM_TIMEOUT,
             Self::Invalid => code::UPSTREAM_INVALID,
             Self::Busy | Self::ParkLimit | Self::SessionLimit => code::LIMIT,

@@ -24,7 +24,7 @@ mod testing;
 mod upstream;
 
 pub use crate::core::{CallContext, Change, Stats};
-pub use credentials::{Credentials, NoProof};
+pub use credentials::{Credentials, Next, NoProof, Proof, Why};
 pub use error::{CallError, CallErrorKind};
 pub use kept::{Kept, Line, Place, Sharing};
 pub use listen::Interest;

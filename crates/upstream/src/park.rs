@@ -48,6 +48,11 @@ impl Drop for Place {
 }
 
 impl Lot {
+    /// What counts the parked calls of all upstreams.
+    pub fn total(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.total)
+    }
+
     /// `total` counts the parked calls of all upstreams.
     pub fn new(limits: Limits, total: Arc<AtomicUsize>) -> Self {
         Self {

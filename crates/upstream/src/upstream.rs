@@ -14,7 +14,7 @@ use crate::detect::{self, Connector, Found};
 use crate::http::HttpLink;
 use crate::options::Target;
 use crate::pipe::{Dial, PipePool};
-use crate::{CallContext, CallError, CallErrorKind, Kept, Observer, Options, Place, Reply};
+use crate::{CallContext, CallError, CallErrorKind, Credentials, Kept, Observer, Options, Place, Reply};
 
 /// How an upstream is doing.
 #[derive(Debug, Clone)]
@@ -82,6 +82,24 @@ impl Upstream {
         Arc::new(Self {
             core: Arc::new(Core::new(options, clock, rng, parked)),
             http,
+            found: Mutex::new(None),
+            finding: AsyncMutex::new(Attempts::default()),
+            last_error: Mutex::new(None),
+            listener: AsyncMutex::default(),
+        })
+    }
+
+    /// The same server with other credentials: those of one user. It shares limits and counters with this
+    /// one, and nothing else.
+    #[must_use]
+    pub fn on_behalf(&self, of: Arc<dyn Credentials>) -> Arc<Self> {
+        let mut options = self.core.options.clone();
+        if let Target::Http { credentials, .. } = &mut options.target {
+            *credentials = Some(of);
+        }
+        Arc::new(Self {
+            core: Arc::new(self.core.beside(options)),
+            http: self.http.clone(),
             found: Mutex::new(None),
             finding: AsyncMutex::new(Attempts::default()),
             last_error: Mutex::new(None),
@@ -183,10 +201,22 @@ impl Upstream {
             Ok(found) => {
                 let found = Arc::new(found);
                 tracing::info!(upstream = %self.name(), revision = %found.revision, "connected");
+                let waited = attempts.error.as_ref().is_some_and(|e| e.kind == CallErrorKind::Consent);
                 *attempts = Attempts::default();
+                if waited {
+                    // What was given out until now was not of the server.
+                    self.core.changed(Change::Gap);
+                }
                 *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&found));
                 self.note(None);
                 Ok(found)
+            }
+            // It may be given any moment, and is asked for without the server.
+            Err(error) if error.kind == CallErrorKind::Consent => {
+                attempts.not_before = None;
+                attempts.error = Some(error.clone());
+                self.note(Some(error.clone()));
+                Err(error)
             }
             Err(error) => {
                 tracing::warn!(upstream = %self.name(), %error, "cannot use the upstream");

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::url::{UrlUse, url_fault};
 use super::{Report, name_fault};
 use crate::advice;
-use crate::section::{ApiKey, Auth, Config, EndpointAuth, Introspection, Issuer};
+use crate::section::{ApiKey, Auth, Config, EndpointAuth, Introspection, Issuer, SignIn};
 use crate::source::Path;
 use crate::value::{Secret, Span};
 
@@ -170,6 +170,16 @@ fn check_issuer(issuer: &Issuer, path: &Path, report: &mut Report<'_>) {
         if client_secret.as_ref().and_then(Secret::written_out).is_some_and(str::is_empty) {
             report.value(&at.key("client_secret"), "a secret cannot be empty", None);
         }
+    }
+    if let Some(SignIn { client_id, client_secret, scopes }) = &issuer.sign_in {
+        let at = path.key("sign_in");
+        if client_id.is_empty() {
+            report.absent(&at, "the gateway needs a \"client_id\" there", None);
+        }
+        if client_secret.as_ref().and_then(Secret::written_out).is_some_and(str::is_empty) {
+            report.value(&at.key("client_secret"), "a secret cannot be empty", None);
+        }
+        check_scopes(scopes, &at.key("scopes"), report);
     }
     if issuer.ca.as_ref().is_some_and(|ca| ca.as_os_str().is_empty()) {
         report.value(&path.key("ca"), "expected the path of a file", None);

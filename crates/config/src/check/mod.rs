@@ -42,7 +42,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     limits::check(config, report);
     tasks::check(&config.tasks, report);
     for (name, upstream) in &config.upstreams {
-        upstream::check(name, upstream, report);
+        upstream::check(name, upstream, config, report);
     }
     for (name, endpoint) in &config.endpoints {
         endpoint::check(name, endpoint, config, report);

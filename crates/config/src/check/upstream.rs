@@ -7,7 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use super::names::check_aliases;
 use super::url::{UrlUse, url_fault};
 use super::{Report, credentials, limits, retries};
-use crate::section::{Revision, Sharing, Transport, Upstream};
+use crate::section::{Config, Revision, Sharing, Transport, Upstream};
 use crate::source::Path;
 use crate::value::Secret;
 
@@ -38,12 +38,12 @@ const OURS: [&str; 20] = [
 /// Headers by which a client proves who it is. They are meant for the gateway and never passed on.
 pub(super) const CREDENTIALS: [&str; 2] = ["authorization", "cookie"];
 
-pub(super) fn check(name: &str, upstream: &Upstream, report: &mut Report<'_>) {
+pub(super) fn check(name: &str, upstream: &Upstream, config: &Config, report: &mut Report<'_>) {
     let path = Path::keys(["upstreams", name]);
     check_target(upstream, &path, report);
     check_only_with(upstream, &path, report);
     check_headers(upstream, &path, report);
-    credentials::check(upstream, &path.key("auth"), report);
+    credentials::check(upstream, &path.key("auth"), config, report);
     check_env(upstream, &path, report);
     check_aliases(&upstream.aliases, &path.key("aliases"), report);
     limits::check_upstream(upstream, &path, report);

@@ -158,6 +158,14 @@ pub struct Issuer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub introspection: Option<Introspection>,
 
+    /// How its users sign in with a browser, with the gateway as the client: for pages on which they have to
+    /// be who they say, such as those that let the gateway use a server for them
+    /// (`upstreams.*.auth.per_user`).
+    ///
+    /// By default they cannot. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignIn>,
+
     /// How long its keys are still believed when it cannot be reached; at most `7d`.
     ///
     /// Since 0.1.
@@ -189,6 +197,7 @@ impl Default for Issuer {
             subject_claim: "sub".to_owned(),
             groups_claim: None,
             introspection: None,
+            sign_in: None,
             keys_stale_max: Span::from_hours(1),
             ca: None,
         }
@@ -265,6 +274,28 @@ pub struct Introspection {
     /// It belongs into a file or the environment. By default there is none, and nobody is asked. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<Secret>,
+}
+
+/// How users of an issuer sign in with a browser (OpenID Connect). The gateway's redirect URI is
+/// `/oauth/callback` of `auth.url`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignIn {
+    /// What the gateway is called there.
+    ///
+    /// Since 0.1.
+    pub client_id: String,
+
+    /// What the gateway proves that by.
+    ///
+    /// It belongs into a file or the environment. By default the gateway is a public client. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Secret>,
+
+    /// What is asked for beside `openid`, so that the ID token has the claims that name users and groups.
+    ///
+    /// Since 0.1.
+    pub scopes: Vec<String>,
 }
 
 /// An API key. The key itself is known to whoever has it alone.
@@ -360,6 +391,10 @@ impl Auth {
                 *ca = folder.join(&*ca);
             }
             let secret = issuer.introspection.as_mut().and_then(|own| own.client_secret.as_mut());
+            if let Some(secret) = secret {
+                secret.anchor(folder);
+            }
+            let secret = issuer.sign_in.as_mut().and_then(|own| own.client_secret.as_mut());
             if let Some(secret) = secret {
                 secret.anchor(folder);
             }

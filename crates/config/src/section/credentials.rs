@@ -8,16 +8,37 @@ use serde::{Deserialize, Serialize};
 use super::auth::Algorithm;
 use crate::value::Secret;
 
-/// A token of the gateway's own for one server, from an authorization server.
+/// By what the gateway proves itself to one server: with a token of its own, or of the user's, from an
+/// authorization server.
 ///
-/// One of `client_secret`, `private_key` and `workload_token` is given. What a client of the gateway brings
-/// is never passed on.
+/// A token of its own needs one of `client_secret`, `private_key` and `workload_token`. What a client of the
+/// gateway brings is never passed on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamAuth {
+    /// Whether each user lets the gateway use the server for him: on his first call he is sent to a page
+    /// where he signs in, and his token is kept, sealed, for him alone.
+    ///
+    /// Since 0.1.
+    pub per_user: bool,
+
+    /// Where the gateway's own description is (a client id metadata document), for authorization servers that
+    /// take such a URL for a `client_id`.
+    ///
+    /// By default `/oauth/client.json` of `auth.url`, where that is `https`. Only with `per_user`. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_metadata: Option<String>,
+
+    /// Who vouches for users there, so that nobody is asked for his consent (SEP-990). Only with `per_user`,
+    /// and with a `client_id` at the authorization server.
+    ///
+    /// By default nobody does. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enterprise: Option<Enterprise>,
+
     /// What the gateway is called at the authorization server.
     ///
-    /// Not needed with `workload_token`. Since 0.1.
+    /// Not needed with `workload_token`; with `per_user` it registers itself where there is none. Since 0.1.
     pub client_id: String,
 
     /// The secret that both know (OAuth client credentials, SEP-1046).
@@ -61,9 +82,42 @@ pub struct UpstreamAuth {
     pub scopes: Vec<String>,
 }
 
+/// An identity provider that vouches for its users at the authorization server of an upstream
+/// (enterprise-managed authorization, ID-JAG).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Enterprise {
+    /// Which of `auth.issuers`.
+    ///
+    /// Since 0.1.
+    pub issuer: String,
+
+    /// What the gateway is called there.
+    ///
+    /// By default what its `sign_in` says. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+
+    /// What the gateway proves that by.
+    ///
+    /// By default what its `sign_in` says, or nothing beside a `client_id`. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Secret>,
+
+    /// An ID token of the one user that the gateway works for, read anew for each exchange: for a gateway on
+    /// somebody's own machine.
+    ///
+    /// By default each user signs in with a browser, by the `sign_in` of the issuer. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject_token: Option<Secret>,
+}
+
 impl Default for UpstreamAuth {
     fn default() -> Self {
         Self {
+            per_user: false,
+            client_metadata: None,
+            enterprise: None,
             client_id: String::new(),
             client_secret: None,
             private_key: None,
@@ -86,5 +140,8 @@ impl UpstreamAuth {
     pub(super) fn anchor(&mut self, folder: &Path) {
         let all = [&mut self.client_secret, &mut self.private_key, &mut self.workload_token];
         all.into_iter().flatten().for_each(|secret| secret.anchor(folder));
+        if let Some(Enterprise { client_secret, subject_token, .. }) = &mut self.enterprise {
+            [client_secret, subject_token].into_iter().flatten().for_each(|secret| secret.anchor(folder));
+        }
     }
 }

@@ -19,9 +19,9 @@ mod tls;
 mod upstream;
 
 pub use admin::{Admin, AdminError, AdminPlace};
-pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer};
+pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer, SignIn};
 pub use cache::Cache;
-pub use credentials::UpstreamAuth;
+pub use credentials::{Enterprise, UpstreamAuth};
 pub use endpoint::Endpoint;
 pub use gateway::Config;
 pub use keys::Keys;

@@ -59,7 +59,7 @@ impl Drop for Following {
 }
 
 async fn poll(x: &Exchange, upstream: &str, own: &str, run: &Run) -> Ran {
-    let Some(source) = x.endpoint.source(upstream) else {
+    let Some(source) = x.endpoint.source(upstream, &x.caller.principal) else {
         let text = format!("There is no upstream {upstream} here any more");
         return retry::failed("upstream_gone", &RpcError::invalid_params(text), true);
     };

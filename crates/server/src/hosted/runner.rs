@@ -141,7 +141,7 @@ struct Waiting(Option<(Arc<Upstream>, String, Principal)>);
 impl Waiting {
     fn of(x: &Exchange, upstream: &str, call: &Call, asked: &Object) -> Self {
         let found = || {
-            let upstream = Arc::clone(x.endpoint.source(upstream)?.upstream());
+            let upstream = Arc::clone(x.endpoint.source(upstream, &x.caller.principal)?.upstream());
             let state = asked.get("requestState").filter(|_| upstream.holds_questions())?;
             let (name, _record) = x.app.handles.open_state(x.holder(), upstream.name(), call, &state).ok()?;
             Some((upstream, name, x.caller.principal.clone()))

@@ -219,7 +219,7 @@ pub(super) async fn write_changes(
 }
 
 async fn offered(x: &Exchange) -> Lists {
-    match x.endpoint.discover().await {
+    match x.endpoint.discover(&x.caller.principal).await {
         Ok(discover) => {
             Lists::offered(&discover.get("capabilities").map(|c| c.to_value()).unwrap_or_default())
         }

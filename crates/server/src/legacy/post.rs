@@ -194,14 +194,14 @@ async fn grant(x: &Exchange, request: &Request) -> Result<(Opened, Raw), RpcErro
         client_info: object("clientInfo")?,
         lines: None,
     };
-    let discover = x.endpoint.discover().await?;
+    let discover = x.endpoint.discover(&x.caller.principal).await?;
     let able = Capabilities::read(Some(&opened.capabilities));
     let opened = Opened { lines: Some(Box::pin(line::open_all(x, &able)).await?), ..opened };
     let info = discover.get("_meta").and_then(|m| m.get(protocol::latest::meta::SERVER_INFO));
     let info = info.unwrap_or_else(|| x.app.server_info.clone());
     let tasks = match hosted::legacy_capability(x) {
         Some(own) => Some(own),
-        None => x.endpoint.legacy_tasks().await,
+        None => x.endpoint.legacy_tasks(&x.caller.principal).await,
     };
     let result = down::initialize_result(granted, &discover, &info, None, tasks.as_ref());
     Ok((opened, result))

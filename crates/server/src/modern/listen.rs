@@ -84,7 +84,7 @@ pub(crate) fn tasks_needed() -> Value {
 /// The part of the filter that the endpoint's upstreams can serve, and the tasks that are the gateway's own:
 /// its name and the client's.
 async fn agree(x: &Exchange, filter: &Object) -> Result<(Watch, Vec<(String, String)>), RpcError> {
-    let discover = x.endpoint.discover().await?;
+    let discover = x.endpoint.discover(&x.caller.principal).await?;
     let capabilities = discover.get("capabilities").map(|c| c.to_value()).unwrap_or_default();
     let offered = Lists::offered(&capabilities);
     let asks = |name: &str| match filter.get(name).map(|v| v.as_bool()) {
@@ -122,7 +122,7 @@ async fn agree(x: &Exchange, filter: &Object) -> Result<(Watch, Vec<(String, Str
 
 /// Whether an upstream can tell of its tasks.
 async fn tells_of_tasks(x: &Exchange, upstream: &str) -> bool {
-    let Some(source) = x.endpoint.source(upstream) else { return false };
+    let Some(source) = x.endpoint.source(upstream, &x.caller.principal) else { return false };
     let spoken = source.upstream().discovery().await;
     spoken.is_ok_and(|spoken| spoken.revision.era() == protocol::Era::Modern)
 }

@@ -13,7 +13,7 @@ use protocol::{Id, Message, Raw};
 
 use super::EventStream;
 use crate::core::{Core, Stats};
-use crate::{Body, CallError, CallErrorKind, Credentials};
+use crate::{Body, CallError, CallErrorKind, Credentials, Next, Why};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
@@ -33,6 +33,8 @@ struct Way {
     credentials: Option<Arc<dyn Credentials>>,
 }
 
+/// The header of a proof of possession (RFC 9449, section 4.1).
+const POSSESSION: http::HeaderName = http::HeaderName::from_static("dpop");
 /// How often a request is sent that the server refuses for its proof.
 const PROOFS_MAX: u32 = 3;
 
@@ -151,22 +153,35 @@ impl HttpLink {
     ) -> Result<Response<ResponseBody>, CallError> {
         let mut attempt = 0;
         loop {
-            let proof = credentials.proof().await.map_err(|error| {
-                let kind =
-                    if error.may_pass { CallErrorKind::Unreachable } else { CallErrorKind::Unauthorized };
+            let proof = credentials.proof(&method, &self.way.url).await.map_err(|error| {
+                let kind = match error.why {
+                    Why::Passing => CallErrorKind::Unreachable,
+                    Why::Lasting => CallErrorKind::Unauthorized,
+                    Why::Consent => CallErrorKind::Consent,
+                };
                 self.core.error(kind).detail(&error).unsent()
             })?;
             let mut request = self.request(method.clone(), headers.clone(), body.clone());
             if let Some(proof) = &proof {
-                request.headers_mut().insert(AUTHORIZATION, proof.clone());
+                request.headers_mut().insert(AUTHORIZATION, proof.authorization.clone());
+                if let Some(possession) = &proof.possession {
+                    request.headers_mut().insert(POSSESSION, possession.clone());
+                }
             }
             let response = self.send_once(request).await?;
+            credentials.answered(response.headers());
             let status = response.status();
+            let used = proof.as_ref().map(|proof| &proof.authorization);
             let refused = status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN;
-            let again = refused && credentials.refused(status, response.headers(), proof.as_ref(), attempt);
+            let next = match refused {
+                true => credentials.refused(status, response.headers(), used, attempt),
+                false => Next::GiveUp,
+            };
             attempt += 1;
-            if !again || attempt >= PROOFS_MAX {
-                return Ok(response);
+            match next {
+                Next::Again if attempt < PROOFS_MAX => {}
+                Next::Consent => return Err(self.core.error(CallErrorKind::Consent).unsent()),
+                Next::Again | Next::GiveUp => return Ok(response),
             }
         }
     }

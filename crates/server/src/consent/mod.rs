@@ -1,0 +1,17 @@
+//! Users let the gateway use servers for them: a call that needs that asks for it, a browser goes there and
+//! comes back, and the call goes on.
+
+mod ask;
+mod page;
+mod pages;
+mod sealed;
+
+pub(crate) use ask::{Resumed, ask, resume, sign_in};
+pub(crate) use pages::{NAME, callback, client_document, connect};
+
+/// Where the gateway's pages are.
+pub(crate) const CONNECT: &str = "/oauth/connect";
+/// Where users come back.
+pub(crate) const CALLBACK: &str = "/oauth/callback";
+/// What the gateway says of itself to authorization servers.
+pub(crate) const CLIENT: &str = "/oauth/client.json";
