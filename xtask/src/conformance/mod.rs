@@ -23,11 +23,6 @@ use suite::{Scope, Suite};
 /// scenario in `MCP_CONFORMANCE_SCENARIO`. It must end, and leave nothing running that holds its output.
 const DRIVER: &str = "conformance/client-driver";
 
-/// Scenarios of authorization that the upstream side is built for: the gateway proves itself as a service.
-/// Those that need a user wait for the user's own credentials.
-const AUTHORIZATION: [&str; 3] =
-    ["auth/client-credentials-basic", "auth/client-credentials-jwt", "auth/wif-jwt-bearer"];
-
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -255,9 +250,7 @@ fn asked(cell: &Cell, requirements: &str, only: Option<&str>) -> Vec<Scenario> {
     let not_scored = requirements.not_scored.into_iter().map(|(name, reason)| (name, Some(reason)));
     let extra = cell.extra_scenarios().iter().map(|name| ((*name).to_owned(), Some("in no set".to_owned())));
     let all = scored.chain(not_scored).chain(extra);
-    let in_scope =
-        all.filter(|(name, _)| !name.starts_with("auth/") || AUTHORIZATION.contains(&name.as_str()));
-    let chosen = in_scope.filter(|(name, _)| only.is_none_or(|only| only == name));
+    let chosen = all.filter(|(name, _)| only.is_none_or(|only| only == name));
     chosen.map(|(name, not_scored)| Scenario { name, not_scored, checks: Vec::new() }).collect()
 }
 
@@ -302,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_asks_for_required_unscored_and_extra_scenarios_but_not_for_authorization() {
+    fn a_cell_asks_for_required_unscored_and_extra_scenarios() {
         let text = "server:\n  - ping\nclient:\n  - init\n  - auth/x\n\
                     not_scored:\n  - scenario: tasks\n    leg: server\n";
         let names =
@@ -311,6 +304,6 @@ mod tests {
         assert_eq!(names(modern, None).len(), 2 + modern.extra_scenarios().len());
         assert_eq!(names(modern, Some("tasks")), ["tasks"]);
         let client = CELLS.iter().find(|cell| cell.name == "client_2025-11-25").expect("a cell");
-        assert_eq!(names(client, None), ["init"]);
+        assert_eq!(names(client, None), ["init", "auth/x"]);
     }
 }
