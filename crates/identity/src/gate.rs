@@ -11,6 +11,7 @@ use model::{Clock, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::broker::Tokens;
 use crate::caller::Caller;
 use crate::denied::{Challenge, Denied, Reason};
 use crate::dpop::{Dpop, DpopError, ProofOf};
@@ -41,6 +42,8 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 pub enum Allowed {
     /// By a token of this issuer.
     Issuer(String),
+    /// By a token of the gateway's own authorization server.
+    Own,
     /// By an API key.
     Keys,
     /// By nothing.
@@ -77,6 +80,8 @@ pub struct GateOptions {
     pub skew: Duration,
     /// Issuers that are trusted somewhere.
     pub issuers: Vec<Arc<Issuer>>,
+    /// What knows tokens of the gateway's own authorization server; `None`: there is none.
+    pub tokens: Option<Arc<Tokens>>,
     /// API keys.
     pub keys: ApiKeys,
     /// Rules, by the endpoint's name.
@@ -175,7 +180,9 @@ impl Gate {
     #[must_use]
     pub fn metadata(&self, endpoint: &str, base: &str, path: &str) -> Option<Value> {
         let rules = self.options.endpoints.get(endpoint)?;
-        let servers: Vec<&str> = self.issuers(rules).map(|issuer| issuer.options.issuer.as_str()).collect();
+        let own = self.own_tokens(rules).map(|_| base);
+        let others = self.issuers(rules).map(|issuer| issuer.options.issuer.as_str());
+        let servers: Vec<&str> = own.into_iter().chain(others).collect();
         if servers.is_empty() {
             return None;
         }
@@ -210,6 +217,11 @@ impl Gate {
         challenge.deny(Reason::Scope, "the token does not grant what this needs")
     }
 
+    /// What knows the gateway's own tokens, where they are taken.
+    fn own_tokens(&self, rules: &EndpointRules) -> Option<&Arc<Tokens>> {
+        self.options.tokens.as_ref().filter(|_| rules.allow.contains(&Allowed::Own))
+    }
+
     fn issuers<'a>(&'a self, rules: &'a EndpointRules) -> impl Iterator<Item = &'a Arc<Issuer>> {
         rules.allow.iter().filter_map(|allowed| match allowed {
             Allowed::Issuer(name) => self.options.issuers.iter().find(|issuer| issuer.options.name == *name),
@@ -223,12 +235,14 @@ impl Gate {
     pub fn still(&self, endpoint: &str, caller: &Caller) -> bool {
         let Some(rules) = self.options.endpoints.get(endpoint) else { return false };
         let way = match caller.issuer.as_deref() {
+            _ if caller.grant.is_some() => Allowed::Own,
             None => Allowed::Anonymous,
             Some("keys") => Allowed::Keys,
             Some(name) => Allowed::Issuer(name.to_owned()),
         };
         let known = match &way {
             Allowed::Anonymous => true,
+            Allowed::Own => self.own_tokens(rules).is_some(),
             Allowed::Keys => self.options.keys.has(&caller.fingerprint),
             Allowed::Issuer(name) => self.issuers(rules).any(|issuer| issuer.options.name == *name),
         };
@@ -288,7 +302,7 @@ impl Gate {
     }
 
     fn deny(&self, rules: &EndpointRules, presented: &Presented<'_>, reason: Reason, text: String) -> Denied {
-        let has_issuers = self.issuers(rules).next().is_some();
+        let has_issuers = self.own_tokens(rules).is_some() || self.issuers(rules).next().is_some();
         let (place, algorithms) = (metadata_place(presented), self.dpop.algorithms());
         let challenge = Challenge {
             metadata: has_issuers.then_some(place.as_str()),
@@ -334,7 +348,7 @@ impl Gate {
         }
         let bad = |error: TokenError| (Reason::BadToken, error.to_string());
         let (caller, time) = match Jws::parse(token) {
-            Ok(jws) => (self.by_jwt((rules, &resources), &jws, told).await?, KNOWN),
+            Ok(jws) => (self.by_jwt((rules, &resources, base), &jws, told).await?, KNOWN),
             // One that is not signed at all may still be known to its issuer.
             Err(JoseError::NotSigned) if self.issuers(rules).any(|it| it.options.introspection.is_some()) => {
                 let turn = Turn::take(self, fingerprint);
@@ -362,13 +376,16 @@ impl Gate {
 
     async fn by_jwt(
         &self,
-        (rules, resources): (&EndpointRules, &[String]),
+        (rules, resources, base): (&EndpointRules, &[String], &str),
         jws: &Jws<'_>,
         told: &mut Told,
     ) -> Result<Caller, (Reason, String)> {
         let bad = |error: TokenError| (Reason::BadToken, error.to_string());
         let claims = jws.claims().map_err(|error| bad(error.into()))?;
         let named = claims.get("iss").and_then(Value::as_str);
+        if let Some(tokens) = self.own_tokens(rules).filter(|_| named == Some(base)) {
+            return self.by_own((tokens, resources), jws, &claims, told).map_err(bad);
+        }
         let issuer = self.issuers(rules).find(|issuer| Some(issuer.options.issuer.as_str()) == named);
         let issuer = issuer.ok_or_else(|| bad(TokenError::Issuer))?;
         let options = &issuer.options;
@@ -391,6 +408,37 @@ impl Gate {
             }
         }
         self.checked(resources, issuer, &claims, told)
+    }
+
+    /// A token of the gateway's own.
+    fn by_own(
+        &self,
+        (tokens, resources): (&Tokens, &[String]),
+        jws: &Jws<'_>,
+        claims: &Claims,
+        told: &mut Told,
+    ) -> Result<Caller, TokenError> {
+        told.passed("issuer", || "the gateway itself".to_owned());
+        check_kind(jws, claims, true)?;
+        told.passed("kind", || format!("{:?}, {}", jws.algorithm, jws.typ.as_deref().unwrap_or("untyped")));
+        if !tokens.has_signed(jws, self.clock.now()) {
+            return Err(TokenError::Signature);
+        }
+        told.passed("signature", || jws.kid.clone().unwrap_or_default());
+        let held = TokenRules {
+            audiences: resources,
+            also: &[],
+            algorithms: &[jws.algorithm],
+            // Its issuer's clock is that of a replica.
+            skew: self.options.skew,
+            typed: true,
+        };
+        let expires = check_claims(claims, &held, self.clock.now())?;
+        told.passed("audience", || claims.get("aud").map(Value::to_string).unwrap_or_default());
+        told.passed("time", || format!("until {}", seal::time_to_text(expires)));
+        let caller = Tokens::caller(claims)?;
+        told.passed("mapping", || format!("{} ({})", caller.principal, caller.kind.as_str()));
+        Ok(Caller { expires: Some(expires), key: bound_to(claims)?, ..caller })
     }
 
     /// What a token says that is good by itself.

@@ -6,6 +6,7 @@
 //! check denies. A token ends here: nothing of it is in a caller but what it said, and its hash.
 
 mod barred;
+mod broker;
 mod caller;
 mod denied;
 mod dpop;
@@ -23,6 +24,11 @@ mod token;
 mod vault;
 
 pub use barred::{Bar, Bars};
+pub use broker::{
+    AUTHORIZE, Approved, AuthRequest, Broker, BrokerOptions, BrokerParts, ClientKeys, ClientMethod,
+    ClientSource, Groups, JWKS, KnownClient, OAuthError, REGISTER, REVOKE, Resource, TOKEN, TokenRequest,
+    Tokens, Unasked, User, plain_name, redirect_fault,
+};
 pub use caller::{Caller, Kind};
 pub use denied::{Denied, Reason};
 pub use dpop::{Dpop, DpopError, DpopOptions, ProofOf, Thumbprint};
@@ -41,4 +47,4 @@ pub use outbound::{
     Token, UserProof, Users, UsersOptions, Wanted,
 };
 pub use token::{TokenError, TokenRules};
-pub use vault::{Kept, Place, Vault, VaultError};
+pub use vault::{Found, Kept, Place, Vault, VaultError};

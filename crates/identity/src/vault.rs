@@ -33,6 +33,17 @@ pub struct Kept {
     pub data: Vec<u8>,
 }
 
+/// Something of a user's, with what it is found by.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Found {
+    /// For which upstream.
+    pub upstream: String,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kept: Kept,
+}
+
 /// Keeps secrets of users, sealed, for all replicas.
 #[async_trait]
 pub trait Vault: Send + Sync {
@@ -41,6 +52,12 @@ pub trait Vault: Send + Sync {
     /// # Errors
     /// [`VaultError`]
     async fn get(&self, place: Place<'_>) -> Result<Option<Kept>, VaultError>;
+
+    /// All that is kept of somebody, at most `max` of it.
+    ///
+    /// # Errors
+    /// [`VaultError`]
+    async fn all(&self, principal: &Principal, max: usize) -> Result<Vec<Found>, VaultError>;
 
     /// Keeps something in place of the version that was read, 0 for none; `false` where somebody else has
     /// written meanwhile. It is forgotten after `time` in which nobody has written it.

@@ -29,11 +29,15 @@ pub enum Purpose {
     SignedIn,
     /// What a user has granted.
     Grant,
+    /// What a client of the gateway's authorization server gets tokens for, once.
+    Code,
+    /// What it gets further ones for.
+    Refresh,
 }
 
 impl Purpose {
     /// All purposes. Each has a key of its own, derived from the ring's.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Session,
         Self::Cursor,
         Self::RequestState,
@@ -43,6 +47,8 @@ impl Purpose {
         Self::Consent,
         Self::SignedIn,
         Self::Grant,
+        Self::Code,
+        Self::Refresh,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -56,6 +62,8 @@ impl Purpose {
             Self::Consent => "consent",
             Self::SignedIn => "signed-in",
             Self::Grant => "grant",
+            Self::Code => "code",
+            Self::Refresh => "refresh",
         }
     }
 }

@@ -216,7 +216,7 @@ pub(super) fn header(access: &str, bound: bool) -> Option<HeaderValue> {
 }
 
 /// 256 bits that nobody can guess, as text that goes anywhere.
-pub(super) fn random(rng: &dyn Rng) -> String {
+pub(crate) fn random(rng: &dyn Rng) -> String {
     let mut bytes = [0; 32];
     rng.fill(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)

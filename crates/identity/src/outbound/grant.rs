@@ -79,7 +79,7 @@ pub(super) fn name(upstream: &str, server: &str, principal: &Principal) -> Strin
 }
 
 /// A name that says nothing, and that no other parts have.
-pub(super) fn hashed(kind: &str, parts: &[&str]) -> String {
+pub(crate) fn hashed(kind: &str, parts: &[&str]) -> String {
     let mut bytes = Vec::new();
     for part in parts {
         bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());

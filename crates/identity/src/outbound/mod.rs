@@ -18,6 +18,8 @@ pub use challenge::Challenge;
 pub use consent::{Flow, Returned};
 pub use enterprise::{Enterprise, SubjectToken};
 pub use exchange::Client;
+pub(crate) use exchange::random;
+pub(crate) use grant::hashed;
 pub use register::Identity;
 pub use service::{ClientProof, Service, ServiceOptions, Token};
 pub use signer::{Signer, SignerError};

@@ -151,6 +151,8 @@ impl Fetch for Network {
         let (status, page) =
             self.pages.lock().unwrap().get(&url).cloned().unwrap_or((StatusCode::NOT_FOUND, String::new()));
         let mut response = Response::new(Bytes::from(page));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, json);
         *response.status_mut() = status;
         Ok(response)
     }
@@ -209,6 +211,7 @@ pub fn world_with(change: impl FnOnce(&mut Wanted)) -> World {
     let options = GateOptions {
         skew: Duration::from_secs(60),
         issuers: vec![issuer],
+        tokens: None,
         keys: wanted.keys,
         endpoints: HashMap::from([
             ("crm".to_owned(), wanted.rules),

@@ -1,12 +1,12 @@
 //! A vault that ends with its test.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use identity::*;
-use model::Timestamp;
+use model::{Principal, Timestamp};
 
 type Rows = HashMap<(String, String, String), Kept>;
 
@@ -15,6 +15,7 @@ type Rows = HashMap<(String, String, String), Kept>;
 pub struct Chest {
     pub rows: Mutex<Rows>,
     turns: Mutex<HashMap<String, String>>,
+    used: Mutex<HashSet<String>>,
 }
 
 fn key(place: Place<'_>) -> (String, String, String) {
@@ -40,6 +41,17 @@ impl Vault for Chest {
         Ok(self.rows.lock().unwrap().get(&key(place)).cloned())
     }
 
+    async fn all(&self, principal: &Principal, max: usize) -> Result<Vec<Found>, VaultError> {
+        let rows = self.rows.lock().unwrap();
+        let own = rows.iter().filter(|((whose, ..), _)| *whose == principal.to_string());
+        let found = own.map(|((_, upstream, name), kept)| Found {
+            upstream: upstream.clone(),
+            name: name.clone(),
+            kept: kept.clone(),
+        });
+        Ok(found.take(max).collect())
+    }
+
     async fn put(
         &self,
         place: Place<'_>,
@@ -60,8 +72,8 @@ impl Vault for Chest {
         Ok(())
     }
 
-    async fn once(&self, _name: &str, _until: Timestamp) -> Result<bool, VaultError> {
-        Ok(true)
+    async fn once(&self, name: &str, _until: Timestamp) -> Result<bool, VaultError> {
+        Ok(self.used.lock().unwrap().insert(name.to_owned()))
     }
 
     async fn turn(&self, name: &str, holder: &str, _time: Duration) -> Result<bool, VaultError> {
