@@ -12,7 +12,8 @@ pub struct Bar {
     pub tenant: String,
     /// The subject inside it.
     pub subject: String,
-    /// One grant of his at the gateway's own authorization server; `None`: all that he has, whoever issued it.
+    /// One grant of his at the gateway's own authorization server; `None`: all that he has, whoever issued
+    /// it.
     pub grant: Option<String>,
     /// What was issued before is of no use; [`Timestamp`]'s last: whatever there is.
     pub before: Timestamp,

@@ -155,6 +155,10 @@ pub struct Generation {
     pub(crate) users: HashMap<String, Arc<identity::Users>>,
     /// How users sign in with a browser, by the issuer's name.
     pub(crate) sign_ins: HashMap<String, identity::SignIn>,
+    /// The gateway as an authorization server, where it is one.
+    pub(crate) broker: Option<Arc<identity::Broker>>,
+    /// Where its users sign in, in the operator's order.
+    pub(crate) broker_sign_ins: Vec<String>,
     /// What clients reach the gateway by, where the operator says so.
     pub(crate) url: Option<String>,
     /// Limits.

@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use protocol::{EnvelopeError, Message, RpcError, code};
 
 use crate::answer::{self, Answer};
-use crate::app::Exchange;
+use crate::app::{App, Exchange, Generation};
 
 /// What a POST brought.
 pub(crate) enum Incoming {
@@ -60,6 +60,35 @@ where
     match Message::parse(body.clone()) {
         Ok(message) => Ok(Incoming::One(Box::new(message), body)),
         Err(error) => Err(Box::new(unreadable(&error))),
+    }
+}
+
+/// Reads a form or a document that is no message.
+///
+/// # Errors
+/// The answer to one that cannot be read.
+pub(crate) async fn read_form<B>(
+    app: &App,
+    generation: &Generation,
+    body: B,
+    max: usize,
+) -> Result<Bytes, Box<Answer>>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let refused = |status, text: &str| Err(Box::new(answer::text(status, format!("{text}\n"))));
+    let time = generation.limits.body_read_timeout;
+    match tokio::time::timeout(time, read_body(body, max)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(BodyError::TooLarge)) => {
+            app.metrics.refused("body_too_large");
+            refused(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large.")
+        }
+        Ok(Err(BodyError::Broken)) => refused(StatusCode::BAD_REQUEST, "The body ended too early."),
+        Err(_slow) => {
+            app.metrics.refused("body_too_slow");
+            refused(StatusCode::REQUEST_TIMEOUT, "The body came too slowly.")
+        }
     }
 }
 

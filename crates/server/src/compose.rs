@@ -11,7 +11,7 @@ use catalog::{Endpoint, EndpointOptions, Filter, Naming, Part, ReadOptions, Sour
 use config::{Config, Glob, Transport};
 use egress::{EgressError, Guard as Reach, Http, HttpOptions, TlsOptions};
 use http::{HeaderName, HeaderValue};
-use identity::Users;
+use identity::{Tokens, Users};
 use model::{NameError, Principal, UpstreamName};
 use protocol::{Raw, Revision};
 use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstream};
@@ -112,9 +112,7 @@ pub fn compose(
     shared: &Shared,
     before: Option<&Generation>,
 ) -> Result<Generation, ComposeError> {
-    let (gate, issuers) = door::gate(config, &shared.handles.clock, &shared.dpop, before)?;
-    let vault = Arc::clone(&shared.vault) as Arc<dyn identity::Vault>;
-    let sign_ins = door::sign_ins(config, &shared.handles, &issuers, &vault)?;
+    let Entrance { gate, issuers, sign_ins, broker } = Entrance::new(config, shared, before)?;
     let mut sources = HashMap::new();
     let mut fingerprints = HashMap::new();
     let mut forward_headers = HashMap::new();
@@ -166,7 +164,9 @@ pub fn compose(
         forward_headers,
         repeatable,
         hosting: Hosting::of(config),
-        guard: Guard { hosts: config.host_list(), origins: config.origin_list() },
+        guard: guard(config),
+        broker,
+        broker_sign_ins: broker_sign_ins(config),
         gate,
         issuers,
         users,
@@ -175,6 +175,35 @@ pub fn compose(
         limits: limits(config),
         watch: watched(&config.telemetry),
     })
+}
+
+fn guard(config: &Config) -> Guard {
+    let own = config.auth.url.clone();
+    Guard { hosts: config.host_list(), origins: config.origin_list(), own }
+}
+
+fn broker_sign_ins(config: &Config) -> Vec<String> {
+    config.auth.broker.as_ref().map(|own| own.sign_in.clone()).unwrap_or_default()
+}
+
+/// Who comes in, and by whom.
+struct Entrance {
+    gate: identity::Gate,
+    issuers: Issuers,
+    sign_ins: HashMap<String, identity::SignIn>,
+    broker: Option<Arc<identity::Broker>>,
+}
+
+impl Entrance {
+    fn new(config: &Config, shared: &Shared, before: Option<&Generation>) -> Result<Self, DoorError> {
+        let keys = &shared.handles.keys;
+        let tokens = config.auth.broker.as_ref().map(|_| Arc::new(Tokens::new(Arc::clone(keys))));
+        let (gate, issuers) = door::gate(config, &shared.handles.clock, &shared.dpop, tokens, before)?;
+        let vault = Arc::clone(&shared.vault) as Arc<dyn identity::Vault>;
+        let sign_ins = door::sign_ins(config, &shared.handles, &issuers, &vault)?;
+        let broker = door::broker(config, shared, &issuers)?;
+        Ok(Self { gate, issuers, sign_ins, broker })
+    }
 }
 
 /// What is offered of an upstream: the same to all, or to each user his own.

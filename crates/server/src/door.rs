@@ -11,9 +11,10 @@ use egress::EgressError;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use identity::{
-    Allowed, ApiKey, ApiKeys, Caller, Claim, Client, ClientProof, Denied, Dpop, DpopOptions, EgressFetch,
-    EndpointRules, Explanation, Gate, GateOptions, Introspection, Issuer, IssuerOptions, Mapping, Possession,
-    Presented, SignIn, Tenant, Terms, Vault,
+    Allowed, ApiKey, ApiKeys, Broker, BrokerOptions, BrokerParts, Caller, Claim, Client, ClientKeys,
+    ClientMethod, ClientProof, ClientSource, Denied, Dpop, DpopOptions, EgressFetch, EndpointRules,
+    Explanation, Gate, GateOptions, Introspection, Issuer, IssuerOptions, KnownClient, Mapping, Possession,
+    Presented, Resource, SignIn, Tenant, Terms, Tokens, Vault, plain_name, redirect_fault,
 };
 use model::Clock;
 use protocol::RpcError;
@@ -21,6 +22,7 @@ use serde_json::json;
 
 use crate::answer::{self, Answer};
 use crate::app::{App, EVERYTHING, Generation};
+use crate::compose::Shared;
 use crate::handles::Handles;
 
 /// Issuers by name, with what they were made of, so that one that did not change keeps what it knows.
@@ -74,14 +76,11 @@ pub(crate) fn gate(
     config: &Config,
     clock: &Arc<dyn Clock>,
     dpop: &Arc<Dpop>,
+    tokens: Option<Arc<Tokens>>,
     before: Option<&Generation>,
 ) -> Result<(Gate, Issuers), DoorError> {
     let auth = &config.auth;
-    let by_default = match &auth.allow {
-        Some(ways) => ways.clone(),
-        None if config.listen.ip().is_loopback() => vec!["anonymous".to_owned()],
-        None => return Err(DoorError::Open(config.listen)),
-    };
+    let rules = endpoint_rules(config)?;
     let mut issuers = Issuers::new();
     for (name, section) in &auth.issuers {
         let known = before.and_then(|g| g.issuers.get(name)).filter(|(known, _)| known == section);
@@ -92,6 +91,24 @@ pub(crate) fn gate(
         issuers.insert(name.clone(), (section.clone(), issuer));
     }
     let keys: Result<Vec<ApiKey>, DoorError> = auth.keys.iter().map(key).collect();
+    let options = GateOptions {
+        skew: auth.clock_skew.duration(),
+        endpoints: rules,
+        issuers: issuers.values().map(|(_, issuer)| Arc::clone(issuer)).collect(),
+        tokens,
+        keys: ApiKeys::new(keys?),
+    };
+    Ok((Gate::new(options, Arc::clone(dpop), Arc::clone(clock)), issuers))
+}
+
+/// Who may come in at each endpoint.
+fn endpoint_rules(config: &Config) -> Result<HashMap<String, EndpointRules>, DoorError> {
+    let auth = &config.auth;
+    let by_default = match &auth.allow {
+        Some(ways) => ways.clone(),
+        None if config.listen.ip().is_loopback() => vec!["anonymous".to_owned()],
+        None => return Err(DoorError::Open(config.listen)),
+    };
     let names = config.upstreams_enabled().map(|(name, _)| name);
     let names = names.chain(config.endpoints.keys().map(String::as_str)).chain([EVERYTHING]);
     let rules = names.map(|name| {
@@ -106,13 +123,76 @@ pub(crate) fn gate(
         };
         (name.to_owned(), rules)
     });
-    let options = GateOptions {
-        skew: auth.clock_skew.duration(),
-        endpoints: rules.collect(),
-        issuers: issuers.values().map(|(_, issuer)| Arc::clone(issuer)).collect(),
-        keys: ApiKeys::new(keys?),
+    Ok(rules.collect())
+}
+
+/// The gateway as an authorization server, where the configuration makes it one.
+pub(crate) fn broker(
+    config: &Config,
+    shared: &Shared,
+    issuers: &Issuers,
+) -> Result<Option<Arc<Broker>>, DoorError> {
+    let Some(own) = &config.auth.broker else { return Ok(None) };
+    let mut resources = HashMap::new();
+    for (name, rules) in endpoint_rules(config)? {
+        if rules.allow.contains(&Allowed::Own) {
+            let bound = rules.possession == Possession::Required;
+            let resource = Resource { scopes: rules.scopes.clone(), bound };
+            resources.extend(paths(&name).into_iter().map(|path| (path, resource.clone())));
+        }
+    }
+    let clients: Result<Vec<_>, DoorError> = own.clients.iter().map(known_client).collect();
+    let vouching = own.enterprise.iter().filter_map(|name| issuers.get(name));
+    let options = BrokerOptions {
+        clients: clients?,
+        registration: own.registration,
+        documents: own.client_documents,
+        hosts: own.client_hosts.clone(),
+        token_time: own.token_ttl.duration(),
+        refresh_time: own.refresh_ttl.duration(),
+        vouching: vouching.map(|(_, issuer)| Arc::clone(issuer)).collect(),
+        resources,
+        scopes: own.scope_groups.clone().into_iter().collect(),
+        groups: None,
     };
-    Ok((Gate::new(options, Arc::clone(dpop), Arc::clone(clock)), issuers))
+    let fetch = EgressFetch::new(None).map_err(|error| DoorError::Value(format!("broker: {error}")))?;
+    let handles = &shared.handles;
+    let parts = BrokerParts {
+        vault: Arc::clone(&shared.vault) as Arc<dyn Vault>,
+        bars: Arc::clone(&shared.vault) as Arc<dyn identity::Bars>,
+        fetch: Arc::new(fetch),
+        clock: Arc::clone(&handles.clock),
+        rng: Arc::clone(&handles.rng),
+        keys: Arc::clone(&handles.keys),
+        dpop: Arc::clone(&shared.dpop),
+    };
+    Ok(Some(Arc::new(Broker::new(options, parts))))
+}
+
+fn known_client(section: &config::BrokerClient) -> Result<Arc<KnownClient>, DoorError> {
+    let wrong = |fault: String| DoorError::Value(format!("broker.clients: {}: {fault}", section.client_id));
+    if let Some(fault) = section.redirect_uris.iter().find_map(|uri| redirect_fault(uri)) {
+        return Err(wrong(format!("a redirect URI cannot be used: {fault}")));
+    }
+    let env = |name: &str| std::env::var(name).ok();
+    let secret =
+        section.client_secret.as_ref().map(|secret| secret.resolve(&env, &|path| std::fs::read(path)));
+    let secret = secret.transpose().map_err(|error| wrong(format!("client_secret: {error}")))?;
+    let method = match (&secret, &section.jwks_uri) {
+        (Some(_), _) => ClientMethod::Basic,
+        (None, Some(_)) => ClientMethod::Key,
+        (None, None) => ClientMethod::Public,
+    };
+    Ok(Arc::new(KnownClient {
+        id: section.client_id.clone(),
+        name: plain_name(section.name.as_deref().unwrap_or(&section.client_id)),
+        redirects: section.redirect_uris.clone(),
+        method,
+        secret: secret.map(|secret| seal::sha256(secret.expose().as_bytes())),
+        keys: section.jwks_uri.clone().map(ClientKeys::At),
+        refreshes: true,
+        source: ClientSource::Operator,
+    }))
 }
 
 /// How users of issuers sign in with a browser.
@@ -151,6 +231,7 @@ pub(crate) fn sign_ins(
 fn allowed(way: &str) -> Allowed {
     match way {
         "anonymous" => Allowed::Anonymous,
+        "broker" => Allowed::Own,
         "keys" => Allowed::Keys,
         issuer => Allowed::Issuer(issuer.to_owned()),
     }
@@ -275,7 +356,7 @@ pub async fn explain(
     let ring = seal::KeyRing::new(&seal::first(&seal::SystemRng, clock.now()), clock.now());
     let keys = Arc::new(ring.map_err(|error| DoorError::Value(error.to_string()))?);
     let dpop = Arc::new(Dpop::new(DpopOptions::default(), keys));
-    let (gate, _) = gate(config, &clock, &dpop, None)?;
+    let (gate, _) = gate(config, &clock, &dpop, None, None)?;
     let base = config.auth.url.clone().unwrap_or_else(|| {
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", config.listen)

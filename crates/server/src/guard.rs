@@ -22,6 +22,8 @@ pub struct Guard {
     pub hosts: HostList,
     /// Origins whose pages may call.
     pub origins: OriginList,
+    /// What clients reach the gateway by, where the operator says so: its own pages send forms.
+    pub own: Option<String>,
 }
 
 impl Guard {
@@ -36,7 +38,9 @@ impl Guard {
         let mut origins = headers.get_all(ORIGIN).iter();
         let fits = match (origins.next(), origins.next()) {
             (None, _) => true,
-            (Some(origin), None) => origin.to_str().is_ok_and(|origin| self.origins.allows(origin)),
+            (Some(origin), None) => origin
+                .to_str()
+                .is_ok_and(|origin| self.origins.allows(origin) || self.own.as_deref() == Some(origin)),
             (Some(_), Some(_)) => false,
         };
         (!fits).then(|| {
@@ -96,7 +100,7 @@ mod tests {
 
     fn guard() -> Guard {
         let hosts = ["localhost", "127.0.0.1", "[::1]", "mcp.example"].map(String::from);
-        Guard { hosts: HostList::new(&hosts).expect("hosts"), origins: OriginList::loopback() }
+        Guard { hosts: HostList::new(&hosts).expect("hosts"), origins: OriginList::loopback(), own: None }
     }
 
     fn refused(host: &[&str], origin: &[&str]) -> bool {

@@ -20,8 +20,8 @@ use crate::door::{self, Knock};
 use crate::drain::{self, Phase};
 use crate::overload::{Reason, SIGNED_ON, Shed, Stage};
 use crate::replica::{self, Received};
-use crate::route::{Route, route};
-use crate::{consent, legacy, modern};
+use crate::route::{BrokerRoute, Route, route};
+use crate::{account, broker, consent, legacy, modern};
 
 /// Serves a request. Never fails: whatever goes wrong has an answer.
 pub(crate) async fn serve<B>(app: Arc<App>, request: Request<B>) -> Answer
@@ -114,6 +114,9 @@ where
         Route::Connect if get => Box::pin(consent::connect(app, generation, &uri, &headers)).await,
         Route::Callback if get => Box::pin(consent::callback(app, generation, &uri, &headers)).await,
         Route::Client if get => consent::client_document(app, generation, &headers),
+        Route::Account | Route::Broker(_) => {
+            Box::pin(pages((app, generation), route, (&method, &uri, &headers), body)).await
+        }
         Route::Metrics | Route::Live | Route::Ready | Route::Connect | Route::Callback | Route::Client => {
             not_allowed("GET")
         }
@@ -147,6 +150,55 @@ where
             };
             endpoint_request(x, route, (&method, &uri), body).await
         }
+    }
+}
+
+/// The largest form or document that the authorization server reads, in bytes.
+const FORM_BYTES_MAX: usize = 64 * 1024;
+
+/// What people and clients get who want tokens, or want to see what they have granted.
+async fn pages<B>(
+    (app, generation): (&Arc<App>, &Arc<Generation>),
+    route: Route<'_>,
+    (method, uri, headers): (&Method, &Uri, &HeaderMap),
+    body: B,
+) -> Answer
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let body = if method == Method::POST {
+        match body::read_form(app, generation, body, FORM_BYTES_MAX).await {
+            Ok(body) => body,
+            Err(answer) => return *answer,
+        }
+    } else {
+        Bytes::new()
+    };
+    let form = || broker::form(headers, &body).unwrap_or_default();
+    let (get, post) = (method == Method::GET, method == Method::POST);
+    let part = match route {
+        Route::Account if get => return account::shown(app, generation, uri, headers).await,
+        Route::Account if post => return account::changed(app, generation, form(), headers).await,
+        Route::Broker(part) => part,
+        _ => return not_allowed("GET, POST"),
+    };
+    let Some(broker) = &generation.broker else {
+        return answer::text(
+            StatusCode::NOT_FOUND,
+            "This gateway is no authorization server. See `auth.broker`.\n",
+        );
+    };
+    match part {
+        BrokerRoute::Metadata if get => broker::metadata(app, generation, broker, headers),
+        BrokerRoute::Jwks if get => broker::jwks(broker),
+        BrokerRoute::Authorize if get => broker::asked(app, generation, broker, uri, headers).await,
+        BrokerRoute::Authorize if post => broker::decided(app, generation, broker, form(), headers).await,
+        BrokerRoute::Token if post => broker::token(app, generation, broker, headers, &body).await,
+        BrokerRoute::Register if post => broker::register(broker, headers, &body).await,
+        BrokerRoute::Revoke if post => broker::revoke(app, generation, broker, headers, &body).await,
+        BrokerRoute::Metadata | BrokerRoute::Jwks => not_allowed("GET"),
+        BrokerRoute::Authorize => not_allowed("GET, POST"),
+        BrokerRoute::Token | BrokerRoute::Register | BrokerRoute::Revoke => not_allowed("POST"),
     }
 }
 

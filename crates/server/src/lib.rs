@@ -1,8 +1,10 @@
 //! Composition: listeners, the way of a call, the edges for both eras, metrics, drain.
 
+mod account;
 mod answer;
 mod app;
 mod body;
+mod broker;
 mod changes;
 mod compose;
 mod consent;

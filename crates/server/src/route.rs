@@ -1,5 +1,8 @@
 //! From a path to what is served there.
 
+use identity::{AUTHORIZE, JWKS, REGISTER, REVOKE, TOKEN};
+
+use crate::account::ACCOUNT;
 use crate::consent::{CALLBACK, CLIENT, CONNECT};
 
 /// What a path names.
@@ -20,6 +23,10 @@ pub(crate) enum Route<'a> {
     Callback,
     /// `/oauth/client.json`: what the gateway is, as a client.
     Client,
+    /// `/oauth/account`: what a user has granted, for himself.
+    Account,
+    /// What the gateway's own authorization server serves.
+    Broker(BrokerRoute),
     /// `/metrics`
     Metrics,
     /// `/healthz`: the process lives.
@@ -29,6 +36,28 @@ pub(crate) enum Route<'a> {
     /// Nothing.
     Unknown,
 }
+
+/// What the gateway's own authorization server serves, where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BrokerRoute {
+    /// `/.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`
+    Metadata,
+    /// `/oauth/jwks.json`
+    Jwks,
+    /// `/oauth/authorize`: where clients send people.
+    Authorize,
+    /// `/oauth/token`
+    Token,
+    /// `/oauth/register`
+    Register,
+    /// `/oauth/revoke`
+    Revoke,
+}
+
+/// Where the authorization server says what it is (RFC 8414).
+const METADATA: &str = "/.well-known/oauth-authorization-server";
+/// The same, for those who know OpenID Connect Discovery alone.
+const OPENID: &str = "/.well-known/openid-configuration";
 
 /// Every route, as a path in which `crm` stands for the name of an endpoint, and its methods. Who gets what
 /// at which of them is `docs/reference/routes.md`, made from this.
@@ -44,6 +73,14 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     (CONNECT, &["GET"]),
     (CALLBACK, &["GET"]),
     (CLIENT, &["GET"]),
+    (ACCOUNT, &["GET", "POST"]),
+    (METADATA, &["GET"]),
+    (OPENID, &["GET"]),
+    (JWKS, &["GET"]),
+    (AUTHORIZE, &["GET", "POST"]),
+    (TOKEN, &["POST"]),
+    (REGISTER, &["POST"]),
+    (REVOKE, &["POST"]),
     ("/metrics", &["GET"]),
     ("/healthz", &["GET"]),
     ("/readyz", &["GET"]),
@@ -75,6 +112,13 @@ pub(crate) fn route(path: &str) -> Route<'_> {
         CONNECT => Route::Connect,
         CALLBACK => Route::Callback,
         CLIENT => Route::Client,
+        ACCOUNT => Route::Account,
+        METADATA | OPENID => Route::Broker(BrokerRoute::Metadata),
+        JWKS => Route::Broker(BrokerRoute::Jwks),
+        AUTHORIZE => Route::Broker(BrokerRoute::Authorize),
+        TOKEN => Route::Broker(BrokerRoute::Token),
+        REGISTER => Route::Broker(BrokerRoute::Register),
+        REVOKE => Route::Broker(BrokerRoute::Revoke),
         "/metrics" => Route::Metrics,
         "/healthz" => Route::Live,
         "/readyz" => Route::Ready,
@@ -105,10 +149,12 @@ mod tests {
             Route::Connect => 8,
             Route::Callback => 9,
             Route::Client => 10,
+            Route::Account => 11,
+            Route::Broker(of) => 12 + of as u8,
         };
         let found: std::collections::BTreeSet<_> =
             ROUTES.iter().map(|(path, _)| number(route(path))).collect();
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), (0..11).collect::<Vec<_>>());
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), (0..18).collect::<Vec<_>>());
     }
 
     #[test]

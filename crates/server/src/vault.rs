@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use identity::{Kept, Place, Vault, VaultError};
+use identity::{Bar, Bars, Found, Kept, Place, Vault, VaultError};
 use model::{Clock, Principal, Rng, Timestamp};
 use seal::{Binding, KeyRing, Purpose};
 use store::{GrantFilter, GrantRow, Memory, Store, StoreError};
@@ -155,6 +155,22 @@ impl Vault for StoreVault {
         }))
     }
 
+    async fn all(&self, principal: &Principal, max: usize) -> Result<Vec<Found>, VaultError> {
+        let filter = GrantFilter {
+            tenant: Some(principal.tenant().to_owned()),
+            holder: Some(principal.subject().to_owned()),
+            upstream: None,
+        };
+        let rows = self.store().grants(&filter, None, max).await.map_err(|error| failed(&error))?;
+        let now = self.clock.now();
+        let open = |row: GrantRow| {
+            let data = self.open(&row, principal, &row.upstream).filter(|_| row.expires > now)?;
+            let kept = Kept { version: row.version, data };
+            Some(Found { upstream: row.upstream, name: row.name, kept })
+        };
+        Ok(rows.into_iter().filter_map(open).collect())
+    }
+
     async fn put(
         &self,
         place: Place<'_>,
@@ -202,5 +218,12 @@ impl StoreVault {
         let mut bytes = [0; 16];
         self.rng.fill(&mut bytes);
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[async_trait]
+impl Bars for StoreVault {
+    async fn bar(&self, _bar: Bar) -> Result<(), VaultError> {
+        Ok(())
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 
 use super::url::{UrlUse, url_fault};
-use super::{Report, name_fault};
+use super::{Report, broker, name_fault};
 use crate::advice;
 use crate::section::{ApiKey, Auth, Config, EndpointAuth, Introspection, Issuer, SignIn};
 use crate::source::Path;
 use crate::value::{Secret, Span};
 
 /// What comes in besides issuers.
-const WAYS: [&str; 2] = ["keys", "anonymous"];
+const WAYS: [&str; 3] = ["broker", "keys", "anonymous"];
 /// The endpoint of everything.
 const EVERYTHING: &str = "mcp";
 /// The longest scope, in bytes.
@@ -18,7 +18,7 @@ const SCOPE_BYTES_MAX: usize = 256;
 
 pub(super) fn check(config: &Config, report: &mut Report<'_>) {
     let path = Path::keys(["auth"]);
-    let Auth { url, allow, scopes, endpoints, issuers, keys, dpop, clock_skew } = &config.auth;
+    let Auth { url, allow, scopes, endpoints, issuers, broker, keys, dpop, clock_skew } = &config.auth;
     if let Some(url) = url {
         check_url(url, &path.key("url"), report);
     }
@@ -65,6 +65,9 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
         }
         check_issuer(issuer, &at, report);
     }
+    if let Some(broker) = broker {
+        broker::check(broker, config, &path.key("broker"), report);
+    }
     let mut ids = HashSet::new();
     for (index, key) in keys.iter().enumerate() {
         if report.is_full() {
@@ -82,7 +85,7 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
     }
 }
 
-fn span(span: Span, (min, max): (u64, u64), expected: &str, path: &Path, report: &mut Report<'_>) {
+pub(super) fn span(span: Span, (min, max): (u64, u64), expected: &str, path: &Path, report: &mut Report<'_>) {
     let seconds = span.duration().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "they are small")]
     let fits = (min as f64..=max as f64).contains(&seconds);
@@ -108,6 +111,9 @@ fn check_ways(ways: &[String], config: &Config, path: &Path, report: &mut Report
             let known = config.auth.issuers.keys().map(String::as_str).chain(WAYS);
             let hint = advice::nearest(way, known).map(advice::did_you_mean);
             report.value(&at, format!("there is no issuer {way:?} under \"auth.issuers\""), hint);
+        }
+        if way == "broker" && config.auth.broker.is_none() {
+            report.value(&at, "the gateway issues no tokens itself; give \"auth.broker\"", None);
         }
         if !seen.insert(way) {
             report.value(&at, format!("{way:?} was given before"), None);

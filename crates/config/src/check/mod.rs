@@ -4,6 +4,7 @@
 
 mod admin;
 mod auth;
+mod broker;
 mod credentials;
 mod endpoint;
 mod limits;

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::broker::Broker;
 use crate::value::{Secret, Span};
 
 /// Who may call, and by what callers prove who they are.
@@ -21,7 +22,8 @@ pub struct Auth {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 
-    /// By what callers may come in: names of `issuers`, `keys` for API keys, `anonymous` for anybody.
+    /// By what callers may come in: names of `issuers`, `broker` for tokens of the gateway's own, `keys` for
+    /// API keys, `anonymous` for anybody.
     ///
     /// By default anybody where `listen` is on the loopback interface; to be given where it is not. An empty
     /// list lets nobody in. Since 0.1.
@@ -43,6 +45,12 @@ pub struct Auth {
     /// A name has 1 to 32 of `a-z`, `0-9` and `-`. It is part of who its users are here (`corp:ann`): under
     /// another name they are others. Since 0.1.
     pub issuers: IndexMap<String, Issuer>,
+
+    /// The gateway as an authorization server itself.
+    ///
+    /// By default it is none. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker: Option<Broker>,
 
     /// API keys, as `tidegate auth key` makes them.
     ///
@@ -68,6 +76,7 @@ impl Default for Auth {
             scopes: Vec::new(),
             endpoints: IndexMap::new(),
             issuers: IndexMap::new(),
+            broker: None,
             keys: Vec::new(),
             dpop: Dpop::default(),
             clock_skew: Span::from_secs(60),
@@ -386,6 +395,9 @@ impl Default for Dpop {
 
 impl Auth {
     pub(super) fn anchor(&mut self, folder: &Path) {
+        if let Some(broker) = &mut self.broker {
+            broker.anchor(folder);
+        }
         for issuer in self.issuers.values_mut() {
             if let Some(ca) = &mut issuer.ca {
                 *ca = folder.join(&*ca);

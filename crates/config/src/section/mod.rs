@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod broker;
 mod cache;
 mod credentials;
 mod endpoint;
@@ -20,6 +21,7 @@ mod upstream;
 
 pub use admin::{Admin, AdminError, AdminPlace};
 pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer, SignIn};
+pub use broker::{Broker, BrokerClient};
 pub use cache::Cache;
 pub use credentials::{Enterprise, UpstreamAuth};
 pub use endpoint::Endpoint;

@@ -201,6 +201,10 @@ fn every_key_can_be_set() {
             // What the first one cannot have is in others: a program's keys, other proofs, a fixed tenant.
             let (rest, others) = match path.strip_prefix("auth.issuers.*.") {
                 Some(rest) => (rest, vec![&full["auth"]["issuers"]["partner"]]),
+                None if path.starts_with("auth.broker.clients[].") => {
+                    let robot = &full["auth"]["broker"]["clients"][1];
+                    (path.strip_prefix("auth.broker.clients[].")?, vec![robot])
+                }
                 None => {
                     let others =
                         ["files", "erp", "ads", "bi", "notes", "wiki"].map(|name| &full["upstreams"][name]);

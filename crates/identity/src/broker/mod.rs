@@ -13,6 +13,7 @@ mod proof;
 mod redirect;
 mod request;
 mod tokens;
+mod vouched;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

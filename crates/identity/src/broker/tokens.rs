@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::client::KnownClient;
 use super::grants::{Grant, Turned};
 use super::issue::{Said, User};
-use super::proof::is_for;
 use super::request::parameters;
 use super::{Broker, OAuthError, TOKEN};
 use crate::dpop::ProofOf;
@@ -20,8 +19,6 @@ use crate::outbound::random;
 
 /// An assertion for another authorization server, as a grant (RFC 7523).
 const ASSERTION: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// What kind of JWT it is.
-const ID_JAG: &str = "oauth-id-jag+jwt";
 /// How long a verifier is, in characters (RFC 7636, section 4.1).
 const VERIFIER: std::ops::RangeInclusive<usize> = 43..=128;
 
@@ -37,14 +34,14 @@ pub struct TokenRequest<'a> {
 }
 
 /// What one token is made of.
-struct Issued<'a> {
-    client: &'a str,
-    resource: &'a str,
-    scopes: &'a [String],
-    user: &'a User,
-    grant: &'a str,
-    key: Option<&'a str>,
-    refresh: Option<String>,
+pub(super) struct Issued<'a> {
+    pub client: &'a str,
+    pub resource: &'a str,
+    pub scopes: &'a [String],
+    pub user: &'a User,
+    pub grant: &'a str,
+    pub key: Option<&'a str>,
+    pub refresh: Option<String>,
 }
 
 impl Broker {
@@ -189,87 +186,13 @@ impl Broker {
         }
     }
 
-    /// An identity provider vouches for its user (SEP-990, as the resource's authorization server; RFC 7523).
-    async fn by_assertion(
+    /// Refuses a token without a key where the endpoint takes none.
+    pub(super) fn check_binding(
         &self,
         base: &str,
-        client: &KnownClient,
-        form: &HashMap<String, String>,
-        key: Option<String>,
-    ) -> Result<Value, OAuthError> {
-        let assertion = form.get("assertion").ok_or_else(|| OAuthError::request("there is no assertion"))?;
-        let wrong = |text: &str| OAuthError::grant(text);
-        let jws = Jws::parse(assertion).map_err(|error| wrong(&format!("the assertion: {error}")))?;
-        if jws.typ.as_deref() != Some(ID_JAG) {
-            return Err(wrong("the assertion is no ID-JAG"));
-        }
-        let claims = jws.claims().map_err(|error| wrong(&format!("the assertion: {error}")))?;
-        let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        let named = text("iss");
-        let issuer = self.options.vouching.iter().find(|known| Some(known.options.issuer.as_str()) == named);
-        let issuer =
-            issuer.ok_or_else(|| wrong("the assertion is of an issuer that is not trusted for it"))?;
-        if !issuer.options.algorithms.contains(&jws.algorithm) {
-            return Err(wrong("the assertion is signed by an algorithm that is not taken of its issuer"));
-        }
-        match issuer.has_signed(&jws).await {
-            Ok(true) => {}
-            Ok(false) | Err(crate::issuer::IssuerError::UnknownKey) => {
-                return Err(wrong("the signature of the assertion is not that of its issuer"));
-            }
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "an assertion cannot be checked");
-                return Err(OAuthError::new(
-                    "temporarily_unavailable",
-                    "the issuer's keys cannot be had now",
-                ));
-            }
-        }
-        if !is_for(&claims, &[base.to_owned()]) {
-            return Err(wrong("the assertion is for another authorization server"));
-        }
-        if text("client_id") != Some(client.id.as_str()) {
-            return Err(wrong("the assertion is for another client"));
-        }
-        let asked = form.get("resource").map(String::as_str);
-        if let (Some(said), Some(asked)) = (text("resource"), asked)
-            && said.trim_end_matches('/') != asked.trim_end_matches('/')
-        {
-            return Err(OAuthError::new("invalid_target", "the assertion is for another resource"));
-        }
-        // What both the provider and the client say, and no more.
-        let vouched: Vec<&str> = text("scope").unwrap_or_default().split_ascii_whitespace().collect();
-        let (resource, scopes) = self.asked(
-            base,
-            text("resource").or(asked),
-            form.get("scope").map(String::as_str).or(text("scope")),
-        )?;
-        let said_none = text("scope").is_none();
-        let scopes: Vec<String> =
-            scopes.into_iter().filter(|scope| said_none || vouched.contains(&scope.as_str())).collect();
-        self.check_binding(base, &resource, key.as_deref())?;
-        let options = &issuer.options;
-        let caller = options.mapping.caller(&options.name, &claims);
-        let caller = caller.map_err(|error| wrong(&format!("the assertion: {error}")))?;
-        if !self.is_new(&claims, &format!("id-jag/{}", options.name)).await? {
-            return Err(wrong("the assertion has expired, is not valid yet, or was used before"));
-        }
-        let user = User::of(&caller, self.clock.now());
-        let grant = random(&*self.rng);
-        let issued = Issued {
-            client: &client.id,
-            resource: &resource,
-            scopes: &scopes,
-            user: &user,
-            grant: &grant,
-            key: key.as_deref(),
-            refresh: None,
-        };
-        Ok(self.issue(base, &issued))
-    }
-
-    /// Refuses a token without a key where the endpoint takes none.
-    fn check_binding(&self, base: &str, resource: &str, key: Option<&str>) -> Result<(), OAuthError> {
+        resource: &str,
+        key: Option<&str>,
+    ) -> Result<(), OAuthError> {
         let path = resource.strip_prefix(base).unwrap_or_default();
         let Some(known) = self.options.resources.get(path) else {
             return Err(OAuthError::new("invalid_target", "there is no such resource here any more"));
@@ -289,7 +212,7 @@ impl Broker {
         }
     }
 
-    fn issue(&self, base: &str, of: &Issued<'_>) -> Value {
+    pub(super) fn issue(&self, base: &str, of: &Issued<'_>) -> Value {
         let now = self.clock.now();
         let expires: Timestamp = now.plus(self.options.token_time);
         // What only some may do is granted to those alone, whoever asks.

@@ -59,15 +59,8 @@ fn desk() -> Desk {
     desk_with(|_| {})
 }
 
-fn desk_with(change: impl FnOnce(&mut BrokerOptions)) -> Desk {
-    let clock = Arc::new(ManualClock::at(Timestamp(NOW * 1_000)));
-    let (network, chest) = (Arc::new(Network::default()), Arc::new(Chest::default()));
-    let bars = Arc::new(List::default());
-    let forge = Forge::new(Algorithm::ES256, "k1");
-    let well_known = "https://login.corp.example/.well-known/oauth-authorization-server";
-    network.set(well_known, 200, json!({"issuer": CORP, "jwks_uri": "https://login.corp.example/jwks"}));
-    network.set("https://login.corp.example/jwks", 200, json!({"keys": [forge.jwk()]}));
-    let issuer = IssuerOptions {
+fn corp() -> IssuerOptions {
+    IssuerOptions {
         name: "corp".to_owned(),
         issuer: CORP.to_owned(),
         jwks_url: None,
@@ -77,7 +70,18 @@ fn desk_with(change: impl FnOnce(&mut BrokerOptions)) -> Desk {
         mapping: Mapping { groups: Some(Claim("groups".to_owned())), ..Mapping::default() },
         introspection: None,
         stale_max: Duration::from_secs(3_600),
-    };
+    }
+}
+
+fn desk_with(change: impl FnOnce(&mut BrokerOptions)) -> Desk {
+    let clock = Arc::new(ManualClock::at(Timestamp(NOW * 1_000)));
+    let (network, chest) = (Arc::new(Network::default()), Arc::new(Chest::default()));
+    let bars = Arc::new(List::default());
+    let forge = Forge::new(Algorithm::ES256, "k1");
+    let well_known = "https://login.corp.example/.well-known/oauth-authorization-server";
+    network.set(well_known, 200, json!({"issuer": CORP, "jwks_uri": "https://login.corp.example/jwks"}));
+    network.set("https://login.corp.example/jwks", 200, json!({"keys": [forge.jwk()]}));
+    let issuer = corp();
     let issuer = Issuer::new(issuer, Arc::clone(&network) as _, Arc::clone(&clock) as _);
     let resource = Resource { scopes: vec!["mcp".to_owned()], bound: false };
     let bound = Resource { scopes: Vec::new(), bound: true };

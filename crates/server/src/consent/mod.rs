@@ -5,9 +5,13 @@ mod ask;
 mod page;
 mod pages;
 mod sealed;
+mod visit;
 
 pub(crate) use ask::{Resumed, ask, resume, sign_in};
+pub(crate) use page::{escaped, framed, moved, page, redirect};
 pub(crate) use pages::{NAME, callback, client_document, connect};
+pub(crate) use sealed::{Errand, Question, Sheet};
+pub(crate) use visit::{QUERY_BYTES_MAX, To, Visit, not_now, over};
 
 /// Where the gateway's pages are.
 pub(crate) const CONNECT: &str = "/oauth/connect";

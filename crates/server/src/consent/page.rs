@@ -2,7 +2,7 @@
 
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::time::Duration;
@@ -12,29 +12,66 @@ use crate::answer::{self, Answer};
 /// Nothing is loaded, nobody frames it, and nothing is sent from it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; \
                       base-uri 'none'; form-action 'none'";
+/// The same, of a page with a form for the gateway itself.
+const FORM_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; \
+                           base-uri 'none'; form-action 'self'";
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;\
-                     color:#1c2630;background:#fff}h1{font-size:1.3rem}@media(prefers-color-scheme:dark)\
-                     {body{color:#e6edf3;background:#12181f}}";
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;\
+                     padding:0 1rem;color:#1c2630;background:#fff}h1{font-size:1.3rem}\
+                     h2{font-size:1.05rem;margin-top:1.8rem}\
+                     dt{color:#5b6b7a;font-size:.85rem;margin-top:.7rem}dd{margin:0;overflow-wrap:anywhere}\
+                     .warn{border-left:4px solid #c77700;padding-left:.8rem}\
+                     button{font:inherit;padding:.5rem 1.4rem;margin:1.2rem .8rem 0 0;cursor:pointer;\
+                     border:1px solid #8a99a8;border-radius:.4rem;background:transparent;color:inherit}\
+                     button.yes{background:#0b5cad;border-color:#0b5cad;color:#fff}\
+                     table{border-collapse:collapse;width:100%}td button{margin:0;padding:.2rem .8rem}\
+                     td{padding:.3rem .8rem .3rem 0;vertical-align:top;overflow-wrap:anywhere}\
+                     @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#12181f}\
+                     dt{color:#9fb0c0}}";
 
 /// A page with a heading and a text.
-pub(super) fn page(status: StatusCode, heading: &str, text: &str) -> Answer {
-    let (heading, text) = (escaped(heading), escaped(text));
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>{heading}</title><style>{STYLE}</style></head>\
-         <body><main><h1>{heading}</h1><p>{text}</p></main></body></html>\n"
-    );
-    let mut answer = answer::text(status, html);
+pub(crate) fn page(status: StatusCode, heading: &str, text: &str) -> Answer {
+    framed(status, heading, &format!("<p>{}</p>", escaped(text)), false)
+}
+
+/// A page with a heading and markup, in which whatever somebody else has said is [`escaped`].
+pub(crate) fn framed(status: StatusCode, heading: &str, markup: &str, has_form: bool) -> Answer {
+    let mut answer = answer::text(status, html(heading, "", markup));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     plain(headers);
+    if has_form {
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(FORM_POLICY));
+        // Else a browser does not say where a form comes from.
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    }
+    answer
+}
+
+fn html(heading: &str, head: &str, markup: &str) -> String {
+    let heading = escaped(heading);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">{head}\
+         <title>{heading}</title><style>{STYLE}</style></head>\
+         <body><main><h1>{heading}</h1>{markup}</main></body></html>\n"
+    )
+}
+
+/// Sends a browser elsewhere that has sent a form: what a form leads to is held against the policy of its
+/// page, also where that sends on (CSP 3, `form-action`), and no page knows where an identity provider leads.
+pub(crate) fn moved(to: &str) -> Answer {
+    let to = escaped(to);
+    let head = format!("<meta http-equiv=\"refresh\" content=\"0;url={to}\">");
+    let markup = format!("<p>You are sent on. If nothing happens, <a href=\"{to}\">go on</a>.</p>");
+    let mut answer = answer::text(StatusCode::OK, html("One moment", &head, &markup));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    plain(answer.headers_mut());
     answer
 }
 
 /// Sends a browser elsewhere.
-pub(super) fn redirect(to: &str) -> Option<Answer> {
+pub(crate) fn redirect(to: &str) -> Option<Answer> {
     let mut answer = answer::empty(StatusCode::SEE_OTHER);
     let headers = answer.headers_mut();
     headers.insert(LOCATION, HeaderValue::from_str(to).ok()?);
@@ -47,9 +84,11 @@ fn plain(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
 }
 
-fn escaped(text: &str) -> String {
+/// A text as it stands in markup, also between quotation marks.
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -3,44 +3,19 @@
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use identity::{Flow, Returned, SignIn, Users, Vault as _};
+use identity::{Returned, User, Users};
 use serde_json::json;
 
-use super::page::{Cookies, page, redirect};
-use super::sealed::{Away, SIGNED_IN, TIME, Ticket, open_signed_in, seal_signed_in};
+use super::page::{page, redirect};
+use super::sealed::{Away, Errand, Ticket};
+use super::visit::{QUERY_BYTES_MAX, To, Visit, not_now, over};
 use super::{CALLBACK, CLIENT, CONNECT};
 use crate::answer::{self, Answer};
 use crate::app::{App, Generation};
-use crate::door;
+use crate::{account, broker, door};
 
-/// The cookie of somebody who has signed in.
-const SIGNED: &str = "tidegate-signed-in";
-/// What begins the name of the cookie of somebody who is away.
-const AWAY: &str = "tidegate-away-";
-/// The longest query that is looked at, in bytes.
-const QUERY_BYTES_MAX: usize = 16 * 1024;
-
-/// A request of a browser.
-pub(crate) struct Visit<'a> {
-    app: &'a App,
-    generation: &'a Generation,
-    headers: &'a HeaderMap,
-    base: String,
-    cookies: Cookies,
-}
-
-impl<'a> Visit<'a> {
-    fn new(app: &'a App, generation: &'a Generation, headers: &'a HeaderMap) -> Self {
-        let base = door::base(app, generation, headers);
-        let cookies = Cookies { tls: base.starts_with("https:") };
-        Self { app, generation, headers, base, cookies }
-    }
-
-    fn redirect_uri(&self) -> String {
-        format!("{}{CALLBACK}", self.base)
-    }
-
-    fn users(&self, ticket: &Ticket) -> Option<&'a Users> {
+impl Visit<'_> {
+    fn users(&self, ticket: &Ticket) -> Option<&Users> {
         self.generation.users.get(&ticket.upstream).map(|users| &**users)
     }
 
@@ -48,71 +23,9 @@ impl<'a> Visit<'a> {
     /// link must not give him what is his own.
     fn is_the_user(&self, ticket: &Ticket) -> Option<bool> {
         let Some(issuer) = &ticket.issuer else { return Some(true) };
-        let (principal, at) = open_signed_in(&self.app.handles, &self.cookies.get(self.headers, SIGNED)?)?;
-        Some(principal == ticket.principal && at == *issuer)
+        let user = self.user()?;
+        Some(user.principal == ticket.principal && user.issuer == *issuer)
     }
-
-    /// Sends him on, and remembers by a cookie that it was this browser.
-    async fn send(&self, ticket: &Ticket, to: To<'_>) -> Answer {
-        let mut random = [0; 32];
-        self.app.rng.fill(&mut random);
-        let browser: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let signs_in = matches!(to, To::SignIn(_));
-        let seal = |flow: &Flow| {
-            let (ticket, flow, browser) = (ticket.clone(), flow.clone(), browser.clone());
-            Away { ticket, flow, signs_in, browser }.seal(&self.app.handles)
-        };
-        let redirect_uri = self.redirect_uri();
-        let url = match to {
-            To::SignIn(sign_in) => sign_in.begin(&redirect_uri, &seal).await,
-            To::Consent(users) => users.begin(&ticket.principal, &ticket.wanted, &redirect_uri, &seal).await,
-        };
-        let sent = match url {
-            Ok(url) => redirect(&url.to_string()),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(upstream = ticket.upstream, error, "a user cannot be sent on");
-                None
-            }
-        };
-        let Some(mut answer) = sent else { return not_now(ticket) };
-        self.cookies.set(&mut answer, &away_name(&browser), &browser, TIME);
-        answer
-    }
-
-    /// Whether this browser is the one that was sent away.
-    fn was_sent(&self, away: &Away) -> bool {
-        let found = self.cookies.get(self.headers, &away_name(&away.browser));
-        found.is_some_and(|found| found == away.browser)
-    }
-}
-
-/// Where somebody is sent.
-enum To<'a> {
-    SignIn(&'a SignIn),
-    Consent(&'a Users),
-}
-
-/// A browser may be on several ways at once.
-fn away_name(browser: &str) -> String {
-    let hash = seal::sha256(browser.as_bytes());
-    let short: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{AWAY}{short}")
-}
-
-fn over() -> Answer {
-    let text = "It was used already, it is older than ten minutes, or it was begun in another browser. Call \
-                the tool again for a new link.";
-    page(StatusCode::BAD_REQUEST, "This link is of no use any more", text)
-}
-
-fn not_now(ticket: &Ticket) -> Answer {
-    let text = format!(
-        "The gateway could not get the permission to use {} for you. Nothing was changed. The operator finds \
-         the reason in the gateway's log.",
-        ticket.upstream
-    );
-    page(StatusCode::BAD_GATEWAY, "That did not work", &text)
 }
 
 fn somebody_else() -> Answer {
@@ -128,15 +41,16 @@ pub(crate) async fn connect(app: &App, generation: &Generation, uri: &Uri, heade
     let sealed = query.split('&').find_map(|pair| pair.strip_prefix("ticket="));
     let Some(ticket) = sealed.and_then(|sealed| Ticket::open(&app.handles, sealed)) else { return over() };
     let Some(users) = visit.users(&ticket) else { return over() };
+    let errand = Errand::Connect(ticket.clone());
     match visit.is_the_user(&ticket) {
-        Some(true) if !users.are_vouched_for() => visit.send(&ticket, To::Consent(users)).await,
+        Some(true) if !users.are_vouched_for() => visit.send(&errand, To::Consent(users, &ticket)).await,
         Some(false) => somebody_else(),
         // Who is vouched for has only to sign in, whatever he did before.
         Some(true) | None => {
-            let sign_in = ticket.issuer.as_ref().and_then(|issuer| generation.sign_ins.get(issuer));
-            match sign_in {
-                Some(sign_in) => visit.send(&ticket, To::SignIn(sign_in)).await,
-                None => not_now(&ticket),
+            let name = ticket.issuer.as_deref().unwrap_or_default();
+            match generation.sign_ins.get(name) {
+                Some(sign_in) => visit.send(&errand, To::SignIn(name, sign_in)).await,
+                None => not_now(),
             }
         }
     }
@@ -149,59 +63,58 @@ pub(crate) async fn callback(app: &App, generation: &Generation, uri: &Uri, head
     let returned = Returned::of_query(query);
     let state = returned.state.clone().unwrap_or_default();
     let Some((away, until)) = Away::open(&app.handles, &state) else { return over() };
-    if !visit.was_sent(&away) || away.flow.redirect != visit.redirect_uri() {
+    if !visit.was_sent(&away) {
         return over();
     }
-    let hash: String = seal::sha256(state.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    match app.vault.once(&hash, until).await {
-        Ok(true) => {}
-        Ok(false) => return over(),
-        Err(error) => {
-            tracing::warn!(%error, "nobody knows whether a link was used before");
-            return not_now(&away.ticket);
-        }
+    if let Err(answer) = visit.once(&state, until).await {
+        return answer;
     }
-    let mut answer = match away.signs_in {
-        true => signed_in(&visit, &away, &returned).await,
-        false => consented(&visit, &away, &returned).await,
+    let mut answer = match (&away.signs_in, &away.errand) {
+        (Some(issuer), _) => signed_in(&visit, issuer, &away, &returned).await,
+        (None, Errand::Connect(ticket)) => consented(&visit, ticket, &away, &returned).await,
+        (None, _) => over(),
     };
-    visit.cookies.set(&mut answer, &away_name(&away.browser), "", std::time::Duration::ZERO);
+    visit.unmark(&mut answer, &away.browser);
     answer
 }
 
-async fn signed_in(visit: &Visit<'_>, away: &Away, returned: &Returned) -> Answer {
-    let ticket = &away.ticket;
-    let issuer = ticket.issuer.clone().unwrap_or_default();
-    let Some(sign_in) = visit.generation.sign_ins.get(&issuer) else { return not_now(ticket) };
+async fn signed_in(visit: &Visit<'_>, issuer: &str, away: &Away, returned: &Returned) -> Answer {
+    let Some(sign_in) = visit.generation.sign_ins.get(issuer) else { return not_now() };
     let caller = match sign_in.finish(&away.flow, returned).await {
         Ok(caller) => caller,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(issuer, error, "a user could not sign in");
-            return not_now(ticket);
+            // A client waits for word of it.
+            return match &away.errand {
+                Errand::Authorize(request) => broker::refused(visit, request),
+                _ => not_now(),
+            };
         }
     };
-    if caller.principal != ticket.principal {
-        tracing::warn!(issuer, "a link was followed by somebody else than whom it was made for");
-        return somebody_else();
-    }
-    let handles = &visit.app.handles;
-    let cookie = seal_signed_in(handles, &caller.principal, &issuer);
-    if visit.users(ticket).is_some_and(Users::are_vouched_for) {
-        let mut answer = done(ticket);
-        visit.cookies.set(&mut answer, SIGNED, &cookie, SIGNED_IN);
-        return answer;
-    }
-    let Some(mut answer) = redirect(&format!("{}{CONNECT}?ticket={}", visit.base, ticket.seal(handles)))
-    else {
-        return not_now(ticket);
+    let user = User::of(&caller, visit.app.clock.now());
+    tracing::info!(issuer, principal = %user.principal, "a user has signed in");
+    let mut answer = match &away.errand {
+        Errand::Connect(ticket) => {
+            if user.principal != ticket.principal {
+                tracing::warn!(issuer, "a link was followed by somebody else than whom it was made for");
+                return somebody_else();
+            }
+            if visit.users(ticket).is_some_and(Users::are_vouched_for) {
+                done(ticket)
+            } else {
+                let url = format!("{}{CONNECT}?ticket={}", visit.base, ticket.seal(&visit.app.handles));
+                redirect(&url).unwrap_or_else(not_now)
+            }
+        }
+        Errand::Authorize(request) => broker::approved(visit, &user, request).await,
+        Errand::Account => redirect(&format!("{}{}", visit.base, account::ACCOUNT)).unwrap_or_else(not_now),
     };
-    visit.cookies.set(&mut answer, SIGNED, &cookie, SIGNED_IN);
+    visit.remember(&mut answer, &user);
     answer
 }
 
-async fn consented(visit: &Visit<'_>, away: &Away, returned: &Returned) -> Answer {
-    let ticket = &away.ticket;
+async fn consented(visit: &Visit<'_>, ticket: &Ticket, away: &Away, returned: &Returned) -> Answer {
     let Some(users) = visit.users(ticket) else { return over() };
     match visit.is_the_user(ticket) {
         Some(true) => {}
@@ -211,7 +124,7 @@ async fn consented(visit: &Visit<'_>, away: &Away, returned: &Returned) -> Answe
     if let Err(error) = users.finish(&ticket.principal, &away.flow, returned).await {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(upstream = ticket.upstream, error, "a user's consent came to nothing");
-        return not_now(ticket);
+        return not_now();
     }
     let (upstream, principal) = (&ticket.upstream, &ticket.principal);
     tracing::info!(upstream, %principal, "a user has granted the gateway");

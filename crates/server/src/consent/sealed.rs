@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use identity::{Flow, Wanted};
+use identity::{AuthRequest, Flow, User, Wanted};
 use model::{Principal, Timestamp};
 use seal::{Binding, Purpose};
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ pub(super) const SIGNED_IN: Duration = Duration::from_secs(3_600);
 
 /// Who is to let the gateway use what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     pub upstream: String,
     pub principal: Principal,
     /// Who says who that is; `None`: anybody is.
@@ -51,14 +51,53 @@ impl Ticket {
     }
 }
 
+/// What somebody was sent away for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// He is to let the gateway use a server for him.
+    Connect(Ticket),
+    /// A client wants to use the gateway for him, which he has let it.
+    Authorize(Box<AuthRequest>),
+    /// He wants to see what he has granted.
+    Account,
+}
+
+impl Errand {
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Connect(ticket) => json!({"connect": ticket.to_value()}),
+            Self::Authorize(request) => json!({"authorize": request.to_value()}),
+            Self::Account => json!({"account": true}),
+        }
+    }
+
+    fn of_value(value: &Value) -> Option<Self> {
+        if let Some(ticket) = value.get("connect") {
+            return Ticket::of_value(ticket.as_object()?).map(Self::Connect);
+        }
+        if let Some(request) = value.get("authorize") {
+            return AuthRequest::of_value(request).map(|request| Self::Authorize(Box::new(request)));
+        }
+        value.get("account").map(|_| Self::Account)
+    }
+}
+
 /// What is known of somebody who is away.
 pub(super) struct Away {
-    /// What he is to come to.
-    pub ticket: Ticket,
+    /// What he is to come back for.
+    pub errand: Errand,
+    /// The issuer that he signs in at, by the operator's name; `None`: he lets the gateway use something.
+    pub signs_in: Option<String>,
     /// Where he is.
     pub flow: Flow,
-    /// Whether he signs in; else he lets the gateway use something.
-    pub signs_in: bool,
+    /// What his browser has and no other one.
+    pub browser: String,
+}
+
+/// What a page asks somebody.
+pub(crate) struct Question {
+    /// What a client wants of him.
+    pub request: AuthRequest,
     /// What his browser has and no other one.
     pub browser: String,
 }
@@ -93,6 +132,8 @@ fn open(
 const TICKET: &str = "ticket";
 const STATE: &str = "state";
 const SESSION: &str = "session";
+const QUESTION: &str = "question";
+const SHEET: &str = "sheet";
 
 impl Ticket {
     pub fn seal(&self, handles: &Handles) -> String {
@@ -107,7 +148,7 @@ impl Ticket {
 impl Away {
     pub fn seal(&self, handles: &Handles) -> String {
         let value = json!({
-            "ticket": self.ticket.to_value(), "flow": self.flow.to_value(), "signs_in": self.signs_in,
+            "errand": self.errand.to_value(), "flow": self.flow.to_value(), "signs_in": self.signs_in,
             "browser": self.browser,
         });
         seal(handles, STATE, Purpose::Consent, TIME, &value)
@@ -117,24 +158,57 @@ impl Away {
     pub fn open(handles: &Handles, sealed: &str) -> Option<(Self, Timestamp)> {
         let (members, until) = open(handles, STATE, Purpose::Consent, sealed)?;
         let away = Self {
-            ticket: Ticket::of_value(members.get("ticket")?.as_object()?)?,
+            errand: Errand::of_value(members.get("errand")?)?,
             flow: Flow::of_value(members.get("flow")?)?,
-            signs_in: members.get("signs_in")?.as_bool()?,
+            signs_in: members.get("signs_in").and_then(Value::as_str).map(str::to_owned),
             browser: members.get("browser")?.as_str()?.to_owned(),
         };
         Some((away, until))
     }
 }
 
-/// Somebody who has signed in with a browser, as its cookie has it.
-pub(super) fn seal_signed_in(handles: &Handles, principal: &Principal, issuer: &str) -> String {
-    let value = json!({"tenant": principal.tenant(), "subject": principal.subject(), "issuer": issuer});
-    seal(handles, SESSION, Purpose::SignedIn, SIGNED_IN, &value)
+impl Question {
+    pub fn seal(&self, handles: &Handles) -> String {
+        let value = json!({"request": self.request.to_value(), "browser": self.browser});
+        seal(handles, QUESTION, Purpose::Consent, TIME, &value)
+    }
+
+    /// The question, and until when it could be answered.
+    pub fn open(handles: &Handles, sealed: &str) -> Option<(Self, Timestamp)> {
+        let (members, until) = open(handles, QUESTION, Purpose::Consent, sealed)?;
+        let request = AuthRequest::of_value(members.get("request")?)?;
+        Some((Self { request, browser: members.get("browser")?.as_str()?.to_owned() }, until))
+    }
 }
 
-/// Who has signed in, and at which issuer.
-pub(super) fn open_signed_in(handles: &Handles, sealed: &str) -> Option<(Principal, String)> {
+/// What a user was shown of his own.
+pub(crate) struct Sheet {
+    /// Whose it is.
+    pub user: User,
+    /// What his browser has and no other one.
+    pub browser: String,
+}
+
+impl Sheet {
+    pub fn seal(&self, handles: &Handles) -> String {
+        let value = json!({"user": self.user.to_value(), "browser": self.browser});
+        seal(handles, SHEET, Purpose::Consent, TIME, &value)
+    }
+
+    pub fn open(handles: &Handles, sealed: &str) -> Option<Self> {
+        let (members, _) = open(handles, SHEET, Purpose::Consent, sealed)?;
+        let user = User::of_value(members.get("user")?)?;
+        Some(Self { user, browser: members.get("browser")?.as_str()?.to_owned() })
+    }
+}
+
+/// Somebody who has signed in with a browser, as its cookie has it.
+pub(super) fn seal_signed_in(handles: &Handles, user: &User) -> String {
+    seal(handles, SESSION, Purpose::SignedIn, SIGNED_IN, &json!({"user": user.to_value()}))
+}
+
+/// Who has signed in.
+pub(super) fn open_signed_in(handles: &Handles, sealed: &str) -> Option<User> {
     let (members, _) = open(handles, SESSION, Purpose::SignedIn, sealed)?;
-    let text = |name: &str| members.get(name).and_then(Value::as_str);
-    Some((Principal::new(text("tenant")?, text("subject")?), text("issuer")?.to_owned()))
+    User::of_value(members.get("user")?)
 }
