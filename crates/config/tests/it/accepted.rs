@@ -202,8 +202,8 @@ fn every_key_can_be_set() {
             let (rest, others) = match path.strip_prefix("auth.issuers.*.") {
                 Some(rest) => (rest, vec![&full["auth"]["issuers"]["partner"]]),
                 None => {
-                    let others =
-                        ["files", "erp", "ads", "bi", "notes", "wiki"].map(|name| &full["upstreams"][name]);
+                    let others = ["files", "erp", "ads", "bi", "notes", "wiki", "desk"];
+                    let others = others.map(|name| &full["upstreams"][name]);
                     (path.strip_prefix("upstreams.*.")?, others.to_vec())
                 }
             };

@@ -1,6 +1,6 @@
 //! Issuers with keys of their own, and a network that has nothing else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -116,6 +116,8 @@ pub fn claims(change: impl FnOnce(&mut Value)) -> Value {
 #[derive(Default)]
 pub struct Network {
     pages: Mutex<HashMap<String, (StatusCode, String)>>,
+    /// What is answered before that, once each.
+    first: Mutex<HashMap<String, VecDeque<(StatusCode, String)>>>,
     pub asked: AtomicUsize,
     pub down: std::sync::atomic::AtomicBool,
     pub requests: Mutex<Vec<Request<Bytes>>>,
@@ -127,6 +129,12 @@ impl Network {
     pub fn set(&self, url: &str, status: u16, page: impl ToString) {
         let page = (StatusCode::from_u16(status).unwrap(), page.to_string());
         self.pages.lock().unwrap().insert(url.to_owned(), page);
+    }
+
+    /// Answers this once, before what is there.
+    pub fn once(&self, url: &str, status: u16, page: impl ToString) {
+        let page = (StatusCode::from_u16(status).unwrap(), page.to_string());
+        self.first.lock().unwrap().entry(url.to_owned()).or_default().push_back(page);
     }
 
     pub fn count(&self) -> usize {
@@ -148,8 +156,9 @@ impl Fetch for Network {
         if self.down.load(Ordering::SeqCst) {
             return Err(FetchError::Plain { url });
         }
-        let (status, page) =
-            self.pages.lock().unwrap().get(&url).cloned().unwrap_or((StatusCode::NOT_FOUND, String::new()));
+        let first = self.first.lock().unwrap().get_mut(&url).and_then(VecDeque::pop_front);
+        let page = first.or_else(|| self.pages.lock().unwrap().get(&url).cloned());
+        let (status, page) = page.unwrap_or((StatusCode::NOT_FOUND, String::new()));
         let mut response = Response::new(Bytes::from(page));
         *response.status_mut() = status;
         Ok(response)

@@ -10,3 +10,4 @@ mod published;
 mod tokens;
 mod users;
 mod vault;
+mod vouched;
