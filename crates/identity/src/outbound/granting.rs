@@ -151,6 +151,9 @@ impl Users {
         seal: &(dyn Fn(&Flow) -> String + Sync),
     ) -> Result<Uri, ServiceError> {
         let (metadata, resource) = self.issuer(wanted).await?;
+        if self.options.issuer.is_none() {
+            consent::check_unmixed(&metadata)?;
+        }
         let own = metadata.issuer.parse::<Uri>().is_ok_and(|url| self.is_trusted(&url));
         let before = self.find(principal).await?.map(|(_, grant)| grant);
         // What was granted before is not lost by what is granted now.

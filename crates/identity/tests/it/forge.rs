@@ -74,7 +74,12 @@ impl Forge {
     }
 
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
-        let signed = unsigned(header, claims);
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// Signs what no [`Value`] can be.
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims));
         let signature = crypto::sign(signed.as_bytes(), &self.signing, self.algorithm).unwrap();
         format!("{signed}.{signature}")
     }
@@ -129,6 +134,11 @@ impl Network {
     pub fn set(&self, url: &str, status: u16, page: impl ToString) {
         let page = (StatusCode::from_u16(status).unwrap(), page.to_string());
         self.pages.lock().unwrap().insert(url.to_owned(), page);
+    }
+
+    /// Whether there is an answer.
+    pub fn knows(&self, url: &str) -> bool {
+        self.pages.lock().unwrap().contains_key(url) || self.first.lock().unwrap().contains_key(url)
     }
 
     /// Answers this once, before what is there.

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod forge;
+mod hostile;
 mod keys;
 mod outbound;
 mod possession;
 mod published;
+mod reach;
 mod tokens;
 mod users;
 mod vault;
