@@ -44,7 +44,7 @@ pub use metadata::{Metadata, MetadataError, discover};
 pub use outbound::{
     Challenge as ServerChallenge, Client, ClientProof, Enterprise, Flow, Identity, NoToken, Refused,
     Returned, Service, ServiceError, ServiceOptions, SignIn, SignInError, Signer, SignerError, SubjectToken,
-    Token, UserProof, Users, UsersOptions, Wanted,
+    Token, UserProof, Users, UsersOptions, Vouching, Wanted,
 };
 pub use token::{TokenError, TokenRules};
 pub use vault::{Found, Kept, Place, Vault, VaultError};

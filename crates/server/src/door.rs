@@ -213,8 +213,8 @@ pub(crate) fn sign_ins(
         let proof = secret.map(|secret| ClientProof::Secret(secret.expose().to_owned()));
         let method = proof.is_none().then(|| "none".to_owned());
         let vouches = config.upstreams_enabled().filter_map(|(_, upstream)| upstream.auth.as_ref());
-        let mut vouches = vouches.filter_map(|auth| auth.enterprise.as_ref());
-        let keeps = vouches.any(|own| own.issuer == *name && own.subject_token.is_none());
+        let mut vouches = vouches.filter_map(config::UpstreamAuth::voucher);
+        let keeps = vouches.any(|own| own.issuer == name && own.subject_token.is_none());
         let sign_in = SignIn {
             keeps: keeps.then(|| Arc::clone(vault)),
             issuer: Arc::clone(issuer),

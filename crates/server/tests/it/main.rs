@@ -2,6 +2,7 @@
 
 mod auth;
 mod bad;
+mod consent;
 mod drain;
 mod eras;
 mod handles;
@@ -13,3 +14,4 @@ mod sessions;
 mod shared;
 mod smoke;
 mod tasks;
+mod widen;
