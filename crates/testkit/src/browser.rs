@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
+use http::header::{CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
 use http::{Method, Uri};
 
 use crate::http::Http;
@@ -31,6 +31,15 @@ pub struct Browser {
     cookies: HashMap<String, BTreeMap<String, String>>,
 }
 
+impl Page {
+    /// The value of a hidden field of its form.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<String> {
+        let (_, rest) = self.text.split_once(&format!("name=\"{name}\" value=\""))?;
+        Some(rest.split_once('"')?.0.replace("&amp;", "&"))
+    }
+}
+
 impl Browser {
     /// One that knows nobody.
     #[must_use]
@@ -50,6 +59,19 @@ impl Browser {
     /// # Panics
     /// If it is none that can be reached.
     pub async fn open(&mut self, url: &str) -> Page {
+        self.send(url, None).await
+    }
+
+    /// Sends a form, as a page of the same origin does, and goes nowhere from there.
+    ///
+    /// # Panics
+    /// If it is none that can be reached.
+    pub async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> Page {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.send(url, Some(form)).await
+    }
+
+    async fn send(&mut self, url: &str, form: Option<String>) -> Page {
         let uri: Uri = url.parse().expect("a URL");
         let authority = uri.authority().expect("a host").to_string();
         let known = self.hosts.get(uri.host().unwrap_or_default()).copied();
@@ -57,8 +79,14 @@ impl Browser {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let jar = self.cookies.entry(authority.clone()).or_default();
         let cookies: Vec<String> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut request =
-            Http::new(address).request(Method::GET, path).header(HOST.as_str(), authority.as_bytes());
+        let method = if form.is_some() { Method::POST } else { Method::GET };
+        let http = Http::new(address);
+        let mut request = http.request(method, path).header(HOST.as_str(), authority.as_bytes());
+        if let Some(form) = form {
+            let origin = format!("{}://{authority}", uri.scheme_str().unwrap_or("http"));
+            request = request.header(ORIGIN.as_str(), origin);
+            request = request.header(CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded").body(form);
+        }
         if !cookies.is_empty() {
             request = request.header(COOKIE.as_str(), cookies.join("; "));
         }
@@ -71,8 +99,14 @@ impl Browser {
                 jar.remove(name);
             }
         }
-        let location = reply.header(LOCATION.as_str()).map(str::to_owned);
-        Page { url: url.to_owned(), status: reply.status, location, text: reply.text().await }
+        let mut location = reply.header(LOCATION.as_str()).map(str::to_owned);
+        let (status, text) = (reply.status, reply.text().await);
+        if location.is_none() {
+            // A page may send on, too.
+            let after = text.split_once("http-equiv=\"refresh\" content=\"0;url=").map(|(_, rest)| rest);
+            location = after.and_then(|rest| Some(rest.split_once('"')?.0.replace("&amp;", "&")));
+        }
+        Page { url: url.to_owned(), status, location, text }
     }
 
     /// Opens a page, and goes wherever it is sent: until there is a page that stays, or one whose address

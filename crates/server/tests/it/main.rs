@@ -2,6 +2,7 @@
 
 mod auth;
 mod bad;
+mod broker;
 mod consent;
 mod drain;
 mod eras;
