@@ -74,10 +74,9 @@ async fn an_operator_lists_shows_and_cancels_tasks() {
     begin(&client, "slow", json!({"seconds": 3_000})).await;
     let listed = within(async {
         loop {
-            let listed = office.get("/v1/tasks?state=completed&limit=2").await;
             let all = office.get("/v1/tasks?state=completed").await;
             if all["tasks"].as_array().unwrap().len() == 3 {
-                return listed;
+                return office.get("/v1/tasks?state=completed&limit=2").await;
             }
             tokio::task::yield_now().await;
         }
