@@ -8,11 +8,12 @@
 //! | --- | --- |
 //! | [`client`] | one client for each revision, all with the same methods |
 //! | [`harness`] | demo servers, and a gateway in front of them |
-//! | [`issuer`] | an authorization server that signs whatever it is told to |
+//! | [`issuer`] | an authorization server that signs whatever it is told to, and where somebody can sign in |
 //! | [`http`] | requests made by hand, answers and event streams read as they come |
 //! | [`wire`] | bytes on a socket, for what no HTTP library would send |
 
 pub mod client;
+mod code_flow;
 pub mod harness;
 pub mod http;
 pub mod issuer;
