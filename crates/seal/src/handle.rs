@@ -29,11 +29,13 @@ pub enum Purpose {
     SignedIn,
     /// What a user has granted.
     Grant,
+    /// An operator who has signed in, and his way there.
+    OperatorSession,
 }
 
 impl Purpose {
     /// All purposes. Each has a key of its own, derived from the ring's.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Session,
         Self::Cursor,
         Self::RequestState,
@@ -43,6 +45,7 @@ impl Purpose {
         Self::Consent,
         Self::SignedIn,
         Self::Grant,
+        Self::OperatorSession,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -56,6 +59,7 @@ impl Purpose {
             Self::Consent => "consent",
             Self::SignedIn => "signed-in",
             Self::Grant => "grant",
+            Self::OperatorSession => "operator-session",
         }
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
     }
 }
 
-fn span(span: Span, (min, max): (u64, u64), expected: &str, path: &Path, report: &mut Report<'_>) {
+pub(super) fn span(span: Span, (min, max): (u64, u64), expected: &str, path: &Path, report: &mut Report<'_>) {
     let seconds = span.duration().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "they are small")]
     let fits = (min as f64..=max as f64).contains(&seconds);

@@ -18,7 +18,7 @@ mod telemetry;
 mod tls;
 mod upstream;
 
-pub use admin::{Admin, AdminError, AdminPlace};
+pub use admin::{Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn};
 pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer, SignIn};
 pub use cache::Cache;
 pub use credentials::{Enterprise, UpstreamAuth};
