@@ -19,7 +19,7 @@ mod telemetry;
 mod tls;
 mod upstream;
 
-pub use admin::{Admin, AdminError, AdminPlace};
+pub use admin::{Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn};
 pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer, SignIn};
 pub use broker::{Broker, BrokerClient};
 pub use cache::Cache;
