@@ -131,7 +131,7 @@ impl Cell {
             (_, true) => {
                 &["sep-2640-skills-directory", "sep-2640-skills-enumeration", "sep-2640-skills-manifest"]
             }
-            // The suite's `backcompat` group: servers of 2025-03-26, which are their own authorization servers.
+            // The suite's `backcompat` group: servers of 2025-03-26, their own authorization servers.
             (Subject::Client, false) => {
                 &["auth/2025-03-26-oauth-metadata-backcompat", "auth/2025-03-26-oauth-endpoint-fallback"]
             }
