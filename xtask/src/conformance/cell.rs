@@ -204,8 +204,11 @@ impl Stage {
             Front::None => return Ok(Self { url, gateway: None, _server: server }),
             Front::One => {
                 let config = folder.join("tidegate.yaml");
-                std::fs::write(&config, format!("listen: 127.0.0.1:0\n{upstreams}"))
-                    .map_err(|e| format!("{}: {e}", config.display()))?;
+                std::fs::write(
+                    &config,
+                    format!("listen: 127.0.0.1:0\ntelemetry: {{ log_level: debug }}\n{upstreams}"),
+                )
+                .map_err(|e| format!("{}: {e}", config.display()))?;
                 let mut command = bound(&programs.gateway);
                 command.arg("up").arg("--config").arg(&config).env("XDG_STATE_HOME", folder);
                 let mut running = Running::start("tidegate up", &mut command, &folder.join("tidegate.log"))?;

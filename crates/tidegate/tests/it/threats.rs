@@ -1,4 +1,5 @@
-//! `docs/threats.md` says which test holds off which threat: each of them is there, and no row is without one.
+//! `docs/threats.md` says which test holds off which threat: each of them is there, and no row is without
+//! one.
 
 use std::path::PathBuf;
 
@@ -9,7 +10,10 @@ fn root() -> PathBuf {
 /// The tests of a row: `file::name` between backticks.
 fn tests(row: &str) -> Vec<(&str, &str)> {
     let quoted = row.split('`').skip(1).step_by(2);
-    quoted.filter(|text| text.starts_with("crates/")).filter_map(|text| text.split_once(".rs::")).collect()
+    quoted
+        .filter(|text| ["crates/", "xtask/"].iter().any(|place| text.starts_with(place)))
+        .filter_map(|text| text.split_once(".rs::"))
+        .collect()
 }
 
 /// Whether a file has a test of this name: a function right after an attribute that makes it one.
