@@ -32,7 +32,7 @@ async function gateway({ gateway: program, files }, name, port, more, secrets = 
   const folder = path.join(path.dirname(files), `signon-${name}`);
   fs.mkdirSync(folder, { recursive: true });
   for (const [file, text] of Object.entries(secrets)) fs.writeFileSync(path.join(folder, file), text);
-  const config = { listen: `127.0.0.1:${port}`, drain_timeout: '1s', telemetry: { log_level: 'debug' }, ...more };
+  const config = { listen: `127.0.0.1:${port}`, drain_timeout: '1s', telemetry: { log_level: 'debug', log_calls: 'all' }, ...more };
   fs.writeFileSync(path.join(folder, 'tidegate.yaml'), JSON.stringify(config));
   const log = fs.openSync(path.join(folder, 'tidegate.log'), 'w');
   const args = ['up', '--config', path.join(folder, 'tidegate.yaml')];

@@ -1,7 +1,7 @@
 //! Nothing secret in the logs of the gateways that the other steps have run.
 //!
 //! They log everything (`telemetry.log_level: debug`), and the secrets of their peers are known: those that
-//! are made for tests begin with [`SEED`], and what the suite gives to a gateway lies in a file beside its log.
+//! are made for tests begin with [`SEED`], and what the suite gives to a gateway is in a file beside its log.
 
 use crate::Result;
 use crate::run::{Counts, Outcome};
@@ -112,7 +112,7 @@ fn secret_in(line: &str, known: &[String]) -> Option<&'static str> {
         return Some("a JWT");
     }
     let stands = |before: &&str| line.split(*before).skip(1).any(|after| run(after) >= SECRET_LEN_MIN);
-    BEFORE.iter().any(|before| stands(&before)).then_some("what stands where a secret does")
+    BEFORE.iter().any(stands).then_some("what stands where a secret does")
 }
 
 /// How many characters of a token a text begins with.

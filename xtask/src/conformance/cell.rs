@@ -206,7 +206,7 @@ impl Stage {
                 let config = folder.join("tidegate.yaml");
                 std::fs::write(
                     &config,
-                    format!("listen: 127.0.0.1:0\ntelemetry: {{ log_level: debug }}\n{upstreams}"),
+                    format!("listen: 127.0.0.1:0\ntelemetry: {{ log_level: debug, log_calls: all }}\n{upstreams}"),
                 )
                 .map_err(|e| format!("{}: {e}", config.display()))?;
                 let mut command = bound(&programs.gateway);
