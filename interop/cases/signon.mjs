@@ -11,10 +11,12 @@ import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 
 import { until } from '../harness.mjs';
-import { prover, startIdp } from '../idp.mjs';
+import { EDITOR, PROVER, prover, startIdp } from '../idp.mjs';
 
 const INFO = { name: 'tidegate-interop', version: '1' };
 const MODERN = '2026-07-28';
+// Not the secret of anybody.
+const WRONG = 's3cr3t-seed-another one';
 
 function freePort() {
   return new Promise((resolve) => {
@@ -30,9 +32,9 @@ async function gateway({ gateway: program, files }, name, port, more, secrets = 
   const folder = path.join(path.dirname(files), `signon-${name}`);
   fs.mkdirSync(folder, { recursive: true });
   for (const [file, text] of Object.entries(secrets)) fs.writeFileSync(path.join(folder, file), text);
-  const config = { listen: `127.0.0.1:${port}`, drain_timeout: '1s', ...more };
+  const config = { listen: `127.0.0.1:${port}`, drain_timeout: '1s', telemetry: { log_level: 'debug', log_calls: 'all' }, ...more };
   fs.writeFileSync(path.join(folder, 'tidegate.yaml'), JSON.stringify(config));
-  const log = fs.openSync(path.join(folder, 'log'), 'w');
+  const log = fs.openSync(path.join(folder, 'tidegate.log'), 'w');
   const args = ['up', '--config', path.join(folder, 'tidegate.yaml')];
   const child = spawn(program, args, {
     stdio: ['ignore', log, log],
@@ -63,7 +65,7 @@ export async function startSignOn(world) {
       },
       upstreams: { plain: server, bound: server, opaque: server },
     },
-    { editor: 'for a test: alone' },
+    { editor: EDITOR },
   );
   const url = `${guarded.base}/plain/mcp`;
   const own = (auth) => ({ url, auth: { client_id: 'gateway', ...auth } });
@@ -78,7 +80,7 @@ export async function startSignOn(world) {
         wrong: own({ client_id: 'editor', client_secret: { file: 'wrong' } }),
       },
     },
-    { editor: 'for a test: alone', wrong: 'another one', 'key.pem': idp.gatewayKey },
+    { editor: EDITOR, wrong: WRONG, 'key.pem': idp.gatewayKey },
   );
   const stop = async () => {
     front.stop();
@@ -173,7 +175,7 @@ export const signon = {
     const url = `${guarded.base}/bound/mcp`;
     const [prove, thief] = [await prover(), await prover()];
     const proof = await prove('POST', `${idp.issuer}/token`);
-    const token = await idp.token(url, { client: 'prover', secret: 'for a test alone', proof });
+    const token = await idp.token(url, { client: 'prover', secret: PROVER, proof });
     const send = (dpop, scheme = 'DPoP') =>
       discover(url, { authorization: `${scheme} ${token}`, ...(dpop && { dpop }) });
     const fresh = await prove('POST', url, token);
@@ -202,7 +204,7 @@ export const signon = {
     const before = idp.asked.filter((path) => path === '/token').length;
     for (let count = 0; count < 3; count++) {
       const answer = await (await discover(`${front.base}/wrong/mcp`, {})).text();
-      assert(!answer.includes('another one') && !answer.includes('invalid_client'), answer);
+      assert(!answer.includes(WRONG) && !answer.includes('invalid_client'), answer);
     }
     assert(idp.asked.filter((path) => path === '/token').length <= before + 1);
   },

@@ -135,8 +135,8 @@ pub(super) fn check_pkce(metadata: &Metadata) -> Result<(), ServiceError> {
 pub(super) fn check_unmixed(metadata: &Metadata) -> Result<(), ServiceError> {
     let (there, here) = (metadata.url("authorization_endpoint")?, metadata.url("token_endpoint")?);
     let named = metadata.flag("authorization_response_iss_parameter_supported");
-    let what = "answers with its name (RFC 9207), and its endpoints are at different hosts: give auth.issuer, \
-                if it is to be trusted";
+    let what = "answers with its name (RFC 9207), and its endpoints are at different hosts: give \
+                auth.issuer, if it is to be trusted";
     let unsupported = || ServiceError::Unsupported { issuer: metadata.issuer.clone(), what };
     if named || there.host() == here.host() { Ok(()) } else { Err(unsupported()) }
 }

@@ -1,4 +1,5 @@
-//! Servers and authorization servers that mean harm: what they say is not believed, and nobody is sent to them.
+//! Servers and authorization servers that mean harm: what they say is not believed, and nobody is sent to
+//! them.
 
 use std::time::Duration;
 
@@ -301,4 +302,18 @@ async fn a_challenge_of_any_size_and_shape_is_read_to_its_end() {
     let foreign: Vec<Value> = out.network.foreign.lock().unwrap().iter().map(|url| json!(url)).collect();
     // Whatever was asked for it was asked as a stranger: see `reach`.
     assert!(foreign.contains(&json!("http://169.254.169.254/latest/meta-data/")), "{foreign:?}");
+}
+
+#[tokio::test]
+async fn a_vault_that_answers_nobody_gives_nobody_a_token_and_takes_no_grant() {
+    let broken = out(|_| {});
+    broken.grant(&ann()).await;
+    broken.chest.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(matches!(broken.proof(&ann()).await, Err(NoToken::Service(ServiceError::Vault(_)))));
+    assert!(broken.users.is_granted(&ann()).await.is_err());
+    assert!(broken.away(&ann()).await.is_err());
+    broken.chest.broken.store(false, std::sync::atomic::Ordering::SeqCst);
+    let (_, flow) = broken.away(&ann()).await.unwrap();
+    broken.chest.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(broken.users.finish(&ann(), &flow, &Returned::of_query("code=c")).await.is_err());
 }

@@ -1,5 +1,5 @@
-//! Where the gateway's questions go, over the real network: nowhere private for a host that no operator wrote,
-//! and no further than one answer.
+//! Where the gateway's questions go, over the real network: nowhere private for a host that no operator
+//! wrote, and no further than one answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
