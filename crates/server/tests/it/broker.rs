@@ -1,5 +1,5 @@
-//! People sign in at their own provider, and their clients get tokens of the gateway: with a browser, and with
-//! others who try to come in between.
+//! People sign in at their own provider, and their clients get tokens of the gateway: with a browser, and
+//! with others who try to come in between.
 
 use std::collections::HashMap;
 
