@@ -7,6 +7,7 @@
 
 mod barred;
 mod caller;
+mod certificate;
 mod denied;
 mod dpop;
 mod explain;
@@ -24,6 +25,9 @@ mod vault;
 
 pub use barred::{Bar, Bars};
 pub use caller::{Caller, Kind};
+pub use certificate::{
+    Accepts, CERTIFICATE_BYTES_MAX, Certificate, CertificateError, Certificates, NameKind,
+};
 pub use denied::{Denied, Reason};
 pub use dpop::{Dpop, DpopError, DpopOptions, ProofOf, Thumbprint};
 pub use explain::{Explanation, Step, Terms};

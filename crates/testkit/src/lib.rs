@@ -10,6 +10,7 @@
 //! | [`harness`] | demo servers, and a gateway in front of them |
 //! | [`issuer`] | an authorization server that signs whatever it is told to |
 //! | [`http`] | requests made by hand, answers and event streams read as they come |
+//! | [`tls`] | certificates of authorities made for a test, and connections that show one |
 //! | [`wire`] | bytes on a socket, for what no HTTP library would send |
 
 pub mod client;
@@ -17,6 +18,7 @@ pub mod harness;
 pub mod http;
 pub mod issuer;
 pub mod sse;
+pub mod tls;
 pub mod wire;
 
 use std::time::Duration;

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::mtls::Mtls;
 use crate::value::{Secret, Span};
 
 /// Who may call, and by what callers prove who they are.
@@ -21,7 +22,8 @@ pub struct Auth {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 
-    /// By what callers may come in: names of `issuers`, `keys` for API keys, `anonymous` for anybody.
+    /// By what callers may come in: names of `issuers`, `keys` for API keys, `mtls` for client
+    /// certificates, `anonymous` for anybody.
     ///
     /// By default anybody where `listen` is on the loopback interface; to be given where it is not. An empty
     /// list lets nobody in. Since 0.1.
@@ -49,6 +51,13 @@ pub struct Auth {
     /// Since 0.1.
     pub keys: Vec<ApiKey>,
 
+    /// Client certificates: whose are taken, and who their holders are.
+    ///
+    /// Clients are asked for one and need none: what an endpoint takes is said in `allow`. Only with `tls`,
+    /// as nothing that a proxy says of a certificate is believed. By default none is asked for. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtls: Option<Mtls>,
+
     /// Proofs that a token is used by whom it was issued to (RFC 9449).
     ///
     /// Since 0.1.
@@ -69,6 +78,7 @@ impl Default for Auth {
             endpoints: IndexMap::new(),
             issuers: IndexMap::new(),
             keys: Vec::new(),
+            mtls: None,
             dpop: Dpop::default(),
             clock_skew: Span::from_secs(60),
         }
@@ -386,6 +396,9 @@ impl Default for Dpop {
 
 impl Auth {
     pub(super) fn anchor(&mut self, folder: &Path) {
+        if let Some(mtls) = &mut self.mtls {
+            mtls.anchor(folder);
+        }
         for issuer in self.issuers.values_mut() {
             if let Some(ca) = &mut issuer.ca {
                 *ca = folder.join(&*ca);

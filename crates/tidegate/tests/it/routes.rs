@@ -134,11 +134,11 @@ async fn every_route_gives_every_caller_what_the_table_says() {
         let ask = async |caller: &Caller| by(&office.http, method, &path, caller).send().await.status;
         row(&mut operators, &name, &callers, ask).await;
     }
-    hold(&table, &operators);
+    hold(&table, &operators, &crate::mtls::table().await);
 }
 
 /// The page is that of the repository, or becomes it.
-fn hold(table: &str, operators: &str) {
+fn hold(table: &str, operators: &str, certified: &str) {
     let page = [
         "# Who gets what at which route\n",
         "Made from the code and a gateway that runs, by `crates/tidegate/tests/it/routes.rs`. The endpoint",
@@ -147,6 +147,9 @@ fn hold(table: &str, operators: &str) {
         "## Clients\n",
         table,
         "404 for another user: what is not theirs is unknown to them, as if it never was.\n",
+        "## Clients with a certificate\n",
+        "Where `allow` is `mtls` alone, and `identities` has a pattern.\n",
+        certified,
         "## Operators\n",
         "On a listener of its own, on loopback. No task is called `none`.\n",
         operators,
