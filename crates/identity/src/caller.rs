@@ -1,8 +1,11 @@
 //! Who calls.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Principal, Timestamp};
+
+use crate::certificate::Certificate;
 
 /// What kind of caller it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,7 +48,8 @@ pub struct Caller {
     pub scopes: Vec<String>,
     /// The client (RFC 9068, `client_id`; `azp`).
     pub client: Option<String>,
-    /// The operator's name for the issuer, `keys` for an API key; `None`: nobody vouches for the caller.
+    /// The operator's name for the issuer, `keys` for an API key, `mtls` for a client
+    /// certificate; `None`: nobody vouches for the caller.
     pub issuer: Option<String>,
     /// The grant of the gateway's own authorization server that the token is of; `None`: another one issued
     /// it.
@@ -56,7 +60,11 @@ pub struct Caller {
     pub expires: Option<Timestamp>,
     /// The key that the token is bound to, by its thumbprint (RFC 9449).
     pub key: Option<String>,
-    /// SHA-256 of the token, to tell one from another.
+    /// The client certificate that the token is bound to, by its thumbprint (RFC 8705).
+    pub bound_certificate: Option<String>,
+    /// The client certificate that is the proof itself.
+    pub certificate: Option<Arc<Certificate>>,
+    /// SHA-256 of the token, the API key or the certificate, to tell one from another.
     pub fingerprint: [u8; 32],
 }
 
@@ -76,6 +84,8 @@ impl Caller {
             issued: None,
             expires: None,
             key: None,
+            bound_certificate: None,
+            certificate: None,
             fingerprint: [0; 32],
         }
     }

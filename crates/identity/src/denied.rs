@@ -12,6 +12,8 @@ pub enum Reason {
     BadRequest,
     /// What it proves itself by is not good.
     BadToken,
+    /// The client certificate is of nobody who is let in by one.
+    BadCertificate,
     /// The proof of possession is not good.
     BadProof,
     /// The proof of possession needs a nonce.
@@ -30,6 +32,7 @@ impl Reason {
             Self::NoCredentials => "no_credentials",
             Self::BadRequest => "invalid_request",
             Self::BadToken => "invalid_token",
+            Self::BadCertificate => "invalid_certificate",
             Self::BadProof => "invalid_dpop_proof",
             Self::Nonce => "use_dpop_nonce",
             Self::Scope => "insufficient_scope",
@@ -102,8 +105,8 @@ impl Challenge<'_> {
 
     fn header(&self, scheme: &str, reason: Reason, text: &str) -> Option<(HeaderName, HeaderValue)> {
         let mut parts = Vec::new();
-        // Who proves nothing did nothing wrong (RFC 6750, section 3.1).
-        if reason != Reason::NoCredentials {
+        // Who sends no token did nothing wrong with one (RFC 6750, section 3.1).
+        if !matches!(reason, Reason::NoCredentials | Reason::BadCertificate) {
             parts.push(format!("error=\"{}\"", reason.as_str()));
             parts.push(format!("error_description=\"{}\"", text.replace(['"', '\\'], "'")));
         }

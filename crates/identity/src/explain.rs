@@ -45,6 +45,7 @@ impl Explanation {
                 "issuer": caller.issuer,
                 "expires": caller.expires.map(seal::time_to_text),
                 "boundTo": caller.key,
+                "boundToCertificate": caller.bound_certificate,
             })
         });
         json!({"admitted": self.caller.is_some(), "caller": caller, "steps": steps})

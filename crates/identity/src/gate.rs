@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::broker::Tokens;
 use crate::caller::Caller;
+use crate::certificate::{Certificate, Certificates, MTLS};
 use crate::denied::{Challenge, Denied, Reason};
 use crate::dpop::{Dpop, DpopError, ProofOf};
 use crate::explain::{Explanation, Terms, Told};
@@ -46,6 +47,8 @@ pub enum Allowed {
     Own,
     /// By an API key.
     Keys,
+    /// By a client certificate.
+    Certificate,
     /// By nothing.
     Anonymous,
 }
@@ -84,6 +87,8 @@ pub struct GateOptions {
     pub tokens: Option<Arc<Tokens>>,
     /// API keys.
     pub keys: ApiKeys,
+    /// Who holders of client certificates are; `None`: no connection has one.
+    pub certificates: Option<Certificates>,
     /// Rules, by the endpoint's name.
     pub endpoints: HashMap<String, EndpointRules>,
 }
@@ -102,6 +107,8 @@ pub struct Presented<'a> {
     pub query: Option<&'a str>,
     /// Its headers.
     pub headers: &'a HeaderMap,
+    /// The client certificate of the connection that it came by. Never what a request says of that.
+    pub certificate: Option<&'a Arc<Certificate>>,
 }
 
 /// A token that was found good.
@@ -198,6 +205,9 @@ impl Gate {
         if !rules.scopes.is_empty() {
             document["scopes_supported"] = json!(rules.scopes);
         }
+        if self.options.certificates.is_some() {
+            document["tls_client_certificate_bound_access_tokens"] = json!(true);
+        }
         if rules.possession == Possession::Required {
             document["dpop_bound_access_tokens_required"] = json!(true);
         }
@@ -241,16 +251,20 @@ impl Gate {
             _ if caller.grant.is_some() => Allowed::Own,
             None => Allowed::Anonymous,
             Some("keys") => Allowed::Keys,
+            Some(MTLS) => Allowed::Certificate,
             Some(name) => Allowed::Issuer(name.to_owned()),
         };
         let known = match &way {
             Allowed::Anonymous => true,
             Allowed::Own => self.own_tokens(rules).is_some(),
             Allowed::Keys => self.options.keys.has(&caller.fingerprint),
+            Allowed::Certificate => self.by_certificate(caller.certificate.as_ref()).as_ref() == Some(caller),
             Allowed::Issuer(name) => self.issuers(rules).any(|issuer| issuer.options.name == *name),
         };
         let anybody = rules.allow.iter().all(|way| *way == Allowed::Anonymous);
-        let proved = rules.possession != Possession::Required || caller.key.is_some() || way == Allowed::Keys;
+        let proved = rules.possession != Possession::Required
+            || caller.key.is_some()
+            || matches!(way, Allowed::Keys | Allowed::Certificate);
         let granted = way == Allowed::Anonymous || caller.lacks(&rules.scopes).is_empty();
         let open = caller.expires.is_none_or(|expires| self.clock.now() < expires.plus(self.options.skew));
         open && known
@@ -272,11 +286,11 @@ impl Gate {
         }
         let sent = match credentials(presented) {
             Ok(Some(sent)) => sent,
-            Ok(None) if rules.allow.contains(&Allowed::Anonymous) => {
-                told.passed("endpoint", || "who proves nothing is let in as nobody in particular".to_owned());
-                return Ok(Arc::clone(&self.anonymous));
+            Ok(None) => {
+                let found = self.by_connection(rules, presented, told);
+                let caller = found.map_err(|(reason, text)| deny(reason, text))?;
+                return self.granted(rules, presented, caller, told);
             }
-            Ok(None) => return Err(deny(Reason::NoCredentials, "this endpoint asks who calls".to_owned())),
             Err((reason, text)) => return Err(deny(reason, text.to_owned())),
         };
         told.passed("credentials", || format!("{:?}", sent.0));
@@ -285,20 +299,35 @@ impl Gate {
         } else {
             let found = self.by_token(rules, (endpoint, presented.base), sent.1, told).await;
             let caller = found.map_err(|(reason, text)| deny(reason, text))?;
-            let unproved = told.is_wanted() && caller.key.is_some() && !presented.headers.contains_key(&DPOP);
+            let unproved = told.is_wanted()
+                && (caller.key.is_some() && !presented.headers.contains_key(&DPOP)
+                    || caller.bound_certificate.is_some() && presented.certificate.is_none());
             if !unproved && let Err(error) = self.possession(rules, &caller, sent, presented) {
                 return Err(self.no_proof(rules, presented, &error));
             }
-            told.passed("possession", || match &caller.key {
-                Some(key) if unproved => format!("a request needs a proof by the key {key}"),
-                Some(key) => format!("proved, by the key {key}"),
-                None => "the token is bound to no key".to_owned(),
-            });
+            told.passed("possession", || possession_in_words(&caller, unproved));
             caller
         };
+        self.granted(rules, presented, caller, told)
+    }
+
+    /// Whether somebody who was found may do anything here.
+    fn granted(
+        &self,
+        rules: &EndpointRules,
+        presented: &Presented<'_>,
+        caller: Arc<Caller>,
+        told: &mut Told,
+    ) -> Result<Arc<Caller>, Denied> {
+        // Nobody in particular was granted nothing.
+        if caller.issuer.is_none() {
+            return Ok(caller);
+        }
         let lacks = caller.lacks(&rules.scopes);
         if !lacks.is_empty() {
-            return Err(deny(Reason::Scope, format!("the token does not grant {}", lacks.join(" "))));
+            let what = if caller.certificate.is_some() { "certificate" } else { "token" };
+            let text = format!("the {what} does not grant {}", lacks.join(" "));
+            return Err(self.deny(rules, presented, Reason::Scope, text));
         }
         told.passed("scopes", || format!("{:?}", caller.scopes));
         Ok(caller)
@@ -314,6 +343,31 @@ impl Gate {
             bearer: rules.possession != Possession::Required,
         };
         challenge.deny(reason, text)
+    }
+
+    /// Who sends nothing is known by the certificate of his connection, or is nobody in particular.
+    fn by_connection(
+        &self,
+        rules: &EndpointRules,
+        presented: &Presented<'_>,
+        told: &mut Told,
+    ) -> Result<Arc<Caller>, (Reason, String)> {
+        let own = self.options.certificates.as_ref().filter(|_| rules.allow.contains(&Allowed::Certificate));
+        if let (Some(own), Some(certificate)) = (own, presented.certificate) {
+            let caller = own.caller(certificate, self.clock.now());
+            let caller = caller.map_err(|error| (Reason::BadCertificate, error.to_string()))?;
+            told.passed("certificate", || caller.principal.to_string());
+            return Ok(Arc::new(caller));
+        }
+        if rules.allow.contains(&Allowed::Anonymous) {
+            told.passed("endpoint", || "who proves nothing is let in as nobody in particular".to_owned());
+            return Ok(Arc::clone(&self.anonymous));
+        }
+        Err((Reason::NoCredentials, "this endpoint asks who calls".to_owned()))
+    }
+
+    fn by_certificate(&self, certificate: Option<&Arc<Certificate>>) -> Option<Caller> {
+        self.options.certificates.as_ref()?.caller(certificate?, self.clock.now()).ok()
     }
 
     fn by_key(
@@ -441,7 +495,8 @@ impl Gate {
         told.passed("time", || format!("until {}", seal::time_to_text(expires)));
         let caller = Tokens::caller(claims)?;
         told.passed("mapping", || format!("{} ({})", caller.principal, caller.kind.as_str()));
-        Ok(Caller { expires: Some(expires), key: bound_to(claims)?, ..caller })
+        let (key, bound_certificate) = bound_to(claims)?;
+        Ok(Caller { expires: Some(expires), key, bound_certificate, ..caller })
     }
 
     /// What a token says that is good by itself.
@@ -467,8 +522,9 @@ impl Gate {
         let mapped = options.mapping.caller(&options.name, claims);
         let caller = mapped.map_err(|error| (Reason::BadToken, error.to_string()))?;
         told.passed("mapping", || format!("{} ({})", caller.principal, caller.kind.as_str()));
-        let key = bound_to(claims).map_err(|error| (Reason::BadToken, error.to_string()))?;
-        Ok(Caller { expires: Some(expires), key, ..caller })
+        let (key, bound_certificate) =
+            bound_to(claims).map_err(|error| (Reason::BadToken, error.to_string()))?;
+        Ok(Caller { expires: Some(expires), key, bound_certificate, ..caller })
     }
 
     async fn by_asking(
@@ -526,6 +582,13 @@ impl Gate {
         (scheme, token): (Scheme, &str),
         presented: &Presented<'_>,
     ) -> Result<(), ProofError> {
+        if let Some(thumbprint) = &caller.bound_certificate {
+            let now = self.clock.now();
+            let own = presented.certificate.filter(|own| now < own.expires());
+            if own.is_none_or(|own| own.thumbprint() != thumbprint) {
+                return Err(ProofError::Certificate);
+            }
+        }
         let bound = caller.key.as_ref();
         let key = match (scheme, bound) {
             // A token that was bound to a key by its issuer and is sent like any other was taken from
@@ -551,7 +614,8 @@ impl Gate {
         let reason = match error {
             ProofError::Proof(DpopError::Nonce) => Reason::Nonce,
             ProofError::Proof(DpopError::Full) => Reason::Unavailable,
-            ProofError::Unbound => Reason::BadToken,
+            // RFC 8705, section 3.
+            ProofError::Unbound | ProofError::Certificate => Reason::BadToken,
             _ => Reason::BadProof,
         };
         let mut denied = self.deny(rules, presented, reason, error.to_string());
@@ -608,6 +672,8 @@ enum ProofError {
     Unbound,
     #[error("the proof is by another key than the token is bound to")]
     OtherKey,
+    #[error("the token is bound to a certificate, by which the connection was not made")]
+    Certificate,
     #[error(transparent)]
     Proof(#[from] DpopError),
 }
@@ -643,13 +709,33 @@ fn credentials<'a>(presented: &Presented<'a>) -> Result<Option<(Scheme, &'a str)
     }
 }
 
-/// The key that a token is bound to (RFC 7800; RFC 9449, section 6). One that is bound to something else
-/// could not be checked, and is not good.
-fn bound_to(claims: &Claims) -> Result<Option<String>, TokenError> {
-    let Some(confirmation) = claims.get("cnf") else { return Ok(None) };
-    let members = confirmation.as_object().ok_or(TokenError::Form("cnf"))?;
-    match (members.get("jkt").and_then(Value::as_str), members.len()) {
-        (Some(key), 1) => Ok(Some(key.to_owned())),
-        _ => Err(TokenError::Form("cnf")),
+/// The key and the certificate that a token is bound to (RFC 7800; RFC 9449, section 6; RFC 8705, section
+/// 3.1). One that is bound to something else could not be checked, and is not good.
+fn bound_to(claims: &Claims) -> Result<(Option<String>, Option<String>), TokenError> {
+    let Some(confirmation) = claims.get("cnf") else { return Ok((None, None)) };
+    let bad = TokenError::Form("cnf");
+    let members = confirmation.as_object().filter(|members| !members.is_empty()).ok_or(bad.clone())?;
+    let (mut key, mut certificate) = (None, None);
+    for (name, value) in members {
+        let place = match name.as_str() {
+            "jkt" => &mut key,
+            "x5t#S256" => &mut certificate,
+            _ => return Err(bad),
+        };
+        *place = Some(value.as_str().ok_or(bad.clone())?.to_owned());
+    }
+    Ok((key, certificate))
+}
+
+fn possession_in_words(caller: &Caller, unproved: bool) -> String {
+    let bound = [
+        caller.key.as_ref().map(|key| format!("the key {key}")),
+        caller.bound_certificate.as_ref().map(|own| format!("the certificate {own}")),
+    ];
+    let bound: Vec<String> = bound.into_iter().flatten().collect();
+    match bound.join(" and ") {
+        none if none.is_empty() => "the token is bound to no key".to_owned(),
+        bound if unproved => format!("a request needs a proof by {bound}"),
+        bound => format!("proved, by {bound}"),
     }
 }

@@ -136,6 +136,8 @@ impl ApiKeys {
             issued: None,
             expires: key.expires,
             key: None,
+            bound_certificate: None,
+            certificate: None,
             fingerprint: hash,
         })
     }

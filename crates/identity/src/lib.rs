@@ -8,6 +8,7 @@
 mod barred;
 mod broker;
 mod caller;
+mod certificate;
 mod denied;
 mod dpop;
 mod explain;
@@ -31,6 +32,9 @@ pub use broker::{
     Unasked, User, plain_name, redirect_fault,
 };
 pub use caller::{Caller, Kind};
+pub use certificate::{
+    Accepts, CERTIFICATE_BYTES_MAX, Certificate, CertificateError, Certificates, NameKind,
+};
 pub use denied::{Denied, Reason};
 pub use dpop::{Dpop, DpopError, DpopOptions, ProofOf, Thumbprint};
 pub use explain::{Explanation, Step, Terms};

@@ -112,6 +112,8 @@ impl Mapping {
             issued: token::time(claims, "iat").ok().flatten(),
             expires: None,
             key: None,
+            bound_certificate: None,
+            certificate: None,
             fingerprint: [0; 32],
         })
     }

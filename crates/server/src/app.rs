@@ -396,6 +396,8 @@ pub(crate) struct Exchange {
     pub over_http: bool,
     /// Whether another replica sent it on to this one: it goes no further.
     pub forwarded: bool,
+    /// The client certificate of the connection that it came by.
+    pub certificate: Option<Arc<identity::Certificate>>,
     /// What the client speaks.
     pub revision: Revision,
     /// The sessions with upstreams that belong to the client's; `None` for a client without a session.

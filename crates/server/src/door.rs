@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use config::Config;
+use config::{CertificateName, Config};
 use egress::EgressError;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use identity::{
-    Allowed, ApiKey, ApiKeys, Broker, BrokerOptions, BrokerParts, Caller, Claim, Client, ClientKeys,
-    ClientMethod, ClientProof, ClientSource, Denied, Dpop, DpopOptions, EgressFetch, EndpointRules,
-    Explanation, Gate, GateOptions, Introspection, Issuer, IssuerOptions, KnownClient, Mapping, Possession,
-    Presented, Resource, SignIn, Tenant, Terms, Tokens, Vault, plain_name, redirect_fault,
+    Accepts, Allowed, ApiKey, ApiKeys, Broker, BrokerOptions, BrokerParts, Caller, Certificate, Certificates,
+    Claim, Client, ClientKeys, ClientMethod, ClientProof, ClientSource, Denied, Dpop, DpopOptions,
+    EgressFetch, EndpointRules, Explanation, Gate, GateOptions, Introspection, Issuer, IssuerOptions,
+    KnownClient, Mapping, NameKind, Possession, Presented, Resource, SignIn, Step, Tenant, Terms, Tokens,
+    Vault, plain_name, redirect_fault,
 };
 use model::Clock;
 use protocol::RpcError;
@@ -25,6 +26,7 @@ use crate::answer::{self, Answer};
 use crate::app::{App, EVERYTHING, Generation};
 use crate::compose::Shared;
 use crate::handles::Handles;
+use crate::tls;
 
 /// Issuers by name, with what they were made of, so that one that did not change keeps what it knows.
 pub type Issuers = HashMap<String, (config::Issuer, Arc<Issuer>)>;
@@ -98,6 +100,7 @@ pub(crate) fn gate(
         issuers: issuers.values().map(|(_, issuer)| Arc::clone(issuer)).collect(),
         tokens,
         keys: ApiKeys::new(keys?),
+        certificates: auth.mtls.as_ref().map(certificates),
     };
     Ok((Gate::new(options, Arc::clone(dpop), Arc::clone(clock)), issuers))
 }
@@ -234,6 +237,7 @@ fn allowed(way: &str) -> Allowed {
         "anonymous" => Allowed::Anonymous,
         "broker" => Allowed::Own,
         "keys" => Allowed::Keys,
+        "mtls" => Allowed::Certificate,
         issuer => Allowed::Issuer(issuer.to_owned()),
     }
 }
@@ -314,12 +318,32 @@ fn key(section: &config::ApiKey) -> Result<ApiKey, DoorError> {
     })
 }
 
+fn certificates(section: &config::Mtls) -> Certificates {
+    let accepts = section
+        .identities
+        .clone()
+        .map(|globs| -> Accepts { Arc::new(move |name: &str| globs.iter().any(|glob| glob.matches(name))) });
+    Certificates {
+        subject: match section.subject {
+            CertificateName::SanUri => NameKind::Uri,
+            CertificateName::SanDns => NameKind::Dns,
+            CertificateName::SanEmail => NameKind::Email,
+            CertificateName::Cn => NameKind::Common,
+        },
+        accepts,
+        tenant: section.tenant.clone().unwrap_or_else(|| "default".to_owned()),
+        scopes: section.scopes.clone(),
+    }
+}
+
 /// A request at an endpoint, as it comes in.
 pub(crate) struct Knock<'a> {
     pub endpoint: &'a str,
     pub method: &'a Method,
     pub uri: &'a Uri,
     pub headers: &'a HeaderMap,
+    /// That of the connection that it came by.
+    pub certificate: Option<&'a Arc<Certificate>>,
 }
 
 /// Lets somebody in, or says why not.
@@ -335,6 +359,7 @@ pub(crate) async fn admit(
         path: knock.uri.path(),
         query: knock.uri.query(),
         headers: knock.headers,
+        certificate: knock.certificate,
     };
     generation.gate.admit(knock.endpoint, &presented).await.map_err(|denied| {
         app.metrics.refused(denied.reason.as_str());
@@ -342,8 +367,18 @@ pub(crate) async fn admit(
     })
 }
 
-/// What a configuration makes of a token at an endpoint, step by step; whether there is such an endpoint is
-/// not looked at. The gateway's own tokens are known by its ring. Must be called within a tokio runtime.
+/// What somebody shows whose case is explained.
+#[derive(Debug, Clone, Default)]
+pub struct Shown {
+    /// A token or an API key.
+    pub token: Option<String>,
+    /// A file with a client certificate, and those between it and its authority.
+    pub certificate: Option<PathBuf>,
+}
+
+/// What a configuration makes of a token or a certificate at an endpoint, step by step; whether there is
+/// such an endpoint is not looked at. The gateway's own tokens are known by its ring. Must be called within a
+/// tokio runtime.
 ///
 /// # Errors
 /// [`DoorError`]
@@ -351,7 +386,7 @@ pub async fn explain(
     config: &Config,
     (clock, ring): (Arc<dyn Clock>, Option<Arc<KeyRing>>),
     endpoint: &str,
-    token: &str,
+    shown: &Shown,
     terms: Terms,
 ) -> Result<Explanation, DoorError> {
     let tokens = ring.as_ref().map(|ring| Arc::new(Tokens::new(Arc::clone(ring))));
@@ -362,15 +397,44 @@ pub async fn explain(
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", config.listen)
     });
+    let certificate = match verified(config, shown, &*clock) {
+        Ok(certificate) => certificate,
+        Err(found) => {
+            let steps = vec![Step { what: "certificate", found, passed: false }];
+            return Ok(Explanation { steps, caller: None });
+        }
+    };
     let mut headers = HeaderMap::new();
+    if let Some(token) = &shown.token {
+        headers.insert(AUTHORIZATION, authorization(token)?);
+    }
+    let path = paths(endpoint).swap_remove(0);
+    let presented = Presented {
+        base: &base,
+        method: "POST",
+        path: &path,
+        query: None,
+        headers: &headers,
+        certificate: certificate.as_ref(),
+    };
+    Ok(gate.explain(endpoint, &presented, terms).await)
+}
+
+/// The certificate that is shown, if a handshake would take it.
+fn verified(config: &Config, shown: &Shown, clock: &dyn Clock) -> Result<Option<Arc<Certificate>>, String> {
+    match (&shown.certificate, &config.auth.mtls) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Err("no client is asked for one: there is no auth.mtls".to_owned()),
+        (Some(file), Some(mtls)) => tls::verified(file, &mtls.ca, clock).map(Some),
+    }
+}
+
+fn authorization(token: &str) -> Result<HeaderValue, DoorError> {
     let scheme = if is_bound(token) { "DPoP" } else { "Bearer" };
     let mut value = HeaderValue::from_str(&format!("{scheme} {token}"))
         .map_err(|_| DoorError::Value("token: it has characters that no header can have".to_owned()))?;
     value.set_sensitive(true);
-    headers.insert(AUTHORIZATION, value);
-    let path = paths(endpoint).swap_remove(0);
-    let presented = Presented { base: &base, method: "POST", path: &path, query: None, headers: &headers };
-    Ok(gate.explain(endpoint, &presented, terms).await)
+    Ok(value)
 }
 
 /// Whether a token says that it is bound to a key. Nothing of it is believed by that.

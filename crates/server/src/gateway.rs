@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -26,6 +25,7 @@ use crate::listener::Listener;
 use crate::overload::memory::{self, System};
 use crate::overload::{Gate, Stage};
 use crate::replica::{Inside, Replicas};
+use crate::tls::{self, TlsError};
 use crate::trace::Watch;
 use crate::vault::StoreVault;
 
@@ -54,12 +54,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
-    /// The certificate or its key cannot be used.
-    #[error("use tls: {reason}")]
-    Tls {
-        /// Why.
-        reason: String,
-    },
+    /// Certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// What a process brings for whatever it serves.
@@ -268,7 +265,7 @@ impl Gateway {
     /// [`StartError`]
     pub fn prepare(config: &Config, process: Process) -> Result<Prepared, StartError> {
         let (app, shared) = prepare(config, process)?;
-        let tls = config.tls.as_ref().map(|tls| tls_config(&tls.cert, &tls.key)).transpose()?;
+        let tls = tls::server_config(config, &shared.handles.clock)?;
         Ok(Prepared { app, shared, tls, inside: None })
     }
 
@@ -420,34 +417,4 @@ async fn watch_memory(app: Arc<App>) {
             app.shrink();
         }
     }
-}
-
-fn tls_config(cert: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, StartError> {
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let refuse = |reason: String| StartError::Tls { reason };
-    let certs =
-        CertificateDer::pem_file_iter(cert).map_err(|e| refuse(format!("{}: {e}", cert.display())))?;
-    let certs =
-        certs.collect::<Result<Vec<_>, _>>().map_err(|e| refuse(format!("{}: {e}", cert.display())))?;
-    if certs.is_empty() {
-        return Err(refuse(format!("{}: there is no certificate in it", cert.display())));
-    }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-        let none = matches!(error, rustls::pki_types::pem::Error::NoItemsFound);
-        let why = if none { "there is no private key in it".to_owned() } else { error.to_string() };
-        refuse(format!("{}: {why}", key.display()))
-    })?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider);
-    let builder = builder.with_safe_default_protocol_versions().map_err(|e| refuse(e.to_string()))?;
-    let unfit = |error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            refuse(format!("{} is not the key of {}", key.display(), cert.display()))
-        }
-        other => refuse(other.to_string()),
-    };
-    let mut config = builder.with_no_client_auth().with_single_cert(certs, private).map_err(unfit)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }

@@ -10,6 +10,7 @@ use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFT
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
+use identity::Certificate;
 use model::ReplicaId;
 use protocol::{Id, Message, Revision, RpcError};
 
@@ -36,11 +37,21 @@ pub(crate) async fn serve_forwarded(app: Arc<App>, request: Request<Full<Bytes>>
     serve_from(app, request, true).await
 }
 
+/// By what way a request came.
+struct Came {
+    /// Whether another replica sent it on.
+    forwarded: bool,
+    /// The client's certificate.
+    certificate: Option<Arc<Certificate>>,
+}
+
 async fn serve_from<B>(app: Arc<App>, request: Request<B>, forwarded: bool) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    // The listener says it, or another replica's. Nothing that a client sends becomes an extension.
+    let certificate = head.extensions.remove::<Arc<Certificate>>();
     if let Some(refusal) = refuse_coding(&head.headers) {
         app.metrics.refused("coding");
         return refusal;
@@ -55,7 +66,7 @@ where
     let mut answer = if head.method == Method::OPTIONS {
         guard.preflight(&head.headers)
     } else {
-        dispatch(&app, &generation, (head, forwarded), body).await
+        dispatch(&app, &generation, (head, Came { forwarded, certificate }), body).await
     };
     if let Some(origin) = origin {
         guard.cors(origin, &mut answer);
@@ -90,7 +101,7 @@ fn refuse_coding(headers: &HeaderMap) -> Option<Answer> {
 async fn dispatch<B>(
     app: &Arc<App>,
     generation: &Arc<Generation>,
-    (head, forwarded): (Parts, bool),
+    (head, came): (Parts, Came),
     body: B,
 ) -> Answer
 where
@@ -135,12 +146,13 @@ where
                 return unavailable(None, &drain::too_late());
             }
             // Before anything of them is read, and before they take a place.
-            let knock = Knock { endpoint: name, method: &method, uri: &uri, headers: &headers };
+            let certificate = came.certificate.as_ref();
+            let knock = Knock { endpoint: name, method: &method, uri: &uri, headers: &headers, certificate };
             let who = match door::admit(app, generation, &knock).await {
                 Ok(who) => who,
                 Err(refusal) => return *refusal,
             };
-            let x = exchange((app, generation), endpoint, who, (headers, forwarded));
+            let x = exchange((app, generation), endpoint, who, (headers, came));
             // Those that run and those that wait, before anything of them is read.
             let max = generation.limits.calls_max.saturating_add(generation.limits.queue_max);
             let Some(_call) = Call::begin(app, max) else {
@@ -207,7 +219,7 @@ fn exchange(
     (app, generation): (&Arc<App>, &Arc<Generation>),
     endpoint: &Arc<catalog::Endpoint>,
     who: Arc<identity::Caller>,
-    (headers, forwarded): (HeaderMap, bool),
+    (headers, came): (HeaderMap, Came),
 ) -> Exchange {
     Exchange {
         app: Arc::clone(app),
@@ -217,7 +229,8 @@ fn exchange(
         who,
         headers: Arc::new(headers),
         over_http: true,
-        forwarded,
+        forwarded: came.forwarded,
+        certificate: came.certificate,
         revision: Revision::NEWEST,
         lines: None,
         replay: None,
@@ -244,6 +257,25 @@ impl Drop for Call<'_> {
     }
 }
 
+/// What of an exchange its request is sent on with, once the exchange is somebody else's.
+struct Sender {
+    app: Arc<App>,
+    headers: Arc<HeaderMap>,
+    certificate: Option<Arc<Certificate>>,
+}
+
+impl Sender {
+    fn of(x: &Exchange) -> Self {
+        Self { app: Arc::clone(&x.app), headers: Arc::clone(&x.headers), certificate: x.certificate.clone() }
+    }
+
+    async fn take_turn(&self, turn: Turn, (method, target): (&Method, &Uri), body: Bytes) -> Answer {
+        let certificate = self.certificate.as_ref();
+        let received = Received { method, target, headers: &self.headers, certificate, body };
+        take_turn(&self.app, turn, received).await
+    }
+}
+
 async fn endpoint_request<B>(
     mut x: Exchange,
     route: Route<'_>,
@@ -256,10 +288,10 @@ where
     match (route, method) {
         (Route::Mcp(_), &Method::POST) => post(x, uri, body).await,
         (Route::Mcp(_), &Method::GET) => {
-            let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
-            let left = x.who.left(app.clock.now());
-            let received = Received { method, target: uri, headers: &headers, body: Bytes::new() };
-            answer::ends_after(take_turn(&app, Box::pin(legacy::get(x)).await, received).await, left)
+            let sender = Sender::of(&x);
+            let left = x.who.left(x.app.clock.now());
+            let turn = Box::pin(legacy::get(x)).await;
+            answer::ends_after(sender.take_turn(turn, (method, uri), Bytes::new()).await, left)
         }
         (Route::Mcp(_), &Method::DELETE) => legacy::delete(&x).await,
         (Route::Mcp(_), _) => not_allowed("GET, POST, DELETE"),
@@ -275,10 +307,9 @@ where
                     if let Err(answer) = Box::pin(place_for(&mut x, &message)).await {
                         return *answer;
                     }
-                    let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
+                    let sender = Sender::of(&x);
                     let turn = Box::pin(legacy::pair_post(x, query, *message)).await;
-                    let received = Received { method, target: uri, headers: &headers, body };
-                    take_turn(&app, turn, received).await
+                    sender.take_turn(turn, (method, uri), body).await
                 }
                 Ok(Incoming::Batch(all)) => match Message::parse(all) {
                     Err(error) => body::unreadable(&error),
@@ -305,17 +336,16 @@ where
             if let Err(answer) = Box::pin(place(&mut x, None)).await {
                 return *answer;
             }
-            let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
+            let sender = Sender::of(&x);
             let turn = Box::pin(legacy::batch(x, all.clone())).await;
-            let received = Received { method: &Method::POST, target: uri, headers: &headers, body: all };
-            return Box::pin(take_turn(&app, turn, received)).await;
+            return Box::pin(sender.take_turn(turn, (&Method::POST, uri), all)).await;
         }
         Err(answer) => return *answer,
     };
     if let Err(answer) = Box::pin(place_for(&mut x, &message)).await {
         return *answer;
     }
-    let (app, headers) = (Arc::clone(&x.app), Arc::clone(&x.headers));
+    let sender = Sender::of(&x);
     let turn = if modern::is_modern(&x.headers, &message) {
         Box::pin(modern::post(x, *message)).await
     } else {
@@ -323,10 +353,7 @@ where
     };
     match turn {
         Turn::Here(answer) => answer,
-        other => {
-            let received = Received { method: &Method::POST, target: uri, headers: &headers, body };
-            Box::pin(take_turn(&app, other, received)).await
-        }
+        other => Box::pin(sender.take_turn(other, (&Method::POST, uri), body)).await,
     }
 }
 

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use identity::Certificate;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -25,6 +26,7 @@ use crate::answer::Answer;
 use crate::app::{App, Limits};
 use crate::drain::Phase;
 use crate::http::serve;
+use crate::tls::shown;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(15);
@@ -193,16 +195,26 @@ struct Connection {
 impl Connection {
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         match tls {
-            None => self.serve(stream).await,
+            None => self.serve(stream, None).await,
             Some(tls) => match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.serve(stream).await,
+                Ok(Ok(stream)) => match shown(stream.get_ref().1) {
+                    Ok(certificate) => self.serve(stream, certificate).await,
+                    Err(error) => self.refuse_certificate(&error),
+                },
+                Ok(Err(error)) if is_of_certificate(&error) => self.refuse_certificate(&error),
                 Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
                 Err(_) => tracing::debug!("the TLS handshake took too long"),
             },
         }
     }
 
-    async fn serve<S>(self, stream: S)
+    /// Ends a connection whose client has shown a certificate that proves nothing.
+    fn refuse_certificate(&self, error: &std::io::Error) {
+        self.app.metrics.refused(identity::Reason::BadCertificate.as_str());
+        tracing::debug!(%error, "a client certificate was refused");
+    }
+
+    async fn serve<S>(self, stream: S, certificate: Option<Arc<Certificate>>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -211,8 +223,11 @@ impl Connection {
         let begun = Arc::new(Begun::default());
         let service = service_fn({
             let (app, begun) = (Arc::clone(&app), Arc::clone(&begun));
-            move |request: Request<Incoming>| {
+            move |mut request: Request<Incoming>| {
                 begun.set();
+                if let Some(certificate) = &certificate {
+                    request.extensions_mut().insert(Arc::clone(certificate));
+                }
                 answer(Arc::clone(&app), request)
             }
         });
@@ -237,6 +252,11 @@ impl Connection {
             () = silence(patience, &begun) => tracing::debug!("a connection without a request"),
         }
     }
+}
+
+fn is_of_certificate(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Answer, Infallible> {

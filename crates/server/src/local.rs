@@ -63,6 +63,7 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         headers: Arc::new(HeaderMap::new()),
         over_http: false,
         forwarded: false,
+        certificate: None,
         revision: Revision::NEWEST,
         lines: None,
         replay: None,

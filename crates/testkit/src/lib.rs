@@ -12,6 +12,7 @@
 //! | [`issuer`] | an authorization server that signs whatever it is told to, and where somebody can sign in |
 //! | [`provider`] | an identity provider where users sign in, and a server that wants its tokens |
 //! | [`http`] | requests made by hand, answers and event streams read as they come |
+//! | [`tls`] | certificates of authorities made for a test, and connections that show one |
 //! | [`wire`] | bytes on a socket, for what no HTTP library would send |
 
 pub mod browser;
@@ -22,6 +23,7 @@ pub mod http;
 pub mod issuer;
 pub mod provider;
 pub mod sse;
+pub mod tls;
 pub mod wire;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! `tidegate auth`: API keys, and what the configuration makes of a token.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -10,6 +11,7 @@ use identity::{Explanation, NewKey, Terms};
 use model::{Clock as _, SystemClock, Timestamp};
 use seal::{SystemRng, time_to_text};
 use serde_json::json;
+use server::Shown;
 
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, REFUSED, USAGE};
@@ -24,8 +26,8 @@ pub enum Command {
     /// Make an API key: the key itself is printed once and kept nowhere; what the configuration needs of it
     /// is printed with it.
     Key(KeyArguments),
-    /// Tell step by step what the configuration makes of a token; exit with 0 if it lets its caller in, else
-    /// with 4.
+    /// Tell step by step what the configuration makes of a token or a client certificate; exit with 0 if it
+    /// lets its caller in, else with 4.
     Explain(ExplainArguments),
 }
 
@@ -52,15 +54,19 @@ pub struct KeyArguments {
     output: Output,
 }
 
-/// Which token, and where.
+/// Which token or certificate, and where.
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
     #[command(flatten)]
     source: Source,
-    /// The token or API key; read from standard input where it is not given. Others on this machine can see
-    /// arguments.
+    /// The token or API key; read from standard input where neither it nor a certificate is given. Others on
+    /// this machine can see arguments.
     #[arg(long, value_name = "TOKEN", env = "TIDEGATE_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// A file with a client certificate and those between it and its authority, in PEM form. Its key is not
+    /// needed.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// The endpoint: the name of an upstream or of an endpoint; everything where none is named.
     #[arg(long, value_name = "NAME", default_value = server::EVERYTHING)]
     endpoint: String,
@@ -111,9 +117,12 @@ fn key(arguments: &KeyArguments) -> anyhow::Result<u8> {
 }
 
 async fn explain(arguments: ExplainArguments) -> anyhow::Result<u8> {
-    let ExplainArguments { source, token, endpoint, ask, output } = arguments;
-    let token = token.map_or_else(read, Ok)?;
-    if token.is_empty() {
+    let ExplainArguments { source, token, certificate, endpoint, ask, output } = arguments;
+    let token = match token {
+        None if certificate.is_none() => Some(read()?),
+        token => token,
+    };
+    if token.as_ref().is_some_and(String::is_empty) {
         return Err(Coded::new(USAGE, "read a token: there is none".to_owned()).into());
     }
     let loaded = load::load(&source)?;
@@ -134,8 +143,8 @@ async fn explain(arguments: ExplainArguments) -> anyhow::Result<u8> {
         }
         None => None,
     };
-    let clock = Arc::new(SystemClock);
-    let told = server::explain(config, (clock, ring), &endpoint, &token, Terms { ask }).await;
+    let (clock, shown) = (Arc::new(SystemClock), Shown { token, certificate });
+    let told = server::explain(config, (clock, ring), &endpoint, &shown, Terms { ask }).await;
     let told = told.map_err(|error| Coded::of_config(&error))?;
     match output {
         Output::Json => out::line(told.to_value()),

@@ -65,7 +65,7 @@ impl Coded {
     pub fn start(error: &StartError) -> Self {
         match error {
             StartError::Compose(error) => Self::compose(error),
-            StartError::Tls { .. } => Self::config(format!("use the configuration: {}", chain(error))),
+            StartError::Tls(_) => Self::config(format!("use the configuration: {}", chain(error))),
             StartError::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse => {
                 let hint = "another program has it, maybe another gateway; choose one with --listen";
                 Self::new(FAILURE, format!("{}; {hint}", chain(error)))

@@ -119,6 +119,10 @@ pub fn stamp(file: &Path) -> Stamp {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
+fn authorities(config: &Config) -> Option<&Path> {
+    config.auth.mtls.as_ref().map(|mtls| mtls.ca.as_path())
+}
+
 /// The changed keys that a running process cannot follow.
 fn fixed(started: &Config, new: &Config) -> Vec<&'static str> {
     let (a, b) = (&started.limits, &new.limits);
@@ -130,6 +134,7 @@ fn fixed(started: &Config, new: &Config) -> Vec<&'static str> {
         ("keys", started.keys != new.keys),
         ("store", started.store != new.store),
         ("admin", started.admin != new.admin),
+        ("auth.mtls.ca", authorities(started) != authorities(new)),
         ("auth.dpop", started.auth.dpop != new.auth.dpop),
         ("replica", started.replica != new.replica),
         ("limits.connections_max", a.connections_max != b.connections_max),

@@ -10,7 +10,9 @@ use crate::source::Path;
 use crate::value::{Secret, Span};
 
 /// What comes in besides issuers.
-const WAYS: [&str; 3] = ["broker", "keys", "anonymous"];
+const WAYS: [&str; 4] = ["broker", "keys", MTLS, "anonymous"];
+/// Client certificates among them.
+const MTLS: &str = "mtls";
 /// The endpoint of everything.
 const EVERYTHING: &str = "mcp";
 /// The longest scope, in bytes.
@@ -18,7 +20,8 @@ const SCOPE_BYTES_MAX: usize = 256;
 
 pub(super) fn check(config: &Config, report: &mut Report<'_>) {
     let path = Path::keys(["auth"]);
-    let Auth { url, allow, scopes, endpoints, issuers, broker, keys, dpop, clock_skew } = &config.auth;
+    let Auth { url, allow, scopes, endpoints, issuers, broker, keys, mtls: _, dpop, clock_skew } =
+        &config.auth;
     if let Some(url) = url {
         check_url(url, &path.key("url"), report);
     }
@@ -115,6 +118,10 @@ fn check_ways(ways: &[String], config: &Config, path: &Path, report: &mut Report
         if way == "broker" && config.auth.broker.is_none() {
             report.value(&at, "the gateway issues no tokens itself; give \"auth.broker\"", None);
         }
+        if way == MTLS && config.auth.mtls.is_none() {
+            let message = "nothing says whose certificates are taken";
+            report.value(&at, message, Some("give \"auth.mtls\"".to_owned()));
+        }
         if !seen.insert(way) {
             report.value(&at, format!("{way:?} was given before"), None);
         }
@@ -192,7 +199,7 @@ fn check_issuer(issuer: &Issuer, path: &Path, report: &mut Report<'_>) {
     }
 }
 
-fn check_tenant(tenant: Option<&str>, path: &Path, report: &mut Report<'_>) {
+pub(super) fn check_tenant(tenant: Option<&str>, path: &Path, report: &mut Report<'_>) {
     if tenant.is_some_and(|tenant| tenant.is_empty() || tenant.len() > 256) {
         report.value(path, "expected a name of 1 to 256 bytes", None);
     }

@@ -9,6 +9,7 @@ mod credentials;
 mod endpoint;
 mod limits;
 mod listener;
+mod mtls;
 mod names;
 mod replicas;
 mod report;
@@ -40,6 +41,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     replicas::check(config, report);
     admin::check(config, report);
     auth::check(config, report);
+    mtls::check(config, report);
     limits::check(config, report);
     tasks::check(&config.tasks, report);
     for (name, upstream) in &config.upstreams {

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::broker::Broker;
+use super::mtls::Mtls;
 use crate::value::{Secret, Span};
 
 /// Who may call, and by what callers prove who they are.
@@ -23,7 +24,7 @@ pub struct Auth {
     pub url: Option<String>,
 
     /// By what callers may come in: names of `issuers`, `broker` for tokens of the gateway's own, `keys` for
-    /// API keys, `anonymous` for anybody.
+    /// API keys, `mtls` for client certificates, `anonymous` for anybody.
     ///
     /// By default anybody where `listen` is on the loopback interface; to be given where it is not. An empty
     /// list lets nobody in. Since 0.1.
@@ -57,6 +58,13 @@ pub struct Auth {
     /// Since 0.1.
     pub keys: Vec<ApiKey>,
 
+    /// Client certificates: whose are taken, and who their holders are.
+    ///
+    /// Clients are asked for one and need none: what an endpoint takes is said in `allow`. Only with `tls`,
+    /// as nothing that a proxy says of a certificate is believed. By default none is asked for. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtls: Option<Mtls>,
+
     /// Proofs that a token is used by whom it was issued to (RFC 9449).
     ///
     /// Since 0.1.
@@ -78,6 +86,7 @@ impl Default for Auth {
             issuers: IndexMap::new(),
             broker: None,
             keys: Vec::new(),
+            mtls: None,
             dpop: Dpop::default(),
             clock_skew: Span::from_secs(60),
         }
@@ -397,6 +406,9 @@ impl Auth {
     pub(super) fn anchor(&mut self, folder: &Path) {
         if let Some(broker) = &mut self.broker {
             broker.anchor(folder);
+        }
+        if let Some(mtls) = &mut self.mtls {
+            mtls.anchor(folder);
         }
         for issuer in self.issuers.values_mut() {
             if let Some(ca) = &mut issuer.ca {

@@ -155,6 +155,8 @@ impl Tokens {
             issued: token::time(claims, "iat")?,
             expires: None,
             key: None,
+            bound_certificate: None,
+            certificate: None,
             fingerprint: [0; 32],
         })
     }

@@ -190,6 +190,7 @@ pub struct Wanted {
     pub rules: EndpointRules,
     pub dpop: DpopOptions,
     pub keys: ApiKeys,
+    pub certificates: Option<Certificates>,
 }
 
 pub fn world() -> World {
@@ -223,6 +224,7 @@ pub fn world_with(change: impl FnOnce(&mut Wanted)) -> World {
         },
         dpop: DpopOptions::default(),
         keys: ApiKeys::default(),
+        certificates: None,
     };
     change(&mut wanted);
     let ring = Arc::new(KeyRing::generate(&SystemRng));
@@ -232,6 +234,7 @@ pub fn world_with(change: impl FnOnce(&mut Wanted)) -> World {
         issuers: vec![issuer],
         tokens: None,
         keys: wanted.keys,
+        certificates: wanted.certificates,
         endpoints: HashMap::from([
             ("crm".to_owned(), wanted.rules),
             (
@@ -244,6 +247,11 @@ pub fn world_with(change: impl FnOnce(&mut Wanted)) -> World {
     World { gate: Gate::new(options, dpop, Arc::clone(&clock) as _), clock, network, forge }
 }
 
+/// A request to the endpoint.
+pub fn to_crm(headers: &HeaderMap) -> Presented<'_> {
+    Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers, certificate: None }
+}
+
 pub fn headers(all: &[(&str, &str)]) -> HeaderMap {
     all.iter()
         .map(|(name, value)| {
@@ -254,10 +262,17 @@ pub fn headers(all: &[(&str, &str)]) -> HeaderMap {
 
 impl World {
     pub async fn present(&self, all: &[(&str, &str)]) -> Result<Arc<Caller>, Denied> {
+        self.present_by(None, all).await
+    }
+
+    /// The same over a connection whose client has shown a certificate.
+    pub async fn present_by(
+        &self,
+        certificate: Option<&Arc<Certificate>>,
+        all: &[(&str, &str)],
+    ) -> Result<Arc<Caller>, Denied> {
         let headers = headers(all);
-        let presented =
-            Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers: &headers };
-        self.gate.admit("crm", &presented).await
+        self.gate.admit("crm", &Presented { certificate, ..to_crm(&headers) }).await
     }
 
     pub async fn bearer(&self, token: &str) -> Result<Arc<Caller>, Denied> {

@@ -1,6 +1,5 @@
 //! What clients and operators are told.
 
-use identity::*;
 use serde_json::json;
 
 use crate::forge::*;
@@ -22,7 +21,7 @@ async fn an_endpoint_says_who_issues_tokens_for_it() {
     assert_eq!(world.gate.metadata("open", URL, "/open/mcp"), None);
     assert_eq!(world.gate.metadata("nothing", URL, "/nothing/mcp"), None);
     let none = headers(&[]);
-    let presented = Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers: &none };
+    let presented = to_crm(&none);
     let denied = world.gate.insufficient("crm", &presented, &["crm:admin".to_owned()]);
     assert_eq!(denied.status().as_u16(), 403);
     assert!(challenges(&denied)[0].contains("scope=\"crm:admin\""));
@@ -33,7 +32,7 @@ async fn a_decision_is_explained_without_its_secrets() {
     let world = world();
     let token = world.forge.token(&claims(|_| {}));
     let good = headers(&[("authorization", &format!("Bearer {token}"))]);
-    let presented = Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers: &good };
+    let presented = to_crm(&good);
     let explained = world.gate.explain("crm", &presented, identity::Terms::default()).await;
     let what: Vec<_> = explained.steps.iter().map(|step| step.what).collect();
     let all =
@@ -43,7 +42,7 @@ async fn a_decision_is_explained_without_its_secrets() {
     assert!(text.contains("corp:ann") && !text.contains(&token[10..40]), "{text}");
     let token = world.forge.token(&claims(|c| c["aud"] = json!("x")));
     let bad = headers(&[("authorization", &format!("Bearer {token}"))]);
-    let presented = Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers: &bad };
+    let presented = to_crm(&bad);
     let explained = world.gate.explain("crm", &presented, identity::Terms::default()).await;
     let last = explained.steps.last().unwrap();
     assert!(!last.passed && last.found.contains("another audience"), "{explained:?}");

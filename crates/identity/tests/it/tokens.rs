@@ -309,8 +309,7 @@ async fn credentials_in_another_form_are_refused() {
     }
     let headers = headers(&[("authorization", &good)]);
     let query = format!("access_token={token}");
-    let presented =
-        Presented { base: URL, method: "POST", path: "/crm/mcp", query: Some(&query), headers: &headers };
+    let presented = Presented { query: Some(&query), ..to_crm(&headers) };
     let denied = world.gate.admit("crm", &presented).await.expect_err("a reason");
     assert_eq!(denied.reason, Reason::BadRequest);
     world.present(&[("authorization", &format!("bearer {token}"))]).await.unwrap();
@@ -323,7 +322,7 @@ async fn an_endpoint_that_allows_nobody_or_is_unknown_lets_nobody_in() {
     assert_eq!(world.bearer(&token).await.expect_err("a reason").status().as_u16(), 401);
     assert_eq!(world.present(&[]).await.expect_err("a reason").status().as_u16(), 401);
     let none = headers(&[]);
-    let presented = Presented { base: URL, method: "POST", path: "/x/mcp", query: None, headers: &none };
+    let presented = Presented { path: "/x/mcp", ..to_crm(&none) };
     assert_eq!(world.gate.admit("x", &presented).await.expect_err("a reason").status().as_u16(), 401);
     let caller = world.gate.admit("open", &presented).await.unwrap();
     assert_eq!(caller.kind, Kind::Anonymous);

@@ -28,6 +28,8 @@ const WAIT: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(250);
 /// The key by which API keys come in; no user stands behind one.
 const KEYS: &str = "keys";
+/// The same for client certificates.
+const MTLS: &str = "mtls";
 
 /// How a call goes on that may have waited.
 pub(crate) enum Resumed {
@@ -151,6 +153,7 @@ fn address(x: &Exchange, routed: &Routed) -> Result<String, &'static str> {
     match x.who.issuer.as_deref() {
         None => {}
         Some(KEYS) => return Err("an API key is no user, who alone can give it"),
+        Some(MTLS) => return Err("a certificate is of no user, who alone can give it"),
         Some(issuer) if x.generation.sign_ins.contains_key(issuer) => {}
         Some(_) => return Err("the operator has not said how users sign in (auth.issuers.*.sign_in)"),
     }

@@ -80,6 +80,7 @@ fn exchange(app: &Arc<App>, stored: &StoredCall, until: Timestamp) -> Option<Exc
         over_http: false,
         // It is made here: what lives in another process is not reached from a task.
         forwarded: true,
+        certificate: None,
         revision: INSIDE,
         lines: None,
         replay: None,

@@ -9,6 +9,7 @@ use futures_util::StreamExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::Full;
+use identity::Certificate;
 use model::ReplicaId;
 use tokio::time::timeout;
 
@@ -18,7 +19,7 @@ use super::{Peer, Replicas, Word};
 use crate::answer::{self, Answer, BodyError};
 
 /// Where the internal listener takes requests. The number is the format's.
-pub(super) const PATH: &str = "/replica/1/requests";
+pub(super) const PATH: &str = "/replica/2/requests";
 
 /// Where it takes words.
 pub(super) const WORDS: &str = "/replica/1/words";
@@ -31,6 +32,8 @@ pub(crate) struct Received<'a> {
     pub method: &'a Method,
     pub target: &'a Uri,
     pub headers: &'a HeaderMap,
+    /// That of the connection that it came by.
+    pub certificate: Option<&'a Arc<Certificate>>,
     pub body: Bytes,
 }
 
@@ -69,7 +72,7 @@ pub(crate) async fn forward(
     received: Received<'_>,
 ) -> Result<Answer, ForwardError> {
     let peer = replicas.peer(to).ok_or_else(|| ForwardError::Gone(to.clone()))?;
-    let parcel = pack(received.method, received.target, received.headers, &received.body);
+    let parcel = pack(&received);
     let response = tokio::select! {
         response = send(replicas, &peer, PATH, parcel) => response?,
         () = replicas.gone(to) => return Err(ForwardError::Vanished(to.clone())),
@@ -138,7 +141,7 @@ fn passed_on(
 /// Sends a request to all others, for what nobody knows where it lives. Nobody's answer is waited for longer
 /// than a moment: who does not hear it in time has a call that ends by itself.
 pub(crate) async fn tell_others(replicas: &Arc<Replicas>, received: Received<'_>) {
-    let parcel = pack(received.method, received.target, received.headers, &received.body);
+    let parcel = pack(&received);
     send_all(replicas, PATH, parcel).await;
 }
 

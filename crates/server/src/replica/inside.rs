@@ -143,8 +143,9 @@ impl Inside {
 
     async fn read(&self, body: Incoming) -> Option<Bytes> {
         let limits = self.app.generation().limits;
-        // The head travels in the body here, each header with two lengths.
+        // The head travels in the body here, each header with two lengths, and with it a certificate.
         let head = limits.header_bytes_max.max(8 * 1024) + 16 * limits.header_count_max;
+        let head = head + identity::CERTIFICATE_BYTES_MAX;
         let limited = Limited::new(body, limits.request_bytes_max.saturating_add(head));
         let read = tokio::time::timeout(limits.body_read_timeout, limited.collect()).await;
         read.ok()?.ok().map(http_body_util::Collected::to_bytes)

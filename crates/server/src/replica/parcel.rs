@@ -1,11 +1,17 @@
 //! A client's request, packed to be sent to another replica as it came.
 //!
-//! Method, target, headers and body are one sequence of bytes, each part with its length before it, so that
-//! a proof over these bytes covers everything, and nothing of it can be taken for a header of the hop.
+//! Method, target, client certificate, headers and body are one sequence of bytes, each part with its length
+//! before it, so that a proof over these bytes covers everything, and nothing of it can be taken for a header
+//! of the hop.
+
+use std::sync::Arc;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
+use identity::Certificate;
+
+use super::Received;
 
 /// Headers in a parcel: what the listener lets through, and some room.
 const HEADERS_MAX: usize = 1_024;
@@ -15,15 +21,19 @@ const HEADERS_MAX: usize = 1_024;
 #[error("the forwarded request cannot be read: {0}")]
 pub(crate) struct ParcelError(&'static str);
 
-/// Packs a request.
-pub(crate) fn pack(method: &Method, target: &Uri, headers: &HeaderMap, body: &Bytes) -> Bytes {
+/// Packs a request. The certificate is that of the client's connection here, which ends here: it travels
+/// beside the headers, among which a client could write what it likes.
+pub(crate) fn pack(request: &Received<'_>) -> Bytes {
+    let Received { method, target, headers, certificate, body } = request;
+    let own = certificate.map_or(&[][..], |own| own.der());
     let target = target.path_and_query().map_or("/", |target| target.as_str());
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 8).sum();
-    let mut out = BytesMut::with_capacity(size + target.len() + body.len() + 32);
+    let mut out = BytesMut::with_capacity(size + target.len() + own.len() + body.len() + 32);
     put(&mut out, method.as_str().as_bytes());
     put(&mut out, target.as_bytes());
+    put(&mut out, own);
     out.put_u32(u32::try_from(headers.len()).unwrap_or(u32::MAX));
-    for (name, value) in headers {
+    for (name, value) in *headers {
         put(&mut out, name.as_str().as_bytes());
         put(&mut out, value.as_bytes());
     }
@@ -41,6 +51,9 @@ fn put(out: &mut BytesMut, part: &[u8]) {
 pub(crate) fn unpack(mut bytes: Bytes) -> Result<Request<Full<Bytes>>, ParcelError> {
     let method = Method::from_bytes(&take(&mut bytes)?).map_err(|_| ParcelError("its method is none"))?;
     let target = Uri::from_maybe_shared(take(&mut bytes)?).map_err(|_| ParcelError("its target is none"))?;
+    let own = take(&mut bytes)?;
+    let own = (!own.is_empty()).then(|| Certificate::read(Bytes::copy_from_slice(&own))).transpose();
+    let own = own.map_err(|_| ParcelError("its certificate is none"))?;
     let count = number(&mut bytes)?;
     if count > HEADERS_MAX {
         return Err(ParcelError("it has too many headers"));
@@ -56,6 +69,9 @@ pub(crate) fn unpack(mut bytes: Bytes) -> Result<Request<Full<Bytes>>, ParcelErr
     *request.method_mut() = method;
     *request.uri_mut() = target;
     *request.headers_mut() = headers;
+    if let Some(own) = own {
+        request.extensions_mut().insert(Arc::new(own));
+    }
     Ok(request)
 }
 
@@ -84,7 +100,9 @@ mod tests {
         headers.append("x", HeaderValue::from_static("1"));
         headers.append("x", HeaderValue::from_bytes(b"\xe9").expect("obs-text is allowed"));
         let target = Uri::from_static("http://somewhere:7400/crm/mcp?a=b");
-        let bytes = pack(&Method::POST, &target, &headers, &Bytes::from_static(b"{}\r\n"));
+        let body = Bytes::from_static(b"{}\r\n");
+        let (method, certificate) = (&Method::POST, None);
+        let bytes = pack(&Received { method, target: &target, headers: &headers, certificate, body });
         (headers, bytes)
     }
 
@@ -94,8 +112,25 @@ mod tests {
         let request = unpack(bytes).expect("packed by us");
         assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, "/crm/mcp?a=b"));
         assert_eq!(*request.headers(), headers);
+        assert!(request.extensions().get::<Arc<Certificate>>().is_none());
         let body = request.into_body().collect().await.expect("it is there").to_bytes();
         assert_eq!(body, "{}\r\n");
+    }
+
+    #[test]
+    fn a_certificate_arrives_beside_the_headers_or_the_request_does_not() {
+        let own = testkit::tls::Authority::new().client_of_uri("spiffe://example.org/a").certificate();
+        let own = Arc::new(Certificate::read(own).expect("a certificate"));
+        let (target, headers, body) = (Uri::from_static("/mcp"), HeaderMap::new(), Bytes::new());
+        let (method, certificate) = (&Method::GET, Some(&own));
+        let bytes = pack(&Received { method, target: &target, headers: &headers, certificate, body });
+        let request = unpack(bytes.clone()).expect("packed by us");
+        assert_eq!(request.extensions().get::<Arc<Certificate>>(), Some(&own));
+        assert!(request.headers().is_empty());
+        let mut altered = bytes.to_vec();
+        // The first byte of the certificate, after the method, the target and three lengths.
+        altered[3 + 4 + 3 * 4] = 0;
+        assert_eq!(unpack(altered.into()).unwrap_err(), ParcelError("its certificate is none"));
     }
 
     #[test]
@@ -113,6 +148,7 @@ mod tests {
         let mut endless = BytesMut::new();
         put(&mut endless, b"GET");
         put(&mut endless, b"/");
+        put(&mut endless, b"");
         endless.put_u32(u32::MAX);
         assert_eq!(unpack(endless.freeze()).unwrap_err(), ParcelError("it has too many headers"));
     }

@@ -8,6 +8,7 @@ mod drain;
 mod eras;
 mod handles;
 mod links;
+mod mtls;
 mod overload;
 mod polling;
 mod replicas;

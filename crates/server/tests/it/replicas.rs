@@ -263,7 +263,7 @@ async fn the_internal_listener_serves_nobody_without_a_proof() {
     let peers = world.replicas().next().expect("a replica").app().replicas().peers();
     let address = peers[0].url.authority().expect("an address").as_str();
     let inside = Http::new(address.parse::<std::net::SocketAddr>().expect("an address"));
-    for path in ["/replica/1/requests", "/replica/1/words"] {
+    for path in ["/replica/2/requests", "/replica/1/words"] {
         assert_eq!(inside.post(path, "{}").send().await.status, 403, "{path}");
         let made_up = "0123456789ab 0123456789ab 1785196800000 00112233445566778899aabbccddeeff 00000000.00";
         let reply = inside.post(path, "{}").header("tidegate-replica", made_up).send().await;

@@ -12,6 +12,7 @@ mod drain;
 mod health;
 mod keys;
 mod list;
+mod mtls;
 mod operators;
 mod program;
 mod reload;

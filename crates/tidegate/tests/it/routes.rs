@@ -130,7 +130,8 @@ async fn every_route_gives_every_caller_what_the_table_says() {
     row(&mut table, "`POST /crm/messages` to a stream of the right one", &callers, ask).await;
 
     let clients = operators_by(&office.http, &callers).await;
-    hold(&table, &clients, &operators_signed_in(&office, &issuer).await);
+    let signed_in = operators_signed_in(&office, &issuer).await;
+    hold(&table, &crate::mtls::table().await, &clients, &signed_in);
 }
 
 /// What callers of clients get where operators are served.
@@ -207,7 +208,7 @@ async fn operators_signed_in(office: &Office, issuer: &Issuer) -> String {
 }
 
 /// The page is that of the repository, or becomes it.
-fn hold(table: &str, operators: &str, signed_in: &str) {
+fn hold(table: &str, certified: &str, operators: &str, signed_in: &str) {
     let page = [
         "# Who gets what at which route\n",
         "Made from the code and a gateway that runs, by `crates/tidegate/tests/it/routes.rs`. The endpoint",
@@ -216,6 +217,9 @@ fn hold(table: &str, operators: &str, signed_in: &str) {
         "## Clients\n",
         table,
         "404 for another user: what is not theirs is unknown to them, as if it never was.\n",
+        "## Clients with a certificate\n",
+        "Where `allow` is `mtls` alone, and `identities` has a pattern.\n",
+        certified,
         "## Operators\n",
         "On a listener of its own, on loopback. No task is called `none`. `operator` has `admin.token`.\n",
         operators,
