@@ -20,9 +20,11 @@ mod session;
 mod sign_in;
 mod tasks_api;
 mod text;
+mod users_api;
 
 pub use listener::{Admin, Place};
 pub use report::task as task_report;
 pub use role::{Role, Roles};
 pub use route::routes;
 pub use session::SignInPlace;
+pub use users_api::{bar_report, enabled_report, grant_report, user_report};

@@ -9,7 +9,7 @@ use crate::listener::Own;
 use crate::page::Site;
 use crate::problem::{Answer, Problem};
 use crate::role::Role;
-use crate::{sign_in, tasks_api};
+use crate::{sign_in, tasks_api, users_api};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,12 @@ enum Route {
     Task,
     CancelTask,
     RetryTask,
+    Barred,
+    DisableUser,
+    EnableUser,
+    SignOutUser,
+    Grants,
+    RevokeGrant,
 }
 
 /// What somebody must be who asks for something.
@@ -54,7 +60,7 @@ const fn post(path: &'static str, role: Role, route: Route) -> Row {
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 
 /// Every route, with what it needs.
-const TABLE: [Row; 9] = [
+const TABLE: [Row; 15] = [
     get("/", Needs::Nothing, Route::Home),
     get("/sign-in", Needs::Nothing, Route::SignIn),
     get(sign_in::CALLBACK, Needs::Nothing, Route::Callback),
@@ -64,6 +70,12 @@ const TABLE: [Row; 9] = [
     get("/v1/tasks/*", VIEWER, Route::Task),
     post("/v1/tasks/*/cancel", Role::Operator, Route::CancelTask),
     post("/v1/tasks/*/retry", Role::Operator, Route::RetryTask),
+    get("/v1/users/barred", VIEWER, Route::Barred),
+    post("/v1/users/disable", Role::Admin, Route::DisableUser),
+    post("/v1/users/enable", Role::Admin, Route::EnableUser),
+    post("/v1/users/sign-out", Role::Operator, Route::SignOutUser),
+    get("/v1/grants", VIEWER, Route::Grants),
+    post("/v1/grants/*/revoke", Role::Operator, Route::RevokeGrant),
 ];
 
 /// Every route: its method, and its path, in which `*` stands for a name.
@@ -141,6 +153,12 @@ async fn answer(
         Route::Task => tasks_api::show(own, name).await,
         Route::CancelTask => tasks_api::cancel(own, known()?, name).await,
         Route::RetryTask => tasks_api::retry(own, known()?, name).await,
+        Route::Barred => users_api::barred(own, uri.query()).await,
+        Route::DisableUser => users_api::disable(own, uri.query()).await,
+        Route::EnableUser => users_api::enable(own, uri.query()).await,
+        Route::SignOutUser => users_api::sign_out(own, uri.query()).await,
+        Route::Grants => users_api::grants(own, uri.query()).await,
+        Route::RevokeGrant => users_api::revoke(own, name).await,
     }
 }
 

@@ -21,10 +21,11 @@ mod keys;
 mod mapping;
 mod metadata;
 mod outbound;
+mod seen;
 mod token;
 mod vault;
 
-pub use barred::{Bar, Bars};
+pub use barred::{Bar, Barred, Bars};
 pub use broker::{
     AUTHORIZE as AUTHORIZE_PATH, Approved, AuthRequest, Broker, BrokerOptions, BrokerParts, ClientKeys,
     ClientMethod, ClientSource, Groups, JWKS as JWKS_PATH, KnownClient, OAuthError,
@@ -47,9 +48,10 @@ pub use keys::{ApiKey, ApiKeys, KeyError, NewKey};
 pub use mapping::{Claim, Mapping, MappingError, Tenant};
 pub use metadata::{Metadata, MetadataError, discover};
 pub use outbound::{
-    Challenge as ServerChallenge, Client, ClientProof, Enterprise, Flow, Identity, NoToken, Refused,
-    Returned, Service, ServiceError, ServiceOptions, SignIn, SignInError, Signer, SignerError, SubjectToken,
-    Token, UserProof, Users, UsersOptions, Vouching, Wanted,
+    Challenge as ServerChallenge, Client, ClientProof, Enterprise, Flow, Identity, NoToken, Rechecked,
+    Refused, Returned, Service, ServiceError, ServiceOptions, SignIn, SignInError, Signer, SignerError,
+    SubjectToken, Token, UserProof, Users, UsersOptions, Vouching, Wanted,
 };
+pub use seen::Seen;
 pub use token::{TokenError, TokenRules};
 pub use vault::{Found, Kept, Place, Vault, VaultError};

@@ -1,5 +1,7 @@
 //! The message of a POST, read without trust.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
@@ -61,6 +63,34 @@ where
         Ok(message) => Ok(Incoming::One(Box::new(message), body)),
         Err(error) => Err(Box::new(unreadable(&error))),
     }
+}
+
+/// The most of a body that is read and thrown away, in bytes, and how long it may take.
+const DRAIN_BYTES_MAX: usize = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// Reads what is left of a body that nobody wanted, within bounds: a client that was answered before it had
+/// sent all of it would lose its connection, and on it the next request (RFC 9112, section 9.6). Says
+/// whether nothing is left.
+pub(crate) async fn drained<B>(body: &mut B) -> bool
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let rest = async {
+        let mut bytes = 0;
+        while !body.is_end_stream() {
+            match body.frame().await {
+                None => return true,
+                Some(Ok(frame)) => bytes += frame.data_ref().map_or(0, Bytes::len),
+                Some(Err(_)) => return false,
+            }
+            if bytes > DRAIN_BYTES_MAX {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(DRAIN_TIME, rest).await.unwrap_or(false)
 }
 
 /// Reads a form or a document that is no message.

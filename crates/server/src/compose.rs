@@ -17,6 +17,7 @@ use protocol::{Raw, Revision};
 use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstream};
 
 use crate::app::{EVERYTHING, Generation, Limits};
+use crate::barred::StoreBars;
 use crate::credentials;
 use crate::door::{self, DoorError, Issuers};
 use crate::guard::Guard;
@@ -45,6 +46,10 @@ pub struct Shared {
     pub(crate) dpop: Arc<identity::Dpop>,
     /// What users have granted.
     pub(crate) vault: Arc<StoreVault>,
+    /// Who is let in no more.
+    pub(crate) barred: Arc<StoreBars>,
+    /// Who was let in a moment ago.
+    pub(crate) seen: Arc<identity::Seen>,
     /// How many calls run, whatever configuration they began with.
     pub(crate) gate: Arc<Gate>,
 }
@@ -199,9 +204,11 @@ impl Entrance {
         let keys = &shared.handles.keys;
         let tokens = config.auth.broker.as_ref().map(|_| Arc::new(Tokens::new(Arc::clone(keys))));
         let (gate, issuers) = door::gate(config, &shared.handles.clock, &shared.dpop, tokens, before)?;
+        let list = shared.barred.list();
+        let gate = gate.barring(Arc::clone(list)).seeing(Arc::clone(&shared.seen));
         let vault = Arc::clone(&shared.vault) as Arc<dyn identity::Vault>;
-        let sign_ins = door::sign_ins(config, &shared.handles, &issuers, &vault)?;
-        let broker = door::broker(config, shared, &issuers)?;
+        let sign_ins = door::sign_ins(config, &shared.handles, &issuers, (&vault, list))?;
+        let broker = door::broker(config, shared, &issuers, &sign_ins)?;
         Ok(Self { gate, issuers, sign_ins, broker })
     }
 }

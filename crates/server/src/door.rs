@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use config::{CertificateName, Config};
 use egress::EgressError;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use identity::{
-    Accepts, Allowed, ApiKey, ApiKeys, Broker, BrokerOptions, BrokerParts, Caller, Certificate, Certificates,
-    Claim, Client, ClientKeys, ClientMethod, ClientProof, ClientSource, Denied, Dpop, DpopOptions,
-    EgressFetch, EndpointRules, Explanation, Gate, GateOptions, Introspection, Issuer, IssuerOptions,
-    KnownClient, Mapping, NameKind, Possession, Presented, Resource, SignIn, Step, Tenant, Terms, Tokens,
-    Vault, plain_name, redirect_fault,
+    Accepts, Allowed, ApiKey, ApiKeys, Barred, Broker, BrokerOptions, BrokerParts, Caller, Certificate,
+    Certificates, Claim, Client, ClientKeys, ClientMethod, ClientProof, ClientSource, Denied, Dpop,
+    DpopOptions, EgressFetch, EndpointRules, Explanation, Gate, GateOptions, Groups, Introspection, Issuer,
+    IssuerOptions, KnownClient, Mapping, NameKind, Possession, Presented, Resource, SignIn, Step, Tenant,
+    Terms, Tokens, Vault, plain_name, redirect_fault,
 };
-use model::Clock;
+use model::{Clock, Principal};
 use protocol::RpcError;
 use seal::KeyRing;
 use serde_json::json;
@@ -130,11 +131,22 @@ fn endpoint_rules(config: &Config) -> Result<HashMap<String, EndpointRules>, Doo
     Ok(rules.collect())
 }
 
+/// Groups as issuers said them last of users who have signed in.
+struct NewestGroups(HashMap<String, SignIn>);
+
+#[async_trait]
+impl Groups for NewestGroups {
+    async fn groups(&self, issuer: &str, principal: &Principal) -> Option<Vec<String>> {
+        self.0.get(issuer)?.known_groups(principal).await
+    }
+}
+
 /// The gateway as an authorization server, where the configuration makes it one.
 pub(crate) fn broker(
     config: &Config,
     shared: &Shared,
     issuers: &Issuers,
+    sign_ins: &HashMap<String, SignIn>,
 ) -> Result<Option<Arc<Broker>>, DoorError> {
     let Some(own) = &config.auth.broker else { return Ok(None) };
     let mut resources = HashMap::new();
@@ -157,13 +169,13 @@ pub(crate) fn broker(
         vouching: vouching.map(|(_, issuer)| Arc::clone(issuer)).collect(),
         resources,
         scopes: own.scope_groups.clone().into_iter().collect(),
-        groups: None,
+        groups: Some(Arc::new(NewestGroups(sign_ins.clone()))),
     };
     let fetch = EgressFetch::new(None).map_err(|error| DoorError::Value(format!("broker: {error}")))?;
     let handles = &shared.handles;
     let parts = BrokerParts {
         vault: Arc::clone(&shared.vault) as Arc<dyn Vault>,
-        bars: Arc::clone(&shared.vault) as Arc<dyn identity::Bars>,
+        bars: Arc::clone(&shared.barred) as Arc<dyn identity::Bars>,
         fetch: Arc::new(fetch),
         clock: Arc::clone(&handles.clock),
         rng: Arc::clone(&handles.rng),
@@ -204,7 +216,7 @@ pub(crate) fn sign_ins(
     config: &Config,
     handles: &Handles,
     issuers: &Issuers,
-    vault: &Arc<dyn Vault>,
+    (vault, barred): (&Arc<dyn Vault>, &Arc<Barred>),
 ) -> Result<HashMap<String, SignIn>, DoorError> {
     let mut all = HashMap::new();
     for (name, section) in &config.auth.issuers {
@@ -218,8 +230,12 @@ pub(crate) fn sign_ins(
         let method = proof.is_none().then(|| "none".to_owned());
         let vouches = config.upstreams_enabled().filter_map(|(_, upstream)| upstream.auth.as_ref());
         let mut vouches = vouches.filter_map(config::UpstreamAuth::voucher);
-        let keeps = vouches.any(|own| own.issuer == name && own.subject_token.is_none());
+        let vouched = vouches.any(|own| own.issuer == name && own.subject_token.is_none());
+        let recheck = Some(own.recheck.duration()).filter(|every| !every.is_zero());
+        let keeps = vouched || recheck.is_some();
         let sign_in = SignIn {
+            recheck,
+            barred: Arc::clone(barred),
             keeps: keeps.then(|| Arc::clone(vault)),
             issuer: Arc::clone(issuer),
             client: Client { id: own.client_id.clone(), proof, method },
@@ -346,6 +362,19 @@ pub(crate) struct Knock<'a> {
     pub certificate: Option<&'a Arc<Certificate>>,
 }
 
+impl Knock<'_> {
+    fn presented<'a>(&'a self, base: &'a str) -> Presented<'a> {
+        Presented {
+            base,
+            method: self.method.as_str(),
+            path: self.uri.path(),
+            query: self.uri.query(),
+            headers: self.headers,
+            certificate: self.certificate,
+        }
+    }
+}
+
 /// Lets somebody in, or says why not.
 pub(crate) async fn admit(
     app: &App,
@@ -353,18 +382,19 @@ pub(crate) async fn admit(
     knock: &Knock<'_>,
 ) -> Result<Arc<Caller>, Box<Answer>> {
     let base = base(app, generation, knock.headers);
-    let presented = Presented {
-        base: &base,
-        method: knock.method.as_str(),
-        path: knock.uri.path(),
-        query: knock.uri.query(),
-        headers: knock.headers,
-        certificate: knock.certificate,
-    };
+    let presented = knock.presented(&base);
     generation.gate.admit(knock.endpoint, &presented).await.map_err(|denied| {
         app.metrics.refused(denied.reason.as_str());
         Box::new(refusal(&denied))
     })
+}
+
+/// What somebody is told who was let in, and was barred before there was an answer.
+pub(crate) fn barred(app: &App, generation: &Generation, knock: &Knock<'_>) -> Answer {
+    let base = base(app, generation, knock.headers);
+    let denied = generation.gate.barred(knock.endpoint, &knock.presented(&base));
+    app.metrics.refused(denied.reason.as_str());
+    refusal(&denied)
 }
 
 /// What somebody shows whose case is explained.

@@ -6,9 +6,11 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFTER, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, ORIGIN, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
 use identity::Certificate;
 use model::ReplicaId;
@@ -49,7 +51,19 @@ async fn serve_from<B>(app: Arc<App>, request: Request<B>, forwarded: bool) -> A
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    let (mut head, body) = request.into_parts();
+    let (mut head, mut body) = request.into_parts();
+    let waits = head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT);
+    let mut answer = serve_parts(app, (&mut head, forwarded), &mut body).await;
+    if waits && !body::drained(&mut body).await {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+async fn serve_parts<B>(app: Arc<App>, (head, forwarded): (&mut Parts, bool), body: B) -> Answer
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
     // The listener says it, or another replica's. Nothing that a client sends becomes an extension.
     let certificate = head.extensions.remove::<Arc<Certificate>>();
     if let Some(refusal) = refuse_coding(&head.headers) {
@@ -101,13 +115,14 @@ fn refuse_coding(headers: &HeaderMap) -> Option<Answer> {
 async fn dispatch<B>(
     app: &Arc<App>,
     generation: &Arc<Generation>,
-    (head, came): (Parts, Came),
+    (head, came): (&mut Parts, Came),
     body: B,
 ) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    let Parts { method, uri, headers, .. } = head;
+    let method = std::mem::take(&mut head.method);
+    let (uri, headers) = (std::mem::take(&mut head.uri), std::mem::take(&mut head.headers));
     let route = route(uri.path());
     let get = method == Method::GET;
     match route {
@@ -146,7 +161,8 @@ where
                 return unavailable(None, &drain::too_late());
             }
             // Before anything of them is read, and before they take a place.
-            let certificate = came.certificate.as_ref();
+            let own = came.certificate.clone();
+            let certificate = own.as_ref();
             let knock = Knock { endpoint: name, method: &method, uri: &uri, headers: &headers, certificate };
             let who = match door::admit(app, generation, &knock).await {
                 Ok(who) => who,
@@ -160,7 +176,10 @@ where
                 let max = generation.limits.calls_max;
                 return shed(app, None, &Shed { reason: Reason::QueueFull, tenant: None, max });
             };
-            endpoint_request(x, route, (&method, &uri), body).await
+            let (who, headers) = (Arc::clone(&x.who), Arc::clone(&x.headers));
+            let answer = endpoint_request(x, route, (&method, &uri), body).await;
+            let knock = Knock { endpoint: name, method: &method, uri: &uri, headers: &headers, certificate };
+            unless_barred((app, generation), who, &knock, answer)
         }
     }
 }
@@ -212,6 +231,24 @@ where
         BrokerRoute::Authorize => not_allowed("GET, POST"),
         BrokerRoute::Token | BrokerRoute::Register | BrokerRoute::Revoke => not_allowed("POST"),
     }
+}
+
+/// The answer, as far as its reader is not barred meanwhile: what is still to come of it ends then.
+fn unless_barred(
+    (app, generation): (&Arc<App>, &Generation),
+    who: Arc<identity::Caller>,
+    knock: &Knock<'_>,
+    answer: Answer,
+) -> Answer {
+    let list = app.barred.list();
+    if list.refuses(&who) {
+        return door::barred(app, generation, knock);
+    }
+    if !answer::streams(&answer) {
+        return answer;
+    }
+    let list = Arc::clone(list);
+    answer::ends_with(answer, async move { list.refused(&who).await })
 }
 
 /// What is known of a request before it is read.

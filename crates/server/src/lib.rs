@@ -3,6 +3,7 @@
 mod account;
 mod answer;
 mod app;
+mod barred;
 mod body;
 mod broker;
 mod changes;
@@ -26,6 +27,7 @@ mod modern;
 mod overload;
 mod passed_tasks;
 mod pipeline;
+mod recheck;
 mod replay;
 mod replica;
 mod route;

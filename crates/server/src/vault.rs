@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use identity::{Bar, Bars, Found, Kept, Place, Vault, VaultError};
+use identity::{Found, Kept, Place, Vault, VaultError};
 use model::{Clock, Principal, Rng, Timestamp};
 use seal::{Binding, KeyRing, Purpose};
-use store::{GrantFilter, GrantRow, Memory, Store, StoreError};
+use store::{GrantFilter, GrantRow, Memory, Store, StoreError, UserOffice};
 
 /// What begins the names of leases by which something is done once.
 const ONCE: &str = "once/";
@@ -111,6 +111,17 @@ impl StoreVault {
         Ok(done)
     }
 
+    /// Refuses what somebody is granted who was disabled meanwhile: he has nothing, also of what was under
+    /// way.
+    async fn check(&self, principal: &Principal) -> Result<(), VaultError> {
+        let office = UserOffice::new(Arc::clone(self.store()), Arc::clone(&self.clock));
+        let bar = office.bar_of(principal.tenant(), principal.subject()).await;
+        match bar.map_err(|error| failed(&error))? {
+            Some(bar) if bar.is_disabled() => Err(VaultError { text: "the user was disabled".to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
     /// Seals grants anew that an older key has sealed, so that keys can retire, and forgets those that have
     /// expired. Says how many were sealed.
     ///
@@ -178,6 +189,7 @@ impl Vault for StoreVault {
         data: &[u8],
         time: Duration,
     ) -> Result<bool, VaultError> {
+        self.check(place.principal).await?;
         let row = GrantRow {
             name: place.name.to_owned(),
             tenant: place.principal.tenant().to_owned(),
@@ -218,12 +230,5 @@ impl StoreVault {
         let mut bytes = [0; 16];
         self.rng.fill(&mut bytes);
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-#[async_trait]
-impl Bars for StoreVault {
-    async fn bar(&self, _bar: Bar) -> Result<(), VaultError> {
-        Ok(())
     }
 }

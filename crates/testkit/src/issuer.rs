@@ -3,8 +3,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -63,6 +63,7 @@ pub struct Issuer {
     signer: Arc<Signer>,
     flow: Arc<CodeFlow>,
     asked: Arc<AtomicUsize>,
+    tokens: Arc<Mutex<Option<(u16, Value)>>>,
     server: JoinHandle<()>,
 }
 
@@ -76,11 +77,13 @@ impl Issuer {
         let url = format!("http://{}", socket.local_addr().expect("an address"));
         let signer = Arc::new(Signer::generate());
         let (flow, asked) = (Arc::new(CodeFlow::default()), Arc::new(AtomicUsize::new(0)));
+        let tokens = Arc::new(Mutex::new(None));
         let served = Served {
             issuer: url.clone(),
             signer: Arc::clone(&signer),
             flow: Arc::clone(&flow),
             asked: Arc::clone(&asked),
+            tokens: Arc::clone(&tokens),
         };
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = socket.accept().await {
@@ -92,7 +95,7 @@ impl Issuer {
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Self { url, signer, flow, asked, server }
+        Self { url, signer, flow, asked, tokens, server }
     }
 
     /// Who signs in from now on, whoever's browser comes: claims of the ID token besides those that every one
@@ -105,6 +108,11 @@ impl Issuer {
     #[must_use]
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// What its token endpoint answers from now on, whatever it is asked for.
+    pub fn answer(&self, status: u16, said: Value) {
+        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = Some((status, said));
     }
 
     /// A token with these claims.
@@ -123,6 +131,8 @@ struct Served {
     signer: Arc<Signer>,
     flow: Arc<CodeFlow>,
     asked: Arc<AtomicUsize>,
+    /// What the token endpoint answers, whatever it is asked for.
+    tokens: Arc<Mutex<Option<(u16, Value)>>>,
 }
 
 impl Served {
@@ -132,6 +142,11 @@ impl Served {
         let page = match request.uri().path() {
             "/authorize" => return self.flow.authorize(issuer, request.uri().query().unwrap_or_default()),
             "/token" => {
+                let said = self.tokens.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some((status, said)) = said {
+                    let page = Full::new(Bytes::from(said.to_string()));
+                    return Response::builder().status(status).body(page).expect("an answer");
+                }
                 let form = request.into_body().collect().await.expect("a form").to_bytes();
                 return self.flow.token((issuer, &self.signer), &String::from_utf8_lossy(&form));
             }

@@ -84,6 +84,7 @@ fn sign_in(how: &AdminSignIn, app: &Arc<App>) -> SignInPlace {
     let AdminSignIn { issuer, tenant, roles, session, idle } = how.clone();
     let AdminRoles { admin, operator, viewer } = roles;
     let (app, name) = (Arc::clone(app), issuer.clone());
+    let known = Arc::clone(&app);
     SignInPlace {
         at: Arc::new(move || app.generation().sign_in(&issuer)),
         name,
@@ -91,7 +92,7 @@ fn sign_in(how: &AdminSignIn, app: &Arc<App>) -> SignInPlace {
         roles: Roles { admin, operator, viewer },
         session: session.duration(),
         idle: idle.duration(),
-        barred: Arc::new(|_| false),
+        barred: Arc::new(move |caller| known.is_barred(caller)),
     }
 }
 

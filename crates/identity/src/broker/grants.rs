@@ -19,6 +19,9 @@ use crate::vault::{Place, VaultError};
 const CODE: Duration = Duration::from_secs(60);
 /// How long it is remembered that somebody has granted a client something.
 const APPROVED: Duration = Duration::from_secs(180 * 24 * 3_600);
+/// For so long the token before the newest one is still one of the same client's: programs that do several
+/// things at a time use one token several times at the same moment, and have to lose nothing by that.
+const TOGETHER: Duration = Duration::from_secs(10);
 /// Records of one user that are looked at.
 const RECORDS_MAX: usize = 1_000;
 /// How long a token of the gateway's may be good besides its own time, for clocks that are apart.
@@ -44,6 +47,8 @@ pub(super) struct Grant {
     pub key: Option<String>,
     /// Which of its refresh tokens is good.
     pub turn: u64,
+    /// Since when.
+    pub turned: Timestamp,
     /// When it ends, whatever happens.
     pub until: Timestamp,
 }
@@ -52,7 +57,8 @@ impl Grant {
     fn to_value(&self, id: &str) -> Value {
         json!({
             "id": id, "client": self.client, "resource": self.resource, "scopes": self.scopes,
-            "user": self.user.to_value(), "key": self.key, "turn": self.turn, "until": self.until.0,
+            "user": self.user.to_value(), "key": self.key, "turn": self.turn, "turned": self.turned.0,
+            "until": self.until.0,
         })
     }
 
@@ -66,6 +72,7 @@ impl Grant {
             user: User::of_value(value.get("user")?)?,
             key: text("key"),
             turn: value.get("turn")?.as_u64()?,
+            turned: Timestamp(value.get("turned")?.as_u64()?),
             until: Timestamp(value.get("until")?.as_u64()?),
         })
     }
@@ -206,18 +213,31 @@ impl Broker {
     pub(super) async fn turn(&self, refresh: &Refresh) -> Result<Turned, OAuthError> {
         let Some((version, grant)) = self.look(refresh).await? else { return Ok(Turned::Gone) };
         if grant.turn != refresh.turn {
-            return Ok(Turned::Again);
+            return Ok(self.again(refresh, grant));
         }
-        let next = Grant { turn: grant.turn + 1, ..grant };
+        let next = Grant { turn: grant.turn + 1, turned: self.clock.now(), ..grant };
         let name = name(&refresh.grant);
         let place = Place { principal: &refresh.principal, upstream: PLACE, name: &name };
         let time = next.until.since(self.clock.now());
-        // Of two who come with one token at the same time, one comes second.
         let put = self
             .vault
             .put(place, version, next.to_value(&refresh.grant).to_string().as_bytes(), time)
             .await?;
-        Ok(if put { Turned::On(next) } else { Turned::Again })
+        if put {
+            return Ok(Turned::On(next));
+        }
+        // Of two who come with one token at the same time, one comes second.
+        Ok(match self.look(refresh).await? {
+            Some((_, grant)) => self.again(refresh, grant),
+            None => Turned::Gone,
+        })
+    }
+
+    /// What a refresh token comes to that was used before: the same as its first use, within a moment and
+    /// while nobody has used what that gave.
+    fn again(&self, refresh: &Refresh, grant: Grant) -> Turned {
+        let together = grant.turn == refresh.turn + 1 && self.clock.now() < grant.turned.plus(TOGETHER);
+        if together { Turned::On(grant) } else { Turned::Again }
     }
 
     /// Ends a grant, and what was issued by it, at all replicas.

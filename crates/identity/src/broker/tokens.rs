@@ -114,6 +114,10 @@ impl Broker {
         if request.key.is_some() && request.key != key {
             return Err(OAuthError::new("invalid_dpop_proof", "the code is bound to another key"));
         }
+        // Whoever was signed out or disabled meanwhile has granted nothing.
+        if self.bars.bars(&code.user.principal, Some(&code.grant), code.user.since) {
+            return Err(wrong());
+        }
         self.check_binding(base, &request.resource, key.as_deref())?;
         let name = crate::outbound::hashed("code", &[code_text]);
         if !self.vault.once(&name, code.until).await? {
@@ -133,6 +137,7 @@ impl Broker {
             user,
             key,
             turn: 0,
+            turned: self.clock.now(),
             until: self.clock.now().plus(self.options.refresh_time),
         };
         if client.refreshes && !self.begin(&code.grant, &grant).await? {
@@ -168,6 +173,9 @@ impl Broker {
         };
         if scopes.iter().any(|scope| scope != "offline_access" && !grant.scopes.contains(scope)) {
             return Err(OAuthError::new("invalid_scope", "that is more than was granted"));
+        }
+        if self.bars.bars(&grant.user.principal, Some(&refresh.grant), grant.user.since) {
+            return Err(wrong());
         }
         self.check_binding(base, &grant.resource, grant.key.as_deref())?;
         match self.turn(&refresh).await? {

@@ -12,6 +12,7 @@ use super::ServiceError;
 use super::exchange::{Asking, Client, Form, Issued};
 use super::grant::hashed;
 use super::prover::Prover;
+use super::renewal::{Renewal, Renewed};
 use crate::issuer::Issuer;
 use crate::jose::Jws;
 use crate::token;
@@ -24,7 +25,7 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// What a user is known by.
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// How long what somebody has signed in with is kept without being renewed.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+pub(super) const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Gives the token that says who a user is; in words why there is none.
 pub type SubjectToken = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
@@ -66,7 +67,14 @@ pub(super) struct SignedIn {
     pub refresh: Option<String>,
 }
 
-fn name(issuer: &str, principal: &Principal) -> String {
+impl SignedIn {
+    pub fn write(&self) -> Vec<u8> {
+        json!({"id_token": self.id_token, "refresh": self.refresh}).to_string().into_bytes()
+    }
+}
+
+/// What it is found by.
+pub(super) fn name(issuer: &str, principal: &Principal) -> String {
     hashed("identity", &[issuer, principal.tenant(), principal.subject()])
 }
 
@@ -80,22 +88,23 @@ pub(super) async fn keep(
     let name = name(issuer, principal);
     let place = Place { principal, upstream: issuer, name: &name };
     let version = vault.get(place).await?.map_or(0, |kept| kept.version);
-    let text = json!({"id_token": signed_in.id_token, "refresh": signed_in.refresh}).to_string();
-    vault.put(place, version, text.as_bytes(), KEPT).await?;
+    vault.put(place, version, &signed_in.write(), KEPT).await?;
     Ok(())
 }
 
-async fn kept(
+/// What is kept of somebody, and how often it was written.
+pub(super) async fn kept(
     vault: &dyn Vault,
     issuer: &str,
     principal: &Principal,
-) -> Result<Option<SignedIn>, ServiceError> {
+) -> Result<Option<(u64, SignedIn)>, ServiceError> {
     let name = name(issuer, principal);
     let kept = vault.get(Place { principal, upstream: issuer, name: &name }).await?;
-    let members: Option<Map<String, Value>> = kept.and_then(|kept| serde_json::from_slice(&kept.data).ok());
-    let members = members.unwrap_or_default();
+    let Some(kept) = kept else { return Ok(None) };
+    let members: Map<String, Value> = serde_json::from_slice(&kept.data).unwrap_or_default();
     let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
-    Ok(text("id_token").map(|id_token| SignedIn { id_token, refresh: text("refresh") }))
+    let signed_in = text("id_token").map(|id_token| SignedIn { id_token, refresh: text("refresh") });
+    Ok(signed_in.map(|signed_in| (kept.version, signed_in)))
 }
 
 /// Whether a refusal means that what somebody has signed in with is of no use any more. RFC 8693, section
@@ -185,19 +194,23 @@ impl Enterprise {
         let signed_in = match &self.subject {
             Some(read) => {
                 let id_token = read().map_err(ServiceError::Proof)?;
-                Some(SignedIn { id_token, refresh: None })
+                Some((0, SignedIn { id_token, refresh: None }))
             }
             None => kept(vault, own, principal).await?,
         };
-        let Some(signed_in) = signed_in else { return Ok(None) };
+        let Some((version, signed_in)) = signed_in else { return Ok(None) };
         match self.ask(&signed_in.id_token, wanted, (clock, rng)).await {
             // What he has signed in with has expired: another one is had without him, or by him.
             Err(ServiceError::Refused { error, .. })
                 if self.subject.is_none() && is_spent(&error, &signed_in.id_token, clock.now()) =>
             {
-                let Some(refresh) = signed_in.refresh else { return Ok(None) };
-                let Some(renewed) = self.renew(&refresh, (clock, rng)).await? else { return Ok(None) };
-                keep(vault, own, principal, &renewed).await?;
+                let renewal = Renewal { issuer: &self.issuer, client: &self.client, vault, clock, rng };
+                let renewed = match renewal.renew(principal, version).await {
+                    Ok(Renewed::Anew(renewed)) => renewed,
+                    Ok(Renewed::Refused | Renewed::Nothing) => return Ok(None),
+                    Err(error) if error.may_pass() => return Err(error),
+                    Err(_) => return Ok(None),
+                };
                 match self.ask(&renewed.id_token, wanted, (clock, rng)).await {
                     Err(ServiceError::Refused { error, .. }) if error == "invalid_grant" => Ok(None),
                     asked => asked.map(Some),
@@ -241,25 +254,5 @@ impl Enterprise {
             return Err(ServiceError::Wrong { issuer: metadata.issuer.clone(), fault });
         }
         Ok((metadata.issuer.clone(), document))
-    }
-
-    /// What he has signed in with, anew. `None`: he has to do it himself.
-    async fn renew(
-        &self,
-        refresh: &str,
-        own: (&dyn Clock, &dyn Rng),
-    ) -> Result<Option<SignedIn>, ServiceError> {
-        let metadata = self.issuer.metadata().await?;
-        let trusted = |url: &Uri| metadata.is_own(url);
-        let asking = self.asking(&trusted, None, own);
-        let form = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh.to_owned())];
-        match asking.token(&metadata, &self.client, form).await {
-            Ok(issued) => {
-                let refresh = issued.refresh.or_else(|| Some(refresh.to_owned()));
-                Ok(issued.id_token.map(|id_token| SignedIn { id_token, refresh }))
-            }
-            Err(error) if error.may_pass() => Err(error),
-            Err(_) => Ok(None),
-        }
     }
 }

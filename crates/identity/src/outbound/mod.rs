@@ -8,6 +8,7 @@ mod grant;
 mod granting;
 mod prover;
 mod register;
+mod renewal;
 mod resource;
 mod service;
 mod signer;
@@ -23,7 +24,7 @@ pub(crate) use grant::hashed;
 pub use register::Identity;
 pub use service::{ClientProof, Service, ServiceOptions, Token};
 pub use signer::{Signer, SignerError};
-pub use signin::{SignIn, SignInError};
+pub use signin::{Rechecked, SignIn, SignInError};
 pub use users::{NoToken, Refused, UserProof, Users, UsersOptions, Wanted};
 
 use crate::fetch::FetchError;

@@ -26,6 +26,17 @@ struct List(Mutex<Vec<Bar>>);
 
 #[async_trait]
 impl Bars for List {
+    fn bars(&self, principal: &Principal, grant: Option<&str>, issued: Timestamp) -> bool {
+        self.0.lock().unwrap().iter().any(|bar| {
+            let whose = bar.tenant == principal.tenant() && bar.subject == principal.subject();
+            let what = match &bar.grant {
+                Some(barred) => grant == Some(barred),
+                None => issued < bar.before,
+            };
+            whose && what
+        })
+    }
+
     async fn bar(&self, bar: Bar) -> Result<(), VaultError> {
         self.0.lock().unwrap().push(bar);
         Ok(())
@@ -129,6 +140,7 @@ fn desk_with(change: impl FnOnce(&mut BrokerOptions)) -> Desk {
         issuers: Vec::new(),
         tokens: Some(broker.tokens()),
         keys: ApiKeys::default(),
+        certificates: None,
         endpoints: HashMap::from([
             ("crm".to_owned(), rules("/crm/mcp")),
             ("hr".to_owned(), rules("/hr/mcp")),
@@ -233,7 +245,14 @@ impl Desk {
     async fn comes_in(&self, endpoint: &str, token: &str) -> Result<Arc<Caller>, Denied> {
         let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
         let path = format!("/{endpoint}/mcp");
-        let presented = Presented { base: URL, method: "POST", path: &path, query: None, headers: &headers };
+        let presented = Presented {
+            base: URL,
+            method: "POST",
+            path: &path,
+            query: None,
+            headers: &headers,
+            certificate: None,
+        };
         self.gate.admit(endpoint, &presented).await
     }
 }
@@ -367,6 +386,10 @@ async fn a_refresh_token_changes_with_each_use_and_a_used_one_ends_all() {
     let new = second["refresh_token"].as_str().expect("one").to_owned();
     assert_ne!(old, new);
     assert!(desk.comes_in("crm", second["access_token"].as_str().expect("one")).await.is_ok());
+    // Programs that do several things at a time come twice at the same moment, and lose nothing.
+    let together = desk.tokens(&refreshed("editor", &old)).await.expect("tokens");
+    assert!(desk.comes_in("crm", together["access_token"].as_str().expect("one")).await.is_ok());
+    desk.clock.advance(Duration::from_secs(11));
     assert_eq!(desk.error(&refreshed("editor", &old)).await, "invalid_grant", "it was used");
     assert_eq!(desk.error(&refreshed("editor", &new)).await, "invalid_grant", "its heir is gone with it");
     assert_eq!(desk.bars.0.lock().unwrap().len(), 1);
@@ -374,6 +397,18 @@ async fn a_refresh_token_changes_with_each_use_and_a_used_one_ends_all() {
         let error = desk.error(&refreshed("editor", made_up)).await;
         assert!(matches!(error, "invalid_grant" | "invalid_request"), "{made_up}");
     }
+}
+
+#[tokio::test]
+async fn what_a_used_token_gave_cannot_be_passed_over() {
+    let desk = desk();
+    let first = desk.tokens(&redeemed("editor", &desk.code().await)).await.expect("tokens");
+    let refresh = |issued: &Value| issued["refresh_token"].as_str().expect("one").to_owned();
+    let second = desk.tokens(&refreshed("editor", &refresh(&first))).await.expect("tokens");
+    desk.tokens(&refreshed("editor", &refresh(&second))).await.expect("tokens");
+    // Whoever comes with the first one now is somebody else than who has used the second.
+    assert_eq!(desk.error(&refreshed("editor", &refresh(&first))).await, "invalid_grant");
+    assert_eq!(desk.error(&refreshed("editor", &refresh(&second))).await, "invalid_grant");
 }
 
 #[tokio::test]
@@ -684,6 +719,25 @@ async fn what_a_user_has_let_a_client_do_is_remembered_for_that_and_can_be_taken
     let refresh = first["refresh_token"].as_str().expect("one");
     assert_eq!(desk.error(&refreshed("editor", refresh)).await, "invalid_grant");
     assert_eq!(desk.bars.0.lock().unwrap().len(), 1, "its access token is of no use either");
+}
+
+#[tokio::test]
+async fn whoever_is_disabled_has_granted_nothing_any_more() {
+    let desk = desk();
+    let issued = desk.tokens(&redeemed("editor", &desk.code().await)).await.expect("tokens");
+    let code = desk.code().await;
+    let (tenant, subject) = ("acme".to_owned(), "corp:ann".to_owned());
+    let before = Timestamp(NOW * 1_000 + 1);
+    desk.bars
+        .bar(Bar { tenant, subject, grant: None, before, until: Timestamp(u64::MAX) })
+        .await
+        .expect("done");
+    assert_eq!(desk.error(&redeemed("editor", &code)).await, "invalid_grant");
+    let refresh = issued["refresh_token"].as_str().expect("one");
+    assert_eq!(desk.error(&refreshed("editor", refresh)).await, "invalid_grant");
+    let bob = User { principal: Principal::new("acme", "corp:bob"), ..ann() };
+    let code = desk.code_of(&bob, &asked("editor")).await;
+    assert!(desk.tokens(&redeemed("editor", &code)).await.is_ok(), "another one has");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod outbound;
 mod possession;
 mod published;
 mod reach;
+mod recheck;
 mod tokens;
 mod users;
 mod vault;

@@ -1,5 +1,6 @@
 //! What clients and operators are told.
 
+use identity::*;
 use serde_json::json;
 
 use crate::forge::*;
@@ -75,8 +76,14 @@ async fn what_is_explained_is_what_is_decided() {
         let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let own = headers(&own);
         for endpoint in ["crm", "open", "nothing"] {
-            let presented =
-                Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers: &own };
+            let presented = Presented {
+                base: URL,
+                method: "POST",
+                path: "/crm/mcp",
+                query: None,
+                headers: &own,
+                certificate: None,
+            };
             let explained = world.gate.explain(endpoint, &presented, identity::Terms::default()).await;
             let admitted = world.gate.admit(endpoint, &presented).await;
             assert_eq!(explained.caller.is_some(), admitted.is_ok(), "{endpoint}: {explained:?}");

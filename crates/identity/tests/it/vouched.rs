@@ -76,6 +76,8 @@ fn corp(vouching: Vouching, change: impl FnOnce(&mut UsersOptions, &mut Enterpri
         client: client.clone(),
         scopes: Vec::new(),
         keeps: Some(Arc::clone(&chest) as _),
+        recheck: None,
+        barred: Arc::new(Barred::new(Arc::clone(&clock) as _)),
         clock: Arc::clone(&clock) as _,
         rng: Arc::clone(&rng) as _,
     };

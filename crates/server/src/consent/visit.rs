@@ -1,7 +1,7 @@
 //! A browser that comes, goes to somebody who issues tokens, and comes back.
 
 use http::{HeaderMap, StatusCode};
-use identity::{Flow, SignIn, User, Users};
+use identity::{Bars as _, Flow, SignIn, User, Users};
 use model::Timestamp;
 
 use super::CALLBACK;
@@ -49,7 +49,9 @@ impl<'a> Visit<'a> {
 
     /// Who sits at this browser, if he has signed in.
     pub fn user(&self) -> Option<User> {
-        open_signed_in(&self.app.handles, &self.cookies.get(self.headers, SIGNED)?)
+        let user = open_signed_in(&self.app.handles, &self.cookies.get(self.headers, SIGNED)?);
+        // Whoever was signed out or disabled has to say anew who he is.
+        user.filter(|user| !self.app.barred.bars(&user.principal, None, user.since))
     }
 
     /// Remembers who sits at this browser. Whatever it had before is of no use any more.

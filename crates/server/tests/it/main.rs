@@ -2,6 +2,7 @@
 
 mod auth;
 mod bad;
+mod barred;
 mod broker;
 mod consent;
 mod drain;

@@ -27,3 +27,4 @@ mod terminal;
 mod threats;
 mod up;
 mod upstreams;
+mod users;
