@@ -1,5 +1,7 @@
 // Runs every case with one kind of client: `node client.mjs KIND`. What it runs against is in INTEROP_WORLD,
 // as JSON; INTEROP_ONLY is a part of the names of the cases to run.
+import { attacks } from './cases/attacks.mjs';
+import { broker, startBroker } from './cases/broker.mjs';
 import { calls } from './cases/calls.mjs';
 import { changes } from './cases/changes.mjs';
 import { durable } from './cases/durable.mjs';
@@ -27,7 +29,13 @@ setTimeout(() => {
   process.exit(1);
 }, LIMIT_MS).unref();
 
-const failed = kind === 'oidc' ? await oidc() : kind in LIFECYCLES ? await rust() : await typescript();
+// Clients that bring gateways of their own.
+const OWN = {
+  oidc: ['OpenID provider', signon, startSignOn],
+  broker: ['broker', { ...broker, ...attacks }, startBroker],
+};
+
+const failed = kind in OWN ? await own(...OWN[kind]) : kind in LIFECYCLES ? await rust() : await typescript();
 process.exit(failed > 0 ? 1 : 0);
 
 async function rust() {
@@ -36,9 +44,9 @@ async function rust() {
   return run(`Rust ${kind}`, walks, { ...world, lifecycle, go }, only);
 }
 
-async function oidc() {
-  const all = await startSignOn(world);
-  const count = await run('OpenID provider', signon, all, only);
+async function own(label, cases, start) {
+  const all = await start(world);
+  const count = await run(label, cases, all, only);
   await all.stop();
   return count;
 }

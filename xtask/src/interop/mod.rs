@@ -2,7 +2,9 @@
 //!
 //! What the clients do and what they expect is in `interop/`, in the language of most of them.
 
+mod chromium;
 mod python;
+mod wants;
 mod world;
 
 use crate::npm::Packages;
@@ -10,13 +12,15 @@ use crate::run::{Counts, Outcome, bound, show};
 use crate::workspace::Workspace;
 use crate::{Result, build};
 use std::path::PathBuf;
+use wants::Wants;
 use world::{Programs, World};
 
 /// The oldest node that all packages run on.
 const NODE_MAJOR_MIN: u32 = 20;
 
 /// The kinds of clients, which `interop/client.mjs` describes.
-const CLIENTS: [&str; 7] = ["v1", "v1-sse", "v2", "v2-legacy", "rmcp", "rmcp-legacy", "oidc"];
+const CLIENTS: [&str; 9] =
+    ["v1", "v1-sse", "v2", "v2-legacy", "rmcp", "rmcp-legacy", "oidc", "broker", "sso"];
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -83,7 +87,10 @@ fn run_clients(workspace: &Workspace, options: &Options) -> Result<Counts> {
             None
         }
     };
-    let world = World::start(workspace, &programs, &packages, time_server.as_deref())?;
+    let mut world = World::start(workspace, &programs, &packages, time_server.as_deref())?;
+    // Kept until all clients are through, and gone with this function.
+    let wants = Wants::find(workspace, &clients)?;
+    world.tell(wants.description());
     if options.serve {
         println!("export INTEROP_WORLD='{}'", world.description());
         println!("serving until the standard input ends");
