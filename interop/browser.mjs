@@ -21,7 +21,7 @@ export class Browser {
       // Whatever sends a browser on, it goes there with GET.
       next = { url: to, init: {} };
     }
-    throw new Error(`more than ${HOPS_MAX} hops: ${this.trail.map((each) => each.url.href).join(', ')}`);
+    throw new Error(`more than ${HOPS_MAX} hops: ${this.trail.map(({ url }) => url.origin + url.pathname).join(', ')}`);
   }
 
   // Sends the form of a page with these fields, as if its button of this name and value were pressed.

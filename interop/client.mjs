@@ -1,12 +1,14 @@
 // Runs every case with one kind of client: `node client.mjs KIND`. What it runs against is in INTEROP_WORLD,
 // as JSON; INTEROP_ONLY is a part of the names of the cases to run.
 import { attacks } from './cases/attacks.mjs';
+import { chapters, startStory } from '../examples/sso/run.mjs';
 import { broker, startBroker } from './cases/broker.mjs';
 import { calls } from './cases/calls.mjs';
 import { changes } from './cases/changes.mjs';
 import { durable } from './cases/durable.mjs';
 import { failures, pidsIn, startLater } from './cases/failures.mjs';
 import { lists } from './cases/lists.mjs';
+import { pages } from './cases/pages.mjs';
 import { questions } from './cases/questions.mjs';
 import { sessions } from './cases/sessions.mjs';
 import { signon, startSignOn } from './cases/signon.mjs';
@@ -32,7 +34,8 @@ setTimeout(() => {
 // Clients that bring gateways of their own.
 const OWN = {
   oidc: ['OpenID provider', signon, startSignOn],
-  broker: ['broker', { ...broker, ...attacks }, startBroker],
+  sso: ['single sign-on', chapters, startStory],
+  broker: ['broker', { ...broker, ...attacks, ...pages }, startBroker],
 };
 
 const failed = kind in OWN ? await own(...OWN[kind]) : kind in LIFECYCLES ? await rust() : await typescript();

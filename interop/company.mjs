@@ -19,8 +19,9 @@ export const PEOPLE = {
 const STRICT = { sloppy: false, idTokenSeconds: 300, rotate: true };
 const SLOPPY = { sloppy: true, idTokenSeconds: 14 * 24 * 3600, rotate: false };
 
-// Starts it. `gateways` are the addresses that the gateway is reached by.
-export async function startCompany(gateways, { sloppy = false, people = PEOPLE } = {}) {
+// Starts it. `gateways` are the addresses that the gateway is reached by, `programs` what else people sign in at:
+// each has a name, a secret, and an address that they come back to.
+export async function startCompany(gateways, { sloppy = false, people = PEOPLE, programs = [] } = {}) {
   const ways = sloppy ? SLOPPY : STRICT;
   const server = http.createServer();
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -37,7 +38,7 @@ export async function startCompany(gateways, { sloppy = false, people = PEOPLE }
     return { accountId: sub, claims: () => claimsOf(sub, person, sloppy) };
   };
   const provider = new Provider(issuer, {
-    clients: [client('tidegate', 'a secret of the company: %', gateways, alg), ...agents(alg)],
+    clients: [client('tidegate', 'a secret of the company: %', gateways.map(callback), alg), ...agents(alg, programs)],
     clientDefaults: { id_token_signed_response_alg: alg },
     jwks: { keys: [jwk] },
     cookies: { keys: ['for a test alone'] },
@@ -98,21 +99,23 @@ export async function startCompany(gateways, { sloppy = false, people = PEOPLE }
   };
 }
 
-function client(id, secret, gateways, alg) {
+const callback = (gateway) => `${gateway}/oauth/callback`;
+
+function client(id, secret, redirects, alg) {
   return {
     client_id: id,
     client_secret: secret,
-    redirect_uris: gateways.map((gateway) => `${gateway}/oauth/callback`),
+    redirect_uris: redirects,
     grant_types: ['authorization_code', 'refresh_token', EXCHANGE],
     response_types: ['code'],
     id_token_signed_response_alg: alg,
   };
 }
 
-// A program of the company's own, which its users are signed in at before they come to the gateway.
-function agents(alg) {
-  const agent = client('agent', 'a secret of the agent', [], alg);
-  return [{ ...agent, redirect_uris: ['https://agent.corp.example/back'] }];
+// Programs of the company's own. Who uses the agent is signed in before it comes to the gateway.
+function agents(alg, programs) {
+  const agent = { id: 'agent', secret: 'a secret of the agent', redirect: 'https://agent.corp.example/back' };
+  return [agent, ...programs].map(({ id, secret, redirect }) => client(id, secret, [redirect], alg));
 }
 
 function claimsOf(sub, person, sloppy) {
@@ -152,7 +155,7 @@ async function login(provider, account, request, response) {
       return void (await provider.interactionFinished(request, response, result));
     }
     response.setHeader('content-type', 'text/html; charset=utf-8');
-    response.end(`<!doctype html><title>Sign in</title><h1>The company</h1><p>${prompt.name}</p>
+    response.end(`<!doctype html><title>Sign in</title><link rel="icon" href="data:,"><h1>The company</h1><p>${prompt.name}</p>
       <form method="post"><label>Who are you? <input name="who" autofocus></label>
       <button id="go">Sign in</button></form>`);
   } catch (error) {

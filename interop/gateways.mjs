@@ -1,5 +1,5 @@
 // Gateways of the cases' own, each with a configuration, a folder and a port of its own.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -16,16 +16,25 @@ export function freePort() {
   });
 }
 
-// A gateway; `more` is the rest of its configuration, as JSON, which is YAML. `secrets` are files beside it.
+// A command that dies with this program, where the machine can arrange that.
+function bound(command) {
+  const setpriv = ['setpriv', '--pdeathsig', 'KILL', '--'];
+  return spawnSync(setpriv[0], [...setpriv.slice(1), 'true']).status === 0 ? [...setpriv, ...command] : command;
+}
+
+// A gateway; `more` is the rest of its configuration, as JSON, which is YAML, or the text of all of it. `secrets` are files beside it.
 export async function startGateway({ gateway: program, files }, name, port, more, secrets = {}, env = {}) {
   const folder = path.join(path.dirname(files), name);
+  // What another run has left there is not this one's.
+  fs.rmSync(folder, { recursive: true, force: true });
   fs.mkdirSync(folder, { recursive: true });
-  for (const [file, text] of Object.entries(secrets)) fs.writeFileSync(path.join(folder, file), text);
+  for (const [file, text] of Object.entries(secrets)) fs.writeFileSync(path.join(folder, file), text, { mode: 0o600 });
   const config = { listen: `127.0.0.1:${port}`, drain_timeout: '1s', ...more };
-  fs.writeFileSync(path.join(folder, 'tidegate.yaml'), JSON.stringify(config, undefined, 2));
+  const text = typeof more === 'string' ? more : JSON.stringify(config, undefined, 2);
+  fs.writeFileSync(path.join(folder, 'tidegate.yaml'), text);
   const log = fs.openSync(path.join(folder, 'log'), 'w');
-  const args = ['up', '--config', path.join(folder, 'tidegate.yaml')];
-  const child = spawn(program, args, {
+  const [command, ...args] = bound([program, 'up', '--config', path.join(folder, 'tidegate.yaml')]);
+  const child = spawn(command, args, {
     stdio: ['ignore', log, log],
     env: { ...process.env, XDG_STATE_HOME: folder, ...env },
   });
@@ -42,7 +51,8 @@ export async function startGateway({ gateway: program, files }, name, port, more
 }
 
 // Replicas of one gateway, on one database and with one key ring, which are reached by one address that gives
-// requests to one after the other: `front`. `more` is the rest of their configuration.
+// requests to one after the other: `front`. `more` is the rest of their configuration,
+// or makes the text of all of it, by where one listens for clients and for the others.
 export async function startReplicas(world, name, front, more, secrets = {}, count = 2) {
   if (!world.database) throw new Skip(world.noDatabase ?? 'there is no PostgreSQL');
   const ring = await makeRing(world, name);
@@ -53,14 +63,15 @@ export async function startReplicas(world, name, front, more, secrets = {}, coun
   try {
     for (let number = 1; number <= count; number++) {
       const port = await freePort();
-      const own = {
+      const between = `127.0.0.1:${await freePort()}`;
+      const own = typeof more === 'function' ? more(`127.0.0.1:${port}`, between) : {
         keys: { file: 'keys.txt' },
         store: { url: { env: 'TIDEGATE_STORE_URL' } },
-        replica: { listen: `127.0.0.1:${await freePort()}` },
+        replica: { listen: between },
         ...more,
       };
       const files = { ...secrets, 'keys.txt': ring };
-      const env = { TIDEGATE_STORE_URL: `${world.database}?schema=${name.replaceAll('-', '_')}` };
+      const env = { TIDEGATE_STORE_URL: `${world.database}?schema=${name.replaceAll('-', '_')}_${process.pid}` };
       gateways.push(await startGateway(world, `${name}-${number}`, port, own, files, env));
       front.add(port);
     }

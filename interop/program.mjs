@@ -59,6 +59,7 @@ export class Program {
   kept = {};
 
   constructor(sdk, url, { name = 'An editor', redirect = 'http://127.0.0.1:8765/back', ...more } = {}) {
+    this.line = sdk;
     this.sdk = SDKS[sdk];
     this.url = new URL(url);
     this.redirectUrl = redirect;
@@ -105,8 +106,9 @@ export class Program {
   }
 
   // Connects as somebody who is signed in already, or can be again without being asked.
-  async connect({ url, capabilities = {} } = {}) {
+  async connect({ url, capabilities = {}, before = () => {} } = {}) {
     const client = this.sdk.make(capabilities);
+    before(client);
     await client.connect(this.#transport(url));
     return client;
   }
