@@ -9,8 +9,8 @@ export class Browser {
   // Every page and redirect: what was asked, and what came of it.
   trail = [];
 
-  // Goes there and on, until there is a page, or until `stop` says of an address that it is where to end: that
-  // one is not asked, as a client's own address is not the browser's to answer.
+  // Goes there and on, until there is a page, or until `stop` says of an address that it is where to end: it
+  // is not asked, as a client's own address is nothing that answers here.
   async go(url, { stop = () => false, ...init } = {}) {
     let next = { url: new URL(url), init };
     for (let hops = 0; hops < HOPS_MAX; hops++) {
@@ -21,7 +21,9 @@ export class Browser {
       // Whatever sends a browser on, it goes there with GET.
       next = { url: to, init: {} };
     }
-    throw new Error(`more than ${HOPS_MAX} hops: ${this.trail.map(({ url }) => url.origin + url.pathname).join(', ')}`);
+    throw new Error(
+      `more than ${HOPS_MAX} hops: ${this.trail.map(({ url }) => url.origin + url.pathname).join(', ')}`,
+    );
   }
 
   // Sends the form of a page with these fields, as if its button of this name and value were pressed.

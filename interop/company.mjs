@@ -1,5 +1,5 @@
-// The identity provider of a company, for people: a certified OpenID provider, on loopback, in this process. It
-// knows nothing of MCP: no client registers itself there, and no token is for an address.
+// The identity provider of a company, for people: a certified OpenID provider, on loopback, in this process.
+// It knows nothing of MCP: no client registers itself there, and no token is for an address.
 import http from 'node:http';
 
 import * as jose from 'jose';
@@ -19,8 +19,8 @@ export const PEOPLE = {
 const STRICT = { sloppy: false, idTokenSeconds: 300, rotate: true };
 const SLOPPY = { sloppy: true, idTokenSeconds: 14 * 24 * 3600, rotate: false };
 
-// Starts it. `gateways` are the addresses that the gateway is reached by, `programs` what else people sign in at:
-// each has a name, a secret, and an address that they come back to.
+// Starts it. `gateways` are the addresses that the gateway is reached by, `programs` what else people sign in
+// at: each has a name, a secret, and an address that they come back to.
 export async function startCompany(gateways, { sloppy = false, people = PEOPLE, programs = [] } = {}) {
   const ways = sloppy ? SLOPPY : STRICT;
   const server = http.createServer();
@@ -31,14 +31,16 @@ export async function startCompany(gateways, { sloppy = false, people = PEOPLE, 
   const jwk = { ...(await jose.exportJWK(key.privateKey)), alg, use: 'sig', kid: 'company' };
   const disabled = new Set();
   const asked = [];
-  // What it was last asked by whom: nobody's password is here, as nobody has one.
   const account = (_, sub) => {
     const person = people[sub];
     if (!person || disabled.has(sub)) return undefined;
     return { accountId: sub, claims: () => claimsOf(sub, person, sloppy) };
   };
   const provider = new Provider(issuer, {
-    clients: [client('tidegate', 'a secret of the company: %', gateways.map(callback), alg), ...agents(alg, programs)],
+    clients: [
+      client('tidegate', 'a secret of the company: %', gateways.map(callback), alg),
+      ...agents(alg, programs),
+    ],
     clientDefaults: { id_token_signed_response_alg: alg },
     jwks: { keys: [jwk] },
     cookies: { keys: ['for a test alone'] },
@@ -155,7 +157,8 @@ async function login(provider, account, request, response) {
       return void (await provider.interactionFinished(request, response, result));
     }
     response.setHeader('content-type', 'text/html; charset=utf-8');
-    response.end(`<!doctype html><title>Sign in</title><link rel="icon" href="data:,"><h1>The company</h1><p>${prompt.name}</p>
+    response.end(`<!doctype html><title>Sign in</title><link rel="icon" href="data:,">
+      <h1>The company</h1><p>${prompt.name}</p>
       <form method="post"><label>Who are you? <input name="who" autofocus></label>
       <button id="go">Sign in</button></form>`);
   } catch (error) {
@@ -174,30 +177,34 @@ async function read(request) {
 function vouching(provider, { issuer, key, alg, account }) {
   const parameters = ['audience', 'resource', 'scope', 'subject_token', 'subject_token_type'];
   parameters.push('requested_token_type');
-  provider.registerGrantType(EXCHANGE, async (ctx) => {
-    const { params, client } = ctx.oidc;
-    const { payload } = await jose.jwtVerify(params.subject_token, key.publicKey, { issuer });
-    const good =
-      params.subject_token_type === ID_TOKEN &&
-      params.requested_token_type === ID_JAG &&
-      payload.aud === client.clientId &&
-      account(ctx, payload.sub);
-    if (!good) {
-      ctx.status = 400;
-      ctx.body = { error: 'invalid_grant' };
-      return;
-    }
-    const claims = { client_id: client.clientId, jti: crypto.randomUUID(), email: payload.email };
-    for (const name of ['resource', 'scope']) if (params[name]) claims[name] = params[name];
-    if (payload.groups) claims.groups = payload.groups;
-    const jag = await new jose.SignJWT(claims)
-      .setProtectedHeader({ alg, kid: 'company', typ: 'oauth-id-jag+jwt' })
-      .setIssuer(issuer)
-      .setSubject(payload.sub)
-      .setAudience(params.audience)
-      .setIssuedAt()
-      .setExpirationTime('5m')
-      .sign(key.privateKey);
-    ctx.body = { issued_token_type: ID_JAG, access_token: jag, token_type: 'N_A', expires_in: 300 };
-  }, parameters);
+  provider.registerGrantType(
+    EXCHANGE,
+    async (ctx) => {
+      const { params, client } = ctx.oidc;
+      const { payload } = await jose.jwtVerify(params.subject_token, key.publicKey, { issuer });
+      const good =
+        params.subject_token_type === ID_TOKEN &&
+        params.requested_token_type === ID_JAG &&
+        payload.aud === client.clientId &&
+        account(ctx, payload.sub);
+      if (!good) {
+        ctx.status = 400;
+        ctx.body = { error: 'invalid_grant' };
+        return;
+      }
+      const claims = { client_id: client.clientId, jti: crypto.randomUUID(), email: payload.email };
+      for (const name of ['resource', 'scope']) if (params[name]) claims[name] = params[name];
+      if (payload.groups) claims.groups = payload.groups;
+      const jag = await new jose.SignJWT(claims)
+        .setProtectedHeader({ alg, kid: 'company', typ: 'oauth-id-jag+jwt' })
+        .setIssuer(issuer)
+        .setSubject(payload.sub)
+        .setAudience(params.audience)
+        .setIssuedAt()
+        .setExpirationTime('5m')
+        .sign(key.privateKey);
+      ctx.body = { issued_token_type: ID_JAG, access_token: jag, token_type: 'N_A', expires_in: 300 };
+    },
+    parameters,
+  );
 }

@@ -19,16 +19,20 @@ export function freePort() {
 // A command that dies with this program, where the machine can arrange that.
 function bound(command) {
   const setpriv = ['setpriv', '--pdeathsig', 'KILL', '--'];
-  return spawnSync(setpriv[0], [...setpriv.slice(1), 'true']).status === 0 ? [...setpriv, ...command] : command;
+  return spawnSync(setpriv[0], [...setpriv.slice(1), 'true']).status === 0
+    ? [...setpriv, ...command]
+    : command;
 }
 
-// A gateway; `more` is the rest of its configuration, as JSON, which is YAML, or the text of all of it. `secrets` are files beside it.
+// A gateway; `more` is the rest of its configuration, as JSON, which is YAML, or the text of all of it.
+// `secrets` are files beside it.
 export async function startGateway({ gateway: program, files }, name, port, more, secrets = {}, env = {}) {
   const folder = path.join(path.dirname(files), name);
   // What another run has left there is not this one's.
   fs.rmSync(folder, { recursive: true, force: true });
   fs.mkdirSync(folder, { recursive: true });
-  for (const [file, text] of Object.entries(secrets)) fs.writeFileSync(path.join(folder, file), text, { mode: 0o600 });
+  for (const [file, text] of Object.entries(secrets))
+    fs.writeFileSync(path.join(folder, file), text, { mode: 0o600 });
   const config = { listen: `127.0.0.1:${port}`, drain_timeout: '1s', ...more };
   const text = typeof more === 'string' ? more : JSON.stringify(config, undefined, 2);
   fs.writeFileSync(path.join(folder, 'tidegate.yaml'), text);
@@ -42,17 +46,24 @@ export async function startGateway({ gateway: program, files }, name, port, more
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const base = `http://127.0.0.1:${port}`;
   const said = () => fs.readFileSync(path.join(folder, 'log'), 'utf8');
-  await until(`the gateway ${name}`, () => {
-    if (child.exitCode !== null) throw new Error(`the gateway ${name} has ended: ${said().slice(-2000)}`);
-    return fetch(`${base}/readyz`).then((answer) => answer.ok, () => false);
-  }, 20_000);
+  await until(
+    `the gateway ${name}`,
+    () => {
+      if (child.exitCode !== null) throw new Error(`the gateway ${name} has ended: ${said().slice(-2000)}`);
+      return fetch(`${base}/readyz`).then(
+        (answer) => answer.ok,
+        () => false,
+      );
+    },
+    20_000,
+  );
   const stop = () => child.kill('SIGTERM') && ended;
   return { base, folder, said, stop };
 }
 
 // Replicas of one gateway, on one database and with one key ring, which are reached by one address that gives
-// requests to one after the other: `front`. `more` is the rest of their configuration,
-// or makes the text of all of it, by where one listens for clients and for the others.
+// requests to one after the other: `front`. `more` is the rest of their configuration, or makes the text of
+// all of it, by where one listens for clients and for the others.
 export async function startReplicas(world, name, front, more, secrets = {}, count = 2) {
   if (!world.database) throw new Skip(world.noDatabase ?? 'there is no PostgreSQL');
   const ring = await makeRing(world, name);
@@ -64,14 +75,19 @@ export async function startReplicas(world, name, front, more, secrets = {}, coun
     for (let number = 1; number <= count; number++) {
       const port = await freePort();
       const between = `127.0.0.1:${await freePort()}`;
-      const own = typeof more === 'function' ? more(`127.0.0.1:${port}`, between) : {
-        keys: { file: 'keys.txt' },
-        store: { url: { env: 'TIDEGATE_STORE_URL' } },
-        replica: { listen: between },
-        ...more,
-      };
+      const own =
+        typeof more === 'function'
+          ? more(`127.0.0.1:${port}`, between)
+          : {
+              keys: { file: 'keys.txt' },
+              store: { url: { env: 'TIDEGATE_STORE_URL' } },
+              replica: { listen: between },
+              ...more,
+            };
       const files = { ...secrets, 'keys.txt': ring };
-      const env = { TIDEGATE_STORE_URL: `${world.database}?schema=${name.replaceAll('-', '_')}_${process.pid}` };
+      const env = {
+        TIDEGATE_STORE_URL: `${world.database}?schema=${name.replaceAll('-', '_')}_${process.pid}`,
+      };
       gateways.push(await startGateway(world, `${name}-${number}`, port, own, files, env));
       front.add(port);
     }

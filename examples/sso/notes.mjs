@@ -1,5 +1,5 @@
-// A server of notes, on the official SDK: everybody has notes of his own. Who that is, it learns from tokens of
-// its own authorization server, where people sign in with their account at the company.
+// A server of notes, on the official SDK: everybody has notes of his own. Who that is, it learns from tokens
+// of its own authorization server, where people sign in with their account at the company.
 import http from 'node:http';
 
 import { McpServer, Provider, StreamableHTTPServerTransport, jose, z } from '../../interop/packages.mjs';
@@ -23,7 +23,8 @@ export async function startNotes(port, company) {
           bearer_methods_supported: ['header'],
         });
       }
-      if (pathname.startsWith('/login/')) return void (await signIn(request, response, pathname, searchParams));
+      if (pathname.startsWith('/login/'))
+        return void (await signIn(request, response, pathname, searchParams));
       if (pathname !== '/mcp') return void (await provider.callback()(request, response));
       const who = await callerOf(request, { publicKey, issuer: base, audience: resource });
       if (!who) {
@@ -38,7 +39,10 @@ export async function startNotes(port, company) {
     }
   });
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
-  return { base, stop: () => new Promise((resolve) => server.close(resolve) && server.closeAllConnections()) };
+  return {
+    base,
+    stop: () => new Promise((resolve) => server.close(resolve) && server.closeAllConnections()),
+  };
 }
 
 function reply(response, status, document) {
@@ -69,7 +73,10 @@ async function serve(request, response, who, notes) {
     return text(`${who} has ${own.length} now.`);
   });
   server.registerTool('list', { description: 'Your notes.' }, () => text(own.join('\n') || 'Nothing.'));
-  const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined, enableJsonResponse: true });
+  const transport = new StreamableHTTPServerTransport({
+    sessionIdGenerator: undefined,
+    enableJsonResponse: true,
+  });
   response.on('close', () => server.close());
   await server.connect(transport);
   await transport.handleRequest(request, response);
@@ -89,7 +96,14 @@ function authorizationServer(base, resource, jwk) {
     findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
     issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
     interactions: { url: (_, { uid }) => `/login/${uid}` },
-    ttl: { AccessToken: 60, RefreshToken: 86_400, Session: 3_600, Grant: 86_400, Interaction: 600, IdToken: 300 },
+    ttl: {
+      AccessToken: 60,
+      RefreshToken: 86_400,
+      Session: 3_600,
+      Grant: 86_400,
+      Interaction: 600,
+      IdToken: 300,
+    },
     // What somebody has let a program do is not remembered: it is asked each time, and that is seldom.
     async loadExistingGrant(ctx) {
       const grant = new provider.Grant({
@@ -145,7 +159,7 @@ function withCompany(provider, base, { issuer, id, secret }) {
       return void (await provider.interactionFinished(request, response, result));
     }
     if (prompt.name === 'consent') {
-      // Whether it was this page that sent the form, the cookie of this sign-in says, which is of no other site.
+      // That it was this page which sent the form, the cookie of this sign-in says: no other site has it.
       if (request.method === 'POST') {
         return void (await provider.interactionFinished(request, response, { consent: {} }));
       }
@@ -155,7 +169,10 @@ function withCompany(provider, base, { issuer, id, secret }) {
         <p>May the gateway read and write your notes?</p>
         <form method="post"><button name="answer" value="yes">Yes</button></form>`);
     }
-    const [state, verifier] = [crypto.randomUUID(), jose.base64url.encode(crypto.getRandomValues(new Uint8Array(32)))];
+    const [state, verifier] = [
+      crypto.randomUUID(),
+      jose.base64url.encode(crypto.getRandomValues(new Uint8Array(32))),
+    ];
     away.set(state, { uid, verifier });
     const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier));
     const wanted = new URLSearchParams({

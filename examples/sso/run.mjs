@@ -22,7 +22,11 @@ const say = (text) => console.log(`  ${text}`);
 export async function startStory(world) {
   if (!world.database) return { missing: world.noDatabase ?? 'there is no PostgreSQL', stop() {} };
   const [front, notesPort] = [await startFront(), await freePort()];
-  const at = { id: 'notes', secret: 'what the notes know', redirect: `http://127.0.0.1:${notesPort}/login/back` };
+  const at = {
+    id: 'notes',
+    secret: 'what the notes know',
+    redirect: `http://127.0.0.1:${notesPort}/login/back`,
+  };
   const company = await startCompany([front.base], { programs: [at] });
   const notes = await startNotes(notesPort, { issuer: company.issuer, ...at });
   const text = fs.readFileSync(path.join(FOLDER, 'tidegate.yaml'), 'utf8');
@@ -72,7 +76,11 @@ class Person {
 
   // Connects his program, which opens his browser where it is told to.
   async connect(url) {
-    this.client = await this.program.connect({ url, capabilities: URL_CAPABILITY, before: (client) => this.#listen(client) });
+    this.client = await this.program.connect({
+      url,
+      capabilities: URL_CAPABILITY,
+      before: (client) => this.#listen(client),
+    });
   }
 
   #listen(client) {
@@ -150,7 +158,9 @@ export const chapters = {
         const found = await one.call('notes_list');
         assert.equal(found, `the first note of ${one.name}\nthe second note of ${one.name}`);
       }
-      say(`${one.name} finds, through either of them: ${(await one.call('notes_list')).replaceAll('\n', ', ')}`);
+      say(
+        `${one.name} finds, through either of them: ${(await one.call('notes_list')).replaceAll('\n', ', ')}`,
+      );
     }
     const served = [...all.front.served.values()];
     assert(served.length === 2 && served.every((count) => count > 5), `${served}`);
@@ -182,7 +192,10 @@ export const chapters = {
 
 // Whether a token is of no use any more.
 async function isRefused(url, token) {
-  const { status, body } = await fetch(url, { method: 'POST', headers: { authorization: `Bearer ${token}` } });
+  const { status, body } = await fetch(url, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+  });
   await body?.cancel();
   return status === 401;
 }

@@ -39,7 +39,11 @@ const token = (base, fields) =>
   fetch(`${base}/oauth/token`, { method: 'POST', body: new URLSearchParams(fields) });
 
 export const attacks = {
-  async 'who comes back is let in once, and in no other browser'({ gateways: { strict: { base } } }) {
+  async 'who comes back is let in once, and in no other browser'({
+    gateways: {
+      strict: { base },
+    },
+  }) {
     const browser = new Browser();
     const { page, program } = await askedPage(base, browser);
     const callback = await untilCallback(browser, page, 'ann');
@@ -53,7 +57,11 @@ export const attacks = {
     assertOver(await thief.go(callback), base, 'another browser, later');
   },
 
-  async 'nobody is signed in as somebody else by a link of his'({ gateways: { strict: { base } } }) {
+  async 'nobody is signed in as somebody else by a link of his'({
+    gateways: {
+      strict: { base },
+    },
+  }) {
     const [attacker, victim] = [new Browser(), new Browser()];
     const { page } = await askedPage(base, attacker);
     const callback = await untilCallback(attacker, page, 'bob');
@@ -69,7 +77,12 @@ export const attacks = {
     assert(!(await isSignedIn(base, victim)));
   },
 
-  async 'an answer in the name of another company is none'({ gateways: { strict: { base } }, companies }) {
+  async 'an answer in the name of another company is none'({
+    gateways: {
+      strict: { base },
+    },
+    companies,
+  }) {
     for (const iss of [companies.sloppy.issuer, `${companies.strict.issuer}/`, undefined]) {
       const browser = new Browser();
       const { page } = await askedPage(base, browser);
@@ -82,7 +95,11 @@ export const attacks = {
     }
   },
 
-  async 'a question is answered by whom it was asked, once, on its own page'({ gateways: { strict: { base } } }) {
+  async 'a question is answered by whom it was asked, once, on its own page'({
+    gateways: {
+      strict: { base },
+    },
+  }) {
     const browser = new Browser();
     const { page } = await askedPage(base, browser);
     const { action, fields } = formOf(page);
@@ -105,7 +122,11 @@ export const attacks = {
     assertOver(await browser.submit(page, { decision: 'allow' }, { stop }), base, 'the second time');
   },
 
-  async 'nobody is asked by GET, and nothing is decided by it'({ gateways: { strict: { base } } }) {
+  async 'nobody is asked by GET, and nothing is decided by it'({
+    gateways: {
+      strict: { base },
+    },
+  }) {
     const browser = new Browser();
     const { page, url } = await askedPage(base, browser);
     const { fields } = formOf(page);
@@ -115,7 +136,11 @@ export const attacks = {
     assert.match(again.text, /May this program act for you/);
   },
 
-  async 'nobody is sent to an address that almost fits'({ gateways: { strict: { base } } }) {
+  async 'nobody is sent to an address that almost fits'({
+    gateways: {
+      strict: { base },
+    },
+  }) {
     const registered = 'https://app.example/cb?a=1';
     const program = new Program('v1', `${base}/plain/mcp`, { redirect: registered });
     const { url } = await program.begin();
@@ -158,7 +183,11 @@ export const attacks = {
     assert.equal((await new Browser().ask(unknown)).status, 400);
   },
 
-  async 'a request without proof of who began it goes back with an error'({ gateways: { strict: { base } } }) {
+  async 'a request without proof of who began it goes back with an error'({
+    gateways: {
+      strict: { base },
+    },
+  }) {
     const program = new Program('v1', `${base}/plain/mcp`);
     const { url } = await program.begin();
     const changes = [
@@ -191,7 +220,11 @@ export const attacks = {
     }
   },
 
-  async 'a code is of no use to who has not begun it'({ gateways: { strict: { base } } }) {
+  async 'a code is of no use to who has not begun it'({
+    gateways: {
+      strict: { base },
+    },
+  }) {
     const [ann, thief] = [new Program('v1', `${base}/plain/mcp`), new Program('v1', `${base}/plain/mcp`)];
     const { url } = await ann.begin();
     await thief.begin();
@@ -234,7 +267,11 @@ export const attacks = {
     assert.equal((await renewed.json()).error, 'invalid_grant');
   },
 
-  async 'what a program calls itself is text, and its address is where users go'({ gateways: { strict: { base } } }) {
+  async 'what a program calls itself is text, and its address is where users go'({
+    gateways: {
+      strict: { base },
+    },
+  }) {
     const name = 'Tide\u202egate" onload="x"><script>alert(1)</script>\u200b';
     const redirect = 'https://app.example/cb';
     const { page } = await askedPage(base, new Browser(), { name, redirect });
@@ -255,7 +292,11 @@ export const attacks = {
     }
   },
 
-  async 'no page of the gateway is framed, kept, or read by another'({ gateways: { strict: { base } } }) {
+  async 'no page of the gateway is framed, kept, or read by another'({
+    gateways: {
+      strict: { base },
+    },
+  }) {
     const browser = new Browser();
     const { page } = await askedPage(base, browser);
     const landed = await browser.ask(await untilCallback(browser, page, 'ann'));
@@ -275,7 +316,9 @@ export const attacks = {
   },
 
   async 'a token of the company, or one that somebody has made up, opens nothing'({
-    gateways: { strict: { base } },
+    gateways: {
+      strict: { base },
+    },
     companies,
   }) {
     const url = `${base}/plain/mcp`;
@@ -289,7 +332,10 @@ export const attacks = {
       new jose.SignJWT({ ...inside, iss: base })
         .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', ...header })
         .sign(privateKey);
-    const none = [{ alg: 'none', typ: 'at+jwt' }, { ...inside, iss: base }]
+    const none = [
+      { alg: 'none', typ: 'at+jwt' },
+      { ...inside, iss: base },
+    ]
       .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
       .join('.');
     const secret = new TextEncoder().encode(known.x);
@@ -297,7 +343,10 @@ export const attacks = {
       .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt', kid: known.kid })
       .sign(secret);
     const all = {
-      'of the company': await companies.strict.sign({ ...claims, iss: companies.strict.issuer }, { typ: 'at+jwt' }),
+      'of the company': await companies.strict.sign(
+        { ...claims, iss: companies.strict.issuer },
+        { typ: 'at+jwt' },
+      ),
       'of the company in our name': await companies.strict.sign({ ...inside, iss: base }, { typ: 'at+jwt' }),
       'by an unknown key': await own({}),
       'by an unknown key with the name of ours': await own({ kid: known.kid }),
@@ -306,7 +355,10 @@ export const attacks = {
       'by a public key as a secret': symmetric,
     };
     for (const [why, token] of Object.entries(all)) {
-      const { status, body } = await fetch(url, { method: 'POST', headers: { authorization: `Bearer ${token}` } });
+      const { status, body } = await fetch(url, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}` },
+      });
       await body?.cancel();
       assert.equal(status, 401, why);
     }

@@ -28,7 +28,10 @@ export async function startBroker(world) {
   const good = await start('broker', port, base, strict);
   const other = await start('broker-sloppy', otherPort, otherBase, sloppy);
   const stop = () => Promise.all([good, other, strict, sloppy, front].map((each) => each.stop()));
-  const [companies, gateways] = [{ strict, sloppy }, { strict: good, sloppy: other }];
+  const [companies, gateways] = [
+    { strict, sloppy },
+    { strict: good, sloppy: other },
+  ];
   return { world, companies, gateways, front, stop };
 }
 
@@ -96,11 +99,12 @@ async function signedIn(base, { who = 'ann', browser = new Browser(), ...more } 
 
 // The pages that asked a browser something.
 const questions = (browser) =>
-  browser.trail.filter(({ method, url, status }) =>
-    method === 'GET' && url.pathname === '/oauth/authorize' && status === 200);
+  browser.trail.filter(
+    ({ method, url, status }) => method === 'GET' && url.pathname === '/oauth/authorize' && status === 200,
+  );
 
 export const broker = {
-  async 'a program that nobody knew signs its user in and calls, in both SDKs, at a good company and a sloppy one'({
+  async 'a program that nobody knew signs its user in and calls, in both SDKs, at both companies'({
     gateways,
   }) {
     for (const [kind, { base }] of Object.entries(gateways)) {
@@ -212,7 +216,10 @@ export const broker = {
     }
   },
 
-  async 'who does not allow it is not signed in, and the program is told so'({ gateways: { strict }, companies }) {
+  async 'who does not allow it is not signed in, and the program is told so'({
+    gateways: { strict },
+    companies,
+  }) {
     for (const sdk of Object.keys(SDKS)) {
       const program = new Program(sdk, `${strict.base}/plain/mcp`);
       const before = companies.strict.asked.length;
@@ -287,7 +294,10 @@ export const broker = {
 
   async 'people of another group are granted less, and read what they get'({ gateways }) {
     for (const { base } of Object.values(gateways)) {
-      for (const [who, expected] of [['ann', 'mcp write'], ['bob', 'mcp']]) {
+      for (const [who, expected] of [
+        ['ann', 'mcp write'],
+        ['bob', 'mcp'],
+      ]) {
         const program = new Program('v1', `${base}/plain/mcp`);
         const { url, finish } = await program.begin();
         url.searchParams.set('scope', 'mcp write');
@@ -343,7 +353,9 @@ export const broker = {
 
   async 'an assertion is good once, for whom it names, and by its company alone'({ gateways, companies }) {
     const [{ base }, company] = [gateways.strict, companies.strict];
-    const headers = { authorization: `Basic ${btoa(`agent:${encodeURIComponent('a secret of the agent')}`)}` };
+    const headers = {
+      authorization: `Basic ${btoa(`agent:${encodeURIComponent('a secret of the agent')}`)}`,
+    };
     const now = Math.floor(Date.now() / 1000);
     const claims = {
       iss: company.issuer,
@@ -375,13 +387,13 @@ export const broker = {
       'of another client': await made({ client_id: 'editor' }),
       'no ID-JAG': await made({}, { typ: 'JWT' }),
       'without a kind': await made({}, {}),
-      'over': await made({ exp: now - 90 }),
+      over: await made({ exp: now - 90 }),
       'good for ever': await made({ exp: now + 365 * 86_400 }),
       'not yet good': await made({ iat: now + 600, nbf: now + 600 }),
       'of somebody else': await made({ iss: companies.sloppy.issuer }),
       'of nobody': await made({ sub: undefined }),
       'without a number': await made({ jti: undefined }),
-      'forged': await forged.sign(stolen.privateKey),
+      forged: await forged.sign(stolen.privateKey),
       'an ID token': await idTokenOf(company, 'ann'),
     };
     for (const [why, assertion] of Object.entries(bad)) {

@@ -52,7 +52,9 @@ async function listening(work) {
     server.on('request', (request, response) => {
       const url = new URL(request.url, 'http://127.0.0.1');
       response.setHeader('content-type', 'text/html');
-      response.end('<!doctype html><title>Done</title><link rel="icon" href="data:,">You can close this page.');
+      response.end(
+        '<!doctype html><title>Done</title><link rel="icon" href="data:,">You can close this page.',
+      );
       if (url.pathname === '/back') resolve(url.searchParams);
     });
   });
@@ -103,9 +105,14 @@ export const pages = {
         await page.getByRole('button', { name: 'Sign out' }).click();
         await page.getByText('You are signed out').waitFor();
         assert.deepEqual(complaints, [], 'the policy of a page blocks nothing of it');
-      })),
+      }),
+    ),
 
-  'who does not allow it with Chromium is sent back, and not to the company': ({ world, gateways, companies }) =>
+  'who does not allow it with Chromium is sent back, and not to the company': ({
+    world,
+    gateways,
+    companies,
+  }) =>
     withBrowser(world, (page, complaints) =>
       listening(async (redirect, arrived) => {
         const program = new Program('v1', `${gateways.strict.base}/plain/mcp`, { redirect });
@@ -114,7 +121,8 @@ export const pages = {
         assert.equal((await arrived).get('error'), 'access_denied');
         assert.equal(companies.strict.asked.length, asked);
         assert.deepEqual(complaints, []);
-      })),
+      }),
+    ),
 
   'the page that asks is shown in no frame': ({ world, gateways }) =>
     withBrowser(world, async (page, complaints) => {
@@ -127,11 +135,17 @@ export const pages = {
       });
       await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
       await page.goto(`http://127.0.0.1:${server.address().port}/`);
-      const text = await page.frames()[1].evaluate(() => document.body?.textContent ?? '').catch(() => '');
+      const text = await page
+        .frames()[1]
+        .evaluate(() => document.body?.textContent ?? '')
+        .catch(() => '');
       server.close();
       server.closeAllConnections();
       assert.doesNotMatch(text, /May this program/);
-      assert(complaints.some((line) => /frame/i.test(line)), `Chromium says why: ${complaints}`);
+      assert(
+        complaints.some((line) => /frame/i.test(line)),
+        `Chromium says why: ${complaints}`,
+      );
     }),
 
   'the page that asks can be read at night and on a small screen': ({ world, gateways }) =>

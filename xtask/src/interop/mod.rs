@@ -74,9 +74,14 @@ pub fn run_all(workspace: &Workspace) -> Result<Outcome> {
     run_clients(workspace, &Options::default()).map(Outcome::Ran)
 }
 
+/// The programs of others that are written in JavaScript.
+pub fn packages(workspace: &Workspace) -> Result<Packages> {
+    Packages::install(workspace, "interop", "interop", NODE_MAJOR_MIN)
+}
+
 fn run_clients(workspace: &Workspace, options: &Options) -> Result<Counts> {
     let clients = options.clients()?;
-    let packages = Packages::install(workspace, "interop", "interop", NODE_MAJOR_MIN)?;
+    let packages = packages(workspace)?;
     let programs = programs(workspace, options)?;
     let mut counts = Counts::default();
     let time_server = match python::time_server(workspace)? {

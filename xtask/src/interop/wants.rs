@@ -37,7 +37,9 @@ impl Wants {
         }
         if any(&BROWSER) {
             match chromium::find(workspace)? {
-                chromium::Found::Program(program) => description.insert("chromium".to_owned(), json!(program)),
+                chromium::Found::Program(program) => {
+                    description.insert("chromium".to_owned(), json!(program))
+                }
                 chromium::Found::Nothing(why) => description.insert("noChromium".to_owned(), json!(why)),
             };
         }
