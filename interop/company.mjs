@@ -128,13 +128,21 @@ function claimsOf(sub, person, sloppy) {
   return { sub, name: null, email_verified: 'true', groups, amr: 7, nested: { deep: [[[]]] } };
 }
 
-// What one does not do that speaks an older OpenID Connect: no `iss` in answers, metadata at one place alone.
+// What one does not do that speaks an older OpenID Connect: no `iss` in answers, metadata at one place alone,
+// keys that do not say what they are for, a number that is a text.
 async function forgetful(ctx, next) {
   await next();
   if (ctx.path.startsWith('/.well-known/oauth')) ctx.throw(404);
   if (ctx.path === '/.well-known/openid-configuration') {
     const { authorization_response_iss_parameter_supported: _, ...rest } = ctx.body;
     ctx.body = rest;
+  }
+  if (ctx.path === '/jwks') {
+    ctx.body = { keys: ctx.body.keys.map(({ alg: _, use: __, ...key }) => key) };
+  }
+  if (ctx.path === '/token' && ctx.body?.id_token) {
+    const { scope: _, ...rest } = ctx.body;
+    ctx.body = { ...rest, token_type: 'bearer', expires_in: String(rest.expires_in ?? 300) };
   }
   const to = ctx.response.get('location') ?? '';
   if (to.includes('/oauth/callback')) {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { UnauthorizedError as UnauthorizedV1 } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import {
   Client as ClientV2,
   StreamableHTTPClientTransport as HttpV2,
@@ -22,6 +23,13 @@ export const SDKS = {
     // It takes the code alone, and leaves what else is said to the program.
     finish: (transport, params) => transport.finishAuth(params.get('code')),
   },
+  // The same line over the transport of 2024-11-05.
+  sse: {
+    make: (capabilities) => new ClientV1(INFO, { capabilities }),
+    Transport: SSEClientTransport,
+    Unauthorized: UnauthorizedV1,
+    finish: (transport, params) => transport.finishAuth(params.get('code')),
+  },
   v2: {
     make: (capabilities) => new ClientV2(INFO, { capabilities, versionNegotiation: { mode: 'auto' } }),
     Transport: HttpV2,
@@ -32,13 +40,13 @@ export const SDKS = {
 
 // What a person does in a browser until the client has its answer, which is given back: lets it act, or not,
 // and says who he is where he is asked.
-export async function person(browser, url, { who, decision = 'allow', redirect }) {
+export async function person(browser, url, { who, decision = 'allow', fields = {}, redirect }) {
   const stop = (at) => at.href.startsWith(`${redirect}?`);
   let page = await browser.go(url, { stop });
   for (let pages = 0; !page.stopped; pages++) {
     assert(pages < 6, `a person has seen the same pages too often: ${page.url}`);
     if (page.status === 200 && page.url.pathname === '/oauth/authorize') {
-      page = await browser.submit(page, { decision }, { stop });
+      page = await browser.submit(page, { decision, ...fields }, { stop });
     } else if (page.status === 200 && page.url.pathname.startsWith('/login/')) {
       assert(who, 'nobody here says who he is');
       page = await browser.submit(page, { who }, { stop });

@@ -1,6 +1,11 @@
 // People sign in at the gateway, by way of their company, which knows nothing of MCP.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import readline from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
   CrossAppAccessProvider,
@@ -12,7 +17,7 @@ import * as jose from 'jose';
 import { Browser } from '../browser.mjs';
 import { startCompany } from '../company.mjs';
 import { freePort, startFront, startGateway, startReplicas } from '../gateways.mjs';
-import { until } from '../harness.mjs';
+import { Skip, until } from '../harness.mjs';
 import { prover } from '../idp.mjs';
 import { Program, SDKS, person, toolsOf } from '../program.mjs';
 
@@ -20,9 +25,10 @@ import { Program, SDKS, person, toolsOf } from '../program.mjs';
 export async function startBroker(world) {
   const [port, otherPort] = [await freePort(), await freePort()];
   const [base, otherBase] = [port, otherPort].map((port) => `http://127.0.0.1:${port}`);
-  const front = await startFront();
-  const strict = await startCompany([base, front.base]);
-  const sloppy = await startCompany([otherBase], { sloppy: true });
+  const [front, both] = [await startFront(), await freePort()];
+  const bothBase = `http://127.0.0.1:${both}`;
+  const strict = await startCompany([base, front.base, bothBase]);
+  const sloppy = await startCompany([otherBase, bothBase], { sloppy: true });
   const start = (name, port, base, company) =>
     startGateway(world, name, port, configured(world, base, company), secrets(company));
   const good = await start('broker', port, base, strict);
@@ -32,7 +38,7 @@ export async function startBroker(world) {
     { strict, sloppy },
     { strict: good, sloppy: other },
   ];
-  return { world, companies, gateways, front, stop };
+  return { world, companies, gateways, front, both, stop };
 }
 
 const secrets = (company) => ({ company: company.secret, agent: 'a secret of the agent' });
@@ -68,6 +74,8 @@ function configured(world, url, company) {
   };
 }
 
+// Both lines of the SDK over the newer transport.
+const LINES = ['v1', 'v2'];
 const json = { 'content-type': 'application/json' };
 
 // A form for the gateway's token endpoint, or another of its own.
@@ -108,7 +116,7 @@ export const broker = {
     gateways,
   }) {
     for (const [kind, { base }] of Object.entries(gateways)) {
-      for (const sdk of Object.keys(SDKS)) {
+      for (const sdk of LINES) {
         const program = new Program(sdk, `${base}/plain/mcp`);
         const tools = await toolsOf(await program.signIn(new Browser(), { who: 'ann' }));
         assert(tools.length > 3, `${kind} ${sdk}`);
@@ -123,8 +131,37 @@ export const broker = {
     }
   },
 
+  async 'a program on the Python SDK does the same, and renews what it has'({ gateways, world }) {
+    if (!world.python) throw new Skip('there is no Python with its SDK');
+    for (const { base } of Object.values(gateways)) {
+      for (const mode of ['legacy', 'auto']) {
+        const said = await python(world.python, `${base}/plain/mcp`, mode);
+        const counts = said.filter((line) => /^tools [1-9]/.test(line)).length;
+        assert.equal(counts, 2, said.join('\n'));
+        assert.equal(said.filter((line) => line.startsWith('open ')).length, 1, 'its user was asked once');
+      }
+    }
+  },
+
+  async 'a program that is refused before its body has come goes on with its connection'({ gateways }) {
+    const { host, port } = new URL(gateways.strict.base);
+    const socket = net.connect(Number(port), '127.0.0.1');
+    let said = '';
+    socket.on('data', (data) => (said += data));
+    const ended = new Promise((resolve) => socket.once('close', resolve));
+    const body = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
+    const head = `host: ${host}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+    socket.write(`POST /plain/mcp HTTP/1.1\r\n${head}\r\n\r\n`);
+    // Some send the head first, and what comes of it is a matter of time.
+    await Promise.race([until('an answer', () => said.includes('401')).catch(() => {}), sleep(200)]);
+    socket.write(`${body}GET /healthz HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    await ended;
+    assert.match(said, /^HTTP\/1\.1 401 /);
+    assert.match(said, /HTTP\/1\.1 200 OK/, 'it is not cut off without a word');
+  },
+
   async 'a program with a secret of its own signs its user in, by each of the ways to send it'({ gateways }) {
-    for (const sdk of Object.keys(SDKS)) {
+    for (const sdk of LINES) {
       for (const method of ['client_secret_basic', 'client_secret_post']) {
         const metadata = { token_endpoint_auth_method: method };
         const { program } = await signedIn(gateways.strict.base, { sdk, metadata });
@@ -140,7 +177,7 @@ export const broker = {
   },
 
   async 'the SDK renews what is of no use any more, and nobody is asked'({ gateways }) {
-    for (const sdk of Object.keys(SDKS)) {
+    for (const sdk of LINES) {
       const { program, browser } = await signedIn(gateways.strict.base, { sdk });
       const before = program.kept.tokens;
       for (let round = 0; round < 3; round++) {
@@ -193,7 +230,7 @@ export const broker = {
   async 'a program with a document at its own URL is known by that'({ gateways: { strict } }) {
     const documents = await startDocuments();
     try {
-      for (const sdk of Object.keys(SDKS)) {
+      for (const sdk of LINES) {
         // The SDKs take the document's URL over https alone, so the program tells them what it is called.
         const { program, browser } = await signedIn(strict.base, {
           sdk,
@@ -216,11 +253,52 @@ export const broker = {
     }
   },
 
+  async 'where people of several companies come, each says which one is his'({ world, companies, both }) {
+    const url = `http://127.0.0.1:${both}`;
+    const one = configured(world, url, companies.strict);
+    const partner = structuredClone(one.auth.issuers.corp);
+    partner.issuer = companies.sloppy.issuer;
+    one.auth.issuers = { corp: one.auth.issuers.corp, partner };
+    one.auth.broker.sign_in = ['partner', 'corp'];
+    const gateway = await startGateway(world, 'broker-both', both, one, secrets(companies.strict));
+    try {
+      for (const issuer of ['corp', 'partner']) {
+        const program = new Program('v1', `${url}/plain/mcp`);
+        const browser = new Browser();
+        const { url: begun, finish } = await program.begin();
+        const { redirectUrl: redirect } = program;
+        await finish(await person(browser, begun, { who: 'bob', fields: { issuer }, redirect }));
+        await (await program.connect()).close();
+        assert.equal(jose.decodeJwt(program.kept.tokens.access_token).sub, `${issuer}:bob`);
+        assert.match((await browser.go(`${url}/oauth/account`)).text, new RegExp(`You are ${issuer}:bob`));
+      }
+      const program = new Program('v1', `${url}/plain/mcp`);
+      const { url: begun } = await program.begin();
+      const page = await new Browser().go(begun);
+      const [first] = [.../name="issuer" value="([^"]*)" checked/.exec(page.text)].slice(1);
+      assert.equal(first, 'partner', "in the operator's order");
+      const browser = new Browser();
+      const asked = await browser.go(begun);
+      const unknown = await browser.submit(asked, { decision: 'allow', issuer: 'elsewhere' });
+      assert.equal(unknown.status, 400);
+      const places = await new Browser().go(`${url}/oauth/account`);
+      assert.match(places.text, /account\?issuer=corp.*account\?issuer=partner/s);
+    } finally {
+      await gateway.stop();
+    }
+  },
+
+  async 'a program of 2024-11-05 signs its user in at the older endpoint'({ gateways: { strict } }) {
+    const program = new Program('sse', `${strict.base}/plain/sse`);
+    assert((await toolsOf(await program.signIn(new Browser(), { who: 'ann' }))).length > 3);
+    assert.equal(jose.decodeJwt(program.kept.tokens.access_token).aud, program.url.href);
+  },
+
   async 'who does not allow it is not signed in, and the program is told so'({
     gateways: { strict },
     companies,
   }) {
-    for (const sdk of Object.keys(SDKS)) {
+    for (const sdk of LINES) {
       const program = new Program(sdk, `${strict.base}/plain/mcp`);
       const before = companies.strict.asked.length;
       const { url, finish } = await program.begin();
@@ -512,6 +590,23 @@ async function idJag(company, idToken, audience) {
     clientSecret: 'a secret of the agent',
   });
   return jwtAuthGrant;
+}
+
+// What the program in Python says, with a person in front of it.
+async function python(program, url, mode) {
+  const redirect = 'http://127.0.0.1:8765/back';
+  const args = [path.join(import.meta.dirname ?? '.', '../oauth.py'), url, redirect, mode];
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const said = [];
+  const complaints = [];
+  child.stderr.on('data', (data) => complaints.push(data));
+  for await (const line of readline.createInterface({ input: child.stdout })) {
+    said.push(line);
+    if (!line.startsWith('open ')) continue;
+    const params = await person(new Browser(), line.slice('open '.length), { who: 'ann', redirect });
+    child.stdin.write(`${redirect}?${params}\n`);
+  }
+  return [...said, ...Buffer.concat(complaints).toString().trim().split('\n').slice(-8)];
 }
 
 // Documents of programs, at their own URLs.

@@ -11,6 +11,7 @@ use crate::npm::Packages;
 use crate::run::{Counts, Outcome, bound, show};
 use crate::workspace::Workspace;
 use crate::{Result, build};
+use serde_json::{Map, json};
 use std::path::PathBuf;
 use wants::Wants;
 use world::{Programs, World};
@@ -96,6 +97,10 @@ fn run_clients(workspace: &Workspace, options: &Options) -> Result<Counts> {
     // Kept until all clients are through, and gone with this function.
     let wants = Wants::find(workspace, &clients)?;
     world.tell(wants.description());
+    if let Some(program) = &time_server {
+        // The environment of that server has the SDK that it is made with, whose clients sign in as well.
+        world.tell(Map::from_iter([("python".to_owned(), json!(program.with_file_name("python")))]));
+    }
     if options.serve {
         println!("export INTEROP_WORLD='{}'", world.description());
         println!("serving until the standard input ends");
