@@ -26,8 +26,11 @@ const STYLE: &str = ":root{color-scheme:light dark}\
                      border:1px solid #8a99a8;border-radius:.4rem;background:transparent;color:inherit}\
                      button.yes{background:#0b5cad;border-color:#0b5cad;color:#fff}\
                      table{border-collapse:collapse;width:100%}td button{margin:0;padding:.2rem .8rem}\
-                     td{padding:.3rem .8rem .3rem 0;vertical-align:baseline;overflow-wrap:anywhere}\
-                     td:last-child{padding-right:0;text-align:right}td:only-child{text-align:left}\
+                     td{padding:.3rem .8rem .3rem 0;overflow-wrap:anywhere}\
+                     td:last-child{padding-right:0;text-align:right;white-space:nowrap}\
+                     td:only-child{text-align:left}\
+                     @media(max-width:30rem){tr,td{display:block}tr{padding:.4rem 0}\
+                     td,td:last-child{padding:.1rem 0;text-align:left}}\
                      @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#12181f}\
                      dt{color:#9fb0c0}}";
 
