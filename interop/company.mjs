@@ -7,6 +7,7 @@ import Provider from 'oidc-provider';
 
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ID_TOKEN = 'urn:ietf:params:oauth:token-type:id_token';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 const ID_JAG = 'urn:ietf:params:oauth:token-type:id-jag';
 
 // Who works there: what each of them has in claims beside `sub`.
@@ -181,7 +182,8 @@ async function read(request) {
   return Buffer.concat(parts).toString();
 }
 
-// It vouches for its users at other authorization servers (SEP-990, ID-JAG), for who has signed them in.
+// It vouches for its users at other authorization servers (SEP-990, ID-JAG), for who has signed them in, and
+// issues tokens of theirs for others (RFC 8693).
 function vouching(provider, { issuer, key, alg, account }) {
   const parameters = ['audience', 'resource', 'scope', 'subject_token', 'subject_token_type'];
   parameters.push('requested_token_type');
@@ -190,9 +192,10 @@ function vouching(provider, { issuer, key, alg, account }) {
     async (ctx) => {
       const { params, client } = ctx.oidc;
       const { payload } = await jose.jwtVerify(params.subject_token, key.publicKey, { issuer });
+      const wanted = params.requested_token_type;
       const good =
         params.subject_token_type === ID_TOKEN &&
-        params.requested_token_type === ID_JAG &&
+        [ID_JAG, ACCESS_TOKEN].includes(wanted) &&
         payload.aud === client.clientId &&
         account(ctx, payload.sub);
       if (!good) {
@@ -203,15 +206,16 @@ function vouching(provider, { issuer, key, alg, account }) {
       const claims = { client_id: client.clientId, jti: crypto.randomUUID(), email: payload.email };
       for (const name of ['resource', 'scope']) if (params[name]) claims[name] = params[name];
       if (payload.groups) claims.groups = payload.groups;
-      const jag = await new jose.SignJWT(claims)
-        .setProtectedHeader({ alg, kid: 'company', typ: 'oauth-id-jag+jwt' })
+      const token = await new jose.SignJWT(claims)
+        .setProtectedHeader({ alg, kid: 'company', typ: wanted === ID_JAG ? 'oauth-id-jag+jwt' : 'at+jwt' })
         .setIssuer(issuer)
         .setSubject(payload.sub)
-        .setAudience(params.audience)
+        .setAudience(params.audience ?? params.resource)
         .setIssuedAt()
         .setExpirationTime('5m')
         .sign(key.privateKey);
-      ctx.body = { issued_token_type: ID_JAG, access_token: jag, token_type: 'N_A', expires_in: 300 };
+      const kind = wanted === ID_JAG ? 'N_A' : 'Bearer';
+      ctx.body = { issued_token_type: wanted, access_token: token, token_type: kind, expires_in: 300 };
     },
     parameters,
   );

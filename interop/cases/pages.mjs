@@ -1,12 +1,16 @@
 // What people see, in a real browser: Chromium, without a window.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
 
+import * as jose from 'jose';
 import { chromium } from 'playwright-core';
 
+import { startGateway } from '../gateways.mjs';
 import { Skip } from '../harness.mjs';
 import { Program } from '../program.mjs';
 
@@ -43,6 +47,87 @@ async function withBrowser({ chromium: program, noChromium }, work, options = {}
     await browser.close();
     fs.rmSync(folder, { recursive: true, force: true });
   }
+}
+
+// A gateway with TLS, by a certificate that nobody trusts.
+async function startSafe({ world, companies, both, configured, secrets }) {
+  const base = `https://localhost:${both}`;
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tidegate-tls-'));
+  const [cert, key] = ['cert.pem', 'key.pem'].map((name) => path.join(folder, name));
+  const made = [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-days',
+    '2',
+  ];
+  made.push(
+    '-subj',
+    '/CN=localhost',
+    '-addext',
+    'subjectAltName=DNS:localhost',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+  );
+  try {
+    if (spawnSync('openssl', made).status !== 0)
+      throw new Skip('there is no openssl that makes certificates');
+    const pems = { 'cert.pem': fs.readFileSync(cert), 'key.pem': fs.readFileSync(key) };
+    const more = { ...configured(world, base, companies.strict), tls: { cert: 'cert.pem', key: 'key.pem' } };
+    const files = { ...secrets(companies.strict), ...pems };
+    return { ...(await startGateway(world, 'broker-tls', both, more, files)), base };
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+// One request that takes the certificate for what it is.
+async function send(url, headers, body) {
+  const options = { method: 'POST', headers, rejectUnauthorized: false };
+  const answer = await new Promise((resolve, reject) => {
+    https.request(url, options, resolve).on('error', reject).end(body);
+  });
+  const parts = [];
+  for await (const part of answer) parts.push(part);
+  return JSON.parse(Buffer.concat(parts));
+}
+
+// A program that asks for a token by itself.
+async function begin(base, redirect) {
+  const verifier = 'v'.repeat(43);
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier));
+  const metadata = {
+    client_name: 'A safe program',
+    redirect_uris: [redirect],
+    token_endpoint_auth_method: 'none',
+  };
+  const json = { 'content-type': 'application/json' };
+  const { client_id } = await send(`${base}/oauth/register`, json, JSON.stringify(metadata));
+  const url = new URL(`${base}/oauth/authorize`);
+  url.search = new URLSearchParams({
+    client_id,
+    response_type: 'code',
+    redirect_uri: redirect,
+    code_challenge: jose.base64url.encode(new Uint8Array(hash)),
+    code_challenge_method: 'S256',
+    resource: `${base}/plain/mcp`,
+  });
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  const token = (params) => {
+    const fields = { grant_type: 'authorization_code', client_id, code: params.get('code') };
+    return send(
+      `${base}/oauth/token`,
+      form,
+      `${new URLSearchParams({ ...fields, code_verifier: verifier })}`,
+    );
+  };
+  return { url, token };
 }
 
 // Where a program waits for its user's browser.
@@ -106,6 +191,34 @@ export const pages = {
         await page.getByText('You are signed out').waitFor();
         assert.deepEqual(complaints, [], 'the policy of a page blocks nothing of it');
       }),
+    ),
+
+  'over TLS, cookies are of the gateway alone, and come back from another site': (all) =>
+    withBrowser(
+      all.world,
+      (page, complaints, browser) =>
+        listening(async (redirect, arrived) => {
+          const { base, stop } = await startSafe(all);
+          try {
+            const { url, token } = await begin(base, redirect);
+            await signIn(page, url, { who: 'ann' });
+            const issued = await token(await arrived);
+            assert.equal(issued.token_type, 'Bearer', JSON.stringify(issued));
+            await page.goto(`${base}/oauth/account`);
+            assert.match(await page.textContent('main'), /You are corp:ann.*A safe program/s);
+            const cookies = await browser.cookies(base);
+            assert(cookies.length > 0);
+            for (const { name, secure, httpOnly, sameSite, path, domain } of cookies) {
+              assert.match(name, /^__Host-tidegate-/);
+              assert.deepEqual([secure, httpOnly, sameSite, path], [true, true, 'Lax', '/'], name);
+              assert.equal(domain, 'localhost');
+            }
+            assert.deepEqual(complaints, []);
+          } finally {
+            await stop();
+          }
+        }),
+      { ignoreHTTPSErrors: true },
     ),
 
   'who does not allow it with Chromium is sent back, and not to the company': ({
