@@ -1,6 +1,6 @@
 // A server whose users are known by their company: its own authorization server takes the company's word for
-// them (ID-JAG, SEP-990), and it takes tokens that the company issues for it in exchange (RFC 8693). It says who
-// calls.
+// them (ID-JAG, SEP-990), and it takes tokens that the company issues for it in exchange (RFC 8693). It says
+// who calls.
 import http from 'node:http';
 
 import { McpServer, Provider, StreamableHTTPServerTransport, jose } from './packages.mjs';
