@@ -5,6 +5,9 @@ import http from 'node:http';
 import * as jose from 'jose';
 import Provider from 'oidc-provider';
 
+// Secrets begin with what the logs of the gateways are searched for, and have what is encoded in headers.
+const SECRET = 's3cr3t-seed-of the company: %';
+export const AGENT = 's3cr3t-seed-of the agent: %';
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ID_TOKEN = 'urn:ietf:params:oauth:token-type:id_token';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
@@ -39,7 +42,7 @@ export async function startCompany(gateways, { sloppy = false, people = PEOPLE, 
   };
   const provider = new Provider(issuer, {
     clients: [
-      client('tidegate', 'a secret of the company: %', gateways.map(callback), alg),
+      client('tidegate', SECRET, gateways.map(callback), alg),
       ...agents(alg, programs),
     ],
     clientDefaults: { id_token_signed_response_alg: alg },
@@ -92,7 +95,7 @@ export async function startCompany(gateways, { sloppy = false, people = PEOPLE, 
   return {
     issuer,
     asked,
-    secret: 'a secret of the company: %',
+    secret: SECRET,
     disable: (sub) => disabled.add(sub),
     enable: (sub) => disabled.delete(sub),
     // Something that it signs, as an identity provider that has been broken into might.
@@ -117,7 +120,7 @@ function client(id, secret, redirects, alg) {
 
 // Programs of the company's own. Who uses the agent is signed in before it comes to the gateway.
 function agents(alg, programs) {
-  const agent = { id: 'agent', secret: 'a secret of the agent', redirect: 'https://agent.corp.example/back' };
+  const agent = { id: 'agent', secret: AGENT, redirect: 'https://agent.corp.example/back' };
   return [agent, ...programs].map(({ id, secret, redirect }) => client(id, secret, [redirect], alg));
 }
 

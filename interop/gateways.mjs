@@ -33,10 +33,12 @@ export async function startGateway({ gateway: program, files }, name, port, more
   fs.mkdirSync(folder, { recursive: true });
   for (const [file, text] of Object.entries(secrets))
     fs.writeFileSync(path.join(folder, file), text, { mode: 0o600 });
-  const config = { listen: `127.0.0.1:${port}`, drain_timeout: '1s', ...more };
+  // Its log is searched for secrets.
+  const telemetry = { log_level: 'debug', log_calls: 'all' };
+  const config = { listen: `127.0.0.1:${port}`, drain_timeout: '1s', telemetry, ...more };
   const text = typeof more === 'string' ? more : JSON.stringify(config, undefined, 2);
   fs.writeFileSync(path.join(folder, 'tidegate.yaml'), text);
-  const log = fs.openSync(path.join(folder, 'log'), 'w');
+  const log = fs.openSync(path.join(folder, 'tidegate.log'), 'w');
   const [command, ...args] = bound([program, 'up', '--config', path.join(folder, 'tidegate.yaml')]);
   const child = spawn(command, args, {
     stdio: ['ignore', log, log],
@@ -45,7 +47,7 @@ export async function startGateway({ gateway: program, files }, name, port, more
   fs.closeSync(log);
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const base = `http://127.0.0.1:${port}`;
-  const said = () => fs.readFileSync(path.join(folder, 'log'), 'utf8');
+  const said = () => fs.readFileSync(path.join(folder, 'tidegate.log'), 'utf8');
   await until(
     `the gateway ${name}`,
     () => {

@@ -6,6 +6,10 @@ import Provider from 'oidc-provider';
 
 const TOKEN_SECONDS = 300;
 
+// The secrets begin with what the logs are searched for, and have what is encoded in forms and headers.
+export const EDITOR = 's3cr3t-seed-for a test: alone';
+export const PROVER = 's3cr3t-seed-for another test';
+
 // Starts it. `format` says what its access tokens for a resource are: `jwt`, or `opaque`.
 export async function startIdp(format = () => 'jwt') {
   const server = http.createServer();
@@ -18,8 +22,8 @@ export async function startIdp(format = () => 'jwt') {
   const service = { grant_types: ['client_credentials'], redirect_uris: [], response_types: [] };
   const provider = new Provider(issuer, {
     clients: [
-      { ...service, client_id: 'editor', client_secret: 'for a test: alone' },
-      { ...service, client_id: 'prover', client_secret: 'for a test alone', dpop_bound_access_tokens: true },
+      { ...service, client_id: 'editor', client_secret: EDITOR },
+      { ...service, client_id: 'prover', client_secret: PROVER, dpop_bound_access_tokens: true },
       {
         ...service,
         client_id: 'gateway',
@@ -69,14 +73,14 @@ export async function startIdp(format = () => 'jwt') {
     asked,
     gatewayKey: await jose.exportPKCS8(gateway.privateKey),
     // A token for a resource.
-    async token(resource, { client = 'editor', secret = 'for a test: alone', scope = 'mcp', proof } = {}) {
+    async token(resource, { client = 'editor', secret = EDITOR, scope = 'mcp', proof } = {}) {
       const form = { grant_type: 'client_credentials', resource, ...(scope && { scope }) };
       const answered = await post('/token', client, secret, form, proof ? { dpop: proof } : {});
       const body = await answered.json();
       if (!answered.ok) throw new Error(`no token: ${JSON.stringify(body)}`);
       return body.access_token;
     },
-    revoke: (token) => post('/token/revocation', 'editor', 'for a test: alone', { token }),
+    revoke: (token) => post('/token/revocation', 'editor', EDITOR, { token }),
     stop: () => new Promise((resolve) => server.close(resolve) && server.closeAllConnections()),
   };
 }

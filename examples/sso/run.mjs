@@ -24,7 +24,7 @@ export async function startStory(world) {
   const [front, notesPort] = [await startFront(), await freePort()];
   const at = {
     id: 'notes',
-    secret: 'what the notes know',
+    secret: 's3cr3t-seed-of the notes',
     redirect: `http://127.0.0.1:${notesPort}/login/back`,
   };
   const company = await startCompany([front.base], { programs: [at] });
@@ -37,7 +37,8 @@ export async function startStory(world) {
       .replaceAll('http://127.0.0.1:7400', front.base)
       .replaceAll('http://127.0.0.1:7410', company.issuer)
       .replaceAll('http://127.0.0.1:7420', notes.base)
-      .replace(/.*recheck:.*\n/, rechecks ? '$&' : '');
+      .replace(/.*recheck:.*\n/, rechecks ? '$&' : '')
+      .concat('telemetry: {log_level: debug, log_calls: all}\n');
   const secrets = { 'company-secret': company.secret };
   let rechecks = true;
   const start = () => startReplicas(world, 'sso', front, configuration(rechecks), secrets);

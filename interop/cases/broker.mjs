@@ -15,8 +15,8 @@ import {
 import * as jose from 'jose';
 
 import { Browser } from '../browser.mjs';
-import { startCompany } from '../company.mjs';
-import { startDesk } from '../desk.mjs';
+import { AGENT, startCompany } from '../company.mjs';
+import { DESK, startDesk } from '../desk.mjs';
 import { freePort, startFront, startGateway, startReplicas } from '../gateways.mjs';
 import { Skip, until } from '../harness.mjs';
 import { prover } from '../idp.mjs';
@@ -44,7 +44,7 @@ export async function startBroker(world) {
   return { world, companies, gateways, front, both, configured, secrets, stop };
 }
 
-const secrets = (company) => ({ company: company.secret, agent: 'a secret of the agent' });
+const secrets = (company) => ({ company: company.secret, agent: AGENT });
 
 function configured(world, url, company) {
   const server = { command: [world.fixture, 'server', '--stdio', '--era', 'legacy'] };
@@ -316,7 +316,7 @@ export const broker = {
       exchanged: { url, auth: { per_user: true, exchange: { issuer: 'corp', audience: 'desk-api' } } },
     };
     delete made.auth.endpoints;
-    const files = { ...secrets(company), desk: 'what the desk knows' };
+    const files = { ...secrets(company), desk: DESK };
     const gateway = await startGateway(world, 'broker-desk', both, made, files);
     try {
       for (const sdk of LINES) {
@@ -481,7 +481,7 @@ export const broker = {
   async 'an assertion is good once, for whom it names, and by its company alone'({ gateways, companies }) {
     const [{ base }, company] = [gateways.strict, companies.strict];
     const headers = {
-      authorization: `Basic ${btoa(`agent:${encodeURIComponent('a secret of the agent')}`)}`,
+      authorization: `Basic ${btoa(`agent:${encodeURIComponent(AGENT)}`)}`,
     };
     const now = Math.floor(Date.now() / 1000);
     const claims = {
@@ -618,7 +618,7 @@ async function idTokenOf(company, who) {
   const params = await person(new Browser(), url, { who, redirect });
   const answer = await fetch(`${company.issuer}/token`, {
     method: 'POST',
-    headers: { authorization: `Basic ${btoa(`agent:${encodeURIComponent('a secret of the agent')}`)}` },
+    headers: { authorization: `Basic ${btoa(`agent:${encodeURIComponent(AGENT)}`)}` },
     body: new URLSearchParams({
       grant_type: 'authorization_code',
       code: params.get('code'),
@@ -636,7 +636,7 @@ async function idJag(company, idToken, audience) {
     audience,
     idToken,
     clientId: 'agent',
-    clientSecret: 'a secret of the agent',
+    clientSecret: AGENT,
   });
   return jwtAuthGrant;
 }

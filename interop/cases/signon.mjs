@@ -7,10 +7,12 @@ import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 
 import { freePort, startGateway } from '../gateways.mjs';
-import { prover, startIdp } from '../idp.mjs';
+import { EDITOR, PROVER, prover, startIdp } from '../idp.mjs';
 
 const INFO = { name: 'tidegate-interop', version: '1' };
 const MODERN = '2026-07-28';
+// Not the secret of anybody.
+const WRONG = 's3cr3t-seed-another one';
 
 // What all cases share: an identity provider, a gateway that takes its tokens, and one that anybody may call
 // and that is a client of the first, once by each proof.
@@ -31,7 +33,7 @@ export async function startSignOn(world) {
       },
       upstreams: { plain: server, bound: server, opaque: server },
     },
-    { editor: 'for a test: alone' },
+    { editor: EDITOR },
   );
   const url = `${guarded.base}/plain/mcp`;
   const own = (auth) => ({ url, auth: { client_id: 'gateway', ...auth } });
@@ -46,7 +48,7 @@ export async function startSignOn(world) {
         wrong: own({ client_id: 'editor', client_secret: { file: 'wrong' } }),
       },
     },
-    { editor: 'for a test: alone', wrong: 'another one', 'key.pem': idp.gatewayKey },
+    { editor: EDITOR, wrong: WRONG, 'key.pem': idp.gatewayKey },
   );
   const stop = async () => {
     front.stop();
@@ -141,7 +143,7 @@ export const signon = {
     const url = `${guarded.base}/bound/mcp`;
     const [prove, thief] = [await prover(), await prover()];
     const proof = await prove('POST', `${idp.issuer}/token`);
-    const token = await idp.token(url, { client: 'prover', secret: 'for a test alone', proof });
+    const token = await idp.token(url, { client: 'prover', secret: PROVER, proof });
     const send = (dpop, scheme = 'DPoP') =>
       discover(url, { authorization: `${scheme} ${token}`, ...(dpop && { dpop }) });
     const fresh = await prove('POST', url, token);
@@ -170,7 +172,7 @@ export const signon = {
     const before = idp.asked.filter((path) => path === '/token').length;
     for (let count = 0; count < 3; count++) {
       const answer = await (await discover(`${front.base}/wrong/mcp`, {})).text();
-      assert(!answer.includes('another one') && !answer.includes('invalid_client'), answer);
+      assert(!answer.includes(WRONG) && !answer.includes('invalid_client'), answer);
     }
     assert(idp.asked.filter((path) => path === '/token').length <= before + 1);
   },

@@ -3,7 +3,7 @@
 use crate::postgres::ForTests;
 use crate::run::{Counts, Outcome, Step, answers, cargo, must, show, steps};
 use crate::workspace::Workspace;
-use crate::{Result, conformance, deploy, generate, interop, layers, soak, tidy};
+use crate::{Result, conformance, deploy, generate, interop, layers, secrets, soak, tidy};
 use std::process::Command;
 
 const STEPS: &[Step] = &[
@@ -22,7 +22,10 @@ const STEPS: &[Step] = &[
 ];
 
 /// Tests against programs of others, besides the conformance suite. They run last, as they install most.
-const FOREIGN: &[Step] = &[Step { name: "interop", run: interop::run_all }];
+///
+/// The logs of all of them are searched for secrets at the very end.
+const FOREIGN: &[Step] =
+    &[Step { name: "interop", run: interop::run_all }, Step { name: "secrets", run: secrets::check }];
 
 /// Runs every step.
 pub fn run(workspace: &Workspace) -> Result {

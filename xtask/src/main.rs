@@ -13,6 +13,7 @@ mod npm;
 mod postgres;
 mod quick;
 mod run;
+mod secrets;
 mod soak;
 mod tidy;
 mod workspace;
@@ -36,6 +37,7 @@ usage: cargo xtask COMMAND
                                 replicas behind nginx, with one request per connection and PostgreSQL
   interop [--client CLIENT] [--only TEXT] [--gateway PROGRAM] [--serve]
                                 clients and servers of the official SDKs around the gateway (interop/)
+  secrets                       the logs that these two have left, searched for secrets
   deploy                        the examples in deploy/, by the programs that would read them
   bench [--quick] [--only PART | --replicas] [--rounds N] [--no-build]
                                 figures against the server called directly and against nginx (docs/bench)
@@ -87,6 +89,10 @@ fn dispatch(args: &[String]) -> Result {
             run::steps(&workspace, &[run::Step { name: "deploy", run: deploy::check }])
         }
         "interop" => interop::run(&workspace, &interop::Options::parse(rest)?),
+        "secrets" => {
+            no_arguments(rest)?;
+            run::steps(&workspace, &[run::Step { name: "secrets", run: secrets::check }])
+        }
         "soak" => soak::run(&workspace, &soak::Options::parse(rest)?),
         "postgres" => {
             no_arguments(rest)?;

@@ -1,15 +1,28 @@
 //! The operators' interface: what an operator sees and does over HTTP, apart from clients.
 //!
 //! An extension with a listener of its own, on the loopback interface alone, so that no route of a client
-//! leads here. Whoever comes proves it by a token with each request: others can reach a loopback address too,
-//! such as pages in a browser. `docs/admin.md` describes what is served.
+//! leads here. Whoever comes proves it: a program by a token with each request, somebody with a browser by a
+//! session that begins where he signs in. Others can reach a loopback address too, such as pages in a
+//! browser, so what comes with a cookie must show that a page of this listener asks. `docs/admin.md`
+//! describes what is served.
 
+mod admit;
+mod bound;
+mod home;
+mod ledger;
 mod listener;
+mod page;
 mod problem;
 mod report;
+mod role;
 mod route;
+mod session;
+mod sign_in;
 mod tasks_api;
+mod text;
 
 pub use listener::{Admin, Place};
 pub use report::task as task_report;
+pub use role::{Role, Roles};
 pub use route::routes;
+pub use session::SignInPlace;

@@ -6,27 +6,31 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
-use http::{HeaderMap, Request, StatusCode};
+use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::Clock;
+use model::{Clock, Rng};
+use seal::KeyRing;
 use store::Store;
 use tasks::Office;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::problem::{Answer, Problem};
+use crate::admit::Address;
+use crate::bound::{Bound, Wrong};
+use crate::ledger::Ledger;
+use crate::problem::Answer;
 use crate::route;
+use crate::session::{Sessions, SignInPlace};
 
 /// Connections at a time; others wait.
 const CONNECTIONS_MAX: usize = 64;
 /// How long the head of a request may take.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How large it may be: hyper's least.
-const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// How large it may be: whoever is back from an issuer brings much in his URL.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// What is looked after here.
 pub struct Place {
@@ -34,8 +38,16 @@ pub struct Place {
     pub store: Arc<dyn Store>,
     /// For all decisions that depend on the time.
     pub clock: Arc<dyn Clock>,
-    /// What operators prove themselves by. It is kept as a hash alone.
-    pub token: String,
+    /// A cryptographically strong source.
+    pub rng: Arc<dyn Rng>,
+    /// The keys of handles, the same for all replicas.
+    pub keys: Arc<KeyRing>,
+    /// What programs prove themselves by; `None`: by nothing. It is kept as a hash alone.
+    pub token: Option<String>,
+    /// What browsers reach this by, where that is not the address.
+    pub url: Option<String>,
+    /// How people sign in; `None`: they cannot.
+    pub sign_in: Option<SignInPlace>,
 }
 
 /// The operators' listener.
@@ -50,22 +62,32 @@ pub struct Own {
     pub office: Office,
     /// For ages.
     pub clock: Arc<dyn Clock>,
-    token: [u8; 32],
+    /// Who has signed in; `None`: nobody can.
+    pub sessions: Option<Box<Sessions>>,
+    /// What browsers come by, where the operator says so.
+    pub address: Option<Address>,
+    /// The hash of what programs prove themselves by.
+    pub token: Option<[u8; 32]>,
+    /// Of those who bring another one.
+    pub tokens: Bound,
+    /// Which they brought.
+    pub wrong: Wrong,
+    /// Of those who want to sign in.
+    pub sign_ins: Bound,
 }
 
 impl Admin {
     /// Binds an address of the loopback interface.
     ///
     /// # Errors
-    /// Those of the operating system; [`io::ErrorKind::InvalidInput`] for another address.
+    /// Those of the operating system; [`io::ErrorKind::InvalidInput`] for another address, or a URL that is
+    /// none.
     pub async fn bind(address: SocketAddr, place: Place) -> io::Result<Self> {
         if !address.ip().is_loopback() {
             let text = "operators are served on the loopback interface alone";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let Place { store, clock, token } = place;
-        let office = Office::new(store, Arc::clone(&clock));
-        let own = Arc::new(Own { office, clock, token: seal::sha256(token.as_bytes()) });
+        let own = Arc::new(Own::of(place)?);
         Ok(Self { socket: TcpListener::bind(address).await?, own })
     }
 
@@ -104,7 +126,7 @@ async fn connection(own: Arc<Own>, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
         let own = Arc::clone(&own);
-        async move { Ok::<_, Infallible>(own.serve(request).await) }
+        async move { Ok::<_, Infallible>(route::serve(&own, request).await.unwrap_or_else(Answer::from)) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -118,66 +140,17 @@ async fn connection(own: Arc<Own>, stream: TcpStream) {
 }
 
 impl Own {
-    /// No request has a body that means anything, so none is read.
-    async fn serve(&self, request: Request<Incoming>) -> Answer {
-        let (head, _) = request.into_parts();
-        let done = match self.admit(&head.headers) {
-            Ok(()) => route::serve(self, &head.method, &head.uri).await,
-            Err(problem) => Err(problem),
-        };
-        done.unwrap_or_else(Answer::from)
-    }
-
-    /// Whether a program on this machine comes, which has the token.
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let forbidden = |text| Err(Problem::new(StatusCode::FORBIDDEN, text));
-        // A name that was made to resolve here is that of a page in a browser.
-        if !one(headers, HOST).is_some_and(is_loopback) {
-            return forbidden("operators are served under localhost, 127.0.0.1 and [::1] alone");
-        }
-        if headers.contains_key(ORIGIN) {
-            return forbidden("pages in a browser may not call this interface");
-        }
-        let given = one(headers, AUTHORIZATION).and_then(|text| text.split_once(' '));
-        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        // Hashes are compared, whose bytes say nothing about the token's.
-        match given {
-            Some((_, token)) if seal::sha256(token.trim().as_bytes()) == self.token => Ok(()),
-            Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "the token is not that of `admin.token`")),
-            None => Err(Problem::new(StatusCode::UNAUTHORIZED, "expected `Authorization: Bearer TOKEN`")),
-        }
-    }
-}
-
-/// The value of a header that is there once.
-fn one(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok(),
-        _ => None,
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|known| known.eq_ignore_ascii_case(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_by_its_own_names_is_answered() {
-        for good in ["localhost", "LOCALHOST:1", "127.0.0.1:7402", "[::1]", "[::1]:7402"] {
-            assert!(is_loopback(good), "{good}");
-        }
-        for bad in ["", "localhost.evil.example", "127.0.0.1.nip.io:80", "0.0.0.0", "localhost:80:80", "[::1"]
-        {
-            assert!(!is_loopback(bad), "{bad}");
-        }
+    fn of(place: Place) -> io::Result<Self> {
+        let Place { store, clock, rng, keys, token, url, sign_in } = place;
+        let no_url = || io::Error::new(io::ErrorKind::InvalidInput, "the URL for operators is none");
+        let address = url.map(|url| Address::of(&url).ok_or_else(no_url)).transpose()?;
+        let office = Office::new(Arc::clone(&store), Arc::clone(&clock));
+        let sessions = sign_in.map(|place| {
+            let ledger = Ledger { store, clock: Arc::clone(&clock), rng: Arc::clone(&rng) };
+            Box::new(Sessions { place, ledger, keys, clock: Arc::clone(&clock), rng })
+        });
+        let token = token.map(|token| seal::sha256(token.as_bytes()));
+        let (tokens, wrong, sign_ins) = (Bound::default(), Wrong::default(), Bound::default());
+        Ok(Self { office, clock, sessions, address, token, tokens, wrong, sign_ins })
     }
 }

@@ -1,31 +1,79 @@
-//! Which path is what.
+//! Which path is what, and who may have it.
 
-use http::{Method, Uri};
+use http::{HeaderMap, Method, Request, Uri};
+use hyper::body::Incoming;
 
+use crate::admit::{Operator, SESSION};
+use crate::home;
 use crate::listener::Own;
+use crate::page::Site;
 use crate::problem::{Answer, Problem};
-use crate::tasks_api;
+use crate::role::Role;
+use crate::{sign_in, tasks_api};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
+    Home,
+    SignIn,
+    Callback,
+    SignOut,
+    Session,
     Tasks,
     Task,
     CancelTask,
     RetryTask,
 }
 
-/// Every route; `*` stands for a name.
-const TABLE: [(&str, &str, Route); 4] = [
-    ("GET", "/v1/tasks", Route::Tasks),
-    ("GET", "/v1/tasks/*", Route::Task),
-    ("POST", "/v1/tasks/*/cancel", Route::CancelTask),
-    ("POST", "/v1/tasks/*/retry", Route::RetryTask),
+/// What somebody must be who asks for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Anybody: it is the way in, and there only where operators can sign in.
+    Nothing,
+    /// Somebody with this role or a higher one.
+    Role(Role),
+}
+
+struct Row {
+    method: &'static str,
+    /// In which `*` stands for a name.
+    path: &'static str,
+    needs: Needs,
+    route: Route,
+}
+
+const fn get(path: &'static str, needs: Needs, route: Route) -> Row {
+    Row { method: "GET", path, needs, route }
+}
+
+const fn post(path: &'static str, role: Role, route: Route) -> Row {
+    // Nothing changes for nobody.
+    Row { method: "POST", path, needs: Needs::Role(role), route }
+}
+
+const VIEWER: Needs = Needs::Role(Role::Viewer);
+
+/// Every route, with what it needs.
+const TABLE: [Row; 9] = [
+    get("/", Needs::Nothing, Route::Home),
+    get("/sign-in", Needs::Nothing, Route::SignIn),
+    get(sign_in::CALLBACK, Needs::Nothing, Route::Callback),
+    post("/sign-out", Role::Viewer, Route::SignOut),
+    get("/v1/session", VIEWER, Route::Session),
+    get("/v1/tasks", VIEWER, Route::Tasks),
+    get("/v1/tasks/*", VIEWER, Route::Task),
+    post("/v1/tasks/*/cancel", Role::Operator, Route::CancelTask),
+    post("/v1/tasks/*/retry", Role::Operator, Route::RetryTask),
 ];
 
 /// Every route: its method, and its path, in which `*` stands for a name.
 pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
-    TABLE.iter().map(|(method, path, _)| (*method, *path))
+    TABLE.iter().map(|row| (row.method, row.path))
+}
+
+/// The same, with what it needs.
+pub fn table() -> impl Iterator<Item = (&'static str, &'static str, Needs)> {
+    TABLE.iter().map(|row| (row.method, row.path, row.needs))
 }
 
 /// The name in a path that is as this pattern says; empty where it has none.
@@ -39,21 +87,99 @@ fn fits<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     }
 }
 
-/// Does what a request asks for.
-pub async fn serve(own: &Own, method: &Method, uri: &Uri) -> Result<Answer, Problem> {
+/// What a request asks for, and the name in its path.
+fn find<'a>(own: &Own, method: &Method, path: &'a str) -> Result<(&'static Row, &'a str), Problem> {
     let mut allowed = None;
-    for (wanted, pattern, route) in TABLE {
-        let Some(name) = fits(pattern, uri.path()) else { continue };
-        if method.as_str() != wanted {
-            allowed = Some(wanted);
+    for row in &TABLE {
+        let Some(name) = fits(row.path, path) else { continue };
+        if row.needs == Needs::Nothing && own.sessions.is_none() {
             continue;
         }
-        return match route {
-            Route::Tasks => tasks_api::list(own, uri.query()).await,
-            Route::Task => tasks_api::show(own, name).await,
-            Route::CancelTask => tasks_api::cancel(own, name).await,
-            Route::RetryTask => tasks_api::retry(own, name).await,
-        };
+        if method.as_str() == row.method {
+            return Ok((row, name));
+        }
+        allowed = Some(row.method);
     }
     Err(allowed.map_or_else(Problem::not_found, Problem::method))
+}
+
+/// Does what a request asks for, if whoever comes may ask for it.
+pub async fn serve(own: &Own, request: Request<Incoming>) -> Result<Answer, Problem> {
+    let (head, body) = request.into_parts();
+    let (method, headers) = (&head.method, &head.headers);
+    own.guard(headers)?;
+    let who = own.who(headers).await?;
+    let (row, name) = match find(own, method, head.uri.path()) {
+        Ok(found) => found,
+        // Nobody learns what there is.
+        Err(_) if who.is_none() => return Err(own.nobody()),
+        Err(problem) => return Err(problem),
+    };
+    own.allow(row.needs, who.as_ref(), (method, headers), body).await?;
+    let done = answer(own, row.route, (who.as_ref(), name), (&head.uri, headers)).await;
+    let mut answer = done.unwrap_or_else(Answer::from);
+    if let Some(who) = &who {
+        told_anew(own, who, headers, &mut answer);
+    }
+    Ok(answer)
+}
+
+async fn answer(
+    own: &Own,
+    route: Route,
+    (who, name): (Option<&Operator>, &str),
+    (uri, headers): (&Uri, &HeaderMap),
+) -> Result<Answer, Problem> {
+    let known = || who.ok_or_else(|| own.nobody());
+    match route {
+        Route::Home => home::home(own, who),
+        Route::SignIn => sign_in::begin(own, who, headers).await,
+        Route::Callback => sign_in::back(own, uri, headers).await,
+        Route::SignOut => sign_in::out(own, known()?, headers).await,
+        Route::Session => Ok(sign_in::show(own, known()?)),
+        Route::Tasks => tasks_api::list(own, uri.query()).await,
+        Route::Task => tasks_api::show(own, name).await,
+        Route::CancelTask => tasks_api::cancel(own, known()?, name).await,
+        Route::RetryTask => tasks_api::retry(own, known()?, name).await,
+    }
+}
+
+/// Whoever does something stays signed in. An answer that says something of a session says enough.
+fn told_anew(own: &Own, who: &Operator, headers: &HeaderMap, answer: &mut Answer) {
+    let (Some(sessions), Some(session)) = (&own.sessions, &who.session) else { return };
+    if answer.headers().contains_key(http::header::SET_COOKIE) {
+        return;
+    }
+    let sealed = sessions.seen(session).and_then(|session| sessions.seal(&session));
+    if let Some((cookie, time)) = sealed {
+        own.cookies(headers).set(answer, SESSION, (&cookie, time), Site::Strict);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_changes_anything_who_has_no_role_and_no_viewer_but_his_own_session() {
+        for row in &TABLE {
+            match (row.method, row.needs) {
+                ("GET", Needs::Nothing) => {
+                    assert!(!row.path.starts_with("/v1/"), "{}: anybody could read it", row.path);
+                }
+                ("GET", Needs::Role(_)) => {}
+                (_, Needs::Role(Role::Viewer)) => assert_eq!(row.path, "/sign-out"),
+                (_, Needs::Role(_)) => {}
+                (method, Needs::Nothing) => panic!("{method} {} needs nothing", row.path),
+            }
+        }
+    }
+
+    #[test]
+    fn no_route_is_there_twice() {
+        let mut all: Vec<_> = routes().collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), TABLE.len());
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use store::{TaskFilter, TaskPhase};
 use tasks::TaskError;
 
+use crate::admit::Operator;
 use crate::listener::Own;
 use crate::problem::{Answer, Problem, document};
 use crate::report;
@@ -110,21 +111,22 @@ pub async fn show(own: &Own, id: &str) -> Result<Answer, Problem> {
 }
 
 /// `POST /v1/tasks/ID/cancel`
-pub async fn cancel(own: &Own, id: &str) -> Result<Answer, Problem> {
+pub async fn cancel(own: &Own, who: &Operator, id: &str) -> Result<Answer, Problem> {
     let done = own.office.cancel(id).await.map_err(|error| failed(&error))?;
-    told("cancel", id, done)
+    told("cancel", (who, id), done)
 }
 
 /// `POST /v1/tasks/ID/retry`
-pub async fn retry(own: &Own, id: &str) -> Result<Answer, Problem> {
+pub async fn retry(own: &Own, who: &Operator, id: &str) -> Result<Answer, Problem> {
     let done = own.office.hasten(id).await.map_err(|error| failed(&error))?;
-    told("retry", id, done)
+    told("retry", (who, id), done)
 }
 
-fn told(what: &str, id: &str, done: Result<Task, Refusal>) -> Result<Answer, Problem> {
+fn told(what: &str, (who, id): (&Operator, &str), done: Result<Task, Refusal>) -> Result<Answer, Problem> {
     match done {
         Ok(task) => {
-            tracing::info!(task = id, what, state = task.state.word(), "an operator changed a task");
+            let (operator, state) = (&who.name, task.state.word());
+            tracing::info!(operator, task = id, what, state, "an operator changed a task");
             Ok(document(StatusCode::OK, &json!({"id": id, "state": task.state.word()})))
         }
         Err(refusal) => Err(Problem::new(StatusCode::CONFLICT, format!("{what} the task {id}: {refusal}"))),

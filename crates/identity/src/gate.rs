@@ -156,7 +156,10 @@ impl Gate {
     /// terms say.
     pub async fn explain(&self, endpoint: &str, presented: &Presented<'_>, terms: Terms) -> Explanation {
         let mut told = Told::all();
+        let rules = self.options.endpoints.get(endpoint);
+        let mut issuers = rules.into_iter().flat_map(|rules| self.issuers(rules));
         let opaque = !terms.ask
+            && issuers.any(|issuer| issuer.options.introspection.is_some())
             && matches!(credentials(presented), Ok(Some((_, token)))
                 if !ApiKeys::is_key(token) && Jws::parse(token).is_err());
         if opaque {

@@ -25,9 +25,10 @@ mod vault;
 
 pub use barred::{Bar, Bars};
 pub use broker::{
-    AUTHORIZE, Approved, AuthRequest, Broker, BrokerOptions, BrokerParts, ClientKeys, ClientMethod,
-    ClientSource, Groups, JWKS, KnownClient, OAuthError, REGISTER, REVOKE, Resource, TOKEN, TokenRequest,
-    Tokens, Unasked, User, plain_name, redirect_fault,
+    AUTHORIZE as AUTHORIZE_PATH, Approved, AuthRequest, Broker, BrokerOptions, BrokerParts, ClientKeys,
+    ClientMethod, ClientSource, Groups, JWKS as JWKS_PATH, KnownClient, OAuthError,
+    REGISTER as REGISTER_PATH, REVOKE as REVOKE_PATH, Resource, TOKEN as TOKEN_PATH, TokenRequest, Tokens,
+    Unasked, User, plain_name, redirect_fault,
 };
 pub use caller::{Caller, Kind};
 pub use denied::{Denied, Reason};
@@ -44,7 +45,7 @@ pub use metadata::{Metadata, MetadataError, discover};
 pub use outbound::{
     Challenge as ServerChallenge, Client, ClientProof, Enterprise, Flow, Identity, NoToken, Refused,
     Returned, Service, ServiceError, ServiceOptions, SignIn, SignInError, Signer, SignerError, SubjectToken,
-    Token, UserProof, Users, UsersOptions, Wanted,
+    Token, UserProof, Users, UsersOptions, Vouching, Wanted,
 };
 pub use token::{TokenError, TokenRules};
 pub use vault::{Found, Kept, Place, Vault, VaultError};

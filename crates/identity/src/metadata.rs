@@ -90,6 +90,11 @@ impl Metadata {
         let fault = |fault: String| MetadataError::Wrong { url: self.issuer.clone(), fault };
         let text = self.text(name).ok_or_else(|| fault(format!("{name} is missing")))?;
         let url: Uri = text.parse().map_err(|_| fault(format!("{name} is no URL")))?;
+        // `https://login.example.com@evil.example` is read by people as what it is not.
+        let authority = url.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        if authority.contains('@') || !has_port_or_none(authority) {
+            return Err(fault(format!("{name} is not the URL that it looks like")));
+        }
         match (url.scheme_str(), url.host()) {
             (Some("https" | "http"), Some(_)) => Ok(url),
             _ => Err(fault(format!("{name} is no URL of https"))),
@@ -102,6 +107,12 @@ impl Metadata {
         let own = self.issuer.parse::<Uri>().ok();
         own.is_some_and(|own| own.authority() == url.authority() && own.scheme() == url.scheme())
     }
+}
+
+/// Whether what stands after the host is a port, if anything does: `Uri` reads one that is none as absent.
+fn has_port_or_none(authority: &str) -> bool {
+    let rest = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+    rest.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port != 0))
 }
 
 /// Asks an authorization server for its metadata, in the order of the specification (MCP authorization,

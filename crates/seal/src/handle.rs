@@ -33,11 +33,13 @@ pub enum Purpose {
     Code,
     /// What it gets further ones for.
     Refresh,
+    /// An operator who has signed in, and his way there.
+    OperatorSession,
 }
 
 impl Purpose {
     /// All purposes. Each has a key of its own, derived from the ring's.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Session,
         Self::Cursor,
         Self::RequestState,
@@ -49,6 +51,7 @@ impl Purpose {
         Self::Grant,
         Self::Code,
         Self::Refresh,
+        Self::OperatorSession,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -64,6 +67,7 @@ impl Purpose {
             Self::Grant => "grant",
             Self::Code => "code",
             Self::Refresh => "refresh",
+            Self::OperatorSession => "operator-session",
         }
     }
 }

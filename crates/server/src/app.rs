@@ -183,6 +183,21 @@ impl Generation {
     pub fn all_upstreams(&self) -> Vec<Arc<Upstream>> {
         self.sources.values().flat_map(|source| source.all_upstreams()).collect()
     }
+
+    /// How somebody signs in at an issuer with a browser, for pages apart from clients: nothing that he signs
+    /// in with is kept for upstreams. `None`: nobody can there.
+    #[must_use]
+    pub fn sign_in(&self, issuer: &str) -> Option<identity::SignIn> {
+        let known = self.sign_ins.get(issuer)?;
+        Some(identity::SignIn {
+            issuer: Arc::clone(&known.issuer),
+            client: known.client.clone(),
+            scopes: known.scopes.clone(),
+            keeps: None,
+            clock: Arc::clone(&known.clock),
+            rng: Arc::clone(&known.rng),
+        })
+    }
 }
 
 /// The process.

@@ -221,8 +221,8 @@ fn source_of(
 
 /// Who vouches for the users of an upstream.
 fn vouching<'a>(section: &config::Upstream, issuers: &'a Issuers) -> Option<&'a config::Issuer> {
-    let own = section.auth.as_ref()?.enterprise.as_ref()?;
-    issuers.get(&own.issuer).map(|(section, _)| section)
+    let own = section.auth.as_ref()?.voucher()?;
+    issuers.get(own.issuer).map(|(section, _)| section)
 }
 
 /// The users of an upstream, where each proves himself.
@@ -240,7 +240,7 @@ fn users_of(
     let vault = Arc::clone(&shared.vault) as Arc<dyn identity::Vault>;
     let place = (&url, values.ca.clone());
     let own = (config.auth.url.as_deref(), &shared.handles, vault);
-    let known = auth.enterprise.as_ref().and_then(|own| issuers.get(&own.issuer));
+    let known = auth.voucher().and_then(|own| issuers.get(own.issuer));
     let enterprise = credentials::enterprise(name, auth, known)?;
     credentials::users(name, auth, place, values.auth.as_ref(), own, enterprise).map(Some)
 }

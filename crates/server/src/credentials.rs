@@ -7,7 +7,7 @@ use config::{SecretText, UpstreamAuth};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use identity::{
     Client, ClientProof, EgressFetch, Enterprise, Identity, NoToken, Refused, Service, ServiceOptions,
-    Signer, UserProof, Users, UsersOptions, Vault,
+    Signer, UserProof, Users, UsersOptions, Vault, Vouching,
 };
 use model::Principal;
 use upstream::{Credentials, Next, NoProof, Proof, Why};
@@ -217,28 +217,32 @@ pub(crate) fn enterprise(
     section: &UpstreamAuth,
     known: Option<&(config::Issuer, Arc<identity::Issuer>)>,
 ) -> Result<Option<Enterprise>, ComposeError> {
-    let Some(own) = &section.enterprise else { return Ok(None) };
+    let Some(own) = section.voucher() else { return Ok(None) };
     let fault = |fault: String| ComposeError::Credentials { upstream: upstream.to_owned(), fault };
     let (issuer, at) = known.ok_or_else(|| fault(format!("there is no issuer {}", own.issuer)))?;
     let env = |name: &str| std::env::var(name).ok();
     let sign_in = issuer.sign_in.as_ref();
-    let (id, secret) = match &own.client_id {
-        Some(id) => (id.clone(), own.client_secret.as_ref()),
+    let (id, secret) = match own.client_id {
+        Some(id) => (id.to_owned(), own.client_secret),
         None => (
             sign_in.map(|sign_in| sign_in.client_id.clone()).unwrap_or_default(),
             sign_in.and_then(|sign_in| sign_in.client_secret.as_ref()),
         ),
     };
     let secret = secret.map(|secret| secret.resolve(&env, &|path| std::fs::read(path)));
-    let secret = secret.transpose().map_err(|error| fault(format!("enterprise.client_secret: {error}")))?;
+    let secret = secret.transpose().map_err(|error| fault(format!("{}.client_secret: {error}", own.key)))?;
     let proof = secret.map(|secret| ClientProof::Secret(secret.expose().to_owned()));
     let method = proof.is_none().then(|| "none".to_owned());
-    let subject = own.subject_token.clone().map(|token| -> identity::SubjectToken {
+    let subject = own.subject_token.cloned().map(|token| -> identity::SubjectToken {
         Arc::new(move || {
             let env = |name: &str| std::env::var(name).ok();
             let found = token.resolve(&env, &|path| std::fs::read(path));
             found.map(|text| text.expose().trim().to_owned()).map_err(|error| error.to_string())
         })
     });
-    Ok(Some(Enterprise { issuer: Arc::clone(at), client: Client { id, proof, method }, subject }))
+    let exchange = section.exchange.as_ref().filter(|_| section.enterprise.is_none());
+    let vouching =
+        exchange.map_or(Vouching::Assertion, |own| Vouching::Token { audience: own.audience.clone() });
+    let client = Client { id, proof, method };
+    Ok(Some(Enterprise { issuer: Arc::clone(at), vouching, client, subject }))
 }

@@ -18,6 +18,7 @@ use identity::{
 };
 use model::Clock;
 use protocol::RpcError;
+use seal::KeyRing;
 use serde_json::json;
 
 use crate::answer::{self, Answer};
@@ -213,8 +214,8 @@ pub(crate) fn sign_ins(
         let proof = secret.map(|secret| ClientProof::Secret(secret.expose().to_owned()));
         let method = proof.is_none().then(|| "none".to_owned());
         let vouches = config.upstreams_enabled().filter_map(|(_, upstream)| upstream.auth.as_ref());
-        let mut vouches = vouches.filter_map(|auth| auth.enterprise.as_ref());
-        let keeps = vouches.any(|own| own.issuer == *name && own.subject_token.is_none());
+        let mut vouches = vouches.filter_map(config::UpstreamAuth::voucher);
+        let keeps = vouches.any(|own| own.issuer == name && own.subject_token.is_none());
         let sign_in = SignIn {
             keeps: keeps.then(|| Arc::clone(vault)),
             issuer: Arc::clone(issuer),
@@ -342,21 +343,21 @@ pub(crate) async fn admit(
 }
 
 /// What a configuration makes of a token at an endpoint, step by step; whether there is such an endpoint is
-/// not looked at. Must be called within a tokio runtime.
+/// not looked at. The gateway's own tokens are known by its ring. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// [`DoorError`]
 pub async fn explain(
     config: &Config,
-    clock: Arc<dyn Clock>,
+    (clock, ring): (Arc<dyn Clock>, Option<Arc<KeyRing>>),
     endpoint: &str,
     token: &str,
     terms: Terms,
 ) -> Result<Explanation, DoorError> {
-    let ring = seal::KeyRing::new(&seal::first(&seal::SystemRng, clock.now()), clock.now());
-    let keys = Arc::new(ring.map_err(|error| DoorError::Value(error.to_string()))?);
+    let tokens = ring.as_ref().map(|ring| Arc::new(Tokens::new(Arc::clone(ring))));
+    let keys = ring.unwrap_or_else(|| Arc::new(KeyRing::generate(&seal::SystemRng)));
     let dpop = Arc::new(Dpop::new(DpopOptions::default(), keys));
-    let (gate, _) = gate(config, &clock, &dpop, None, None)?;
+    let (gate, _) = gate(config, &clock, &dpop, tokens, None)?;
     let base = config.auth.url.clone().unwrap_or_else(|| {
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", config.listen)

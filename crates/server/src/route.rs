@@ -1,6 +1,9 @@
 //! From a path to what is served there.
 
-use identity::{AUTHORIZE, JWKS, REGISTER, REVOKE, TOKEN};
+use identity::{
+    AUTHORIZE_PATH as AUTHORIZE, JWKS_PATH as JWKS, REGISTER_PATH as REGISTER, REVOKE_PATH as REVOKE,
+    TOKEN_PATH as TOKEN,
+};
 
 use crate::account::ACCOUNT;
 use crate::consent::{CALLBACK, CLIENT, CONNECT};

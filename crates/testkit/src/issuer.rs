@@ -1,4 +1,5 @@
-//! An authorization server that signs whatever it is told to, with its metadata and keys on loopback.
+//! An authorization server that signs whatever it is told to, with its metadata and keys on loopback. Whoever
+//! it is told signs in there without being asked.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,6 +20,8 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use crate::code_flow::CodeFlow;
 
 /// A key pair of ES256.
 pub struct Signer {
@@ -57,7 +60,8 @@ impl Signer {
 pub struct Issuer {
     /// Its name.
     pub url: String,
-    signer: Signer,
+    signer: Arc<Signer>,
+    flow: Arc<CodeFlow>,
     asked: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
@@ -70,27 +74,31 @@ impl Issuer {
     pub async fn start() -> Self {
         let socket = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
         let url = format!("http://{}", socket.local_addr().expect("an address"));
-        let signer = Signer::generate();
-        let mut public = signer.jwk.clone();
-        public["kid"] = json!("k1");
-        let (issuer, asked) = (url.clone(), Arc::new(AtomicUsize::new(0)));
-        let count = Arc::clone(&asked);
+        let signer = Arc::new(Signer::generate());
+        let (flow, asked) = (Arc::new(CodeFlow::default()), Arc::new(AtomicUsize::new(0)));
+        let served = Served {
+            issuer: url.clone(),
+            signer: Arc::clone(&signer),
+            flow: Arc::clone(&flow),
+            asked: Arc::clone(&asked),
+        };
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = socket.accept().await {
-                let (issuer, public, count) = (issuer.clone(), public.clone(), Arc::clone(&count));
-                let service = service_fn(move |request: Request<Incoming>| {
-                    count.fetch_add(1, Ordering::SeqCst);
-                    let page = match request.uri().path() {
-                        "/jwks" => json!({"keys": [public]}),
-                        _ => json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks")}),
-                    };
-                    let page = Full::new(Bytes::from(page.to_string()));
-                    async move { Ok::<_, Infallible>(Response::new(page)) }
+                let served = served.clone();
+                let service = service_fn(move |request| {
+                    let served = served.clone();
+                    async move { Ok::<_, Infallible>(served.answer(request).await) }
                 });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Self { url, signer, asked, server }
+        Self { url, signer, flow, asked, server }
+    }
+
+    /// Who signs in from now on, whoever's browser comes: claims of the ID token besides those that every one
+    /// has, or in place of them. `None`: nobody may.
+    pub fn signs_in(&self, user: Option<Value>) {
+        self.flow.set(user);
     }
 
     /// How often it was asked for something.
@@ -105,6 +113,42 @@ impl Issuer {
         let mut claims = claims.clone();
         claims["iss"] = json!(self.url);
         self.signer.sign(&json!({"alg": "ES256", "kid": "k1", "typ": "at+jwt"}), &claims)
+    }
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Served {
+    issuer: String,
+    signer: Arc<Signer>,
+    flow: Arc<CodeFlow>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Served {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let issuer = &self.issuer;
+        let page = match request.uri().path() {
+            "/authorize" => return self.flow.authorize(issuer, request.uri().query().unwrap_or_default()),
+            "/token" => {
+                let form = request.into_body().collect().await.expect("a form").to_bytes();
+                return self.flow.token((issuer, &self.signer), &String::from_utf8_lossy(&form));
+            }
+            "/jwks" => {
+                let mut public = self.signer.jwk.clone();
+                public["kid"] = json!("k1");
+                json!({"keys": [public]})
+            }
+            _ => json!({
+                "issuer": issuer, "jwks_uri": format!("{issuer}/jwks"),
+                "authorization_endpoint": format!("{issuer}/authorize"),
+                "token_endpoint": format!("{issuer}/token"),
+                "response_types_supported": ["code"], "code_challenge_methods_supported": ["S256"],
+                "authorization_response_iss_parameter_supported": true,
+            }),
+        };
+        Response::new(Full::new(Bytes::from(page.to_string())))
     }
 }
 

@@ -7,15 +7,20 @@
 //! | Module | What |
 //! | --- | --- |
 //! | [`client`] | one client for each revision, all with the same methods |
+//! | [`browser`] | whoever opens a link and goes where he is sent |
 //! | [`harness`] | demo servers, and a gateway in front of them |
-//! | [`issuer`] | an authorization server that signs whatever it is told to |
+//! | [`issuer`] | an authorization server that signs whatever it is told to, and where somebody can sign in |
+//! | [`provider`] | an identity provider where users sign in, and a server that wants its tokens |
 //! | [`http`] | requests made by hand, answers and event streams read as they come |
 //! | [`wire`] | bytes on a socket, for what no HTTP library would send |
 
+pub mod browser;
 pub mod client;
+mod code_flow;
 pub mod harness;
 pub mod http;
 pub mod issuer;
+pub mod provider;
 pub mod sse;
 pub mod wire;
 

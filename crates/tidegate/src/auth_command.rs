@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, REFUSED, USAGE};
-use crate::{load, out, table};
+use crate::{keys, load, out, state, table};
 
 /// The longest token that is read.
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;
@@ -116,7 +116,8 @@ async fn explain(arguments: ExplainArguments) -> anyhow::Result<u8> {
     if token.is_empty() {
         return Err(Coded::new(USAGE, "read a token: there is none".to_owned()).into());
     }
-    let config = load::load(&source)?.config;
+    let loaded = load::load(&source)?;
+    let config = &loaded.config;
     let known = config.upstreams_enabled().map(|(name, _)| name);
     if !known
         .chain(config.endpoints.keys().map(String::as_str))
@@ -125,7 +126,16 @@ async fn explain(arguments: ExplainArguments) -> anyhow::Result<u8> {
     {
         return Err(Coded::new(USAGE, format!("find the endpoint {endpoint:?}: there is none")).into());
     }
-    let told = server::explain(&config, Arc::new(SystemClock), &endpoint, &token, Terms { ask }).await;
+    // The gateway's own tokens are known by its ring alone.
+    let ring = match config.auth.broker {
+        Some(_) => {
+            let store = state::open(&loaded).await?;
+            Some(Arc::clone(keys::Follow::start(config, store.as_ref()).await?.ring()))
+        }
+        None => None,
+    };
+    let clock = Arc::new(SystemClock);
+    let told = server::explain(config, (clock, ring), &endpoint, &token, Terms { ask }).await;
     let told = told.map_err(|error| Coded::of_config(&error))?;
     match output {
         Output::Json => out::line(told.to_value()),

@@ -157,10 +157,11 @@ async fn change(
 /// How long the longest-lived handle is good, and the clocks of two replicas may be apart at either end.
 fn handle_time(ring: &Ring) -> Span {
     let config = load::load(&ring.source).map(|loaded| loaded.config).unwrap_or_default();
-    let Config { sessions, limits, tasks, .. } = config;
+    let Config { sessions, limits, tasks, admin, .. } = config;
     // A task may be asked for as long as anything of it is known.
     let task = Span::from_millis(tasks.retention_max.millis().saturating_add(tasks.tombstone.millis()));
-    let longest = sessions.ttl.max(limits.park_time_max).max(CURSOR_TIME).max(task);
+    let operators = admin.sign_in.map_or(Span::default(), |sign_in| sign_in.session);
+    let longest = sessions.ttl.max(limits.park_time_max).max(CURSOR_TIME).max(task).max(operators);
     let skew = u64::try_from(2 * CLOCK_SKEW_MAX.as_millis()).unwrap_or(u64::MAX);
     Span::from_millis(longest.millis().saturating_add(skew))
 }

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::{Admin, Place};
+use admin::{Admin, Place, Roles, SignInPlace};
 use anyhow::Context as _;
-use config::{AdminPlace, Config};
+use config::{AdminPlace, AdminRoles, AdminSignIn, Config};
 use model::SystemClock;
+use seal::{KeyRing, SystemRng};
+use server::App;
 use store::Store;
 use tokio::task::JoinHandle;
 
@@ -36,14 +38,19 @@ impl Operators {
     pub async fn start(
         config: &Config,
         place: Option<AdminPlace>,
-        store: &Arc<dyn Store>,
+        (app, store, keys): (&Arc<App>, &Arc<dyn Store>, &Arc<KeyRing>),
     ) -> anyhow::Result<Self> {
         let Some(AdminPlace { listen, token }) = place else { return Ok(Self::default()) };
-        let store = Arc::clone(store);
+        let (app, store, keys) = (Arc::clone(app), Arc::clone(store), Arc::clone(keys));
+        let (url, how) = (config.admin.url.clone(), config.admin.sign_in.clone());
         let place = move || Place {
             store: Arc::clone(&store),
             clock: Arc::new(SystemClock),
-            token: token.expose().to_owned(),
+            rng: Arc::new(SystemRng),
+            keys: Arc::clone(&keys),
+            token: token.as_ref().map(|token| token.expose().to_owned()),
+            url: url.clone(),
+            sign_in: how.as_ref().map(|how| sign_in(how, &app)),
         };
         match Admin::bind(listen, place()).await {
             Err(error) if error.kind() == ErrorKind::AddrInUse && config.takeover.is_some() => {
@@ -69,6 +76,22 @@ impl Operators {
     /// Where they are served.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+}
+
+/// How operators sign in: by the rules of the start, at their issuer as the configuration in force has it.
+fn sign_in(how: &AdminSignIn, app: &Arc<App>) -> SignInPlace {
+    let AdminSignIn { issuer, tenant, roles, session, idle } = how.clone();
+    let AdminRoles { admin, operator, viewer } = roles;
+    let (app, name) = (Arc::clone(app), issuer.clone());
+    SignInPlace {
+        at: Arc::new(move || app.generation().sign_in(&issuer)),
+        name,
+        tenant,
+        roles: Roles { admin, operator, viewer },
+        session: session.duration(),
+        idle: idle.duration(),
+        barred: Arc::new(|_| false),
     }
 }
 

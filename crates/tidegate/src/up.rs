@@ -138,7 +138,8 @@ async fn start(
     let keys = Arc::clone(&process.keys);
     let mut prepared = Gateway::prepare(config, process).map_err(|error| Coded::start(&error))?;
     let place = state::Place::take(&mut prepared, loaded, store, &keys).await?;
-    let operators = match Operators::start(config, operators, place.tasks()).await {
+    let theirs = (prepared.app(), place.tasks(), &keys);
+    let operators = match Operators::start(config, operators, theirs).await {
         Ok(operators) => operators,
         Err(error) => {
             place.leave().await;

@@ -137,6 +137,10 @@ impl Cell {
             (_, true) => {
                 &["sep-2640-skills-directory", "sep-2640-skills-enumeration", "sep-2640-skills-manifest"]
             }
+            // The suite's `backcompat` group: servers of 2025-03-26, their own authorization servers.
+            (Subject::Client, false) => {
+                &["auth/2025-03-26-oauth-metadata-backcompat", "auth/2025-03-26-oauth-endpoint-fallback"]
+            }
             (_, false) => &[],
         }
     }
@@ -206,8 +210,13 @@ impl Stage {
             Front::None => return Ok(Self { url, gateway: None, _server: server }),
             Front::One => {
                 let config = folder.join("tidegate.yaml");
-                std::fs::write(&config, format!("listen: 127.0.0.1:0\n{upstreams}"))
-                    .map_err(|e| format!("{}: {e}", config.display()))?;
+                std::fs::write(
+                    &config,
+                    format!(
+                        "listen: 127.0.0.1:0\ntelemetry: {{ log_level: debug, log_calls: all }}\n{upstreams}"
+                    ),
+                )
+                .map_err(|e| format!("{}: {e}", config.display()))?;
                 let mut command = bound(&programs.gateway);
                 command.arg("up").arg("--config").arg(&config).env("XDG_STATE_HOME", folder);
                 let mut running = Running::start("tidegate up", &mut command, &folder.join("tidegate.log"))?;

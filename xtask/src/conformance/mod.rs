@@ -323,6 +323,8 @@ mod tests {
         assert_eq!(names(modern, None).len(), 2 + modern.extra_scenarios().len());
         assert_eq!(names(modern, Some("tasks")), ["tasks"]);
         let client = CELLS.iter().find(|cell| cell.name == "client_2025-11-25").expect("a cell");
-        assert_eq!(names(client, None), ["init", "auth/x"]);
+        let all = names(client, None);
+        assert_eq!(all[..2], ["init", "auth/x"]);
+        assert_eq!(all[2..], *client.extra_scenarios());
     }
 }

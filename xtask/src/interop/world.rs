@@ -206,7 +206,7 @@ fn url(port: u16, path: &str) -> String {
 fn configuration<'a>(upstreams: impl IntoIterator<Item = &'a Upstream>) -> String {
     let mut text = format!(
         "listen: 127.0.0.1:0\ndrain_timeout: 1s\nlimits: {{ page_size: {PAGE_SIZE} }}\n\
-         telemetry: {{ log_level: info }}\nupstreams:\n"
+         telemetry: {{ log_level: debug, log_calls: all }}\nupstreams:\n"
     );
     for (name, rest) in upstreams {
         writeln!(text, "  {name}: {{ {rest} }}").expect("a string takes all");

@@ -19,7 +19,7 @@ pub(super) fn check(upstream: &Upstream, path: &Path, config: &Config, report: &
         // A public client proves nothing but who its user is.
         0 | 1 if auth.per_user => {
             check_per_user(upstream, auth, path, report);
-            check_enterprise(auth, path, config, report);
+            check_voucher(auth, path, config, report);
         }
         1 => {}
         0 => {
@@ -31,8 +31,10 @@ pub(super) fn check(upstream: &Upstream, path: &Path, config: &Config, report: &
     if client_id.is_empty() && workload_token.is_none() && !auth.per_user {
         report.absent(path, "the gateway needs a \"client_id\" there", None);
     }
-    if !auth.per_user && auth.enterprise.is_some() {
-        report.key(&path.key("enterprise"), "this key belongs to \"per_user: true\"", None);
+    for (key, given) in [("enterprise", auth.enterprise.is_some()), ("exchange", auth.exchange.is_some())] {
+        if given && !auth.per_user {
+            report.key(&path.key(key), "this key belongs to \"per_user: true\"", None);
+        }
     }
     if !auth.per_user && auth.client_metadata.is_some() {
         report.key(&path.key("client_metadata"), "this key belongs to \"per_user: true\"", None);
@@ -73,15 +75,17 @@ fn check_per_user(upstream: &Upstream, auth: &UpstreamAuth, path: &Path, report:
     }
 }
 
-fn check_enterprise(auth: &UpstreamAuth, path: &Path, config: &Config, report: &mut Report<'_>) {
-    let Some(own) = &auth.enterprise else { return };
-    let at = path.key("enterprise");
-    if auth.client_id.is_empty() {
+fn check_voucher(auth: &UpstreamAuth, path: &Path, config: &Config, report: &mut Report<'_>) {
+    let Some(own) = auth.voucher() else { return };
+    let at = path.key(own.key);
+    if auth.exchange.is_some() {
+        check_exchange(auth, path, report);
+    } else if auth.client_id.is_empty() {
         report.absent(path, "who is vouched for needs a \"client_id\" of the gateway's", None);
     }
-    let Some(issuer) = config.auth.issuers.get(&own.issuer) else {
+    let Some(issuer) = config.auth.issuers.get(own.issuer) else {
         let known = config.auth.issuers.keys().map(String::as_str);
-        let hint = advice::nearest(&own.issuer, known).map(advice::did_you_mean);
+        let hint = advice::nearest(own.issuer, known).map(advice::did_you_mean);
         let message = format!("there is no issuer {:?} under \"auth.issuers\"", own.issuer);
         return report.value(&at.key("issuer"), message, hint);
     };
@@ -92,5 +96,28 @@ fn check_enterprise(auth: &UpstreamAuth, path: &Path, config: &Config, report: &
     }
     if own.client_id.is_none() && own.client_secret.is_some() {
         report.key(&at.key("client_secret"), "this key belongs to a \"client_id\"", None);
+    }
+}
+
+/// Of the authorization server that the upstream names nothing is wanted then.
+fn check_exchange(auth: &UpstreamAuth, path: &Path, report: &mut Report<'_>) {
+    if auth.enterprise.is_some() {
+        let message = "give either \"enterprise\" or \"exchange\", not both";
+        report.key(&path.key("exchange"), message, None);
+    }
+    for (key, given) in [
+        ("client_id", !auth.client_id.is_empty()),
+        ("client_secret", auth.client_secret.is_some()),
+        ("private_key", auth.private_key.is_some()),
+        ("client_metadata", auth.client_metadata.is_some()),
+        ("issuer", auth.issuer.is_some()),
+    ] {
+        if given {
+            let message = "with \"exchange\" the identity provider alone issues tokens";
+            report.key(&path.key(key), message, Some("say under \"exchange\" who the gateway is".to_owned()));
+        }
+    }
+    if auth.exchange.as_ref().is_some_and(|own| own.audience.as_deref() == Some("")) {
+        report.value(&path.key("exchange").key("audience"), "the audience is empty", None);
     }
 }

@@ -19,11 +19,11 @@ mod telemetry;
 mod tls;
 mod upstream;
 
-pub use admin::{Admin, AdminError, AdminPlace};
+pub use admin::{Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn};
 pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer, SignIn};
 pub use broker::{Broker, BrokerClient};
 pub use cache::Cache;
-pub use credentials::{Enterprise, UpstreamAuth};
+pub use credentials::{Enterprise, Exchange, UpstreamAuth, Voucher};
 pub use endpoint::Endpoint;
 pub use gateway::Config;
 pub use keys::Keys;

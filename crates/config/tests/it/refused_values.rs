@@ -91,6 +91,11 @@ fn operators_come_in_with_a_token_on_the_loopback_interface() {
 }
 
 #[test]
+fn operators_sign_in_where_their_groups_are_known() {
+    hold("operators_sign_in_where_their_groups_are_known");
+}
+
+#[test]
 fn the_gateway_proves_itself_to_a_server_in_one_way() {
     hold("the_gateway_proves_itself_to_a_server_in_one_way");
 }

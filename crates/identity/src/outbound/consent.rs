@@ -129,13 +129,26 @@ pub(super) fn check_pkce(metadata: &Metadata) -> Result<(), ServiceError> {
     if takes.contains(&"S256") { Ok(()) } else { Err(unsupported()) }
 }
 
+/// Refuses a server whose users could be sent to another one without anybody knowing (a mix-up: RFC 9700,
+/// section 4.4): where users sign in at one host and codes are redeemed at another, only its name in the
+/// answer (RFC 9207) shows who has answered.
+pub(super) fn check_unmixed(metadata: &Metadata) -> Result<(), ServiceError> {
+    let (there, here) = (metadata.url("authorization_endpoint")?, metadata.url("token_endpoint")?);
+    let named = metadata.flag("authorization_response_iss_parameter_supported");
+    let what = "answers with its name (RFC 9207), and its endpoints are at different hosts: give \
+                auth.issuer, if it is to be trusted";
+    let unsupported = || ServiceError::Unsupported { issuer: metadata.issuer.clone(), what };
+    if named || there.host() == here.host() { Ok(()) } else { Err(unsupported()) }
+}
+
 /// Where the user goes.
 pub(super) fn address(metadata: &Metadata, flow: &Flow, state: &str) -> Result<Uri, ServiceError> {
     let wrong = |fault: &str| ServiceError::Wrong { issuer: flow.issuer.clone(), fault: fault.to_owned() };
     let endpoint = metadata.url("authorization_endpoint")?;
-    // The user's browser goes there: nothing but https, or this machine.
-    let host = endpoint.host().unwrap_or_default();
-    if endpoint.scheme_str() != Some("https") && !crate::fetch::is_loopback(host) {
+    // The user's browser goes there: nothing but https, or this machine where the issuer is on it, too.
+    let is_local = |url: &Uri| url.host().is_some_and(crate::fetch::is_loopback);
+    let local = is_local(&endpoint) && flow.issuer.parse().is_ok_and(|issuer| is_local(&issuer));
+    if endpoint.scheme_str() != Some("https") && !local {
         return Err(wrong("its authorization_endpoint is not https"));
     }
     let challenge = URL_SAFE_NO_PAD.encode(seal::sha256(flow.verifier.as_bytes()));

@@ -1,21 +1,26 @@
-//! Enterprise-managed authorization (SEP-990; ID-JAG): the enterprise's identity provider vouches for a user
-//! at the authorization server of an upstream, and nobody is asked for his consent.
+//! The enterprise's identity provider vouches for a user, and nobody is asked for his consent: at the
+//! authorization server of an upstream (SEP-990; ID-JAG), or by a token for the upstream itself (RFC 8693).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use model::{Clock, Principal, Rng};
+use model::{Clock, Principal, Rng, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::ServiceError;
-use super::exchange::{Asking, Client, Form};
+use super::exchange::{Asking, Client, Form, Issued};
 use super::grant::hashed;
+use super::prover::Prover;
 use crate::issuer::Issuer;
+use crate::jose::Jws;
+use crate::token;
 use crate::vault::{Place, Vault};
 
 /// An assertion for another authorization server.
 const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
+/// A token for a server.
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// What a user is known by.
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// How long what somebody has signed in with is kept without being renewed.
@@ -24,11 +29,25 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Gives the token that says who a user is; in words why there is none.
 pub type SubjectToken = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
-/// How an identity provider is asked for assertions.
+/// What an identity provider is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Vouching {
+    /// An assertion, for which the authorization server of the upstream gives a token (SEP-990).
+    Assertion,
+    /// The token itself.
+    Token {
+        /// What the upstream is called at the identity provider; `None`: its URL.
+        audience: Option<String>,
+    },
+}
+
+/// How an identity provider is asked to vouch for users.
 #[derive(Clone)]
 pub struct Enterprise {
     /// The identity provider.
     pub issuer: Arc<Issuer>,
+    /// What it is asked for.
+    pub vouching: Vouching,
     /// Who the gateway is there.
     pub client: Client,
     /// Who the user is; `None`: each is who has signed in with a browser.
@@ -79,14 +98,46 @@ async fn kept(
     Ok(text("id_token").map(|id_token| SignedIn { id_token, refresh: text("refresh") }))
 }
 
-/// What an assertion is for.
+/// Whether a refusal means that what somebody has signed in with is of no use any more. RFC 8693, section
+/// 2.2.2, has one word for this and for all that is wrong with a request.
+fn is_spent(error: &str, id_token: &str, now: Timestamp) -> bool {
+    let ends = || {
+        let claims = Jws::parse(id_token).ok()?.claims().ok()?;
+        token::time(&claims, "exp").ok().flatten()
+    };
+    error == "invalid_grant" || error == "invalid_request" && ends().is_some_and(|ends| ends <= now)
+}
+
+/// What is asked for.
 pub(super) struct For<'a> {
-    /// The authorization server of the upstream, by its own name.
-    pub audience: &'a str,
-    /// The upstream.
-    pub resource: &'a str,
+    /// Its type.
+    kind: &'static str,
+    /// Whom it is for, by names of the identity provider's.
+    target: Vec<(&'static str, String)>,
     /// What the user needs there.
-    pub scopes: &'a str,
+    scopes: &'a str,
+    /// What it is to be bound to.
+    prover: Option<&'a Prover>,
+}
+
+impl<'a> For<'a> {
+    /// An assertion for an authorization server, by its own name, about an upstream.
+    pub fn assertion(audience: &str, resource: &str, scopes: &'a str) -> Self {
+        let target = vec![("audience", audience.to_owned()), ("resource", resource.to_owned())];
+        Self { kind: ID_JAG, target, scopes, prover: None }
+    }
+
+    /// A token for an upstream: for one name of it, as several would be several servers (RFC 8693, section
+    /// 2.1).
+    pub fn token(
+        audience: Option<&str>,
+        resource: &str,
+        scopes: &'a str,
+        prover: Option<&'a Prover>,
+    ) -> Self {
+        let target = audience.map_or(("resource", resource), |audience| ("audience", audience));
+        Self { kind: ACCESS_TOKEN, target: vec![(target.0, target.1.to_owned())], scopes, prover }
+    }
 }
 
 impl Enterprise {
@@ -96,8 +147,40 @@ impl Enterprise {
         principal: &Principal,
         wanted: &For<'_>,
         vault: &dyn Vault,
-        (clock, rng): (&dyn Clock, &dyn Rng),
+        own: (&dyn Clock, &dyn Rng),
     ) -> Result<Option<String>, ServiceError> {
+        let Some((issuer, document)) = self.vouch(principal, wanted, vault, own).await? else {
+            return Ok(None);
+        };
+        let none = || ServiceError::Wrong { issuer, fault: "there is no assertion".to_owned() };
+        let assertion = document.get("access_token").and_then(Value::as_str).map(str::to_owned);
+        assertion.ok_or_else(none).map(Some)
+    }
+
+    /// A token of the identity provider for this user, and its name. `None`: he has to sign in first.
+    pub(super) async fn token(
+        &self,
+        principal: &Principal,
+        wanted: &For<'_>,
+        vault: &dyn Vault,
+        own: (&dyn Clock, &dyn Rng),
+    ) -> Result<Option<(String, Issued)>, ServiceError> {
+        let Some((issuer, document)) = self.vouch(principal, wanted, vault, own).await? else {
+            return Ok(None);
+        };
+        let trusted = |_: &Uri| false;
+        let issued = self.asking(&trusted, wanted.prover, own).read(&issuer, &document)?;
+        Ok(Some((issuer, issued)))
+    }
+
+    /// What the identity provider gives for what this user has signed in with, and its name.
+    async fn vouch(
+        &self,
+        principal: &Principal,
+        wanted: &For<'_>,
+        vault: &dyn Vault,
+        (clock, rng): (&dyn Clock, &dyn Rng),
+    ) -> Result<Option<(String, Map<String, Value>)>, ServiceError> {
         let own = &self.issuer.options.name;
         let signed_in = match &self.subject {
             Some(read) => {
@@ -110,7 +193,7 @@ impl Enterprise {
         match self.ask(&signed_in.id_token, wanted, (clock, rng)).await {
             // What he has signed in with has expired: another one is had without him, or by him.
             Err(ServiceError::Refused { error, .. })
-                if error == "invalid_grant" && self.subject.is_none() =>
+                if self.subject.is_none() && is_spent(&error, &signed_in.id_token, clock.now()) =>
             {
                 let Some(refresh) = signed_in.refresh else { return Ok(None) };
                 let Some(renewed) = self.renew(&refresh, (clock, rng)).await? else { return Ok(None) };
@@ -124,47 +207,51 @@ impl Enterprise {
         }
     }
 
+    fn asking<'a>(
+        &'a self,
+        trusted: &'a (dyn Fn(&Uri) -> bool + Sync),
+        prover: Option<&'a Prover>,
+        (clock, rng): (&'a dyn Clock, &'a dyn Rng),
+    ) -> Asking<'a> {
+        Asking { fetch: self.issuer.fetch(), clock, rng, trusted, prover }
+    }
+
     async fn ask(
         &self,
         id_token: &str,
         wanted: &For<'_>,
-        (clock, rng): (&dyn Clock, &dyn Rng),
-    ) -> Result<String, ServiceError> {
+        own: (&dyn Clock, &dyn Rng),
+    ) -> Result<(String, Map<String, Value>), ServiceError> {
         let metadata = self.issuer.metadata().await?;
         let trusted = |url: &Uri| metadata.is_own(url);
-        let asking = Asking { fetch: self.issuer.fetch(), clock, rng, trusted: &trusted, prover: None };
         let mut form: Form = vec![
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange".to_owned()),
-            ("requested_token_type", ID_JAG.to_owned()),
-            ("audience", wanted.audience.to_owned()),
-            ("resource", wanted.resource.to_owned()),
+            ("requested_token_type", wanted.kind.to_owned()),
             ("subject_token", id_token.to_owned()),
             ("subject_token_type", ID_TOKEN.to_owned()),
         ];
+        form.extend(wanted.target.iter().cloned());
         if !wanted.scopes.is_empty() {
             form.push(("scope", wanted.scopes.to_owned()));
         }
+        let asking = self.asking(&trusted, wanted.prover, own);
         let document = asking.document(&metadata, &self.client, form).await?;
-        let text = |name: &str| document.get(name).and_then(Value::as_str);
-        let wrong = |fault: &str| {
-            let (issuer, fault) = (metadata.issuer.clone(), fault.to_owned());
-            ServiceError::Wrong { issuer, fault }
-        };
-        if text("issued_token_type") != Some(ID_JAG) {
-            return Err(wrong("it has issued a token of another type"));
+        if document.get("issued_token_type").and_then(Value::as_str) != Some(wanted.kind) {
+            let fault = "it has issued a token of another type".to_owned();
+            return Err(ServiceError::Wrong { issuer: metadata.issuer.clone(), fault });
         }
-        text("access_token").map(str::to_owned).ok_or_else(|| wrong("there is no assertion"))
+        Ok((metadata.issuer.clone(), document))
     }
 
     /// What he has signed in with, anew. `None`: he has to do it himself.
     async fn renew(
         &self,
         refresh: &str,
-        (clock, rng): (&dyn Clock, &dyn Rng),
+        own: (&dyn Clock, &dyn Rng),
     ) -> Result<Option<SignedIn>, ServiceError> {
         let metadata = self.issuer.metadata().await?;
         let trusted = |url: &Uri| metadata.is_own(url);
-        let asking = Asking { fetch: self.issuer.fetch(), clock, rng, trusted: &trusted, prover: None };
+        let asking = self.asking(&trusted, None, own);
         let form = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh.to_owned())];
         match asking.token(&metadata, &self.client, form).await {
             Ok(issued) => {

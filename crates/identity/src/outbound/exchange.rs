@@ -123,7 +123,8 @@ impl Asking<'_> {
         }
     }
 
-    fn read(&self, issuer: &str, document: &Map<String, Value>) -> Result<Issued, ServiceError> {
+    /// What a token endpoint has issued, from what it says.
+    pub fn read(&self, issuer: &str, document: &Map<String, Value>) -> Result<Issued, ServiceError> {
         let text = |name: &str| document.get(name).and_then(Value::as_str);
         let wrong = |fault: &str| ServiceError::Wrong { issuer: issuer.to_owned(), fault: fault.to_owned() };
         let access = text("access_token").ok_or_else(|| wrong("there is no access_token"))?;

@@ -5,7 +5,7 @@ use model::Principal;
 
 use super::ServiceError;
 use super::consent::{self, Flow, Returned, SCOPES_MAX};
-use super::enterprise::For;
+use super::enterprise::{Enterprise, For, Vouching};
 use super::exchange::random;
 use super::grant::{Grant, UNUSED};
 use super::prover::{ALGORITHM, Prover};
@@ -13,6 +13,9 @@ use super::resource::{self, Resource};
 use super::users::{Held, NoToken, Person, Users, Wanted};
 use crate::metadata::{Metadata, MetadataError, discover};
 use crate::vault::Place;
+
+/// The scope by which a user stays signed in (SEP-2207).
+const STAYS: &str = "offline_access";
 
 impl Users {
     /// A token that the user's identity provider vouches for, in place of the version `old` of his grant.
@@ -23,15 +26,42 @@ impl Users {
         old: u64,
     ) -> Result<Held, NoToken> {
         let Some(enterprise) = &self.options.enterprise else { return Err(NoToken::Consent) };
+        let before = person.state().held.as_ref().map(|held| held.asked.clone()).unwrap_or_default();
+        let grant = match &enterprise.vouching {
+            Vouching::Assertion => self.by_assertion(enterprise, principal, before).await?,
+            Vouching::Token { audience } => {
+                self.by_exchange(enterprise, audience.as_deref(), principal, before).await?
+            }
+        };
+        let Some(grant) = grant else { return Err(NoToken::Consent) };
+        let name = self.name(principal);
+        let place = Place { principal, upstream: &self.options.upstream, name: &name };
+        let put = self.vault.put(place, old, &grant.write(), UNUSED).await;
+        if put.map_err(ServiceError::from)? {
+            return self.hold(person, old + 1, &grant);
+        }
+        // Another replica was quicker.
+        match self.find(principal).await? {
+            Some((version, grant)) => self.hold(person, version, &grant),
+            None => Err(NoToken::Consent),
+        }
+    }
+
+    /// By an assertion at the authorization server of the upstream. `None`: the user has to sign in first.
+    async fn by_assertion(
+        &self,
+        enterprise: &Enterprise,
+        principal: &Principal,
+        before: Vec<String>,
+    ) -> Result<Option<Grant>, ServiceError> {
         let wanted = self.wanted(principal);
         let (metadata, resource) = self.issuer(&wanted).await?;
-        let before = person.state().held.as_ref().map(|held| held.asked.clone()).unwrap_or_default();
         let scopes = self.scopes(&wanted, before, &resource, &metadata);
         let text = scopes.join(" ");
-        let about = For { audience: &metadata.issuer, resource: &resource.name, scopes: &text };
+        let about = For::assertion(&metadata.issuer, &resource.name, &text);
         let own = (&*self.clock, &*self.rng);
         let assertion = enterprise.assertion(principal, &about, &*self.vault, own).await?;
-        let Some(assertion) = assertion else { return Err(NoToken::Consent) };
+        let Some(assertion) = assertion else { return Ok(None) };
         let own = metadata.issuer.parse::<Uri>().is_ok_and(|url| self.is_trusted(&url));
         let client = self.desk(&metadata, own).client("", "").await?;
         let form = vec![
@@ -53,17 +83,43 @@ impl Users {
             expires: issued.expires,
             asked: scopes,
         };
-        let name = self.name(principal);
-        let place = Place { principal, upstream: &self.options.upstream, name: &name };
-        let put = self.vault.put(place, old, &grant.write(), UNUSED).await;
-        if put.map_err(ServiceError::from)? {
-            return self.hold(person, old + 1, &grant);
-        }
-        // Another replica was quicker.
-        match self.find(principal).await? {
-            Some((version, grant)) => self.hold(person, version, &grant),
-            None => Err(NoToken::Consent),
-        }
+        Ok(Some(grant))
+    }
+
+    /// From the identity provider itself. `None`: the user has to sign in first.
+    async fn by_exchange(
+        &self,
+        enterprise: &Enterprise,
+        audience: Option<&str>,
+        principal: &Principal,
+        before: Vec<String>,
+    ) -> Result<Option<Grant>, ServiceError> {
+        let wanted = self.wanted(principal);
+        // The identity provider is known, whatever the server says of who issues tokens for it.
+        let resource = match self.told(&wanted).await {
+            Err(ServiceError::Resource(_) | ServiceError::Absent) => self.untold(),
+            told => told?,
+        };
+        let metadata = enterprise.issuer.metadata().await?;
+        let mut scopes = self.scopes(&wanted, before, &resource, &metadata);
+        // Another token is had by another exchange, so that the identity provider decides each time.
+        scopes.retain(|scope| scope != STAYS);
+        let text = scopes.join(" ");
+        let prover = self.prover(&metadata, wanted.bound || resource.bound)?;
+        let about = For::token(audience, &resource.name, &text, prover.as_ref());
+        let own = (&*self.clock, &*self.rng);
+        let issued = enterprise.token(principal, &about, &*self.vault, own).await?;
+        Ok(issued.map(|(issuer, issued)| Grant {
+            issuer,
+            resource: resource.name,
+            client: enterprise.client.id.clone(),
+            redirect: String::new(),
+            key: prover.filter(|_| issued.bound).map(|prover| prover.write().to_vec()),
+            access: issued.access,
+            refresh: None,
+            expires: issued.expires,
+            asked: scopes,
+        }))
     }
 
     /// A new key, where a token is to be bound to one and its issuer does that.
@@ -95,6 +151,9 @@ impl Users {
         seal: &(dyn Fn(&Flow) -> String + Sync),
     ) -> Result<Uri, ServiceError> {
         let (metadata, resource) = self.issuer(wanted).await?;
+        if self.options.issuer.is_none() {
+            consent::check_unmixed(&metadata)?;
+        }
         let own = metadata.issuer.parse::<Uri>().is_ok_and(|url| self.is_trusted(&url));
         let before = self.find(principal).await?.map(|(_, grant)| grant);
         // What was granted before is not lost by what is granted now.
@@ -116,29 +175,34 @@ impl Users {
         consent::address(&metadata, &flow, &seal(&flow))
     }
 
+    /// What the server says of who issues tokens for it.
+    async fn told(&self, wanted: &Wanted) -> Result<Resource, ServiceError> {
+        let trusted = |url: &Uri| self.is_trusted(url);
+        resource::find(&*self.fetch, &self.options.server, wanted.metadata.as_deref(), &trusted).await
+    }
+
+    /// What is known of a server that says nothing.
+    fn untold(&self) -> Resource {
+        let name = self.options.server.to_string();
+        Resource { name, servers: Vec::new(), scopes: Vec::new(), bound: false }
+    }
+
     /// Who issues tokens for the server, and what for.
     async fn issuer(&self, wanted: &Wanted) -> Result<(Metadata, Resource), ServiceError> {
-        let (fetch, server) = (&*self.fetch, &self.options.server);
-        let trusted = |url: &Uri| self.is_trusted(url);
-        let nothing = || {
-            let name = server.to_string();
-            Resource { name, servers: Vec::new(), scopes: Vec::new(), bound: false }
-        };
-        let found = resource::find(fetch, server, wanted.metadata.as_deref(), &trusted).await;
-        let resource = match (found, &self.options.issuer) {
+        let resource = match (self.told(wanted).await, &self.options.issuer) {
             (Ok(resource), _) => resource,
             // The operator knows what the server does not say.
-            (Err(ServiceError::Resource(_) | ServiceError::Absent), Some(_)) => nothing(),
+            (Err(ServiceError::Resource(_) | ServiceError::Absent), Some(_)) => self.untold(),
             // A server of 2025-03-26 is its own authorization server ("Authorization Base URL").
             (Err(ServiceError::Absent), None) => {
-                return Ok((self.metadata(&self.root(), true).await?, nothing()));
+                return Ok((self.metadata(&self.root(), true).await?, self.untold()));
             }
             (Err(error), _) => return Err(error),
         };
         let none = || ServiceError::Resource("its metadata names no authorization server".to_owned());
         let issuer = self.options.issuer.as_ref().or(resource.servers.first()).ok_or_else(none)?;
         let own = issuer.parse::<Uri>().is_ok_and(|url| self.is_trusted(&url));
-        let metadata = discover(fetch, issuer, own).await?;
+        let metadata = discover(&*self.fetch, issuer, own).await?;
         consent::check_pkce(&metadata)?;
         Ok((metadata, resource))
     }
@@ -178,9 +242,8 @@ impl Users {
         if scopes.is_empty() {
             scopes.clone_from(&resource.scopes);
         }
-        let stays = "offline_access";
-        if metadata.list("scopes_supported").is_some_and(|known| known.contains(&stays)) {
-            scopes.push(stays.to_owned());
+        if metadata.list("scopes_supported").is_some_and(|known| known.contains(&STAYS)) {
+            scopes.push(STAYS.to_owned());
         }
         let mut seen = std::collections::HashSet::new();
         scopes.retain(|scope| seen.insert(scope.clone()));

@@ -16,7 +16,7 @@ mod users;
 
 pub use challenge::Challenge;
 pub use consent::{Flow, Returned};
-pub use enterprise::{Enterprise, SubjectToken};
+pub use enterprise::{Enterprise, SubjectToken, Vouching};
 pub use exchange::Client;
 pub(crate) use exchange::random;
 pub(crate) use grant::hashed;

@@ -1,6 +1,6 @@
 //! Issuers with keys of their own, and a network that has nothing else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -74,7 +74,12 @@ impl Forge {
     }
 
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
-        let signed = unsigned(header, claims);
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// Signs what no [`Value`] can be.
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims));
         let signature = crypto::sign(signed.as_bytes(), &self.signing, self.algorithm).unwrap();
         format!("{signed}.{signature}")
     }
@@ -116,6 +121,8 @@ pub fn claims(change: impl FnOnce(&mut Value)) -> Value {
 #[derive(Default)]
 pub struct Network {
     pages: Mutex<HashMap<String, (StatusCode, String)>>,
+    /// What is answered before that, once each.
+    first: Mutex<HashMap<String, VecDeque<(StatusCode, String)>>>,
     pub asked: AtomicUsize,
     pub down: std::sync::atomic::AtomicBool,
     pub requests: Mutex<Vec<Request<Bytes>>>,
@@ -127,6 +134,17 @@ impl Network {
     pub fn set(&self, url: &str, status: u16, page: impl ToString) {
         let page = (StatusCode::from_u16(status).unwrap(), page.to_string());
         self.pages.lock().unwrap().insert(url.to_owned(), page);
+    }
+
+    /// Whether there is an answer.
+    pub fn knows(&self, url: &str) -> bool {
+        self.pages.lock().unwrap().contains_key(url) || self.first.lock().unwrap().contains_key(url)
+    }
+
+    /// Answers this once, before what is there.
+    pub fn once(&self, url: &str, status: u16, page: impl ToString) {
+        let page = (StatusCode::from_u16(status).unwrap(), page.to_string());
+        self.first.lock().unwrap().entry(url.to_owned()).or_default().push_back(page);
     }
 
     pub fn count(&self) -> usize {
@@ -148,8 +166,9 @@ impl Fetch for Network {
         if self.down.load(Ordering::SeqCst) {
             return Err(FetchError::Plain { url });
         }
-        let (status, page) =
-            self.pages.lock().unwrap().get(&url).cloned().unwrap_or((StatusCode::NOT_FOUND, String::new()));
+        let first = self.first.lock().unwrap().get_mut(&url).and_then(VecDeque::pop_front);
+        let page = first.or_else(|| self.pages.lock().unwrap().get(&url).cloned());
+        let (status, page) = page.unwrap_or((StatusCode::NOT_FOUND, String::new()));
         let mut response = Response::new(Bytes::from(page));
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(http::header::CONTENT_TYPE, json);

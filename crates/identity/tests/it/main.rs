@@ -4,10 +4,13 @@
 
 mod broker;
 mod forge;
+mod hostile;
 mod keys;
 mod outbound;
 mod possession;
 mod published;
+mod reach;
 mod tokens;
 mod users;
 mod vault;
+mod vouched;

@@ -49,3 +49,42 @@ async fn a_decision_is_explained_without_its_secrets() {
     assert!(!last.passed && last.found.contains("another audience"), "{explained:?}");
     assert_eq!(explained.caller, None);
 }
+
+#[tokio::test]
+async fn what_is_explained_is_what_is_decided() {
+    let world = world_with(|wanted| wanted.rules.scopes = vec!["crm:read".to_owned()]);
+    let stranger = Forge::new(Algorithm::ES256, "k1");
+    let mut all: Vec<Option<String>> = vec![None, Some(String::new()), Some("x.y.z".to_owned())];
+    type Change = fn(&mut serde_json::Value);
+    let changes: [Change; 8] = [
+        |_| {},
+        |c| c["aud"] = json!("https://gw.example/hr/mcp"),
+        |c| c["iss"] = json!("https://evil.example/"),
+        |c| c["exp"] = json!(NOW - 100),
+        |c| c["nbf"] = json!(NOW + 100),
+        |c| c["scope"] = json!("other"),
+        |c| c["sub"] = json!(7),
+        |c| c["nonce"] = json!("n"),
+    ];
+    for change in changes {
+        all.push(Some(world.forge.token(&claims(change))));
+        all.push(Some(stranger.token(&claims(change))));
+    }
+    let (mut let_in, mut refused) = (0, 0);
+    for token in all {
+        let own = token.as_ref().map(|token| ("authorization", format!("Bearer {token}")));
+        let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let own = headers(&own);
+        for endpoint in ["crm", "open", "nothing"] {
+            let presented =
+                Presented { base: URL, method: "POST", path: "/crm/mcp", query: None, headers: &own };
+            let explained = world.gate.explain(endpoint, &presented, identity::Terms::default()).await;
+            let admitted = world.gate.admit(endpoint, &presented).await;
+            assert_eq!(explained.caller.is_some(), admitted.is_ok(), "{endpoint}: {explained:?}");
+            let same = admitted.as_ref().ok().map(|caller| caller.principal.clone());
+            assert_eq!(explained.caller.map(|caller| caller.principal), same);
+            *(if admitted.is_ok() { &mut let_in } else { &mut refused }) += 1;
+        }
+    }
+    assert!(let_in > 10 && refused > 10, "{let_in} {refused}");
+}

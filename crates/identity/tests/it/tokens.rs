@@ -121,6 +121,125 @@ async fn a_token_that_its_issuer_has_not_signed_is_refused() {
 }
 
 #[tokio::test]
+async fn a_public_key_is_no_secret_that_tokens_are_signed_with() {
+    let world = world();
+    let jwk = world.forge.jwk();
+    let bytes = |name: &str| BASE64.decode(jwk[name].as_str().unwrap()).unwrap();
+    let point = [vec![4], bytes("x"), bytes("y")].concat();
+    let good = claims(|_| {});
+    for secret in [point.clone(), point[1..].to_vec(), jwk.to_string().into_bytes(), b"k1".to_vec(), vec![]] {
+        let key = jsonwebtoken::EncodingKey::from_secret(&secret);
+        for (name, symmetric) in [("HS256", Algorithm::HS256), ("HS512", Algorithm::HS512)] {
+            for said in [name, "ES256", "hs256"] {
+                let signed = unsigned(&json!({"alg": said, "kid": "k1", "typ": "at+jwt"}), &good);
+                let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, symmetric).unwrap();
+                let (status, reason, _) = world.refused(&format!("{signed}.{signature}")).await;
+                assert_eq!((status, reason), (401, Reason::BadToken), "{said} by {name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_does_not_say_where_its_key_is_nor_what_it_is_called_beyond_a_name() {
+    let world = world();
+    world.bearer(&world.forge.token(&claims(|_| {}))).await.unwrap();
+    let (before, thief) = (world.network.count(), Forge::new(Algorithm::ES256, "k1"));
+    let evil = "https://evil.example/keys";
+    world.network.set(evil, 200, json!({"keys": [thief.jwk()]}));
+    let mut tricks = vec![
+        json!({"jku": evil}),
+        json!({"x5u": evil}),
+        json!({"x5c": ["MIIB"]}),
+        json!({"jwk": thief.bare()}),
+        json!({"kid": evil}),
+        json!({"kid": 7}),
+        json!({"kid": ["k1"]}),
+        json!({"kid": null}),
+        json!({"kid": ""}),
+        json!({"kid": "x".repeat(8_000)}),
+    ];
+    for odd in
+        ["../jwks", "/dev/null", "k1\u{0}", "k1' OR '1'='1", "k1\r\nset-cookie: a", "K1", "k1 ", "${jndi:x}"]
+    {
+        tricks.push(json!({"kid": odd}));
+    }
+    for trick in tricks {
+        let mut header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "k1"});
+        for (name, value) in trick.as_object().unwrap() {
+            header[name] = value.clone();
+        }
+        let (status, ..) = world.refused(&thief.sign(&header, &claims(|_| {}))).await;
+        assert_eq!(status, 401, "{trick}");
+    }
+    let asked: Vec<String> =
+        world.network.requests.lock().unwrap()[before..].iter().map(|r| r.uri().to_string()).collect();
+    assert!(asked.iter().all(|url| url == "https://login.corp.example/jwks"), "{asked:?}");
+    // What is only said beside a good signature changes nothing.
+    for name in ["jku", "x5u"] {
+        let mut header = world.forge.header();
+        header[name] = json!(evil);
+        world.bearer(&world.forge.sign(&header, &claims(|_| {}))).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_twice_counts_as_it_is_said_last_and_cannot_hide_what_is_checked() {
+    let world = world();
+    let header = world.forge.header().to_string();
+    let good = claims(|_| {}).to_string();
+    let with = |member: &str| format!("{{{member},{}", &good[1..]);
+    let then = |member: &str| format!("{},{member}}}", &good[..good.len() - 1]);
+    for (member, why) in [
+        ("\"aud\":\"https://gw.example/hr/mcp\"", "another audience"),
+        ("\"iss\":\"https://evil.example/\"", "does not trust"),
+        ("\"exp\":1", "expired"),
+        ("\"nonce\":\"n\"", "no access token"),
+    ] {
+        let (status, _, text) = world.refused(&world.forge.sign_text(&header, &then(member))).await;
+        assert!(status == 401 && text.contains(why), "{member}: {text}");
+    }
+    // RFC 7519, section 4: the last one counts, here as everywhere in the gateway.
+    let token = world.forge.sign_text(&header, &with("\"sub\":\"root\""));
+    assert_eq!(world.bearer(&token).await.unwrap().principal.subject(), "corp:ann");
+    for twice in
+        [r#"{"alg":"ES256","alg":"none","kid":"k1"}"#, r#"{"alg":"ES256","kid":"k1","crit":[],"crit":["x"]}"#]
+    {
+        assert_eq!(world.refused(&world.forge.sign_text(twice, &good)).await.0, 401, "{twice}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_deep_or_odd_is_refused_and_nothing_breaks() {
+    let world = world();
+    let header = world.forge.header().to_string();
+    let deep = |open: &str, close: &str, count: usize| {
+        format!("{{\"aud\":\"{CRM}\",\"x\":{}1{}}}", open.repeat(count), close.repeat(count))
+    };
+    let odd = ["[]", "null", "7", "\"x\"", "", "{", "\u{feff}{}", "{\"exp\":1e400}", "{\"sub\":\"\\ud800\"}"];
+    let mut all: Vec<String> = odd.map(str::to_owned).to_vec();
+    all.extend([deep("[", "]", 3_000), deep("{\"a\":", "}", 1_500)]);
+    for payload in all {
+        let (status, ..) = world.refused(&world.forge.sign_text(&header, &payload)).await;
+        assert_eq!(status, 401, "{}", payload.chars().take(40).collect::<String>());
+        let (status, ..) = world.refused(&world.forge.sign_text(&payload, "{}")).await;
+        assert_eq!(status, 401);
+    }
+    for (name, value) in [
+        ("exp", json!(1e300)),
+        ("exp", json!([NOW + 60])),
+        ("nbf", json!("tomorrow")),
+        ("iat", json!({})),
+        ("sub", json!(["ann"])),
+        ("sub", json!("a\nb")),
+        ("iss", json!([CORP])),
+    ] {
+        let token = world.forge.token(&claims(|claims| claims[name] = value.clone()));
+        assert_eq!(world.refused(&token).await.0, 401, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
 async fn only_algorithms_of_the_operators_list_are_taken() {
     let world = world_with(|wanted| wanted.issuer.algorithms = vec![Algorithm::EdDSA]);
     let (_, _, text) = world.refused(&world.forge.token(&claims(|_| {}))).await;

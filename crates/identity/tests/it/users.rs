@@ -12,22 +12,22 @@ use serde_json::{Value, json};
 use crate::forge::{NOW, Network};
 use crate::vault::Chest;
 
-const SERVER: &str = "https://crm.example/mcp";
-const RESOURCE: &str = "https://crm.example/.well-known/oauth-protected-resource/mcp";
-const LOGIN: &str = "https://login.example";
-const METADATA: &str = "https://login.example/.well-known/oauth-authorization-server";
-const TOKENS: &str = "https://login.example/token";
-const REGISTER: &str = "https://login.example/register";
-const BACK: &str = "https://gw.example/oauth/callback";
+pub const SERVER: &str = "https://crm.example/mcp";
+pub const RESOURCE: &str = "https://crm.example/.well-known/oauth-protected-resource/mcp";
+pub const LOGIN: &str = "https://login.example";
+pub const METADATA: &str = "https://login.example/.well-known/oauth-authorization-server";
+pub const TOKENS: &str = "https://login.example/token";
+pub const REGISTER: &str = "https://login.example/register";
+pub const BACK: &str = "https://gw.example/oauth/callback";
 
-struct Out {
-    network: Arc<Network>,
-    clock: Arc<ManualClock>,
-    chest: Arc<Chest>,
-    users: Arc<Users>,
+pub struct Out {
+    pub network: Arc<Network>,
+    pub clock: Arc<ManualClock>,
+    pub chest: Arc<Chest>,
+    pub users: Arc<Users>,
 }
 
-fn metadata() -> Value {
+pub fn metadata() -> Value {
     json!({
         "issuer": LOGIN, "authorization_endpoint": "https://login.example/authorize",
         "token_endpoint": TOKENS, "registration_endpoint": REGISTER,
@@ -35,12 +35,12 @@ fn metadata() -> Value {
     })
 }
 
-fn token(name: &str) -> Value {
+pub fn token(name: &str) -> Value {
     let refresh = format!("r-{name}");
     json!({"access_token": name, "token_type": "Bearer", "expires_in": 300, "refresh_token": refresh})
 }
 
-fn out(change: impl FnOnce(&mut UsersOptions)) -> Out {
+pub fn out(change: impl FnOnce(&mut UsersOptions)) -> Out {
     let network = Arc::new(Network::default());
     let clock = Arc::new(ManualClock::at(Timestamp(NOW * 1_000)));
     network.set(RESOURCE, 200, json!({"resource": SERVER, "authorization_servers": [LOGIN]}));
@@ -62,50 +62,50 @@ fn out(change: impl FnOnce(&mut UsersOptions)) -> Out {
     Out { network, clock, chest, users }
 }
 
-fn ann() -> Principal {
+pub fn ann() -> Principal {
     Principal::new("acme", "corp:ann")
 }
 
-fn query(url: &Uri) -> HashMap<String, String> {
+pub fn query(url: &Uri) -> HashMap<String, String> {
     form_urlencoded::parse(url.query().unwrap().as_bytes()).into_owned().collect()
 }
 
-fn challenge(text: &str) -> HeaderMap {
+pub fn challenge(text: &str) -> HeaderMap {
     HeaderMap::from_iter([(http::header::WWW_AUTHENTICATE, HeaderValue::from_str(text).unwrap())])
 }
 
 impl Out {
     /// Sends a user away. Where to, and what is known when he comes back.
-    async fn away(&self, who: &Principal) -> Result<(Uri, Flow), ServiceError> {
+    pub async fn away(&self, who: &Principal) -> Result<(Uri, Flow), ServiceError> {
         let seal = |flow: &Flow| flow.to_value().to_string();
         let url = self.users.begin(who, &self.users.wanted(who), BACK, &seal).await?;
         let flow = serde_json::from_str(&query(&url)["state"]).unwrap();
         Ok((url, Flow::of_value(&flow).unwrap()))
     }
 
-    async fn grant(&self, who: &Principal) {
+    pub async fn grant(&self, who: &Principal) {
         let (_, flow) = self.away(who).await.unwrap();
         self.users.finish(who, &flow, &Returned::of_query("code=c")).await.unwrap();
     }
 
-    async fn proof(&self, who: &Principal) -> Result<Option<UserProof>, NoToken> {
+    pub async fn proof(&self, who: &Principal) -> Result<Option<UserProof>, NoToken> {
         self.users.proof(who, (&Method::POST, &SERVER.parse().unwrap())).await
     }
 
-    async fn header(&self, who: &Principal) -> String {
+    pub async fn header(&self, who: &Principal) -> String {
         let proof = self.proof(who).await.unwrap().unwrap();
         assert!(proof.authorization.is_sensitive());
         proof.authorization.to_str().unwrap().to_owned()
     }
 
-    fn refuse(&self, status: u16, text: &str, used: Option<&str>, attempt: u32) -> Refused {
+    pub fn refuse(&self, status: u16, text: &str, used: Option<&str>, attempt: u32) -> Refused {
         let used = used.map(|text| HeaderValue::from_str(text).unwrap());
         let status = StatusCode::from_u16(status).unwrap();
         self.users.refused(&ann(), status, &challenge(text), used.as_ref(), attempt)
     }
 
     /// The forms that were sent to token endpoints.
-    fn forms(&self) -> Vec<HashMap<String, String>> {
+    pub fn forms(&self) -> Vec<HashMap<String, String>> {
         let requests = self.network.requests.lock().unwrap();
         let posts = requests.iter().filter(|r| r.method() == Method::POST && r.uri().path() == "/token");
         posts.map(|r| form_urlencoded::parse(r.body()).into_owned().collect()).collect()

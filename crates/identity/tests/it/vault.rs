@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,12 +11,21 @@ use model::{Principal, Timestamp};
 
 type Rows = HashMap<(String, String, String), Kept>;
 
+impl Chest {
+    fn works(&self) -> Result<(), VaultError> {
+        let broken = self.broken.load(Ordering::SeqCst);
+        if broken { Err(VaultError { text: "the store is away".to_owned() }) } else { Ok(()) }
+    }
+}
+
 /// Keeps what it is given, by whose it is, what for and its name.
 #[derive(Default)]
 pub struct Chest {
     pub rows: Mutex<Rows>,
     turns: Mutex<HashMap<String, String>>,
     used: Mutex<HashSet<String>>,
+    /// Whether it answers nobody.
+    pub broken: AtomicBool,
 }
 
 fn key(place: Place<'_>) -> (String, String, String) {
@@ -38,6 +48,7 @@ impl Chest {
 #[async_trait]
 impl Vault for Chest {
     async fn get(&self, place: Place<'_>) -> Result<Option<Kept>, VaultError> {
+        self.works()?;
         Ok(self.rows.lock().unwrap().get(&key(place)).cloned())
     }
 
@@ -59,6 +70,7 @@ impl Vault for Chest {
         data: &[u8],
         _time: Duration,
     ) -> Result<bool, VaultError> {
+        self.works()?;
         let mut rows = self.rows.lock().unwrap();
         let found = rows.get(&key(place)).map_or(0, |kept| kept.version);
         if found == version {
@@ -77,6 +89,7 @@ impl Vault for Chest {
     }
 
     async fn turn(&self, name: &str, holder: &str, _time: Duration) -> Result<bool, VaultError> {
+        self.works()?;
         let mut turns = self.turns.lock().unwrap();
         Ok(turns.entry(name.to_owned()).or_insert_with(|| holder.to_owned()) == holder)
     }

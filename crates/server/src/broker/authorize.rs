@@ -121,7 +121,7 @@ fn question_page(
     let _ = write!(
         markup,
         "<form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"question\" value=\"{}\">",
-        identity::AUTHORIZE,
+        identity::AUTHORIZE_PATH,
         escaped(&sealed)
     );
     if user.is_none() && issuers.len() > 1 {

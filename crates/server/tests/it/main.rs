@@ -2,6 +2,8 @@
 
 mod auth;
 mod bad;
+mod broker;
+mod consent;
 mod drain;
 mod eras;
 mod handles;
@@ -13,3 +15,4 @@ mod sessions;
 mod shared;
 mod smoke;
 mod tasks;
+mod widen;

@@ -23,5 +23,6 @@ mod store;
 mod takeover;
 mod tasks;
 mod terminal;
+mod threats;
 mod up;
 mod upstreams;

@@ -1,11 +1,13 @@
 //! What operators see and do over HTTP.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use http::Method;
 use serde_json::{Value, json};
 use testkit::client::{Options, everything};
-use testkit::http::{Http, Request};
+use testkit::http::{Http, Reply, Request};
+use testkit::issuer::Issuer;
 use testkit::{Client, Revision, within};
 
 use crate::program::{Folder, Up};
@@ -53,6 +55,74 @@ impl Office {
     }
 }
 
+/// A page of the operators' listener, in a browser that keeps cookies.
+pub struct Page {
+    http: Http,
+    origin: String,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Page {
+    pub fn of(office: &Office) -> Self {
+        let origin = format!("http://{}", office.http.address());
+        Self { http: office.http.clone(), origin, cookies: BTreeMap::new() }
+    }
+
+    fn plain(&self, method: &str, path: &str) -> Request {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.http.request(method.parse().expect("a method"), path).header("cookie", cookies.join("; "))
+    }
+
+    fn keep(&mut self, reply: &Reply) {
+        for cookie in reply.headers.get_all("set-cookie") {
+            let (pair, rest) = cookie.to_str().unwrap().split_once(';').unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            if rest.contains("Max-Age=0;") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    /// Goes to the issuer and back, as a browser does. What the last page says.
+    pub async fn sign_in(&mut self, issuer: &Issuer) -> u16 {
+        let away = self.plain("GET", "/sign-in").send().await;
+        assert_eq!(away.status, 303);
+        self.keep(&away);
+        let there = away.header("location").unwrap().strip_prefix(&issuer.url).unwrap().to_owned();
+        let address: SocketAddr = issuer.url.strip_prefix("http://").unwrap().parse().unwrap();
+        let back = Http::new(address).request(Method::GET, &there).send().await;
+        let back = back.header("location").unwrap().strip_prefix(&self.origin).unwrap().to_owned();
+        let reply = self.plain("GET", &back).send().await;
+        self.keep(&reply);
+        reply.status
+    }
+
+    /// What `/v1/session` says.
+    pub async fn session(&self) -> Option<Value> {
+        let reply = self.plain("GET", "/v1/session").send().await;
+        if reply.status == 200 { Some(reply.json().await) } else { None }
+    }
+
+    /// A request that was not sent yet; `own`: one that is made as a page of the listener's own makes it.
+    pub async fn request(&self, method: &str, path: &str, own: bool) -> Request {
+        let request = self.plain(method, path);
+        if method == "GET" {
+            return request;
+        }
+        let request = request.header("origin", &self.origin);
+        match self.session().await.filter(|_| own) {
+            Some(session) => request.header("x-csrf-token", session["csrf"].as_str().unwrap()),
+            None => request,
+        }
+    }
+
+    pub async fn ask(&self, method: &str, path: &str, own: bool) -> Reply {
+        self.request(method, path, own).await.send().await
+    }
+}
+
 async fn begin(client: &Client, tool: &str, arguments: Value) -> String {
     let made = client.call_tool(tool, arguments).await;
     made.result()["taskId"].as_str().expect("a task").to_owned()
@@ -74,10 +144,9 @@ async fn an_operator_lists_shows_and_cancels_tasks() {
     begin(&client, "slow", json!({"seconds": 3_000})).await;
     let listed = within(async {
         loop {
-            let listed = office.get("/v1/tasks?state=completed&limit=2").await;
             let all = office.get("/v1/tasks?state=completed").await;
             if all["tasks"].as_array().unwrap().len() == 3 {
-                return listed;
+                return office.get("/v1/tasks?state=completed&limit=2").await;
             }
             tokio::task::yield_now().await;
         }
@@ -124,6 +193,42 @@ async fn who_has_no_token_or_is_a_page_in_a_browser_is_told_nothing() {
     let path = "/v1/tasks";
     let reply = office.up.http.request(Method::GET, path).header("authorization", &good).send().await;
     assert_eq!(reply.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_who_has_signed_in_does_what_his_role_allows_until_he_signs_out() {
+    let issuer = Issuer::start().await;
+    let config = format!(
+        "telemetry: {{log_level: debug}}\nstore: {{url: 'sqlite:a.db'}}\n\
+         auth:\n  allow: [anonymous]\n  issuers:\n    corp:\n      issuer: '{}'\n      \
+         groups_claim: groups\n      sign_in: {{client_id: console, client_secret: {{file: token}}}}\n\
+         admin: {{listen: 'localhost:0', sign_in: {{issuer: corp, roles: {{operator: [oncall]}}}}}}\n",
+        issuer.url
+    );
+    let folder = Folder::with(&config);
+    let office = Office::open(&folder).await;
+    let none = office.request(Method::GET, "/v1/tasks").send().await;
+    assert_eq!(none.status, 401, "there is no token");
+    issuer.signs_in(Some(json!({"sub": "ann", "groups": ["oncall"]})));
+    let mut page = Page::of(&office);
+    assert_eq!(page.sign_in(&issuer).await, 200);
+    let session = page.session().await.expect("a session");
+    assert_eq!((&session["subject"], &session["role"]), (&json!("corp:ann"), &json!("operator")));
+    assert_eq!(page.ask("POST", "/v1/tasks/none/cancel", true).await.status, 404);
+    assert_eq!(page.ask("POST", "/v1/tasks/none/cancel", false).await.status, 403);
+    let out = page.ask("POST", "/sign-out", true).await;
+    assert_eq!(out.status, 303);
+    assert!(page.session().await.is_none(), "the cookie that was kept is of no use");
+    // Nothing of what signs in is in the log.
+    let mut up = office.up;
+    assert_eq!(up.stop().await, 0);
+    let log = up.program.stderr.rest().await.join("\n");
+    assert!(log.contains("an operator has signed in") && log.contains("has signed out"), "{log}");
+    for secret in
+        page.cookies.values().map(String::as_str).chain(["code-1", session["csrf"].as_str().unwrap()])
+    {
+        assert!(!log.contains(secret), "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use testkit::http::{Http, Request};
 use testkit::issuer::Issuer;
 use testkit::within;
 
-use crate::operators::{Office, token as operators_token};
+use crate::operators::{Office, Page, token as operators_token};
 use crate::program::{DEMO, Folder};
 
 const URL: &str = "https://gw.example";
@@ -88,9 +88,11 @@ async fn every_route_gives_every_caller_what_the_table_says() {
     let (issuer, foreign) = (Issuer::start().await, Issuer::start().await);
     let folder = Folder::with(&format!(
         "auth:\n  url: {URL}\n  allow: [corp]\n  scopes: [mcp]\n  issuers:\n    corp: {{issuer: '{}', \
-         tenant_claim: tid}}\nupstreams: {{crm: {{command: {DEMO}}}, hr: {{command: {DEMO}}}}}\n\
+         tenant_claim: tid, groups_claim: groups, sign_in: {{client_id: console}}}}\n\
+         upstreams: {{crm: {{command: {DEMO}}}, hr: {{command: {DEMO}}}}}\n\
          store: {{url: 'sqlite:a.db'}}\ntasks: {{host: [{{when: always}}]}}\n\
-         admin: {{listen: 'localhost:0', token: {{file: token}}}}\n",
+         admin:\n  listen: 'localhost:0'\n  token: {{file: token}}\n  sign_in: {{issuer: corp, tenant: acme, \
+         roles: {{admin: [platform], operator: [oncall], viewer: [support]}}}}\n",
         issuer.url
     ));
     let office = Office::open(&folder).await;
@@ -127,18 +129,85 @@ async fn every_route_gives_every_caller_what_the_table_says() {
     let ask = async |caller: &Caller| by(http, "POST", &place, caller).send().await.status;
     row(&mut table, "`POST /crm/messages` to a stream of the right one", &callers, ask).await;
 
-    let mut operators = format!("| Route | {} |\n|{}\n", names.join(" | "), " --- |".repeat(names.len() + 1));
+    let clients = operators_by(&office.http, &callers).await;
+    hold(&table, &clients, &operators_signed_in(&office, &issuer).await);
+}
+
+/// What callers of clients get where operators are served.
+async fn operators_by(http: &Http, callers: &[Caller]) -> String {
+    let names: Vec<&str> = callers.iter().map(|caller| caller.name).collect();
+    let mut table = format!("| Route | {} |\n|{}\n", names.join(" | "), " --- |".repeat(names.len() + 1));
     for (method, path) in admin::routes() {
         let name = format!("`{method} {path}`");
         let path = path.replace('*', "none");
-        let ask = async |caller: &Caller| by(&office.http, method, &path, caller).send().await.status;
-        row(&mut operators, &name, &callers, ask).await;
+        let ask = async |caller: &Caller| by(http, method, &path, caller).send().await.status;
+        row(&mut table, &name, callers, ask).await;
     }
-    hold(&table, &operators);
+    table
+}
+
+/// Somebody with a browser.
+struct Visitor {
+    name: &'static str,
+    user: Value,
+    /// Whether his requests are those of a page of the gateway's own.
+    own: bool,
+    /// Where his page is from.
+    origin: Option<&'static str>,
+    /// Whether he has signed out.
+    out: bool,
+}
+
+fn visitors() -> Vec<Visitor> {
+    let user = |tenant: &str, groups: &[&str]| json!({"sub": "ann", "tid": tenant, "groups": groups});
+    let visitor = |name, user| Visitor { name, user, own: true, origin: None, out: false };
+    vec![
+        visitor("viewer", user("acme", &["support"])),
+        visitor("operator", user("acme", &["oncall"])),
+        visitor("admin", user("acme", &["platform"])),
+        Visitor { own: false, ..visitor("admin, no CSRF token", user("acme", &["platform"])) },
+        Visitor {
+            origin: Some("https://evil.example"),
+            ..visitor("admin, foreign page", user("acme", &["platform"]))
+        },
+        Visitor { out: true, ..visitor("admin, signed out", user("acme", &["platform"])) },
+        visitor("no role", user("acme", &["sales"])),
+        visitor("other tenant", user("globex", &["platform"])),
+    ]
+}
+
+/// What somebody gets who has signed in with a browser. Each route is asked for in a session of its own, as
+/// one of them ends it.
+async fn operators_signed_in(office: &Office, issuer: &Issuer) -> String {
+    let visitors = visitors();
+    let names: Vec<&str> = visitors.iter().map(|visitor| visitor.name).collect();
+    let mut table = format!("| Route | {} |\n|{}\n", names.join(" | "), " --- |".repeat(names.len() + 1));
+    for (method, path) in admin::routes() {
+        write!(table, "| `{method} {path}` |").expect("text");
+        let path = path.replace('*', "none");
+        for visitor in &visitors {
+            issuer.signs_in(Some(visitor.user.clone()));
+            let mut page = Page::of(office);
+            page.sign_in(issuer).await;
+            if visitor.out {
+                assert_eq!(page.ask("POST", "/sign-out", true).await.status, 303);
+            }
+            let request = page.request(method, &path, visitor.own).await;
+            let request = match visitor.origin {
+                Some(origin) => request.header("origin", origin),
+                None => request,
+            };
+            let status = within(request.send()).await.status;
+            assert!(status < 500, "{method} {path} by {}: {status}", visitor.name);
+            write!(table, " {status} |").expect("text");
+        }
+        table.push('\n');
+    }
+    table
 }
 
 /// The page is that of the repository, or becomes it.
-fn hold(table: &str, operators: &str) {
+fn hold(table: &str, operators: &str, signed_in: &str) {
     let page = [
         "# Who gets what at which route\n",
         "Made from the code and a gateway that runs, by `crates/tidegate/tests/it/routes.rs`. The endpoint",
@@ -148,8 +217,14 @@ fn hold(table: &str, operators: &str) {
         table,
         "404 for another user: what is not theirs is unknown to them, as if it never was.\n",
         "## Operators\n",
-        "On a listener of its own, on loopback. No task is called `none`.\n",
+        "On a listener of its own, on loopback. No task is called `none`. `operator` has `admin.token`.\n",
         operators,
+        "With a browser, signed in at `admin.sign_in.issuer`. Pages of the listener's own send the token of",
+        "their session (`X-CSRF-Token`) with whatever changes something.\n",
+        signed_in,
+        "Whoever has no role, is of another tenant or has signed out is nobody: 200 is a page on which",
+        "he can sign in, 303 the way there, and 400 a way back that nobody was on.",
+        "",
     ]
     .join("\n");
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/routes.md");
