@@ -41,10 +41,7 @@ export async function startCompany(gateways, { sloppy = false, people = PEOPLE, 
     return { accountId: sub, claims: () => claimsOf(sub, person, sloppy) };
   };
   const provider = new Provider(issuer, {
-    clients: [
-      client('tidegate', SECRET, gateways.map(callback), alg),
-      ...agents(alg, programs),
-    ],
+    clients: [client('tidegate', SECRET, gateways.map(callback), alg), ...agents(alg, programs)],
     clientDefaults: { id_token_signed_response_alg: alg },
     jwks: { keys: [jwk] },
     cookies: { keys: ['for a test alone'] },
