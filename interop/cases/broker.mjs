@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import http from 'node:http';
 import net from 'node:net';
-import path from 'node:path';
 import readline from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 import {
   CrossAppAccessProvider,
@@ -663,7 +663,7 @@ async function idJag(company, idToken, audience) {
 // What the program in Python says, with a person in front of it.
 async function python(program, url, mode) {
   const redirect = 'http://127.0.0.1:8765/back';
-  const args = [path.join(import.meta.dirname ?? '.', '../oauth.py'), url, redirect, mode];
+  const args = [fileURLToPath(new URL('../oauth.py', import.meta.url)), url, redirect, mode];
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   const said = [];
   const complaints = [];
