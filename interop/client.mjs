@@ -1,10 +1,14 @@
 // Runs every case with one kind of client: `node client.mjs KIND`. What it runs against is in INTEROP_WORLD,
 // as JSON; INTEROP_ONLY is a part of the names of the cases to run.
+import { attacks } from './cases/attacks.mjs';
+import { chapters, startStory } from '../examples/sso/run.mjs';
+import { broker, startBroker } from './cases/broker.mjs';
 import { calls } from './cases/calls.mjs';
 import { changes } from './cases/changes.mjs';
 import { durable } from './cases/durable.mjs';
 import { failures, pidsIn, startLater } from './cases/failures.mjs';
 import { lists } from './cases/lists.mjs';
+import { pages } from './cases/pages.mjs';
 import { questions } from './cases/questions.mjs';
 import { sessions } from './cases/sessions.mjs';
 import { signon, startSignOn } from './cases/signon.mjs';
@@ -27,7 +31,14 @@ setTimeout(() => {
   process.exit(1);
 }, LIMIT_MS).unref();
 
-const failed = kind === 'oidc' ? await oidc() : kind in LIFECYCLES ? await rust() : await typescript();
+// Clients that bring gateways of their own.
+const OWN = {
+  oidc: ['OpenID provider', signon, startSignOn],
+  sso: ['single sign-on', chapters, startStory],
+  broker: ['broker', { ...broker, ...attacks, ...pages }, startBroker],
+};
+
+const failed = kind in OWN ? await own(...OWN[kind]) : kind in LIFECYCLES ? await rust() : await typescript();
 process.exit(failed > 0 ? 1 : 0);
 
 async function rust() {
@@ -36,9 +47,9 @@ async function rust() {
   return run(`Rust ${kind}`, walks, { ...world, lifecycle, go }, only);
 }
 
-async function oidc() {
-  const all = await startSignOn(world);
-  const count = await run('OpenID provider', signon, all, only);
+async function own(label, cases, start) {
+  const all = await start(world);
+  const count = await run(label, cases, all, only);
   await all.stop();
   return count;
 }

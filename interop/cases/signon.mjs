@@ -1,50 +1,18 @@
 // Who calls, and how the gateway proves itself: with a certified OpenID provider, and gateways of the cases'
 // own, of which one is the other's client.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import fs from 'node:fs';
-import net from 'node:net';
-import path from 'node:path';
 
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 
-import { until } from '../harness.mjs';
+import { freePort, startGateway } from '../gateways.mjs';
 import { EDITOR, PROVER, prover, startIdp } from '../idp.mjs';
 
 const INFO = { name: 'tidegate-interop', version: '1' };
 const MODERN = '2026-07-28';
 // Not the secret of anybody.
 const WRONG = 's3cr3t-seed-another one';
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-// A gateway; `more` is the rest of its configuration, as JSON, which is YAML.
-async function gateway({ gateway: program, files }, name, port, more, secrets = {}) {
-  const folder = path.join(path.dirname(files), `signon-${name}`);
-  fs.mkdirSync(folder, { recursive: true });
-  for (const [file, text] of Object.entries(secrets)) fs.writeFileSync(path.join(folder, file), text);
-  const config = { listen: `127.0.0.1:${port}`, drain_timeout: '1s', telemetry: { log_level: 'debug', log_calls: 'all' }, ...more };
-  fs.writeFileSync(path.join(folder, 'tidegate.yaml'), JSON.stringify(config));
-  const log = fs.openSync(path.join(folder, 'tidegate.log'), 'w');
-  const args = ['up', '--config', path.join(folder, 'tidegate.yaml')];
-  const child = spawn(program, args, {
-    stdio: ['ignore', log, log],
-    env: { ...process.env, XDG_STATE_HOME: folder },
-  });
-  fs.closeSync(log);
-  const base = `http://127.0.0.1:${port}`;
-  await until(`the gateway ${name}`, () => fetch(`${base}/readyz`).then((answer) => answer.ok, () => false));
-  return { base, stop: () => child.kill('SIGTERM') };
-}
 
 // What all cases share: an identity provider, a gateway that takes its tokens, and one that anybody may call
 // and that is a client of the first, once by each proof.
@@ -53,9 +21,9 @@ export async function startSignOn(world) {
   const [port, frontPort] = [await freePort(), await freePort()];
   const server = { command: [world.fixture, 'server', '--stdio', '--era', 'legacy'] };
   const asking = { client_id: 'editor', client_secret: { file: 'editor' } };
-  const guarded = await gateway(
+  const guarded = await startGateway(
     world,
-    'guarded',
+    'signon-guarded',
     port,
     {
       auth: {
@@ -69,9 +37,9 @@ export async function startSignOn(world) {
   );
   const url = `${guarded.base}/plain/mcp`;
   const own = (auth) => ({ url, auth: { client_id: 'gateway', ...auth } });
-  const front = await gateway(
+  const front = await startGateway(
     world,
-    'front',
+    'signon-front',
     frontPort,
     {
       upstreams: {

@@ -47,6 +47,8 @@ pub enum Subject {
     Server { era: Era },
     /// The gateway's upstream side, as the client of the suite's own servers.
     Client,
+    /// The gateway as an authorization server, with somebody who signs in.
+    Issuer,
 }
 
 /// What a server of the cells speaks.
@@ -74,7 +76,7 @@ impl Era {
 
 /// Every cell. Those without a gateway come first, as others are compared with them; the names of those with
 /// one are the client's revision and the upstream's era.
-pub const CELLS: [Cell; 9] = [
+pub const CELLS: [Cell; 10] = [
     direct("direct_2025-11-25", LEGACY, Era::Legacy),
     direct("direct_2026-07-28", MODERN, Era::Modern),
     through("2025-11-25_legacy", "legacy-legacy", LEGACY, Era::Legacy),
@@ -89,6 +91,7 @@ pub const CELLS: [Cell; 9] = [
     },
     Cell { name: "client_2025-11-25", group: "client", revision: LEGACY, subject: Subject::Client },
     Cell { name: "client_2026-07-28", group: "client", revision: MODERN, subject: Subject::Client },
+    Cell { name: "issuer_2026-07-28", group: "issuer", revision: MODERN, subject: Subject::Issuer },
 ];
 
 const fn through(name: &'static str, group: &'static str, revision: &'static str, upstream: Era) -> Cell {
@@ -105,6 +108,7 @@ impl Cell {
         match self.subject {
             Subject::Gateway { .. } | Subject::Server { .. } => "server",
             Subject::Client => "client",
+            Subject::Issuer => "authorization-server",
         }
     }
 
@@ -128,6 +132,8 @@ impl Cell {
                 "sep-2640-client-verify-size",
                 "sep-2640-client-verify-frontmatter",
             ],
+            // The protocol asks nothing of authorization servers, so that all of these are in no set.
+            (Subject::Issuer, _) => &["authorization-server-metadata-endpoint", "authorization-code-grant"],
             (_, true) => {
                 &["sep-2640-skills-directory", "sep-2640-skills-enumeration", "sep-2640-skills-manifest"]
             }

@@ -9,7 +9,7 @@ mod suite;
 
 use crate::run::{Counts, Outcome};
 use crate::workspace::Workspace;
-use crate::{Result, build, cluster};
+use crate::{Result, build, cluster, interop};
 use cell::{CELLS, Cell, Front, Programs, Stage, Subject};
 use ratchet::Ratchet;
 use report::Report;
@@ -63,8 +63,9 @@ impl Options {
     }
 
     fn cells(&self) -> Result<Vec<Cell>> {
-        // The client role has one gateway, which nobody calls.
-        let of_all = CELLS.into_iter().filter(|c| self.replicas.is_none() || c.subject != Subject::Client);
+        // The others have one gateway: one that nobody calls, and one that calls itself by its own address.
+        let several = |cell: &Cell| !matches!(cell.subject, Subject::Client | Subject::Issuer);
+        let of_all = CELLS.into_iter().filter(|cell| self.replicas.is_none() || several(cell));
         let Some(wanted) = &self.cell else { return Ok(of_all.collect()) };
         let chosen: Vec<Cell> = of_all.filter(|cell| cell.name == wanted || cell.group == wanted).collect();
         if chosen.is_empty() {
@@ -125,6 +126,9 @@ fn run_cells(workspace: &Workspace, cells: &[Cell], options: &Options) -> Result
     let scenario = options.scenario.as_deref();
     let programs = programs(workspace, cells, options)?;
     let driver = workspace.root.join(DRIVER);
+    if cells.iter().any(|cell| cell.subject == Subject::Issuer) {
+        interop::packages(workspace)?;
+    }
     let mut counts = Counts::default();
     let mut reports = Vec::new();
     println!("@modelcontextprotocol/conformance {}", suite.version);
@@ -173,6 +177,7 @@ fn run_cell(
     if scenarios.is_empty() {
         return Ok(scenarios);
     }
+    let mut content = true;
     let disliked = match cell.subject {
         Subject::Gateway { upstream: era, .. } | Subject::Server { era } => {
             let gateway = matches!(cell.subject, Subject::Gateway { .. });
@@ -187,14 +192,25 @@ fn run_cell(
             let command = format!("{} {}", driver.display(), programs.gateway.display());
             run_client(cell, suite, &command, &scenarios, folder)?
         }
+        Subject::Issuer => {
+            content = suite.run_issuer(programs, cell.revision, folder)?;
+            Vec::new()
+        }
     };
     let mut found = results::read(&results, cell.role())?;
+    if cell.subject == Subject::Issuer {
+        // One scenario goes on from the other's results, so that all are run whichever is asked for.
+        found.retain(|name, _| scenarios.iter().any(|scenario| scenario.name == *name));
+    }
     for scenario in &mut scenarios {
         scenario.checks = found.remove(&scenario.name).unwrap_or_default();
         scenario.must_have_checked();
         if disliked.contains(&scenario.name) {
             scenario.must_have_failed();
         }
+    }
+    if !content && scenarios.iter().all(|scenario| scenario.failures().is_empty()) {
+        return Err("the suite is not content and no check says why; its log does".to_owned());
     }
     match found.into_keys().next() {
         Some(name) => Err(format!("the suite ran {name}, which its requirements do not name")),
@@ -248,7 +264,8 @@ fn asked(cell: &Cell, requirements: &str, only: Option<&str>) -> Vec<Scenario> {
     let requirements = Requirements::parse(requirements, cell.role());
     let scored = requirements.scored.into_iter().map(|name| (name, None));
     let not_scored = requirements.not_scored.into_iter().map(|(name, reason)| (name, Some(reason)));
-    let extra = cell.extra_scenarios().iter().map(|name| ((*name).to_owned(), Some("in no set".to_owned())));
+    let unscored = (cell.subject != Subject::Issuer).then(|| "in no set".to_owned());
+    let extra = cell.extra_scenarios().iter().map(|name| ((*name).to_owned(), unscored.clone()));
     let all = scored.chain(not_scored).chain(extra);
     let chosen = all.filter(|(name, _)| only.is_none_or(|only| only == name));
     chosen.map(|(name, not_scored)| Scenario { name, not_scored, checks: Vec::new() }).collect()
@@ -281,13 +298,15 @@ mod tests {
     #[test]
     fn cells_are_chosen_by_name_or_group() {
         let count = |args: &[&str]| options(args).and_then(|o| o.cells()).map(|cells| cells.len());
-        assert_eq!(count(&[]), Ok(9));
-        assert_eq!(count(&["--cell", "all"]), Ok(9));
+        assert_eq!(count(&[]), Ok(10));
+        assert_eq!(count(&["--cell", "all"]), Ok(10));
+        assert_eq!(count(&["--cell", "issuer"]), Ok(1));
         assert_eq!(count(&["--cell", "direct"]), Ok(2));
         assert_eq!(count(&["--cell", "2025-11-25_modern"]), Ok(1));
         assert_eq!(count(&["--cell", "modern-legacy"]), Ok(1));
         assert_eq!(count(&["--replicas", "3"]), Ok(7));
         assert!(count(&["--replicas", "3", "--cell", "client"]).is_err());
+        assert!(count(&["--replicas", "3", "--cell", "issuer"]).is_err());
         assert!(options(&["--replicas", "0"]).is_err());
         assert!(count(&["--cell", "modern"]).is_err());
         assert!(options(&["--cell"]).is_err());

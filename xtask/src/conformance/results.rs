@@ -152,7 +152,10 @@ pub fn read(folder: &Path, role: &str) -> Result<BTreeMap<String, Vec<Check>>> {
 /// The scenario that a result folder is named after.
 fn scenario_name<'a>(folder: &'a str, role: &str) -> Option<&'a str> {
     let name = folder.get(..folder.len().checked_sub(STAMP)?)?;
-    if role == "server" { name.strip_prefix("server-") } else { Some(name) }
+    match role {
+        "client" => Some(name),
+        role => name.strip_prefix(role)?.strip_prefix('-'),
+    }
 }
 
 fn parse_checks(text: &str) -> Result<Vec<Check>> {
@@ -237,6 +240,9 @@ not_scored:
             Some("server-stateless")
         );
         assert_eq!(scenario_name(&format!("auth/dpop{time}"), "client"), Some("auth/dpop"));
+        let both = format!("authorization-server-authorization-code-grant{time}");
+        assert_eq!(scenario_name(&both, "authorization-server"), Some("authorization-code-grant"));
+        assert_eq!(scenario_name(&format!("serverless{time}"), "server"), None);
         assert_eq!(scenario_name("short", "client"), None);
     }
 

@@ -1,5 +1,6 @@
 //! The suite itself: installed at the pinned version, and run.
 
+use super::cell::Programs;
 use crate::Result;
 use crate::npm::Packages;
 use crate::run::{Running, bound};
@@ -19,6 +20,8 @@ const RUN: Duration = Duration::from_secs(400);
 pub struct Suite {
     node: PathBuf,
     package: PathBuf,
+    /// Where the programs of others are.
+    interop: PathBuf,
     pub version: String,
 }
 
@@ -42,7 +45,7 @@ impl Suite {
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| format!("the suite: {e}"))?;
         let version =
             value.get("version").and_then(serde_json::Value::as_str).unwrap_or("unknown").to_owned();
-        Ok(Self { node, package, version })
+        Ok(Self { node, package, interop: workspace.root.join("interop"), version })
     }
 
     /// The requirement file of a revision.
@@ -64,6 +67,19 @@ impl Suite {
         let mut command = self.command(folder);
         command.args(["client", "--command", driver]);
         self.finish(&mut command, revision, Scope::Scenario(scenario), folder)
+    }
+
+    /// Runs all scenarios against the gateway as an authorization server, with a provider at which somebody
+    /// signs in: both are those of `interop/`, which must be installed.
+    pub fn run_issuer(&self, programs: &Programs, revision: &str, folder: &Path) -> Result<bool> {
+        let mut command = bound(&self.node);
+        command
+            .current_dir(&self.interop)
+            .arg("authorization.mjs")
+            .args([&programs.gateway, &programs.server]);
+        command.arg(self.package.join("dist/index.js")).arg(folder).arg(revision);
+        let log = folder.join("logs/suite.log");
+        Running::start("the suite", &mut command, &log)?.finish(RUN).map(|status| status.success())
     }
 
     fn command(&self, folder: &Path) -> Command {

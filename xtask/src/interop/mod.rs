@@ -2,21 +2,26 @@
 //!
 //! What the clients do and what they expect is in `interop/`, in the language of most of them.
 
+mod chromium;
 mod python;
+mod wants;
 mod world;
 
 use crate::npm::Packages;
 use crate::run::{Counts, Outcome, bound, show};
 use crate::workspace::Workspace;
 use crate::{Result, build};
+use serde_json::{Map, json};
 use std::path::PathBuf;
+use wants::Wants;
 use world::{Programs, World};
 
 /// The oldest node that all packages run on.
 const NODE_MAJOR_MIN: u32 = 20;
 
 /// The kinds of clients, which `interop/client.mjs` describes.
-const CLIENTS: [&str; 7] = ["v1", "v1-sse", "v2", "v2-legacy", "rmcp", "rmcp-legacy", "oidc"];
+const CLIENTS: [&str; 9] =
+    ["v1", "v1-sse", "v2", "v2-legacy", "rmcp", "rmcp-legacy", "oidc", "broker", "sso"];
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -70,9 +75,14 @@ pub fn run_all(workspace: &Workspace) -> Result<Outcome> {
     run_clients(workspace, &Options::default()).map(Outcome::Ran)
 }
 
+/// The programs of others that are written in JavaScript.
+pub fn packages(workspace: &Workspace) -> Result<Packages> {
+    Packages::install(workspace, "interop", "interop", NODE_MAJOR_MIN)
+}
+
 fn run_clients(workspace: &Workspace, options: &Options) -> Result<Counts> {
     let clients = options.clients()?;
-    let packages = Packages::install(workspace, "interop", "interop", NODE_MAJOR_MIN)?;
+    let packages = packages(workspace)?;
     let programs = programs(workspace, options)?;
     let mut counts = Counts::default();
     let time_server = match python::time_server(workspace)? {
@@ -83,7 +93,14 @@ fn run_clients(workspace: &Workspace, options: &Options) -> Result<Counts> {
             None
         }
     };
-    let world = World::start(workspace, &programs, &packages, time_server.as_deref())?;
+    let mut world = World::start(workspace, &programs, &packages, time_server.as_deref())?;
+    // Kept until all clients are through, and gone with this function.
+    let wants = Wants::find(workspace, &clients)?;
+    world.tell(wants.description());
+    if let Some(program) = &time_server {
+        // The environment of that server has the SDK that it is made with, whose clients sign in as well.
+        world.tell(Map::from_iter([("python".to_owned(), json!(program.with_file_name("python")))]));
+    }
     if options.serve {
         println!("export INTEROP_WORLD='{}'", world.description());
         println!("serving until the standard input ends");

@@ -81,6 +81,7 @@ impl World {
         let port = gateway
             .wait_for("its endpoint", START, |output| port_after(output, "endpoint  http://127.0.0.1:"))?;
         let description = json!({
+            "node": packages.node,
             "base": format!("http://127.0.0.1:{port}"),
             "pageSize": PAGE_SIZE,
             "upstreams": alive,
@@ -99,6 +100,13 @@ impl World {
     /// What cases know of it, as JSON.
     pub fn description(&self) -> String {
         self.description.to_string()
+    }
+
+    /// Adds what some cases want besides.
+    pub fn tell(&mut self, more: Map<String, Value>) {
+        if let Some(members) = self.description.as_object_mut() {
+            members.extend(more);
+        }
     }
 
     /// Stops the gateway as a service manager does, and makes sure that no process of its own outlives it.

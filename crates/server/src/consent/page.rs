@@ -16,7 +16,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ances
 const FORM_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; \
                            base-uri 'none'; form-action 'self'";
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;\
+const STYLE: &str = ":root{color-scheme:light dark}\
+                     body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;\
                      padding:0 1rem;color:#1c2630;background:#fff}h1{font-size:1.3rem}\
                      h2{font-size:1.05rem;margin-top:1.8rem}\
                      dt{color:#5b6b7a;font-size:.85rem;margin-top:.7rem}dd{margin:0;overflow-wrap:anywhere}\
@@ -25,7 +26,11 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;mar
                      border:1px solid #8a99a8;border-radius:.4rem;background:transparent;color:inherit}\
                      button.yes{background:#0b5cad;border-color:#0b5cad;color:#fff}\
                      table{border-collapse:collapse;width:100%}td button{margin:0;padding:.2rem .8rem}\
-                     td{padding:.3rem .8rem .3rem 0;vertical-align:top;overflow-wrap:anywhere}\
+                     td{padding:.3rem .8rem .3rem 0;overflow-wrap:anywhere}\
+                     td:last-child{padding-right:0;text-align:right;white-space:nowrap}\
+                     td:only-child{text-align:left}\
+                     @media(max-width:30rem){tr,td{display:block}tr{padding:.4rem 0}\
+                     td,td:last-child{padding:.1rem 0;text-align:left}}\
                      @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#12181f}\
                      dt{color:#9fb0c0}}";
 
