@@ -121,22 +121,14 @@ async fn dispatch<B>(
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    let method = std::mem::take(&mut head.method);
-    let (uri, headers) = (std::mem::take(&mut head.uri), std::mem::take(&mut head.headers));
+    let (method, headers) = (std::mem::take(&mut head.method), std::mem::take(&mut head.headers));
+    let uri = std::mem::take(&mut head.uri);
     let route = route(uri.path());
     let get = method == Method::GET;
     match route {
         Route::Metrics if get => metrics(app, generation),
         Route::Live if get => answer::text(StatusCode::OK, "ok\n"),
-        Route::Ready if get && app.has_reached(Phase::Leaving) => {
-            let why = if app.drain.is_handed_over() {
-                "draining: another process has taken over\n"
-            } else {
-                "draining: this process was told to stop\n"
-            };
-            answer::text(StatusCode::SERVICE_UNAVAILABLE, why)
-        }
-        Route::Ready if get => answer::text(StatusCode::OK, "ok\n"),
+        Route::Ready if get => ready(app),
         Route::Connect if get => Box::pin(consent::connect(app, generation, &uri, &headers)).await,
         Route::Callback if get => Box::pin(consent::callback(app, generation, &uri, &headers)).await,
         Route::Client if get => consent::client_document(app, generation, &headers),
@@ -182,6 +174,18 @@ where
             unless_barred((app, generation), who, &knock, answer)
         }
     }
+}
+
+fn ready(app: &App) -> Answer {
+    if !app.has_reached(Phase::Leaving) {
+        return answer::text(StatusCode::OK, "ok\n");
+    }
+    let why = if app.drain.is_handed_over() {
+        "draining: another process has taken over\n"
+    } else {
+        "draining: this process was told to stop\n"
+    };
+    answer::text(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 /// The largest form or document that the authorization server reads, in bytes.

@@ -169,8 +169,9 @@ mod tests {
                     "access_token": "a", "token_type": "Bearer", "refresh_token": "r1", "id_token": id_token,
                 }),
             );
-            let caller =
-                sign_in.finish(&flow, &Returned::of_query("code=c")).await.expect("she is signed in");
+            let mut returned = Returned::of_query("code=c");
+            returned.issuer = Some(flow.issuer.clone());
+            let caller = sign_in.finish(&flow, &returned).await.expect("she is signed in");
             self.app.seen.saw(&caller);
         }
 

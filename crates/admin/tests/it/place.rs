@@ -106,6 +106,8 @@ impl Desk {
                 client: Client { id: "console".to_owned(), proof, method: None },
                 scopes: names(&["groups"]),
                 keeps: None,
+                recheck: None,
+                barred: Arc::new(identity::Barred::new(Arc::clone(&clock) as Arc<dyn Clock>)),
                 clock: Arc::clone(&clock) as Arc<dyn Clock>,
                 rng: Arc::new(SystemRng),
             };
