@@ -40,6 +40,8 @@ enum Role {
     Idle(load::idle::Options),
     /// List all tools, page by page.
     List(load::list::Options),
+    /// Judge requests in this process, without a network.
+    Admit(load::admit::Options),
     /// Fill a store with tasks.
     Fill(load::fill::Options),
     /// Start a gateway and take the time until it has answered a call.
@@ -72,6 +74,7 @@ async fn run(role: Role) -> Result<()> {
         Role::Transfer(options) => load::transfer::run(&options).await?,
         Role::Idle(options) => load::idle::run(&options).await?,
         Role::List(options) => load::list::run(&options).await?,
+        Role::Admit(options) => load::admit::run(&options).await?,
         Role::Fill(options) => load::fill::run(&options).await?,
         Role::Start(options) => load::start::run(&options).await?,
     };

@@ -56,8 +56,10 @@ pub struct Options {
 pub enum Auth {
     /// All calls with one token.
     Token,
-    /// Each call with another token.
+    /// Each call with another token, signed with ES256.
     Tokens,
+    /// The same, signed with `EdDSA`.
+    TokensEddsa,
     /// All calls with one token that is bound to a key, each with another proof (DPoP).
     Proofs,
 }
@@ -70,6 +72,7 @@ async fn issued(auth: Auth, issuer: &str, url: &str) -> Result<Vec<String>> {
     let (kind, count) = match auth {
         Auth::Token => ("tokens", 1),
         Auth::Tokens => ("tokens", ISSUED),
+        Auth::TokensEddsa => ("tokens-eddsa", ISSUED),
         Auth::Proofs => ("proofs", ISSUED),
     };
     let (authority, path) = issuer
@@ -189,15 +192,17 @@ pub async fn run(options: &Options) -> Result<Value> {
     let target = options.endpoint.target()?;
     let mut callers = Vec::new();
     for _ in 0..options.connections {
-        callers.push(match options.tasks {
+        // It takes a while, for which no connection waits.
+        let proofs = match (options.auth, &options.issuer) {
+            (Some(auth), Some(issuer)) => issued(auth, issuer, &options.endpoint.url).await?,
+            _ => Vec::new(),
+        };
+        let mut caller = match options.tasks {
             Some(tasks) => Caller::with_tasks(&target, &options.tool, tasks).await?,
             None => Caller::open(&target, &options.tool, options.refusals).await?,
-        });
-    }
-    if let (Some(auth), Some(issuer)) = (options.auth, &options.issuer) {
-        for caller in &mut callers {
-            caller.prove(issued(auth, issuer, &options.endpoint.url).await?);
-        }
+        };
+        caller.prove(proofs);
+        callers.push(caller);
     }
     let warmup = Duration::from_secs_f64(options.warmup);
     let time = Duration::from_secs_f64(options.seconds);

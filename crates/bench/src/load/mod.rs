@@ -1,5 +1,6 @@
 //! The clients that measure, one file each.
 
+pub mod admit;
 pub mod calls;
 pub mod fill;
 pub mod idle;

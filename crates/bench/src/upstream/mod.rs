@@ -6,7 +6,7 @@
 
 mod body;
 mod content;
-mod issuer;
+pub mod issuer;
 mod rpc;
 
 use std::cell::{Cell, OnceCell};
@@ -96,7 +96,9 @@ fn route(path: &str) -> Option<(Era, usize)> {
 async fn answer(stats: &Stats, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
     if path == "/stats" {
-        let text = format!(r#"{{"requests":{},"sessions":{}}}"#, stats.requests.get(), stats.sessions.get());
+        let asked = stats.issuer.get().map_or(0, Issuer::asked);
+        let (requests, sessions) = (stats.requests.get(), stats.sessions.get());
+        let text = format!(r#"{{"requests":{requests},"sessions":{sessions},"issuer_asked":{asked}}}"#);
         return rpc::json(StatusCode::OK, text.into());
     }
     if path.starts_with("/issuer") || path.starts_with("/.well-known/") {
