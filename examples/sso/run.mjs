@@ -181,8 +181,11 @@ export const chapters = {
       }
       say(`bob is out after ${Math.round((Date.now() - begun) / 1_000)} seconds, at both replicas`);
       const { url } = await bob.program.begin();
-      const params = await person(bob.browser, url, { who: 'bob', redirect: bob.program.redirectUrl });
-      assert.equal(params.get('error'), 'access_denied', 'his browser is of no use to him, either');
+      const redirect = bob.program.redirectUrl;
+      const page = await bob.browser.go(url, { stop: (at) => at.href.startsWith(redirect) });
+      assert.equal(page.url.pathname, '/oauth/authorize', 'his browser stays signed in no longer');
+      const params = await person(new Browser(), url, { who: 'bob', redirect });
+      assert.equal(params.get('error'), 'access_denied', 'another browser is of no use to him, either');
       say('he cannot sign in again');
       assert.match(await ann.call('notes_list'), /the second note of ann/);
       say('ann has noticed nothing');

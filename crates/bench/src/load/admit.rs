@@ -102,6 +102,7 @@ fn gate(near: &Arc<Near>) -> Gate {
     ]);
     let options = GateOptions {
         skew: Duration::from_secs(60),
+        tokens: None,
         issuers: vec![issuer],
         keys: ApiKeys::default(),
         certificates: None,

@@ -302,7 +302,7 @@ impl Broker {
         Ok(self.answer(base, user, request))
     }
 
-    /// Which clients this user has let act for him.
+    /// Which clients this user has let act for him, the last first.
     ///
     /// # Errors
     /// [`VaultError`]
@@ -310,7 +310,9 @@ impl Broker {
         let all = self.vault.all(principal, RECORDS_MAX).await?;
         let own =
             all.into_iter().filter(|found| found.upstream == PLACE && found.name.starts_with("approved/"));
-        Ok(own.filter_map(|found| Approved::read(&found.name, &found.kept.data)).collect())
+        let mut all: Vec<_> = own.filter_map(|found| Approved::read(&found.name, &found.kept.data)).collect();
+        all.sort_by_key(|approved| std::cmp::Reverse(approved.at));
+        Ok(all)
     }
 
     /// Takes back what this user has let a client do, by the name of the record. Says whether there was such.
