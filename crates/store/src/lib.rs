@@ -12,6 +12,7 @@ mod memory;
 mod port;
 mod row;
 mod task;
+mod users;
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -34,3 +35,4 @@ pub use row::{
 pub use task::{
     Guard, TaskChange, TaskFilter, TaskMade, TaskPhase, TaskPut, TaskRow, TaskStore, TaskTx, TaskUsage,
 };
+pub use users::{BarRow, Enabled, UserError, UserOffice, UserView, UserViews};
