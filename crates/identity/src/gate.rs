@@ -11,6 +11,7 @@ use model::{Clock, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::barred::Barred;
 use crate::caller::Caller;
 use crate::denied::{Challenge, Denied, Reason};
 use crate::dpop::{Dpop, DpopError, ProofOf};
@@ -19,6 +20,7 @@ use crate::introspection;
 use crate::issuer::{Issuer, IssuerError};
 use crate::jose::{Claims, JoseError, Jws, TOKEN_BYTES_MAX};
 use crate::keys::ApiKeys;
+use crate::seen::Seen;
 use crate::token::{TokenError, TokenRules, check_claims, check_kind};
 
 /// Tokens that were found good and are remembered for a moment.
@@ -35,6 +37,9 @@ const ASKING_MAX: usize = 16;
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// Where a nonce for the next one travels.
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// What somebody is told who is barred.
+const LOST: &str = "the user was disabled, or has lost this grant";
 
 /// By what somebody may come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +114,8 @@ struct Known {
 /// The gate.
 pub struct Gate {
     options: GateOptions,
+    barred: Arc<Barred>,
+    seen: Arc<Seen>,
     dpop: Arc<Dpop>,
     clock: Arc<dyn Clock>,
     anonymous: Arc<Caller>,
@@ -135,7 +142,20 @@ impl Gate {
         let refused = moka::sync::Cache::builder().max_capacity(KNOWN_MAX).time_to_live(REFUSED).build();
         let (asking, turns) = (Mutex::default(), Semaphore::new(ASKING_MAX));
         let anonymous = Arc::new(Caller::anonymous());
-        Self { options, dpop, clock, anonymous, known, refused, asking, turns }
+        let (barred, seen) = (Arc::new(Barred::new(Arc::clone(&clock))), Arc::default());
+        Self { options, barred, seen, dpop, clock, anonymous, known, refused, asking, turns }
+    }
+
+    /// The same, which asks with everybody whether he is barred.
+    #[must_use]
+    pub fn barring(self, barred: Arc<Barred>) -> Self {
+        Self { barred, ..self }
+    }
+
+    /// The same, which remembers for a moment whom it let in by a token.
+    #[must_use]
+    pub fn seeing(self, seen: Arc<Seen>) -> Self {
+        Self { seen, ..self }
     }
 
     /// Lets somebody in, or says why not.
@@ -210,6 +230,14 @@ impl Gate {
         challenge.deny(Reason::Scope, "the token does not grant what this needs")
     }
 
+    /// The answer to a caller who was barred after he was let in.
+    #[must_use]
+    pub fn barred(&self, endpoint: &str, presented: &Presented<'_>) -> Denied {
+        let nobody = EndpointRules::default();
+        let rules = self.options.endpoints.get(endpoint).unwrap_or(&nobody);
+        self.deny(rules, presented, Reason::BadToken, LOST.to_owned())
+    }
+
     fn issuers<'a>(&'a self, rules: &'a EndpointRules) -> impl Iterator<Item = &'a Arc<Issuer>> {
         rules.allow.iter().filter_map(|allowed| match allowed {
             Allowed::Issuer(name) => self.options.issuers.iter().find(|issuer| issuer.options.name == *name),
@@ -237,6 +265,7 @@ impl Gate {
         let granted = way == Allowed::Anonymous || caller.lacks(&rules.scopes).is_empty();
         let open = caller.expires.is_none_or(|expires| self.clock.now() < expires.plus(self.options.skew));
         open && known
+            && !self.barred.refuses(caller)
             && ((rules.allow.contains(&way) && proved && granted) || (anybody && !rules.allow.is_empty()))
     }
 
@@ -279,6 +308,10 @@ impl Gate {
             });
             caller
         };
+        // Also where he was let in a moment ago by the same.
+        if self.barred.refuses(&caller) {
+            return Err(deny(Reason::BadToken, LOST.to_owned()));
+        }
         let lacks = caller.lacks(&rules.scopes);
         if !lacks.is_empty() {
             return Err(deny(Reason::Scope, format!("the token does not grant {}", lacks.join(" "))));
@@ -357,6 +390,8 @@ impl Gate {
         let expires = caller.expires.map_or(now, |expires| expires.plus(self.options.skew));
         let known = Known { caller: Arc::clone(&caller), until: now.plus(time).min(expires) };
         self.known.insert(name, known);
+        // Here and not with each request, which is often enough.
+        self.seen.saw(&caller);
         Ok(caller)
     }
 

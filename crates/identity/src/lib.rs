@@ -19,10 +19,11 @@ mod keys;
 mod mapping;
 mod metadata;
 mod outbound;
+mod seen;
 mod token;
 mod vault;
 
-pub use barred::{Bar, Bars};
+pub use barred::{Bar, Barred, Bars};
 pub use caller::{Caller, Kind};
 pub use denied::{Denied, Reason};
 pub use dpop::{Dpop, DpopError, DpopOptions, ProofOf, Thumbprint};
@@ -36,9 +37,10 @@ pub use keys::{ApiKey, ApiKeys, KeyError, NewKey};
 pub use mapping::{Claim, Mapping, MappingError, Tenant};
 pub use metadata::{Metadata, MetadataError, discover};
 pub use outbound::{
-    Challenge as ServerChallenge, Client, ClientProof, Enterprise, Flow, Identity, NoToken, Refused,
-    Returned, Service, ServiceError, ServiceOptions, SignIn, SignInError, Signer, SignerError, SubjectToken,
-    Token, UserProof, Users, UsersOptions, Wanted,
+    Challenge as ServerChallenge, Client, ClientProof, Enterprise, Flow, Identity, NoToken, Rechecked,
+    Refused, Returned, Service, ServiceError, ServiceOptions, SignIn, SignInError, Signer, SignerError,
+    SubjectToken, Token, UserProof, Users, UsersOptions, Wanted,
 };
+pub use seen::Seen;
 pub use token::{TokenError, TokenRules};
 pub use vault::{Kept, Place, Vault, VaultError};

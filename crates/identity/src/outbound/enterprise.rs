@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::ServiceError;
 use super::exchange::{Asking, Client, Form};
 use super::grant::hashed;
+use super::renewal::{Renewal, Renewed};
 use crate::issuer::Issuer;
 use crate::vault::{Place, Vault};
 
@@ -19,7 +20,7 @@ const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 /// What a user is known by.
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// How long what somebody has signed in with is kept without being renewed.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+pub(super) const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Gives the token that says who a user is; in words why there is none.
 pub type SubjectToken = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
@@ -47,7 +48,14 @@ pub(super) struct SignedIn {
     pub refresh: Option<String>,
 }
 
-fn name(issuer: &str, principal: &Principal) -> String {
+impl SignedIn {
+    pub fn write(&self) -> Vec<u8> {
+        json!({"id_token": self.id_token, "refresh": self.refresh}).to_string().into_bytes()
+    }
+}
+
+/// What it is found by.
+pub(super) fn name(issuer: &str, principal: &Principal) -> String {
     hashed("identity", &[issuer, principal.tenant(), principal.subject()])
 }
 
@@ -61,22 +69,23 @@ pub(super) async fn keep(
     let name = name(issuer, principal);
     let place = Place { principal, upstream: issuer, name: &name };
     let version = vault.get(place).await?.map_or(0, |kept| kept.version);
-    let text = json!({"id_token": signed_in.id_token, "refresh": signed_in.refresh}).to_string();
-    vault.put(place, version, text.as_bytes(), KEPT).await?;
+    vault.put(place, version, &signed_in.write(), KEPT).await?;
     Ok(())
 }
 
-async fn kept(
+/// What is kept of somebody, and how often it was written.
+pub(super) async fn kept(
     vault: &dyn Vault,
     issuer: &str,
     principal: &Principal,
-) -> Result<Option<SignedIn>, ServiceError> {
+) -> Result<Option<(u64, SignedIn)>, ServiceError> {
     let name = name(issuer, principal);
     let kept = vault.get(Place { principal, upstream: issuer, name: &name }).await?;
-    let members: Option<Map<String, Value>> = kept.and_then(|kept| serde_json::from_slice(&kept.data).ok());
-    let members = members.unwrap_or_default();
+    let Some(kept) = kept else { return Ok(None) };
+    let members: Map<String, Value> = serde_json::from_slice(&kept.data).unwrap_or_default();
     let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
-    Ok(text("id_token").map(|id_token| SignedIn { id_token, refresh: text("refresh") }))
+    let signed_in = text("id_token").map(|id_token| SignedIn { id_token, refresh: text("refresh") });
+    Ok(signed_in.map(|signed_in| (kept.version, signed_in)))
 }
 
 /// What an assertion is for.
@@ -102,19 +111,23 @@ impl Enterprise {
         let signed_in = match &self.subject {
             Some(read) => {
                 let id_token = read().map_err(ServiceError::Proof)?;
-                Some(SignedIn { id_token, refresh: None })
+                Some((0, SignedIn { id_token, refresh: None }))
             }
             None => kept(vault, own, principal).await?,
         };
-        let Some(signed_in) = signed_in else { return Ok(None) };
+        let Some((version, signed_in)) = signed_in else { return Ok(None) };
         match self.ask(&signed_in.id_token, wanted, (clock, rng)).await {
             // What he has signed in with has expired: another one is had without him, or by him.
             Err(ServiceError::Refused { error, .. })
                 if error == "invalid_grant" && self.subject.is_none() =>
             {
-                let Some(refresh) = signed_in.refresh else { return Ok(None) };
-                let Some(renewed) = self.renew(&refresh, (clock, rng)).await? else { return Ok(None) };
-                keep(vault, own, principal, &renewed).await?;
+                let renewal = Renewal { issuer: &self.issuer, client: &self.client, vault, clock, rng };
+                let renewed = match renewal.renew(principal, version).await {
+                    Ok(Renewed::Anew(renewed)) => renewed,
+                    Ok(Renewed::Refused | Renewed::Nothing) => return Ok(None),
+                    Err(error) if error.may_pass() => return Err(error),
+                    Err(_) => return Ok(None),
+                };
                 match self.ask(&renewed.id_token, wanted, (clock, rng)).await {
                     Err(ServiceError::Refused { error, .. }) if error == "invalid_grant" => Ok(None),
                     asked => asked.map(Some),
@@ -154,25 +167,5 @@ impl Enterprise {
             return Err(wrong("it has issued a token of another type"));
         }
         text("access_token").map(str::to_owned).ok_or_else(|| wrong("there is no assertion"))
-    }
-
-    /// What he has signed in with, anew. `None`: he has to do it himself.
-    async fn renew(
-        &self,
-        refresh: &str,
-        (clock, rng): (&dyn Clock, &dyn Rng),
-    ) -> Result<Option<SignedIn>, ServiceError> {
-        let metadata = self.issuer.metadata().await?;
-        let trusted = |url: &Uri| metadata.is_own(url);
-        let asking = Asking { fetch: self.issuer.fetch(), clock, rng, trusted: &trusted, prover: None };
-        let form = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh.to_owned())];
-        match asking.token(&metadata, &self.client, form).await {
-            Ok(issued) => {
-                let refresh = issued.refresh.or_else(|| Some(refresh.to_owned()));
-                Ok(issued.id_token.map(|id_token| SignedIn { id_token, refresh }))
-            }
-            Err(error) if error.may_pass() => Err(error),
-            Err(_) => Ok(None),
-        }
     }
 }

@@ -8,6 +8,7 @@ mod grant;
 mod granting;
 mod prover;
 mod register;
+mod renewal;
 mod resource;
 mod service;
 mod signer;
@@ -21,7 +22,7 @@ pub use exchange::Client;
 pub use register::Identity;
 pub use service::{ClientProof, Service, ServiceOptions, Token};
 pub use signer::{Signer, SignerError};
-pub use signin::{SignIn, SignInError};
+pub use signin::{Rechecked, SignIn, SignInError};
 pub use users::{NoToken, Refused, UserProof, Users, UsersOptions, Wanted};
 
 use crate::fetch::FetchError;

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use model::{Clock, Rng, Timestamp};
+use model::{Clock, Principal, Rng, Timestamp};
 use serde_json::Value;
 
 use super::ServiceError;
 use super::consent::{self, Flow, Returned};
 use super::enterprise::{self, SignedIn};
 use super::exchange::{Asking, Client, random};
+use super::renewal::{Renewal, Renewed};
+use crate::barred::Barred;
 use crate::caller::Caller;
 use crate::issuer::{Issuer, IssuerError};
 use crate::jose::{Claims, JoseError, Jws};
@@ -36,9 +38,23 @@ pub enum SignInError {
     /// What it says is not meant for this sign-in.
     #[error("the ID token cannot be used: {0}")]
     Token(&'static str),
+    /// He is not let in any more.
+    #[error("the user was disabled")]
+    Barred,
     /// Nobody here is whom it names.
     #[error(transparent)]
     Mapping(#[from] MappingError),
+}
+
+/// What became of a user at his issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rechecked {
+    /// He is still one of its users, or another replica has just asked.
+    Stays,
+    /// The issuer takes what he has signed in with no more.
+    Gone,
+    /// There is nothing to ask by.
+    Unasked,
 }
 
 /// How users of one issuer sign in.
@@ -51,6 +67,10 @@ pub struct SignIn {
     pub scopes: Vec<String>,
     /// Where what they sign in with is kept, so that the issuer vouches for them elsewhere; `None`: nowhere.
     pub keeps: Option<Arc<dyn Vault>>,
+    /// How often the issuer is asked whether they are still its users; `None`: never.
+    pub recheck: Option<Duration>,
+    /// Who is let in no more, also where his issuer says who he is.
+    pub barred: Arc<Barred>,
     /// For the ends of tokens.
     pub clock: Arc<dyn Clock>,
     /// For what nobody may guess.
@@ -71,6 +91,12 @@ impl SignIn {
         let metadata = self.issuer.metadata().await?;
         let mut scopes = vec!["openid".to_owned()];
         scopes.extend(self.scopes.iter().cloned());
+        // What is renewed without the user needs a refresh token (SEP-2207).
+        let stays = "offline_access";
+        let can = metadata.list("scopes_supported").is_some_and(|known| known.contains(&stays));
+        if self.keeps.is_some() && can && !scopes.iter().any(|scope| scope == stays) {
+            scopes.push(stays.to_owned());
+        }
         let flow = Flow {
             issuer: metadata.issuer.clone(),
             resource: String::new(),
@@ -121,11 +147,55 @@ impl SignIn {
         let claims = jws.claims()?;
         check(&claims, flow, self.clock.now())?;
         let caller = options.mapping.caller(&options.name, &claims)?;
+        if self.barred.refuses(&caller) {
+            return Err(SignInError::Barred);
+        }
         if let Some(vault) = &self.keeps {
             let signed_in = SignedIn { id_token: text, refresh };
             enterprise::keep(&**vault, &options.name, &caller.principal, &signed_in).await?;
         }
         Ok(caller)
+    }
+}
+
+impl SignIn {
+    /// Asks the issuer whether somebody who has signed in is still one of its users, by what he has signed in
+    /// with. All replicas together do so once in `every`.
+    ///
+    /// # Errors
+    /// [`ServiceError`]: nobody knows.
+    pub async fn recheck(&self, principal: &Principal, every: Duration) -> Result<Rechecked, ServiceError> {
+        let Some(vault) = &self.keeps else { return Ok(Rechecked::Unasked) };
+        let own = &self.issuer.options.name;
+        let kept = enterprise::kept(&**vault, own, principal).await?;
+        let Some((version, _)) = kept.filter(|(_, signed_in)| signed_in.refresh.is_some()) else {
+            return Ok(Rechecked::Unasked);
+        };
+        // The turn is not given back: whoever comes meanwhile need not ask.
+        let turn = format!("recheck/{}", enterprise::name(own, principal));
+        if !vault.turn(&turn, &random(&*self.rng), every).await? {
+            return Ok(Rechecked::Stays);
+        }
+        let (issuer, client, vault) = (&self.issuer, &self.client, &**vault);
+        let renewal = Renewal { issuer, client, vault, clock: &*self.clock, rng: &*self.rng };
+        Ok(match renewal.renew(principal, version).await? {
+            Renewed::Anew(_) => Rechecked::Stays,
+            Renewed::Refused => Rechecked::Gone,
+            Renewed::Nothing => Rechecked::Unasked,
+        })
+    }
+
+    /// The groups that the issuer named last when somebody signed in or was asked about; `None` where it is
+    /// not known, or groups are not looked for.
+    pub async fn known_groups(&self, principal: &Principal) -> Option<Vec<String>> {
+        let (vault, options) = (self.keeps.as_ref()?, &self.issuer.options);
+        options.mapping.groups.as_ref()?;
+        let kept = enterprise::kept(&**vault, &options.name, principal).await;
+        let (_, signed_in) = kept.ok()??;
+        // It was checked before it was kept.
+        let claims = Jws::parse(&signed_in.id_token).ok()?.claims().ok()?;
+        let caller = options.mapping.caller(&options.name, &claims).ok()?;
+        (caller.principal == *principal).then_some(caller.groups)
     }
 }
 

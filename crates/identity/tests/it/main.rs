@@ -7,6 +7,7 @@ mod keys;
 mod outbound;
 mod possession;
 mod published;
+mod recheck;
 mod tokens;
 mod users;
 mod vault;

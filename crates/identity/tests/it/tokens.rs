@@ -1,12 +1,13 @@
 //! Tokens, good and hostile.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use identity::*;
-use model::Timestamp;
+use model::{ManualClock, Timestamp};
 use serde_json::{Value, json};
 
 use crate::forge::*;
@@ -444,4 +445,52 @@ async fn an_issuer_is_asked_once_for_everybody_who_comes_with_the_same_token() {
 
 fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+#[tokio::test]
+async fn who_is_barred_is_refused_also_by_what_was_found_good_a_moment_ago() {
+    let barred = Arc::new(Barred::new(Arc::new(ManualClock::at(Timestamp(NOW * 1_000)))));
+    let new = NewKey::generate(&seal::SystemRng);
+    let key = ApiKey {
+        id: new.id.clone(),
+        hash: new.hash,
+        tenant: "default".to_owned(),
+        groups: Vec::new(),
+        scopes: Vec::new(),
+        endpoints: vec!["crm".to_owned()],
+        not_before: None,
+        expires: None,
+    };
+    let mut world = world_with(|wanted| wanted.keys = ApiKeys::new([key]));
+    world.gate = world.gate.barring(Arc::clone(&barred));
+    let token = world.forge.token(&claims(|_| {}));
+    let ann = world.bearer(&token).await.unwrap();
+    let robot = world.bearer(&new.text).await.unwrap();
+    assert!(world.gate.still("crm", &ann) && world.gate.still("crm", &robot));
+    let end = Timestamp(u64::MAX);
+    for caller in [&ann, &robot] {
+        let (tenant, subject) = (caller.principal.tenant(), caller.principal.subject());
+        let (tenant, subject) = (tenant.to_owned(), subject.to_owned());
+        barred.add(&Bar { tenant, subject, grant: None, before: end, until: end });
+        assert!(!world.gate.still("crm", caller));
+    }
+    for proof in [&token, &new.text] {
+        let denied = world.bearer(proof).await.unwrap_err();
+        assert_eq!((denied.status().as_u16(), denied.reason), (401, Reason::BadToken));
+        assert_eq!(denied.text, "the user was disabled, or has lost this grant");
+        assert!(challenges(&denied)[0].contains("invalid_token"), "{denied:?}");
+    }
+    let ben = world.forge.token(&claims(|claims| claims["sub"] = json!("ben")));
+    world.bearer(&ben).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_is_let_in_by_a_token_is_remembered_as_seen() {
+    let seen = Arc::new(Seen::default());
+    let mut world = world();
+    world.gate = world.gate.seeing(Arc::clone(&seen));
+    world.bearer(&world.forge.token(&claims(|_| {}))).await.unwrap();
+    let other = world.forge.token(&claims(|claims| claims["exp"] = json!(NOW - 600)));
+    world.bearer(&other).await.unwrap_err();
+    assert_eq!(seen.of("corp"), [model::Principal::new("default", "corp:ann")]);
 }

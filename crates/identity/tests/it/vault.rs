@@ -27,6 +27,11 @@ impl Chest {
         self.rows.lock().unwrap().retain(|(principal, ..), _| principal != who);
     }
 
+    /// All turns are over, as after a while.
+    pub fn turns_end(&self) {
+        self.turns.lock().unwrap().clear();
+    }
+
     /// All that is kept, as text.
     pub fn texts(&self) -> Vec<String> {
         let rows = self.rows.lock().unwrap();
