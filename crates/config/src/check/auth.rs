@@ -171,7 +171,7 @@ fn check_issuer(issuer: &Issuer, path: &Path, report: &mut Report<'_>) {
             report.value(&at.key("client_secret"), "a secret cannot be empty", None);
         }
     }
-    if let Some(SignIn { client_id, client_secret, scopes }) = &issuer.sign_in {
+    if let Some(SignIn { client_id, client_secret, scopes, recheck }) = &issuer.sign_in {
         let at = path.key("sign_in");
         if client_id.is_empty() {
             report.absent(&at, "the gateway needs a \"client_id\" there", None);
@@ -180,6 +180,9 @@ fn check_issuer(issuer: &Issuer, path: &Path, report: &mut Report<'_>) {
             report.value(&at.key("client_secret"), "a secret cannot be empty", None);
         }
         check_scopes(scopes, &at.key("scopes"), report);
+        if !recheck.duration().is_zero() {
+            span(*recheck, (5, 86_400), "0 for never, or from 5s to 1d", &at.key("recheck"), report);
+        }
     }
     if issuer.ca.as_ref().is_some_and(|ca| ca.as_os_str().is_empty()) {
         report.value(&path.key("ca"), "expected the path of a file", None);

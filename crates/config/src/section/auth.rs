@@ -278,7 +278,7 @@ pub struct Introspection {
 
 /// How users of an issuer sign in with a browser (OpenID Connect). The gateway's redirect URI is
 /// `/oauth/callback` of `auth.url`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignIn {
     /// What the gateway is called there.
@@ -294,8 +294,26 @@ pub struct SignIn {
 
     /// What is asked for beside `openid`, so that the ID token has the claims that name users and groups.
     ///
-    /// Since 0.1.
+    /// `offline_access` is added where `recheck` needs it and the issuer knows it. Since 0.1.
     pub scopes: Vec<String>,
+
+    /// How often the issuer is asked whether a user who signed in and calls is still one of its users.
+    ///
+    /// It is asked with the refresh token that it gave at the sign-in, once in this time by all replicas
+    /// together, and no request waits for it. Once it refuses, the user is signed out. While it cannot be
+    /// reached, nothing changes. From 5 s; 0: never. Since 0.1.
+    pub recheck: Span,
+}
+
+impl Default for SignIn {
+    fn default() -> Self {
+        Self {
+            client_id: String::new(),
+            client_secret: None,
+            scopes: Vec::new(),
+            recheck: Span::from_secs(30),
+        }
+    }
 }
 
 /// An API key. The key itself is known to whoever has it alone.

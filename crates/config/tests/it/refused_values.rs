@@ -131,7 +131,7 @@ fn an_idempotency_key_goes_where_the_server_looks() {
 }
 
 /// Keys for which nothing at all is a choice, and what it means.
-const ZERO_IS_A_CHOICE: [(&str, &str); 10] = [
+const ZERO_IS_A_CHOICE: [(&str, &str); 11] = [
     ("drain_delay", "nobody in front has to notice"),
     ("limits.queue_max", "nobody waits"),
     ("drain_timeout", "stop at once"),
@@ -139,6 +139,7 @@ const ZERO_IS_A_CHOICE: [(&str, &str); 10] = [
     ("cache.ttl_max", "nothing is ever fresh"),
     ("auth.clock_skew", "clocks are the same"),
     ("auth.issuers.*.keys_stale_max", "an issuer has to be there"),
+    ("auth.issuers.*.sign_in.recheck", "nobody is asked about"),
     ("tasks.tombstone", "an expired task is unknown at once"),
     ("upstreams.*.list_ttl", "its lists are never fresh"),
     ("upstreams.*.stdio.stderr_lines_max", "nothing is kept"),
