@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
 use protocol::{Id, Raw, RpcError, envelope, http_status, sse};
@@ -55,6 +55,29 @@ pub(crate) fn ends_after(answer: Answer, left: Option<Duration>) -> Answer {
         let frames = BodyStream::new(body).take_until(Box::pin(tokio::time::sleep(left)));
         StreamBody::new(frames).boxed_unsync()
     })
+}
+
+/// The same answer, of which nothing more leaves once this comes to pass. Events end; of anything else nobody
+/// is to take the part for the whole.
+pub(crate) fn ends_with(answer: Answer, end: impl Future<Output = ()> + Send + 'static) -> Answer {
+    let events = answer.headers().get(CONTENT_TYPE) == Some(&EVENTS);
+    answer.map(|body| {
+        let parts = (BodyStream::new(body), Box::pin(end));
+        let frames = futures_util::stream::unfold(Some(parts), move |parts| async move {
+            let (mut body, mut end) = parts?;
+            tokio::select! {
+                biased;
+                () = &mut end => (!events).then(|| (Err(BodyError::from("its reader is barred")), None)),
+                frame = body.next() => Some((frame?, Some((body, end)))),
+            }
+        });
+        StreamBody::new(frames).boxed_unsync()
+    })
+}
+
+/// Whether more of an answer comes later.
+pub(crate) fn streams(answer: &Answer) -> bool {
+    answer.body().size_hint().exact().is_none()
 }
 
 /// One JSON document.

@@ -14,6 +14,7 @@ use model::{Clock, ReplicaId, Rng, TraceContext};
 use protocol::{Id, Raw, Revision};
 use upstream::Upstream;
 
+use crate::barred::StoreBars;
 use crate::compose::Shared;
 use crate::door::Issuers;
 use crate::drain::{self, Drain, Phase};
@@ -209,6 +210,10 @@ pub struct App {
     pub(crate) task_news: News,
     /// What users have granted.
     pub(crate) vault: Arc<StoreVault>,
+    /// Who is let in no more.
+    pub(crate) barred: Arc<StoreBars>,
+    /// Who was let in a moment ago.
+    pub(crate) seen: Arc<identity::Seen>,
     replaced: tokio::sync::Notify,
 }
 
@@ -244,6 +249,8 @@ impl App {
             tasks: OnceLock::new(),
             task_news: News::default(),
             vault,
+            barred: Arc::clone(&shared.barred),
+            seen: Arc::clone(&shared.seen),
             replaced: tokio::sync::Notify::new(),
         })
     }
@@ -277,9 +284,24 @@ impl App {
         let _ = self.tasks.set(tasks);
     }
 
-    /// Keeps what users grant in this store from now on. Once, at the start.
+    /// Keeps what users grant, and who is barred, in this store from now on. Once, at the start.
     pub fn keep_grants(&self, store: Arc<dyn store::Store>) {
-        self.vault.keep_in(store);
+        self.vault.keep_in(Arc::clone(&store));
+        self.barred.keep_in(store);
+    }
+
+    /// Reads who is barred, as is done every few seconds: once before anybody is served.
+    ///
+    /// # Errors
+    /// Those of the store; who was barred stays so.
+    pub async fn read_barred(&self) -> Result<(), store::StoreError> {
+        self.barred.read().await
+    }
+
+    /// Where others say who is let in no more.
+    #[must_use]
+    pub fn bars(&self) -> Arc<dyn identity::Bars> {
+        Arc::clone(&self.barred) as Arc<dyn identity::Bars>
     }
 
     /// Tasks of the gateway's own.
@@ -414,11 +436,18 @@ impl Exchange {
         })
     }
 
-    /// Waits until what the caller proved is no longer good. Safe to cancel.
+    /// Waits until what the caller proved is no longer good, or he is barred. Safe to cancel.
     pub async fn expired(&self) {
-        match self.who.left(self.app.clock.now()) {
-            Some(left) => tokio::time::sleep(left).await,
-            None => std::future::pending().await,
+        let left = self.who.left(self.app.clock.now());
+        let ended = async {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = self.app.barred.list().refused(&self.who) => {}
         }
     }
 

@@ -17,6 +17,7 @@ use protocol::{Raw, Revision};
 use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstream};
 
 use crate::app::{EVERYTHING, Generation, Limits};
+use crate::barred::StoreBars;
 use crate::credentials;
 use crate::door::{self, DoorError, Issuers};
 use crate::guard::Guard;
@@ -45,6 +46,10 @@ pub struct Shared {
     pub(crate) dpop: Arc<identity::Dpop>,
     /// What users have granted.
     pub(crate) vault: Arc<StoreVault>,
+    /// Who is let in no more.
+    pub(crate) barred: Arc<StoreBars>,
+    /// Who was let in a moment ago.
+    pub(crate) seen: Arc<identity::Seen>,
     /// How many calls run, whatever configuration they began with.
     pub(crate) gate: Arc<Gate>,
 }
@@ -113,8 +118,9 @@ pub fn compose(
     before: Option<&Generation>,
 ) -> Result<Generation, ComposeError> {
     let (gate, issuers) = door::gate(config, &shared.handles.clock, &shared.dpop, before)?;
+    let gate = gate.barring(Arc::clone(shared.barred.list())).seeing(Arc::clone(&shared.seen));
     let vault = Arc::clone(&shared.vault) as Arc<dyn identity::Vault>;
-    let sign_ins = door::sign_ins(config, &shared.handles, &issuers, &vault)?;
+    let sign_ins = door::sign_ins(config, &shared.handles, &issuers, (&vault, shared.barred.list()))?;
     let mut sources = HashMap::new();
     let mut fingerprints = HashMap::new();
     let mut forward_headers = HashMap::new();

@@ -11,9 +11,9 @@ use egress::EgressError;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use identity::{
-    Allowed, ApiKey, ApiKeys, Caller, Claim, Client, ClientProof, Denied, Dpop, DpopOptions, EgressFetch,
-    EndpointRules, Explanation, Gate, GateOptions, Introspection, Issuer, IssuerOptions, Mapping, Possession,
-    Presented, SignIn, Tenant, Terms, Vault,
+    Allowed, ApiKey, ApiKeys, Barred, Caller, Claim, Client, ClientProof, Denied, Dpop, DpopOptions,
+    EgressFetch, EndpointRules, Explanation, Gate, GateOptions, Introspection, Issuer, IssuerOptions,
+    Mapping, Possession, Presented, SignIn, Tenant, Terms, Vault,
 };
 use model::Clock;
 use protocol::RpcError;
@@ -120,7 +120,7 @@ pub(crate) fn sign_ins(
     config: &Config,
     handles: &Handles,
     issuers: &Issuers,
-    vault: &Arc<dyn Vault>,
+    (vault, barred): (&Arc<dyn Vault>, &Arc<Barred>),
 ) -> Result<HashMap<String, SignIn>, DoorError> {
     let mut all = HashMap::new();
     for (name, section) in &config.auth.issuers {
@@ -134,8 +134,12 @@ pub(crate) fn sign_ins(
         let method = proof.is_none().then(|| "none".to_owned());
         let vouches = config.upstreams_enabled().filter_map(|(_, upstream)| upstream.auth.as_ref());
         let mut vouches = vouches.filter_map(|auth| auth.enterprise.as_ref());
-        let keeps = vouches.any(|own| own.issuer == *name && own.subject_token.is_none());
+        let vouched = vouches.any(|own| own.issuer == *name && own.subject_token.is_none());
+        let recheck = Some(own.recheck.duration()).filter(|every| !every.is_zero());
+        let keeps = vouched || recheck.is_some();
         let sign_in = SignIn {
+            recheck,
+            barred: Arc::clone(barred),
             keeps: keeps.then(|| Arc::clone(vault)),
             issuer: Arc::clone(issuer),
             client: Client { id: own.client_id.clone(), proof, method },
@@ -240,6 +244,18 @@ pub(crate) struct Knock<'a> {
     pub headers: &'a HeaderMap,
 }
 
+impl Knock<'_> {
+    fn presented<'a>(&'a self, base: &'a str) -> Presented<'a> {
+        Presented {
+            base,
+            method: self.method.as_str(),
+            path: self.uri.path(),
+            query: self.uri.query(),
+            headers: self.headers,
+        }
+    }
+}
+
 /// Lets somebody in, or says why not.
 pub(crate) async fn admit(
     app: &App,
@@ -247,17 +263,19 @@ pub(crate) async fn admit(
     knock: &Knock<'_>,
 ) -> Result<Arc<Caller>, Box<Answer>> {
     let base = base(app, generation, knock.headers);
-    let presented = Presented {
-        base: &base,
-        method: knock.method.as_str(),
-        path: knock.uri.path(),
-        query: knock.uri.query(),
-        headers: knock.headers,
-    };
+    let presented = knock.presented(&base);
     generation.gate.admit(knock.endpoint, &presented).await.map_err(|denied| {
         app.metrics.refused(denied.reason.as_str());
         Box::new(refusal(&denied))
     })
+}
+
+/// What somebody is told who was let in, and was barred before there was an answer.
+pub(crate) fn barred(app: &App, generation: &Generation, knock: &Knock<'_>) -> Answer {
+    let base = base(app, generation, knock.headers);
+    let denied = generation.gate.barred(knock.endpoint, &knock.presented(&base));
+    app.metrics.refused(denied.reason.as_str());
+    refusal(&denied)
 }
 
 /// What a configuration makes of a token at an endpoint, step by step; whether there is such an endpoint is

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use upstream::Upstream;
 
 use crate::app::{App, Limits};
+use crate::barred::StoreBars;
 use crate::compose::{ComposeError, Shared, compose};
 use crate::drain::Phase;
 use crate::handles::Handles;
@@ -25,6 +26,7 @@ use crate::hub::Hub;
 use crate::listener::Listener;
 use crate::overload::memory::{self, System};
 use crate::overload::{Gate, Stage};
+use crate::recheck;
 use crate::replica::{Inside, Replicas};
 use crate::trace::Watch;
 use crate::vault::StoreVault;
@@ -94,6 +96,8 @@ pub struct Gateway {
     listener: JoinHandle<()>,
     sweeper: JoinHandle<()>,
     watcher: JoinHandle<()>,
+    barred: JoinHandle<()>,
+    rechecks: JoinHandle<()>,
     /// The listener for other replicas.
     inside: Option<JoinHandle<()>>,
 }
@@ -192,7 +196,10 @@ impl Prepared {
         let listener = tokio::spawn(listener.run(Arc::clone(&app)));
         let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
         let watcher = tokio::spawn(watch_memory(Arc::clone(&app)));
-        Ok(Gateway { app, shared, address, socket, listener, sweeper, watcher, inside })
+        let list = Arc::clone(&app.barred);
+        let barred = tokio::spawn(async move { list.follow().await });
+        let rechecks = tokio::spawn(recheck::follow(Arc::clone(&app)));
+        Ok(Gateway { app, shared, address, socket, listener, sweeper, watcher, barred, rechecks, inside })
     }
 }
 
@@ -222,7 +229,10 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
         ..DpopOptions::default()
     };
     let (vault_clock, vault_rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
+    let barred = Arc::new(StoreBars::new(Arc::clone(&handles.clock)));
     let shared = Shared {
+        barred,
+        seen: Arc::default(),
         vault: Arc::new(StoreVault::new(Arc::clone(&handles.keys), vault_clock, vault_rng)),
         dpop: Arc::new(Dpop::new(proofs, Arc::clone(&handles.keys))),
         handles,
@@ -365,6 +375,8 @@ impl Gateway {
         self.app.drain.advance(Phase::Over);
         self.sweeper.abort();
         self.watcher.abort();
+        self.barred.abort();
+        self.rechecks.abort();
         if let Some(inside) = self.inside {
             inside.abort();
         }
@@ -390,7 +402,9 @@ async fn sweep(app: Arc<App>) {
     let mut tended = Instant::now();
     loop {
         ticks.tick().await;
-        if tended.elapsed() >= TEND && !app.generation().users.is_empty() {
+        let generation = app.generation();
+        let used = !generation.users.is_empty() || !generation.sign_ins.is_empty();
+        if tended.elapsed() >= TEND && used {
             tended = Instant::now();
             if let Err(error) = app.vault.tend().await {
                 tracing::warn!(%error, "what users have granted was not looked after");

@@ -145,9 +145,30 @@ where
                 let max = generation.limits.calls_max;
                 return shed(app, None, &Shed { reason: Reason::QueueFull, tenant: None, max });
             };
-            endpoint_request(x, route, (&method, &uri), body).await
+            let (who, headers) = (Arc::clone(&x.who), Arc::clone(&x.headers));
+            let answer = endpoint_request(x, route, (&method, &uri), body).await;
+            let knock = Knock { endpoint: name, method: &method, uri: &uri, headers: &headers };
+            unless_barred((app, generation), who, &knock, answer)
         }
     }
+}
+
+/// The answer, as far as its reader is not barred meanwhile: what is still to come of it ends then.
+fn unless_barred(
+    (app, generation): (&Arc<App>, &Generation),
+    who: Arc<identity::Caller>,
+    knock: &Knock<'_>,
+    answer: Answer,
+) -> Answer {
+    let list = app.barred.list();
+    if list.refuses(&who) {
+        return door::barred(app, generation, knock);
+    }
+    if !answer::streams(&answer) {
+        return answer;
+    }
+    let list = Arc::clone(list);
+    answer::ends_with(answer, async move { list.refused(&who).await })
 }
 
 /// What is known of a request before it is read.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod app;
+mod barred;
 mod body;
 mod changes;
 mod compose;
@@ -24,6 +25,7 @@ mod modern;
 mod overload;
 mod passed_tasks;
 mod pipeline;
+mod recheck;
 mod replay;
 mod replica;
 mod route;

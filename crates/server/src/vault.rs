@@ -8,7 +8,7 @@ use bytes::Bytes;
 use identity::{Kept, Place, Vault, VaultError};
 use model::{Clock, Principal, Rng, Timestamp};
 use seal::{Binding, KeyRing, Purpose};
-use store::{GrantFilter, GrantRow, Memory, Store, StoreError};
+use store::{GrantFilter, GrantRow, Memory, Store, StoreError, UserOffice};
 
 /// What begins the names of leases by which something is done once.
 const ONCE: &str = "once/";
@@ -111,6 +111,17 @@ impl StoreVault {
         Ok(done)
     }
 
+    /// Refuses what somebody is granted who was disabled meanwhile: he has nothing, also of what was under
+    /// way.
+    async fn check(&self, principal: &Principal) -> Result<(), VaultError> {
+        let office = UserOffice::new(Arc::clone(self.store()), Arc::clone(&self.clock));
+        let bar = office.bar_of(principal.tenant(), principal.subject()).await;
+        match bar.map_err(|error| failed(&error))? {
+            Some(bar) if bar.is_disabled() => Err(VaultError { text: "the user was disabled".to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
     /// Seals grants anew that an older key has sealed, so that keys can retire, and forgets those that have
     /// expired. Says how many were sealed.
     ///
@@ -162,6 +173,7 @@ impl Vault for StoreVault {
         data: &[u8],
         time: Duration,
     ) -> Result<bool, VaultError> {
+        self.check(place.principal).await?;
         let row = GrantRow {
             name: place.name.to_owned(),
             tenant: place.principal.tenant().to_owned(),

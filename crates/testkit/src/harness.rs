@@ -10,7 +10,7 @@ use demo::{Builder, Revision, Server};
 use model::{Clock, ManualClock, Rng, SeededRng, Timestamp};
 use seal::KeyRing;
 use server::{Gateway, Peer, Process};
-use store::{Memory, Store};
+use store::{Memory, Store, UserOffice};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -187,6 +187,7 @@ impl WorldBuilder {
         for gateway in std::iter::once(&gateway).chain(&others) {
             gateway.app().share_sessions(Arc::clone(&shared) as Arc<dyn server::SharedSessions>);
             gateway.app().host_tasks(Arc::clone(&store));
+            gateway.app().keep_grants(Arc::clone(&store));
         }
         let world = World { demos, clock, config, gateway, others, peers, store };
         world.introduce(&world.peers);
@@ -216,6 +217,18 @@ impl World {
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// The same, to be held.
+    #[must_use]
+    pub fn shared_store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Users, as an operator sees and changes them.
+    #[must_use]
+    pub fn users(&self) -> UserOffice {
+        UserOffice::new(Arc::clone(&self.store), Arc::clone(&self.clock) as Arc<dyn Clock>)
     }
 
     /// All replicas, the first one first.

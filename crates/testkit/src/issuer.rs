@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -59,6 +59,7 @@ pub struct Issuer {
     pub url: String,
     signer: Signer,
     asked: Arc<AtomicUsize>,
+    tokens: Arc<Mutex<(u16, Value)>>,
     server: JoinHandle<()>,
 }
 
@@ -75,28 +76,38 @@ impl Issuer {
         public["kid"] = json!("k1");
         let (issuer, asked) = (url.clone(), Arc::new(AtomicUsize::new(0)));
         let count = Arc::clone(&asked);
+        let tokens = Arc::new(Mutex::new((404, json!({}))));
+        let said = Arc::clone(&tokens);
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = socket.accept().await {
                 let (issuer, public, count) = (issuer.clone(), public.clone(), Arc::clone(&count));
+                let said = Arc::clone(&said);
                 let service = service_fn(move |request: Request<Incoming>| {
                     count.fetch_add(1, Ordering::SeqCst);
-                    let page = match request.uri().path() {
-                        "/jwks" => json!({"keys": [public]}),
-                        _ => json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks")}),
+                    let (status, page) = match request.uri().path() {
+                        "/jwks" => (200, json!({"keys": [public]})),
+                        "/token" => said.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+                        _ => (200, metadata(&issuer)),
                     };
                     let page = Full::new(Bytes::from(page.to_string()));
-                    async move { Ok::<_, Infallible>(Response::new(page)) }
+                    let answer = Response::builder().status(status).body(page).expect("an answer");
+                    async move { Ok::<_, Infallible>(answer) }
                 });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Self { url, signer, asked, server }
+        Self { url, signer, asked, tokens, server }
     }
 
     /// How often it was asked for something.
     #[must_use]
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// What its token endpoint answers from now on, whatever it is asked for.
+    pub fn answer(&self, status: u16, said: Value) {
+        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = (status, said);
     }
 
     /// A token with these claims.
@@ -106,6 +117,15 @@ impl Issuer {
         claims["iss"] = json!(self.url);
         self.signer.sign(&json!({"alg": "ES256", "kid": "k1", "typ": "at+jwt"}), &claims)
     }
+}
+
+fn metadata(issuer: &str) -> Value {
+    json!({
+        "issuer": issuer, "jwks_uri": format!("{issuer}/jwks"), "token_endpoint": format!("{issuer}/token"),
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": ["none"],
+    })
 }
 
 impl Drop for Issuer {

@@ -39,6 +39,10 @@ impl Runner for TaskRunner {
             let error = RpcError::new(code::INTERNAL, "The stored call cannot be read");
             return retry::failed("corrupt", &error, false);
         };
+        // What he asked for before he was barred is not begun for him any more.
+        if app.barred.list().bars(&stored.principal, None, Some(run.task.created)) {
+            return barred(run.next == Next::Follow || run.task.attempts > 1);
+        }
         let (Some(x), Some(call)) = (exchange(&app, &stored, run.task.expires), stored.call()) else {
             let text = format!("There is no endpoint {} any more", stored.endpoint);
             return retry::failed("endpoint_gone", &RpcError::invalid_params(text), false);
@@ -62,6 +66,16 @@ fn interrupted() -> Ran {
         "retry": Retry::MayHaveRun.as_str(),
     }));
     retry::failed("interrupted", &error, true)
+}
+
+/// What a call comes to whose user was disabled or signed out after he asked for it.
+fn barred(may_have_run: bool) -> Ran {
+    let retry = if may_have_run { Retry::MayHaveRun } else { Retry::Useless };
+    let error =
+        RpcError::new(code::INVALID_REQUEST, "The user was disabled, or signed out, meanwhile").with(json!({
+            "reason": "user_barred", "fault": Fault::Client.as_str(), "retry": retry.as_str(),
+        }));
+    retry::failed("user_barred", &error, may_have_run)
 }
 
 /// The exchange of a call that nobody waits for.

@@ -2,6 +2,7 @@
 
 mod auth;
 mod bad;
+mod barred;
 mod drain;
 mod eras;
 mod handles;
