@@ -9,7 +9,9 @@ mod problem;
 mod report;
 mod route;
 mod tasks_api;
+mod users_api;
 
 pub use listener::{Admin, Place};
 pub use report::task as task_report;
 pub use route::routes;
+pub use users_api::{bar_report, enabled_report, grant_report, user_report};

@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::Clock;
-use store::Store;
+use store::{Store, UserOffice};
 use tasks::Office;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -48,6 +48,8 @@ pub struct Admin {
 pub struct Own {
     /// Tasks.
     pub office: Office,
+    /// Users.
+    pub users: UserOffice,
     /// For ages.
     pub clock: Arc<dyn Clock>,
     token: [u8; 32],
@@ -64,8 +66,9 @@ impl Admin {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let Place { store, clock, token } = place;
+        let users = UserOffice::new(Arc::clone(&store), Arc::clone(&clock));
         let office = Office::new(store, Arc::clone(&clock));
-        let own = Arc::new(Own { office, clock, token: seal::sha256(token.as_bytes()) });
+        let own = Arc::new(Own { office, users, clock, token: seal::sha256(token.as_bytes()) });
         Ok(Self { socket: TcpListener::bind(address).await?, own })
     }
 

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     auth_command, call, config_command, health, keys, list, stdio, store_command, tasks_command, up,
+    users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -106,6 +107,11 @@ enum Command {
         #[command(subcommand)]
         command: tasks_command::Command,
     },
+    /// Let users in no more, or again, and look at what they have granted.
+    Users {
+        #[command(subcommand)]
+        command: users_command::Command,
+    },
     /// Serve one endpoint on standard input and output.
     Stdio {
         #[command(flatten)]
@@ -137,6 +143,7 @@ impl Cli {
             Command::Keys { command } => keys::run(command).await,
             Command::Store { command } => store_command::run(command).await,
             Command::Tasks { command } => tasks_command::run(command).await,
+            Command::Users { command } => users_command::run(command).await,
             Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,
         }
     }

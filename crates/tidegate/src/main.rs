@@ -27,6 +27,7 @@ mod takeover;
 mod tasks_command;
 mod traces;
 mod up;
+mod users_command;
 mod watch;
 
 use std::process::ExitCode;

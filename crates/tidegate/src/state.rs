@@ -141,11 +141,14 @@ impl Place {
             // Tasks last as long as the process then.
             let tasks: Arc<dyn Store> = Arc::new(Memory::new());
             prepared.app().host_tasks(Arc::clone(&tasks));
+            prepared.app().keep_grants(Arc::clone(&tasks));
             return Ok(Self { tasks, store: None, member: None, sweeper: None });
         };
         let tasks = Arc::clone(&store);
         prepared.app().host_tasks(Arc::clone(&store));
         prepared.app().keep_grants(Arc::clone(&store));
+        // Nobody comes in before it is known who must not.
+        prepared.app().read_barred().await.map_err(|error| Coded::store(&error))?;
         prepared.app().share_sessions(Arc::new(StoreSessions::new(Arc::clone(&store))));
         let shared = matches!(target, StoreUrl::Postgres(_));
         if !shared && config.replica.listen.is_none() {

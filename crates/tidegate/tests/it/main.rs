@@ -25,3 +25,4 @@ mod tasks;
 mod terminal;
 mod up;
 mod upstreams;
+mod users;

@@ -148,7 +148,7 @@ fn hold(table: &str, operators: &str) {
         table,
         "404 for another user: what is not theirs is unknown to them, as if it never was.\n",
         "## Operators\n",
-        "On a listener of its own, on loopback. No task is called `none`.\n",
+        "On a listener of its own, on loopback. No task or grant is called `none`, and nobody is named.\n",
         operators,
     ]
     .join("\n");
