@@ -27,6 +27,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 const LIFE_MAX: Duration = Duration::from_secs(90 * 24 * 3_600);
 /// As late as a time can be written: the year 9999.
 const NEVER: Timestamp = Timestamp(253_402_300_799_000);
+/// What grants at the gateway's own authorization server are for, in place of an upstream, and what begins
+/// their names, which their tokens have, too.
+const OWN: &str = "@broker";
+const OWN_PREFIX: &str = "grant/";
+/// No token of such a grant is good for longer: an hour, and what clocks are apart.
+const OWN_LIFE_MAX: Duration = Duration::from_secs(70 * 60);
 /// What begins the names of API keys as users.
 const KEYS: &str = "keys:";
 
@@ -373,13 +379,19 @@ impl UserOffice {
         Ok(found)
     }
 
-    /// Forgets what a user has granted. Gives what it was; `None` where there is no such grant.
+    /// Forgets what a user has granted. Gives what it was; `None` where there is no such grant. Tokens that
+    /// the gateway itself has issued by it are of no use any more within seconds.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn grant_remove(&self, name: &str) -> Result<Option<GrantRow>, StoreError> {
         let found = self.store.grant(name).await?.filter(is_granted);
         let Some(row) = found else { return Ok(None) };
+        if row.upstream == OWN && name.starts_with(OWN_PREFIX) {
+            let now = self.clock.now();
+            let bar = whole(&row.tenant, &row.holder, None, now.plus(OWN_LIFE_MAX), now);
+            self.bar(&BarRow { grant: Some(name.to_owned()), ..bar }).await?;
+        }
         Ok((self.remove(&[name]).await? > 0).then_some(row))
     }
 
@@ -485,11 +497,15 @@ mod tests {
         }
 
         async fn grant(&self, name: &str, tenant: &str, holder: &str) {
+            self.grant_for("crm", name, tenant, holder).await;
+        }
+
+        async fn grant_for(&self, upstream: &str, name: &str, tenant: &str, holder: &str) {
             let row = GrantRow {
                 name: name.to_owned(),
                 tenant: tenant.to_owned(),
                 holder: holder.to_owned(),
-                upstream: "crm".to_owned(),
+                upstream: upstream.to_owned(),
                 version: 0,
                 expires: NEVER,
                 data: Bytes::from_static(b"sealed"),
@@ -539,6 +555,21 @@ mod tests {
         assert_eq!(bar.before, Some(NOW.plus(Duration::from_secs(60))));
         assert_eq!(office.enable("acme", "corp:ann").await.unwrap(), Enabled::Wholly);
         assert_eq!(office.barred().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn with_a_grant_of_the_gateways_own_its_tokens_are_of_no_use() {
+        let world = World::new();
+        world.grant_for(OWN, "grant/g1", "acme", "corp:ann").await;
+        world.grant_for(OWN, "approved/a1", "acme", "corp:ann").await;
+        world.grant_for("crm", "grant/g2", "acme", "corp:ann").await;
+        for name in ["grant/g1", "approved/a1", "grant/g2"] {
+            assert!(world.office.grant_remove(name).await.unwrap().is_some(), "{name}");
+        }
+        let barred = world.office.barred().await.unwrap();
+        assert_eq!(barred.len(), 1, "what is not the gateway's has no tokens of it");
+        assert_eq!((barred[0].grant.as_deref(), barred[0].before), (Some("grant/g1"), None));
+        assert!(barred[0].until > NOW.plus(Duration::from_secs(3_600)) && !barred[0].lasts());
     }
 
     #[tokio::test]

@@ -128,10 +128,6 @@ impl Approved {
     }
 }
 
-fn name(grant: &str) -> String {
-    hashed("grant", &[grant])
-}
-
 fn approval(principal: &Principal, client: &str) -> String {
     hashed("approved", &[principal.tenant(), principal.subject(), client])
 }
@@ -150,9 +146,14 @@ impl Broker {
         Some((serde_json::from_slice(&bytes).ok()?, until))
     }
 
+    /// A name for a grant. Its tokens have it, too, so that whoever takes it back by its name ends those.
+    pub(super) fn grant_name(&self) -> String {
+        format!("grant/{}", crate::outbound::random(&*self.rng))
+    }
+
     /// A code for what a user has granted.
     pub(super) fn code(&self, request: &AuthRequest, user: &User) -> String {
-        let grant = crate::outbound::random(&*self.rng);
+        let grant = self.grant_name();
         let value = json!({"request": request.to_value(), "user": user.to_value(), "grant": grant});
         self.seal(Purpose::Code, self.clock.now().plus(CODE), &value)
     }
@@ -188,8 +189,7 @@ impl Broker {
 
     /// Begins a grant; `false` where it was begun or ended before.
     pub(super) async fn begin(&self, id: &str, grant: &Grant) -> Result<bool, OAuthError> {
-        let name = name(id);
-        let place = Place { principal: &grant.user.principal, upstream: PLACE, name: &name };
+        let place = Place { principal: &grant.user.principal, upstream: PLACE, name: id };
         let time = grant.until.since(self.clock.now());
         Ok(self.vault.put(place, 0, grant.to_value(id).to_string().as_bytes(), time).await?)
     }
@@ -200,8 +200,7 @@ impl Broker {
     }
 
     async fn look(&self, refresh: &Refresh) -> Result<Option<(u64, Grant)>, OAuthError> {
-        let name = name(&refresh.grant);
-        let place = Place { principal: &refresh.principal, upstream: PLACE, name: &name };
+        let place = Place { principal: &refresh.principal, upstream: PLACE, name: &refresh.grant };
         let kept = self.vault.get(place).await?;
         Ok(kept.and_then(|kept| {
             let value: Value = serde_json::from_slice(&kept.data).ok()?;
@@ -216,8 +215,7 @@ impl Broker {
             return Ok(self.again(refresh, grant));
         }
         let next = Grant { turn: grant.turn + 1, turned: self.clock.now(), ..grant };
-        let name = name(&refresh.grant);
-        let place = Place { principal: &refresh.principal, upstream: PLACE, name: &name };
+        let place = Place { principal: &refresh.principal, upstream: PLACE, name: &refresh.grant };
         let time = next.until.since(self.clock.now());
         let put = self
             .vault
@@ -245,8 +243,7 @@ impl Broker {
     /// # Errors
     /// [`VaultError`]
     pub(super) async fn end(&self, id: &str, principal: &Principal) -> Result<(), VaultError> {
-        let name = name(id);
-        self.vault.remove(Place { principal, upstream: PLACE, name: &name }).await?;
+        self.vault.remove(Place { principal, upstream: PLACE, name: id }).await?;
         let now = self.clock.now();
         let bar = Bar {
             tenant: principal.tenant().to_owned(),

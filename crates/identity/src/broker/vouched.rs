@@ -12,7 +12,6 @@ use super::tokens::Issued;
 use super::{Broker, OAuthError};
 use crate::issuer::{Issuer, IssuerError};
 use crate::jose::{Claims, Jws};
-use crate::outbound::random;
 
 /// What kind of JWT its assertion is.
 const ID_JAG: &str = "oauth-id-jag+jwt";
@@ -58,7 +57,7 @@ impl Broker {
         if !self.is_new(&claims, &format!("id-jag/{}", options.name)).await? {
             return Err(wrong("has expired, is not valid yet, or was used before"));
         }
-        let (user, grant) = (User::of(&caller, self.clock.now()), random(&*self.rng));
+        let (user, grant) = (User::of(&caller, self.clock.now()), self.grant_name());
         let issued = Issued {
             client: &client.id,
             resource: &resource,

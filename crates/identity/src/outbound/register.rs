@@ -135,19 +135,19 @@ impl Desk<'_> {
         if !scopes.is_empty() {
             asked["scope"] = json!(scopes);
         }
-        let mut request = Request::new(Bytes::from(asked.to_string()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = url;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let answer = self.fetch.send(request, self.trusted).await?;
-        let document: Map<String, Value> = serde_json::from_slice(answer.body()).unwrap_or_default();
+        let document = match self.ask_to_register(&url, &asked).await {
+            // Some take no scopes there that they give later.
+            Err(ServiceError::Refused { error, .. })
+                if error == "invalid_client_metadata" && asked.get("scope").is_some() =>
+            {
+                if let Some(members) = asked.as_object_mut() {
+                    members.remove("scope");
+                }
+                self.ask_to_register(&url, &asked).await?
+            }
+            answered => answered?,
+        };
         let text = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
-        if !answer.status().is_success() {
-            let error =
-                text("error").map_or_else(|| format!("it answers {}", answer.status()), |e| short(&e));
-            return Err(ServiceError::Refused { issuer: issuer.clone(), error });
-        }
         let fault = || "its registration names no client_id".to_owned();
         let id = text("client_id")
             .ok_or_else(|| ServiceError::Wrong { issuer: issuer.clone(), fault: fault() })?;
@@ -156,6 +156,22 @@ impl Desk<'_> {
         let method = text("token_endpoint_auth_method").unwrap_or_else(|| method.to_owned());
         let proof = proof.filter(|_| method != "none");
         Ok(Client { id, proof, method: Some(method) })
+    }
+
+    async fn ask_to_register(&self, url: &Uri, asked: &Value) -> Result<Map<String, Value>, ServiceError> {
+        let mut request = Request::new(Bytes::from(asked.to_string()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = url.clone();
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let answer = self.fetch.send(request, self.trusted).await?;
+        let document: Map<String, Value> = serde_json::from_slice(answer.body()).unwrap_or_default();
+        if answer.status().is_success() {
+            return Ok(document);
+        }
+        let error = document.get("error").and_then(Value::as_str);
+        let error = error.map_or_else(|| format!("it answers {}", answer.status()), short);
+        Err(ServiceError::Refused { issuer: self.metadata.issuer.clone(), error })
     }
 }
 

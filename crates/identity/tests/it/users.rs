@@ -285,6 +285,20 @@ async fn more_is_asked_for_with_what_was_granted_and_once() {
 }
 
 #[tokio::test]
+async fn who_takes_no_scopes_where_clients_register_is_asked_without() {
+    let out = out(|options| options.scopes = vec!["read".to_owned()]);
+    out.network.once(REGISTER, 400, json!({"error": "invalid_client_metadata"}));
+    let (url, _) = out.away(&ann()).await.unwrap();
+    assert_eq!(query(&url)["client_id"], "made");
+    let requests = out.network.requests.lock().unwrap();
+    let asked = requests.iter().filter(|request| request.uri() == REGISTER);
+    let asked: Vec<Value> = asked.map(|request| serde_json::from_slice(request.body()).unwrap()).collect();
+    assert_eq!(asked.len(), 2);
+    assert!(asked[0].get("scope").is_some() && asked[1].get("scope").is_none());
+    assert_eq!(asked[0]["redirect_uris"], asked[1]["redirect_uris"]);
+}
+
+#[tokio::test]
 async fn a_registration_is_for_one_issuer() {
     let out = out(|_| {});
     out.grant(&ann()).await;
