@@ -215,9 +215,12 @@ impl Broker {
         Ok(Registered { client, secret })
     }
 
-    /// A client that has registered itself is used: it is kept for longer.
-    pub(super) async fn used(&self, id: &str) -> Result<(), OAuthError> {
-        let (principal, name) = (nobody(), Self::registration_name(id));
+    /// A client is used: one that has registered itself is kept for longer.
+    pub(super) async fn used(&self, client: &KnownClient) -> Result<(), OAuthError> {
+        if client.source != ClientSource::Registration {
+            return Ok(());
+        }
+        let (principal, name) = (nobody(), Self::registration_name(&client.id));
         let place = Place { principal: &principal, upstream: PLACE, name: &name };
         if let Some(kept) = self.vault.get(place).await? {
             // Where somebody else does the same at the same time, once is enough.

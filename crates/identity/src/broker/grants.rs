@@ -199,7 +199,8 @@ impl Broker {
         Ok(self.look(refresh).await?.map(|(_, grant)| grant))
     }
 
-    async fn look(&self, refresh: &Refresh) -> Result<Option<(u64, Grant)>, OAuthError> {
+    /// The same, and how often it was written.
+    pub(super) async fn look(&self, refresh: &Refresh) -> Result<Option<(u64, Grant)>, OAuthError> {
         let place = Place { principal: &refresh.principal, upstream: PLACE, name: &refresh.grant };
         let kept = self.vault.get(place).await?;
         Ok(kept.and_then(|kept| {
@@ -208,9 +209,13 @@ impl Broker {
         }))
     }
 
-    /// Uses a refresh token up.
-    pub(super) async fn turn(&self, refresh: &Refresh) -> Result<Turned, OAuthError> {
-        let Some((version, grant)) = self.look(refresh).await? else { return Ok(Turned::Gone) };
+    /// Uses a refresh token up, of a grant as it was looked at.
+    pub(super) async fn turn(
+        &self,
+        refresh: &Refresh,
+        version: u64,
+        grant: Grant,
+    ) -> Result<Turned, OAuthError> {
         if grant.turn != refresh.turn {
             return Ok(self.again(refresh, grant));
         }

@@ -126,9 +126,7 @@ impl Broker {
             self.end(&code.grant, &code.user.principal).await?;
             return Err(wrong());
         }
-        if client.source == super::client::ClientSource::Registration {
-            self.used(&client.id).await?;
-        }
+        self.used(client).await?;
         let user = self.with_groups(&code.user).await;
         let grant = Grant {
             client: client.id.clone(),
@@ -159,8 +157,8 @@ impl Broker {
         let wrong = || OAuthError::grant("the refresh token is unknown, has expired, or was taken back");
         let refresh = self.open_refresh(token).ok_or_else(wrong)?;
         // Whatever is wrong with the request must not use the token up.
-        let grant =
-            self.grant(&refresh).await?.filter(|grant| grant.client == client.id).ok_or_else(wrong)?;
+        let found = self.look(&refresh).await?.filter(|(_, grant)| grant.client == client.id);
+        let (version, grant) = found.ok_or_else(wrong)?;
         if grant.key.is_some() && grant.key != key {
             return Err(OAuthError::new("invalid_dpop_proof", "the refresh token is bound to another key"));
         }
@@ -178,7 +176,8 @@ impl Broker {
             return Err(wrong());
         }
         self.check_binding(base, &grant.resource, grant.key.as_deref())?;
-        match self.turn(&refresh).await? {
+        self.used(client).await?;
+        match self.turn(&refresh, version, grant).await? {
             Turned::Gone => Err(wrong()),
             Turned::Again => {
                 tracing::warn!(client = client.id, "a refresh token was used twice: its grant is taken back");

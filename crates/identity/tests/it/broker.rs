@@ -589,6 +589,25 @@ async fn a_client_that_registers_is_known_to_all_replicas_and_so_many_do_at_once
     assert!(closed.broker.metadata(URL).get("registration_endpoint").is_none());
 }
 
+#[tokio::test]
+async fn a_registered_client_that_goes_on_renewing_is_kept_for_longer_each_time() {
+    let desk = desk();
+    let asks = json!({"redirect_uris": [BACK], "token_endpoint_auth_method": "none"});
+    let known = desk.broker.registration(asks.as_object().expect("an object")).await.expect("a client");
+    let id = known["client_id"].as_str().expect("an id").to_owned();
+    let written = || {
+        let (rows, name) = (desk.chest.rows.lock().unwrap(), format!("\"id\":\"{id}\""));
+        let row = rows.values().find(|kept| String::from_utf8_lossy(&kept.data).contains(&name));
+        row.expect("it is known").version
+    };
+    assert_eq!(written(), 1);
+    let issued = desk.tokens(&redeemed(&id, &desk.code_of(&ann(), &asked(&id)).await)).await.expect("tokens");
+    assert_eq!(written(), 2);
+    let refresh = issued["refresh_token"].as_str().expect("one");
+    assert!(desk.tokens(&refreshed(&id, refresh)).await.is_ok());
+    assert_eq!(written(), 3);
+}
+
 fn vouched(change: impl FnOnce(&mut Value)) -> (Value, Value) {
     let mut claims = json!({
         "iss": CORP, "sub": "ann", "aud": URL, "client_id": "desk", "jti": "j1", "iat": NOW, "exp": NOW + 300,
