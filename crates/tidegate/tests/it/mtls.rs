@@ -97,6 +97,7 @@ pub async fn table() -> String {
             }
             let method: Method = method.parse().unwrap();
             let body = if method == Method::POST { body.as_str() } else { "" };
+            eprintln!("{name} by {who}");
             let came = status((&up, &authority), shown.as_ref(), (&method, path), (&headers, body)).await;
             assert!(came.is_none_or(|status| status < 500), "{name} by {who}: {came:?}");
             let came = came.map_or_else(|| "no connection".to_owned(), |status| status.to_string());

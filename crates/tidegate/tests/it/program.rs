@@ -180,12 +180,22 @@ impl Lines {
     }
 }
 
-/// A program that runs; it is killed with the value.
+/// A program that runs; it is killed with the value. A test that fails says what it had complained of.
 pub struct Program {
     child: Child,
     pub stdin: Option<ChildStdin>,
     pub stdout: Lines,
     pub stderr: Lines,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            while let Ok(line) = self.stderr.lines.try_recv() {
+                eprintln!("the program: {line}");
+            }
+        }
+    }
 }
 
 impl Program {
