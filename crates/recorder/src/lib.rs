@@ -1,0 +1,1 @@
+//! Writes the audit log: an extension behind `audit::Recorder`.
