@@ -4,8 +4,28 @@
 //! Pure: policies are text, facts are arguments, and a decision says which policies made it. What cannot be
 //! decided is denied.
 
+mod arguments;
 mod decision;
+mod duty;
+mod engine;
+mod facts;
+mod fault;
+mod index;
+mod lens;
+pub mod limits;
+mod names;
 mod question;
+mod reads;
+mod schema;
+mod source;
+mod text;
 
+pub use arguments::ArgumentType;
 pub use decision::{Ask, Decision, Duties, Effect, Requirement, Whom};
+pub use duty::{STANDS, STANDS_MAX};
+pub use engine::Engine;
+pub use fault::Fault;
+pub use lens::Lens;
 pub use question::{Action, Circumstances, Question, Target, ToolHints, Who};
+pub use schema::schema_text;
+pub use source::{Options, PolicyFile};

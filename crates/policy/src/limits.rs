@@ -1,0 +1,25 @@
+//! How much there may be, so that what a decision costs is bounded.
+
+/// The largest policy file, in bytes.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// How many policies there may be.
+pub const POLICIES_MAX: usize = 5000;
+
+/// The largest policy, in bytes.
+pub const POLICY_BYTES_MAX: usize = 16 * 1024;
+
+/// How deep brackets of a policy may be nested.
+pub const POLICY_DEPTH_MAX: usize = 32;
+
+/// How many operators a policy may have.
+pub const POLICY_OPERATORS_MAX: usize = 512;
+
+/// How deep arguments may be nested.
+pub const ARGUMENTS_DEPTH_MAX: usize = 64;
+
+/// How many candidate sets are kept compiled.
+pub(crate) const COMPILED_MAX: u64 = 4096;
+
+/// How many decisions are remembered.
+pub(crate) const REMEMBERED_MAX: u64 = 65_536;
