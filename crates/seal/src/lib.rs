@@ -28,7 +28,7 @@ pub use mac::MAC_BYTES;
 pub use pair::Pair;
 pub use ring::{CLOCK_SKEW_MAX, Fingerprint, FingerprintError, KEYS_MAX, KeyRing, RingError};
 pub use rotate::{ChangeError, FORGET_AFTER, Rotation, first, overview, retire, rotate};
-pub use signer::{PUBLIC_KEY_BYTES, Signer};
+pub use signer::{PUBLIC_KEY_BYTES, Signer, verify_signature};
 pub use time::{time_from_text, time_to_text};
 
 /// The machine's own cryptographically strong source.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::hkdf::KeyType;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use model::Timestamp;
 
 use crate::key::KeyId;
@@ -65,6 +65,12 @@ impl Signer {
     }
 }
 
+/// Whether a signature by Ed25519 is one of this text by this key.
+#[must_use]
+pub fn verify_signature(public: &[u8; PUBLIC_KEY_BYTES], text: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, public).verify(text, signature).is_ok()
+}
+
 impl KeyRing {
     /// What signs now, for a use that `label` names.
     #[must_use]
@@ -88,8 +94,6 @@ impl KeyRing {
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
-
     use super::*;
     use crate::key::{KEY_BYTES, Key};
 
@@ -109,6 +113,8 @@ mod tests {
         let public = other.signer_of(signer.id(), NOW, "token").expect("the same key").public();
         let check = UnparsedPublicKey::new(&ED25519, public);
         assert!(check.verify(b"text", &signature).is_ok());
+        assert!(verify_signature(&public, b"text", &signature));
+        assert!(!verify_signature(&public, b"text", &signature[1..]));
         assert!(check.verify(b"texts", &signature).is_err());
         let elsewhere = other.signer_of(signer.id(), NOW, "receipt").expect("a key").public();
         assert!(UnparsedPublicKey::new(&ED25519, elsewhere).verify(b"text", &signature).is_err(), "label");
