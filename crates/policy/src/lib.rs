@@ -4,6 +4,7 @@
 //! Pure: policies are text, facts are arguments, and a decision says which policies made it. What cannot be
 //! decided is denied.
 
+pub mod content;
 mod decision;
 mod question;
 
