@@ -5,6 +5,7 @@
 //! decided is denied.
 
 mod arguments;
+pub mod content;
 mod decision;
 mod duty;
 mod engine;

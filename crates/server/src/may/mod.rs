@@ -1,0 +1,164 @@
+//! The stage that says *may*: what the policies decide on a call, and what comes of it.
+//!
+//! A call is let through, refused, or waits for somebody's yes: that of whoever calls, by a question, or that
+//! of somebody else, by a task or by calling again. Denials have the shape of SEP-2643 (a draft): they say that
+//! nothing ran. What may not be seen is answered as what does not exist.
+
+mod approve;
+mod confirm;
+mod lists;
+mod question;
+mod refusal;
+
+use std::sync::Arc;
+
+use catalog::{Kind, Routed};
+use policy::{Action, Decision, Duties, Effect, Requirement, Whom};
+use protocol::{Call, Method, Raw, RpcError};
+use upstream::Reply;
+
+use crate::app::Exchange;
+use crate::handles::Pass;
+
+pub(crate) use approve::{envelope as approval_envelope, keep as keep_approval};
+pub(crate) use lists::Sieve;
+pub(crate) use refusal::{AUTHORIZATION, denied_error};
+
+/// What becomes of a call.
+pub(crate) enum May {
+    /// It is made, under these duties.
+    Go(Duties),
+    /// It is not made: this is the answer.
+    Answered(Reply),
+    /// It waits for somebody else's yes, as a task: this approval.
+    Waits(Box<store::Approval>),
+}
+
+/// A call that is looked at.
+pub(crate) struct Asked<'a> {
+    pub x: &'a Exchange,
+    /// As the client made it.
+    pub call: &'a Call,
+    pub routed: &'a Routed,
+}
+
+/// What somebody who sees it in a list would want to do with it, and what it is.
+fn action(method: &Method) -> Option<(Action, Kind)> {
+    match method {
+        Method::ToolsCall => Some((Action::CallTool, Kind::Tools)),
+        Method::PromptsGet => Some((Action::GetPrompt, Kind::Prompts)),
+        Method::ResourcesRead => Some((Action::ReadResource, Kind::Resources)),
+        _ => None,
+    }
+}
+
+/// Decides on a call, and takes back what an earlier round of it left in its state.
+///
+/// # Errors
+/// Where it is refused, or cannot be decided.
+pub(crate) async fn may(
+    x: &Exchange,
+    call: &Call,
+    routed: &mut Routed,
+    pass: &mut Pass,
+) -> Result<May, RpcError> {
+    let answer = confirm::resume(routed);
+    let Some(engine) = x.generation.policy.as_ref() else { return Ok(May::Go(Duties::default())) };
+    let Some((action, kind)) = action(&call.method) else { return Ok(May::Go(Duties::default())) };
+    let asked = Asked { x, call, routed };
+    let facts = question::Facts::of(&asked, kind);
+    let decision = engine.decide(&facts.question(x, action, &asked.what(), true));
+    if let Some(noted) = &x.noted {
+        noted.decided(&decision);
+    }
+    if let Some(fault) = &decision.fault {
+        tracing::warn!(%fault, "a call is denied, as it cannot be decided on");
+    }
+    match &decision.effect {
+        Effect::Deny => {
+            let seen = engine.decide(&facts.question(x, action, &asked.what(), false));
+            if seen.effect == Effect::Deny { Err(refusal::unknown(call)) } else { asked.denied(&decision) }
+        }
+        Effect::Allow => asked.under(decision.duties),
+        Effect::Ask(ask) => {
+            let bound = approve::bound(&asked, &facts, engine.version());
+            if *pass.granted == *bound {
+                return asked.under(decision.duties);
+            }
+            let ask = ask.clone();
+            let went = match ask.whom {
+                Whom::Caller => confirm::confirm(&asked, &ask, answer, &bound).await?,
+                Whom::Groups(_) => approve::approve(&asked, &ask, &decision, &bound).await?,
+            };
+            match went {
+                Some(may) => Ok(may),
+                None => {
+                    pass.granted = bound;
+                    asked.under(decision.duties)
+                }
+            }
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// The upstream's own name or URI for it.
+    fn what(&self) -> String {
+        let member = if self.call.method == Method::ResourcesRead { "uri" } else { "name" };
+        self.routed.call.text(member).unwrap_or_default()
+    }
+
+    /// Lets it through, where the caller's proof is as it has to be.
+    fn under(&self, duties: Duties) -> Result<May, RpcError> {
+        let who = &self.x.who;
+        let now = self.x.app.clock.now();
+        for requirement in &duties.requires {
+            let missing = match requirement {
+                Requirement::BoundProof if question::is_bound(who) => None,
+                Requirement::BoundProof => {
+                    Some("It takes a token that is bound to a key (DPoP) or a certificate.".to_owned())
+                }
+                Requirement::FreshSignIn(age) if who.issued.is_some_and(|at| now.since(at) <= *age) => None,
+                Requirement::FreshSignIn(age) => {
+                    Some(format!("It takes a sign-in of at most {} seconds ago.", age.as_secs()))
+                }
+            };
+            if let Some(missing) = missing {
+                self.note_denied();
+                return refusal::answer(self.call, refusal::Remedy::Undisclosed, &missing).map(May::Answered);
+            }
+        }
+        Ok(May::Go(duties))
+    }
+
+    fn denied(&self, decision: &Decision) -> Result<May, RpcError> {
+        self.note_denied();
+        let why = decision.reason.as_deref().unwrap_or("It is not allowed here.");
+        refusal::answer(self.call, refusal::Remedy::Unavailable, why).map(May::Answered)
+    }
+
+    fn note_denied(&self) {
+        self.note(audit::Outcome::Denied);
+    }
+
+    fn note(&self, outcome: audit::Outcome) {
+        if let Some(noted) = &self.x.noted {
+            noted.ends(outcome);
+        }
+    }
+}
+
+/// Whether a resource may be subscribed to by whoever asks: as it may be read.
+pub(crate) fn may_watch(x: &Exchange, upstream: &str, uri: &str) -> bool {
+    let sieve = Sieve::of(x);
+    sieve.is_none_or(|sieve| sieve.allows(Kind::Resources, upstream, uri, None))
+}
+
+/// What an upstream lists of this name.
+fn listed(routed: &Routed, x: &Exchange, kind: Kind, name: &str) -> Option<Raw> {
+    let listing = routed.source.cached(kind, &x.caller)?;
+    listing.get(name).map(|item| item.raw.clone())
+}
+
+/// What the operator says of tools, by the upstream's name.
+pub(crate) type Labels = std::collections::HashMap<String, Vec<(config::Glob, Arc<[String]>)>>;

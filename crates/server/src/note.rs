@@ -1,0 +1,268 @@
+//! The audit records of an operation: one before anything is done, one at each exit.
+//!
+//! What the record says is put together as it comes to be known, by whoever knows it. Where the operator wants
+//! it so, nothing leaves before its record is durable.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use audit::{Content, Decided, Event, Outcome, Phase, Recorder};
+use catalog::Routed;
+use protocol::{Call, Method, Raw, RpcError, code};
+use serde_json::json;
+use upstream::Ending;
+
+use crate::app::Exchange;
+
+/// The longest name that is recorded, in bytes.
+const NAME_BYTES_MAX: usize = 512;
+
+/// What is known of an operation under way.
+pub(crate) struct Noted {
+    recorder: Arc<dyn Recorder>,
+    clock: Arc<dyn model::Clock>,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    event: Event,
+    /// How it ends, where that is known better than by its answer.
+    outcome: Option<Outcome>,
+    begun: bool,
+}
+
+/// By which exit an operation is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Result,
+    Questions,
+    Task,
+    Error,
+    Cancelled,
+}
+
+impl Exit {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Result => "result",
+            Self::Questions => "questions",
+            Self::Task => "task",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a request of this method is called in the log. `None`: it is not recorded.
+fn kind(method: &Method) -> Option<&'static str> {
+    Some(match method {
+        Method::ToolsCall => "tool_call",
+        Method::PromptsGet => "prompt_get",
+        Method::ResourcesRead => "resource_read",
+        Method::Complete => "completion",
+        Method::ToolsList | Method::PromptsList | Method::ResourcesList | Method::TemplatesList => {
+            "list_disclosure"
+        }
+        Method::TasksGet => "task_read",
+        Method::TasksResult => "task_result",
+        Method::TasksUpdate => "task_update",
+        Method::TasksCancel => "task_cancel",
+        Method::TasksList => "task_list",
+        Method::Listen => "listen",
+        Method::Subscribe => "subscribe",
+        Method::Unsubscribe => "unsubscribe",
+        Method::Initialize => "session_open",
+        Method::Other(_) => "other",
+        _ => return None,
+    })
+}
+
+impl Noted {
+    /// An operation that begins. `None`: nobody records it.
+    pub fn begin(x: &Exchange, call: &Call) -> Option<Arc<Self>> {
+        let recorder = x.app.recorder.get()?;
+        let kind = kind(&call.method)?;
+        let principal = &x.caller.principal;
+        let mut event = Event::new(kind, x.app.clock.now(), principal.tenant(), principal.subject());
+        event.operation = match x.hosted.as_ref().and_then(|hosted| hosted.operation.clone()) {
+            Some(operation) => operation,
+            None => new_operation(x),
+        };
+        event.actors.clone_from(&x.who.actors);
+        event.client = client(x);
+        event.endpoint = Some(Arc::from(x.endpoint.name()));
+        event.address = x.address;
+        event.trace = call.meta.trace[0].as_ref().and_then(|t| t.as_str()).map(|t| Arc::from(cut(&t)));
+        event.arguments = arguments(call);
+        event.target = target(call);
+        if let Some(turn) = turn(call) {
+            event.details.insert("turn", turn);
+        }
+        if x.hosted.is_some() {
+            event.details.insert("attempt_of", "task".to_owned());
+        }
+        let known = Known { event, outcome: None, begun: false };
+        let (recorder, clock) = (Arc::clone(recorder), Arc::clone(&x.app.clock));
+        Some(Arc::new(Self { recorder, clock, known: Mutex::new(known) }))
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+        change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The operation's id.
+    pub fn operation(&self) -> Arc<str> {
+        self.change(|known| Arc::clone(&known.event.operation))
+    }
+
+    /// It goes on with an operation that was begun before.
+    pub fn resumed(&self, operation: &str) {
+        if !operation.is_empty() {
+            self.change(|known| known.event.operation = Arc::from(operation));
+        }
+    }
+
+    /// It goes to this upstream, under the upstream's own names.
+    pub fn located(&self, routed: &Routed) {
+        self.change(|known| {
+            known.event.upstream = Some(Arc::from(routed.source.upstream().name().as_str()));
+            known.event.target = target(&routed.call);
+        });
+    }
+
+    /// This was decided on it.
+    pub fn decided(&self, decision: &policy::Decision) {
+        let effect = match decision.effect {
+            policy::Effect::Allow => "allow",
+            policy::Effect::Deny => "deny",
+            policy::Effect::Ask(_) => "ask",
+        };
+        let reason = decision.fault.clone().or_else(|| decision.reason.clone());
+        let decided = Decided { effect, policies: Arc::clone(&decision.policies), reason };
+        self.change(|known| known.event.decided = Some(decided));
+    }
+
+    /// It ends like this, whatever its answer looks like.
+    pub fn ends(&self, outcome: Outcome) {
+        self.change(|known| known.outcome = Some(outcome));
+    }
+
+    /// Something more that is known of it.
+    pub fn detail(&self, name: &'static str, value: impl Into<String>) {
+        self.change(|known| known.event.details.insert(name, value.into()));
+    }
+
+    /// Writes that it begins: before anything is done.
+    ///
+    /// # Errors
+    /// Where nothing may be done without a record, and there is none.
+    pub async fn started(&self) -> Result<(), RpcError> {
+        let event = self.change(|known| {
+            known.begun = true;
+            Event { phase: Phase::Started, ..known.event.clone() }
+        });
+        self.write(event, "safe").await
+    }
+
+    /// What is to be written at its end.
+    pub fn ended(&self, exit: Exit, ending: &Ending, took_us: u64, result: Option<Content>) -> Event {
+        self.change(|known| {
+            let mut event = known.event.clone();
+            event.phase = if known.begun { Phase::Completed } else { Phase::Single };
+            event.at = self.clock.now();
+            event.took_us = Some(took_us);
+            event.result = result;
+            event.details.insert("exit", exit.word().to_owned());
+            if let Ending::Error { code, .. } = ending {
+                event.code = Some(*code);
+            }
+            event.outcome = known.outcome.unwrap_or(match (exit, ending) {
+                (_, Ending::Error { code: code::DENIED, .. }) => Outcome::Denied,
+                (Exit::Questions | Exit::Task, _) => Outcome::Deferred,
+                (_, Ending::Result) => Outcome::Allowed,
+                _ => Outcome::Error,
+            });
+            event
+        })
+    }
+
+    /// Writes how it ended. Nothing leaves before.
+    ///
+    /// # Errors
+    /// Where nothing may leave without a record, and there is none.
+    pub async fn completed(&self, event: Event) -> Result<(), RpcError> {
+        let retry = if self.change(|known| known.begun) { "may_have_run" } else { "safe" };
+        self.write(event, retry).await
+    }
+
+    /// Writes how it ended where nobody waits for it any more.
+    pub fn left(&self, event: Event) {
+        self.recorder.note(event);
+    }
+
+    /// Whether nothing may leave without a record.
+    pub fn is_strict(&self) -> bool {
+        self.recorder.is_strict()
+    }
+
+    async fn write(&self, event: Event, retry: &'static str) -> Result<(), RpcError> {
+        if !self.recorder.is_strict() {
+            self.recorder.note(event);
+            return Ok(());
+        }
+        match self.recorder.record(event).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "a call is refused: nothing is answered without its record");
+                let text = "The audit log takes no record, and nothing is answered without one";
+                let data = json!({"reason": "unrecorded", "fault": "gateway", "retry": retry});
+                Err(RpcError::new(code::UNRECORDED, text).with(data))
+            }
+        }
+    }
+}
+
+fn new_operation(x: &Exchange) -> Arc<str> {
+    let mut random = [0; 12];
+    x.app.rng.fill(&mut random);
+    Arc::from(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+fn cut(text: &str) -> &str {
+    model::cut(text, NAME_BYTES_MAX)
+}
+
+/// The client: as its token says, else as it says itself.
+fn client(x: &Exchange) -> Option<Arc<str>> {
+    if let Some(client) = &x.who.client {
+        return Some(Arc::from(cut(client)));
+    }
+    let name = x.caller.client_info.get("name")?;
+    Some(Arc::from(cut(&name.as_str()?)))
+}
+
+fn target(call: &Call) -> Option<Arc<str>> {
+    let member = match call.method {
+        Method::ToolsCall | Method::PromptsGet => "name",
+        Method::ResourcesRead | Method::Subscribe | Method::Unsubscribe => "uri",
+        _ => return None,
+    };
+    Some(Arc::from(cut(&call.text(member)?)))
+}
+
+fn arguments(call: &Call) -> Option<Content> {
+    let raw = call.params.get("arguments")?;
+    Some(content(&raw))
+}
+
+/// The digest of what is said, and its size.
+pub(crate) fn content(raw: &Raw) -> Content {
+    let bytes = raw.as_bytes();
+    Content { digest: seal::sha256(bytes), bytes: bytes.len() as u64, captured: None }
+}
+
+/// What the client's model was at (SEP-2817, a draft): the one member that may be repeated.
+fn turn(call: &Call) -> Option<String> {
+    let meta = call.params.get("_meta")?;
+    let turn = meta.get("io.modelcontextprotocol/aiInvocation")?.get("turnId")?;
+    Some(cut(&turn.as_str()?).to_owned())
+}
