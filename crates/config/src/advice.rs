@@ -50,6 +50,7 @@ pub(crate) fn foreign_key(section: &str, key: &str) -> Option<&'static str> {
             Some("certificates are always checked; name the authority's file in \"ca\"")
         }
         ("mcpServers" | "servers", _) => Some("this is a client's file; give it with --mcp-json"),
+        ("rate_limit" | "rate_limits" | "ratelimit", _) => Some("use \"rates\", a list of rules with names"),
         ("port" | "host" | "address" | "bind", _) => Some("use \"listen\", as in 127.0.0.1:7400"),
         _ => None,
     }

@@ -22,16 +22,16 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use load::{FILE_BYTES_MAX, load_slice, load_str};
 pub use section::{
     Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn, Algorithm, ApiKey, Auth, Broker, BrokerClient,
-    Cache, CertificateName, Config, Dpop, Endpoint, EndpointAuth, Enterprise, Exchange, HostRule, HostWhen,
-    Introspection, Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls, Names,
-    Replica, ReplicaError, ReplicaPlace, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn,
-    Stdio, Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks,
-    UpstreamTls, Voucher,
+    Cache, CertificateName, Config, CostRule, Dpop, Endpoint, EndpointAuth, Enterprise, Exchange, HostRule,
+    HostWhen, Introspection, Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls,
+    Names, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError, ReplicaPlace, Resolved,
+    RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio, Store, StoreError, Tasks, Telemetry,
+    Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks, UpstreamTls, Voucher,
 };
 pub use value::{
-    Address, GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, RuleError, SECRET_BYTES_MAX,
-    Secret, SecretError, SecretErrorKind, SecretText, Size, SizeError, Span, SpanError, StoreUrl,
-    StoreUrlError, parse_listen,
+    Address, GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, Pace, PaceError, RuleError,
+    SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretText, Size, SizeError, Span, SpanError,
+    StoreUrl, StoreUrlError, parse_listen,
 };
 
 /// Reads any bytes as every kind of file, for the fuzzer. Must never panic, hang or take much memory.

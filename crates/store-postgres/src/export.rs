@@ -46,6 +46,11 @@ async fn all(connection: &mut PgConnection, to: &mut dyn RecordSink) -> Result<(
         to.put(Record::Grant(rows::grant(&row)?)).await?;
     }
     drop(grants);
+    let mut budgets = sqlx::query("SELECT * FROM budgets ORDER BY name").fetch(&mut *connection);
+    while let Some(row) = budgets.try_next().await? {
+        to.put(Record::Budget(rows::budget(&row)?)).await?;
+    }
+    drop(budgets);
     let mut tasks = sqlx::query("SELECT * FROM tasks ORDER BY id").fetch(&mut *connection);
     while let Some(row) = tasks.try_next().await? {
         to.put(Record::Task(rows::task(&row)?)).await?;

@@ -7,7 +7,8 @@ use model::{ReplicaId, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{Error, Row as _};
 use store::{
-    Fence, GrantRow, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow, TaskPhase, TaskRow,
+    BudgetRow, Fence, GrantRow, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow,
+    TaskPhase, TaskRow,
 };
 
 use crate::failure::Failure;
@@ -107,6 +108,16 @@ pub(crate) fn grant(row: &PgRow) -> Result<GrantRow, Error> {
         version: number(row, "version")?,
         expires: time(row, "expires")?,
         data: bytes(row, "data")?,
+    })
+}
+
+pub(crate) fn budget(row: &PgRow) -> Result<BudgetRow, Error> {
+    Ok(BudgetRow {
+        name: row.try_get("name")?,
+        at: time(row, "at")?,
+        used: number(row, "used")?,
+        unit: number(row, "unit")?,
+        expires: time(row, "expires")?,
     })
 }
 

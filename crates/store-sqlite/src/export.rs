@@ -33,6 +33,11 @@ pub(crate) async fn export(readers: &SqlitePool, to: &mut dyn RecordSink) -> Res
         to.put(Record::Grant(rows::grant(&row).map_err(failed)?)).await?;
     }
     drop(grants);
+    let mut budgets = sqlx::query("SELECT * FROM budgets ORDER BY name").fetch(&mut *moment);
+    while let Some(row) = budgets.try_next().await.map_err(failed)? {
+        to.put(Record::Budget(rows::budget(&row).map_err(failed)?)).await?;
+    }
+    drop(budgets);
     let mut tasks = sqlx::query("SELECT * FROM tasks ORDER BY id").fetch(&mut *moment);
     while let Some(row) = tasks.try_next().await.map_err(failed)? {
         to.put(Record::Task(rows::task(&row)?)).await?;

@@ -7,7 +7,8 @@ use model::{ReplicaId, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, Row as _};
 use store::{
-    Fence, GrantRow, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow, TaskPhase, TaskRow,
+    BudgetRow, Fence, GrantRow, KeyRow, LeaseRow, ReplicaRow, Seq, SessionRow, StoreError, StreamRow,
+    TaskPhase, TaskRow,
 };
 
 use crate::failure::failed;
@@ -103,6 +104,16 @@ pub(crate) fn grant(row: &SqliteRow) -> Result<GrantRow, Error> {
         version: number(row, "version")?,
         expires: time(row, "expires")?,
         data: bytes(row, "data")?,
+    })
+}
+
+pub(crate) fn budget(row: &SqliteRow) -> Result<BudgetRow, Error> {
+    Ok(BudgetRow {
+        name: row.try_get("name")?,
+        at: time(row, "at")?,
+        used: number(row, "used")?,
+        unit: number(row, "unit")?,
+        expires: time(row, "expires")?,
     })
 }
 

@@ -311,6 +311,7 @@ impl Tx for Change {
             Record::Key(row) if !self.key_add(row).await? => Err(StoreError::Conflict),
             Record::Key(_) => Ok(()),
             Record::Grant(row) => self.grant_insert(row).await,
+            Record::Budget(row) => self.budget_insert(row).await,
             Record::Task(row) => self.task_insert(row).await,
             Record::Blob { name, parts, expires } => {
                 let put = sqlx::query("INSERT INTO blobs (name, parts, expires) VALUES (?, ?, ?)");

@@ -9,9 +9,10 @@ use model::{ReplicaId, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Appended, Changed, Fence, GrantFilter, GrantRow, GrantStore, GrantTx, Guard, KeyRow, LeaseRow, Record,
-    RecordSink, ReplicaRow, Seq, SessionRow, Store, StoreError, StreamLimits, StreamPart, TaskChange,
-    TaskFilter, TaskMade, TaskPut, TaskRow, TaskStore, TaskTx, TaskUsage, Tx,
+    Appended, Budget, BudgetAsk, BudgetGrant, BudgetRow, BudgetStore, BudgetTx, Changed, Fence, GrantFilter,
+    GrantRow, GrantStore, GrantTx, Guard, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow,
+    Store, StoreError, StreamLimits, StreamPart, TaskChange, TaskFilter, TaskMade, TaskPut, TaskRow,
+    TaskStore, TaskTx, TaskUsage, Tx,
 };
 
 /// How an operation fails.
@@ -285,6 +286,18 @@ impl GrantStore for Faulty {
     }
 }
 
+#[async_trait]
+impl BudgetStore for Faulty {
+    async fn budgets(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<BudgetRow>, StoreError> {
+        self.faults.meet(false, self.inner.budgets(prefix, after, limit)).await
+    }
+}
+
 struct FaultyTx {
     tx: Box<dyn Tx>,
     faults: Arc<Faults>,
@@ -360,4 +373,11 @@ met! {
     grant_put(row: &GrantRow) -> bool;
     grant_remove(name: &str) -> bool;
     grant_sweep(now: Timestamp, limit: usize) -> u64;
+}
+
+met! {
+    BudgetTx {}
+    budget_lease(ask: &BudgetAsk<'_>) -> BudgetGrant;
+    budget_return(name: &str, budget: Budget, amount: u64) -> bool;
+    budget_sweep(now: Timestamp, limit: usize) -> u64;
 }

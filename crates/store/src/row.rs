@@ -8,7 +8,7 @@ use bytes::Bytes;
 use model::{ReplicaId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{GrantRow, TaskRow};
+use crate::{BudgetRow, GrantRow, TaskRow};
 
 /// A place in the order of all changes of sessions. The first change has 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -196,6 +196,8 @@ pub enum Record {
     Task(TaskRow),
     /// What a user has granted.
     Grant(GrantRow),
+    /// How much of a budget was used.
+    Budget(BudgetRow),
     /// A large value, without its parts; `parts` where it is kept, and whole.
     Blob {
         name: String,

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Replica, Sessions, Store, Tasks, Telemetry,
-    Upstream,
+    Admin, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Rate, Replica, Sessions, Store, Tasks,
+    Telemetry, Upstream,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -73,6 +73,11 @@ pub struct Config {
     ///
     /// Since 0.1.
     pub limits: Limits,
+
+    /// How much of what callers may do: rates, calls at a time, quotas.
+    ///
+    /// By default no more than `limits` and the upstreams say. Since 0.1.
+    pub rates: Vec<Rate>,
 
     /// What is kept of the upstreams' answers.
     ///
@@ -146,6 +151,7 @@ impl Default for Config {
             auth: Auth::default(),
             names: Names::default(),
             limits: Limits::default(),
+            rates: Vec::new(),
             cache: Cache::default(),
             sessions: Sessions::default(),
             tasks: Tasks::default(),

@@ -200,6 +200,11 @@ fn every_key_can_be_set() {
         let set = value(&full).or_else(|| value(&besides).filter(|_| path == "keys.env")).or_else(|| {
             // What the first one cannot have is in others: a program's keys, other proofs, a fixed tenant.
             let (rest, others) = match path.strip_prefix("auth.issuers.*.") {
+                // Each is of one kind.
+                None if path.starts_with("rates[].") => {
+                    let others = (1..5).map(|n| &full["rates"][n]).collect();
+                    (path.strip_prefix("rates[].")?, others)
+                }
                 Some(rest) => (rest, vec![&full["auth"]["issuers"]["partner"]]),
                 None if path.starts_with("auth.broker.clients[].") => {
                     let robot = &full["auth"]["broker"]["clients"][1];

@@ -21,6 +21,11 @@ fn an_upstream_has_either_a_url_or_a_command() {
 }
 
 #[test]
+fn a_limit_is_of_one_kind_and_says_for_what() {
+    hold("a_limit_is_of_one_kind_and_says_for_what");
+}
+
+#[test]
 fn a_command_has_a_program() {
     hold("a_command_has_a_program");
 }
@@ -136,7 +141,7 @@ fn an_idempotency_key_goes_where_the_server_looks() {
 }
 
 /// Keys for which nothing at all is a choice, and what it means.
-const ZERO_IS_A_CHOICE: [(&str, &str); 11] = [
+const ZERO_IS_A_CHOICE: [(&str, &str); 12] = [
     ("drain_delay", "nobody in front has to notice"),
     ("limits.queue_max", "nobody waits"),
     ("drain_timeout", "stop at once"),
@@ -145,6 +150,7 @@ const ZERO_IS_A_CHOICE: [(&str, &str); 11] = [
     ("auth.clock_skew", "clocks are the same"),
     ("auth.issuers.*.keys_stale_max", "an issuer has to be there"),
     ("auth.issuers.*.sign_in.recheck", "nobody is asked about"),
+    ("rates[].costs[].cost", "it is free"),
     ("tasks.tombstone", "an expired task is unknown at once"),
     ("upstreams.*.list_ttl", "its lists are never fresh"),
     ("upstreams.*.stdio.stderr_lines_max", "nothing is kept"),
@@ -171,7 +177,14 @@ fn every_limit_refuses_zero_unless_zero_is_a_choice() {
             let map = at.as_object_mut().expect("a map");
             at = match key.strip_suffix("[]") {
                 // Besides the key, what such an item must have.
-                Some(list) => &mut map.entry(list).or_insert(serde_json::json!([{"max_attempts": 2}]))[0],
+                Some(list) => {
+                    let item = match list {
+                        "rates" => serde_json::json!([{"name": "a", "quota": {"per": "day"}}]),
+                        "costs" => serde_json::json!([{"tools": "a"}]),
+                        _ => serde_json::json!([{"max_attempts": 2}]),
+                    };
+                    &mut map.entry(list).or_insert(item)[0]
+                }
                 None => map.entry(if key == "*" { "x" } else { key }).or_insert(serde_json::json!({})),
             };
         }

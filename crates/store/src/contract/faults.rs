@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::Timestamp;
 
+use super::budgets::ask;
 use super::grants::grant;
 use super::keys::key;
 use super::{Harness, LATER, all, tx};
-use crate::{Fault, Faulty, Memory, StoreError, StreamLimits, Tx};
+use crate::{Budget, Fault, Faulty, Memory, StoreError, StreamLimits, Tx};
 
 const STEPS: u64 = 6;
 
@@ -23,6 +24,9 @@ async fn step(tx: &mut dyn Tx, number: u64) -> Result<(), StoreError> {
         _ => drop(tx.key_add(&key(&name, 1)).await?),
     }
     tx.grant_put(&grant(&name, "crm")).await?;
+    let budget = Budget::Window { start: Timestamp(number / 4), max: 5 };
+    tx.budget_lease(&ask("b", budget, 2, number)).await?;
+    tx.budget_return("b", budget, 1).await?;
     let events = [Bytes::from(number.to_string())];
     // Where the step before left nothing, this is refused, in both stores alike.
     tx.stream_append("st", "s", number, &events, limits, LATER).await?;

@@ -1,6 +1,7 @@
 //! What every backend promises, as tests. A backend gives a [`Harness`] and lists the tests with
 //! [`contract_tests!`](crate::contract_tests).
 
+mod budgets;
 mod faults;
 mod grants;
 mod keys;
@@ -19,6 +20,7 @@ use model::Timestamp;
 
 use crate::{Records, Store, StoreError, Tx};
 
+use budgets::*;
 use faults::*;
 use grants::*;
 use keys::*;
@@ -112,6 +114,11 @@ tests! {
     grants_are_listed_by_whose_and_what_for
     a_grant_expires_and_is_forgotten
     a_grant_is_never_shown
+    a_budget_gives_what_is_wanted_or_what_there_is
+    many_who_lease_of_a_budget_never_have_more_than_there_is
+    what_was_leased_and_not_used_comes_back
+    budgets_are_listed_by_how_their_names_begin
+    a_budget_expires_when_its_latest_lease_says
     nothing_of_a_dropped_transaction_is_seen
     nothing_of_a_transaction_is_seen_before_its_commit
     a_transaction_sees_its_own_changes
@@ -175,6 +182,11 @@ macro_rules! contract_tests {
             grants_are_listed_by_whose_and_what_for
             a_grant_expires_and_is_forgotten
             a_grant_is_never_shown
+            a_budget_gives_what_is_wanted_or_what_there_is
+            many_who_lease_of_a_budget_never_have_more_than_there_is
+            what_was_leased_and_not_used_comes_back
+            budgets_are_listed_by_how_their_names_begin
+            a_budget_expires_when_its_latest_lease_says
             nothing_of_a_dropped_transaction_is_seen
             nothing_of_a_transaction_is_seen_before_its_commit
             a_transaction_sees_its_own_changes

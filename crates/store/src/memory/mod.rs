@@ -1,5 +1,6 @@
 //! A store that ends with the process.
 
+mod budgets;
 mod grants;
 mod tasks;
 
@@ -13,8 +14,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::limit::{EVENT_BYTES_MAX, LEVEL_BYTES_MAX, NAME_BYTES_MAX, URI_BYTES_MAX, fits};
 use crate::{
-    Appended, Changed, Fence, GrantRow, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow,
-    Store, StoreError, StreamLimits, StreamPart, StreamRow, TaskRow, Tx,
+    Appended, BudgetRow, Changed, Fence, GrantRow, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq,
+    SessionRow, Store, StoreError, StreamLimits, StreamPart, StreamRow, TaskRow, Tx,
 };
 
 use tasks::{Blob, Tasks};
@@ -37,6 +38,7 @@ struct State {
     leases: BTreeMap<String, LeaseRow>,
     keys: BTreeMap<String, KeyRow>,
     grants: BTreeMap<String, GrantRow>,
+    budgets: BTreeMap<String, BudgetRow>,
     tasks: Tasks,
     blobs: BTreeMap<String, Blob>,
     closed: bool,
@@ -51,6 +53,7 @@ enum Before {
     Lease(String, Option<LeaseRow>),
     Key(String, Option<KeyRow>),
     Grant(String, Option<GrantRow>),
+    Budget(String, Option<BudgetRow>),
     Task(String, Option<TaskRow>),
     Blob(String, Option<Blob>),
 }
@@ -91,6 +94,7 @@ impl State {
             Before::Lease(name, row) => put(&mut self.leases, name, row),
             Before::Key(id, row) => put(&mut self.keys, id, row),
             Before::Grant(name, row) => put(&mut self.grants, name, row),
+            Before::Budget(name, row) => put(&mut self.budgets, name, row),
             Before::Task(id, row) => drop(self.tasks.put(&id, row)),
             Before::Blob(name, blob) => put(&mut self.blobs, name, blob),
         }
@@ -212,6 +216,7 @@ fn records(state: &State) -> Vec<Record> {
     }
     all.extend(state.keys.values().cloned().map(Record::Key));
     all.extend(state.grants.values().cloned().map(Record::Grant));
+    all.extend(state.budgets.values().cloned().map(Record::Budget));
     tasks::records(state, &mut all);
     all
 }
@@ -558,6 +563,7 @@ impl Change {
                 self.key_put(row);
             }
             Record::Grant(row) => return self.grant_record(row),
+            Record::Budget(row) => return self.budget_record(row),
             Record::Task(row) => return self.task_record(row),
             Record::Blob { name, parts, expires } => return self.blob_record(&name, parts, expires),
             Record::BlobPart { name, part, data } => return self.blob_part_record(&name, part, data),
