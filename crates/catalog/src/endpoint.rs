@@ -41,6 +41,16 @@ pub struct EndpointOptions {
     pub instructions: Option<String>,
 }
 
+/// Says what of a list somebody may see.
+pub trait Sieve: Sync {
+    /// Looks at a list.
+    fn open<'s>(&'s self) -> Box<Allows<'s>>;
+}
+
+/// Whether somebody may see this: its kind, its upstream, the upstream's own name for it, and the entry as it
+/// is given out.
+pub type Allows<'s> = dyn Fn(Kind, &str, &str, &Raw) -> bool + 's;
+
 /// A virtual server.
 pub struct Endpoint {
     options: EndpointOptions,
@@ -202,7 +212,13 @@ impl Endpoint {
     /// # Errors
     /// -32601 where no upstream has anything of the kind, -32602 for a cursor that is none, and the reason
     /// where there are upstreams and none of them answered: never an empty list in place of an error.
-    pub async fn list(&self, kind: Kind, caller: &Caller, cursor: Option<&Raw>) -> Result<Raw, RpcError> {
+    pub async fn list(
+        &self,
+        kind: Kind,
+        caller: &Caller,
+        cursor: Option<&Raw>,
+        sieve: Option<&dyn Sieve>,
+    ) -> Result<Raw, RpcError> {
         let own: Vec<_> = self.parts.iter().map(|p| p.source.of(&caller.principal)).collect();
         let asked = join_all(own.iter().map(|source| source.list(kind, caller))).await;
         let mut lists = Vec::with_capacity(asked.len());
@@ -228,6 +244,16 @@ impl Endpoint {
             true => self.merged(kind, caller, &lists),
             false => Arc::new(merge_again(kind, self, &lists)),
         };
+        let merged = match sieve {
+            None => merged,
+            Some(sieve) => {
+                let allows = sieve.open();
+                Arc::new(merged.sieved(|entry| {
+                    let upstream = self.parts[entry.part].source.upstream().name().as_str();
+                    allows(kind, upstream, &entry.key, &entry.raw)
+                }))
+            }
+        };
         let start = match cursor {
             None => 0,
             Some(cursor) => self.open_cursor(kind, caller, cursor, &merged)?,
@@ -238,7 +264,8 @@ impl Endpoint {
         let now = Instant::now();
         let left = lists.iter().map(|(_, l)| l.fresh_until.saturating_duration_since(now)).min();
         let ttl = if missing.is_empty() { left.unwrap_or_default().as_millis() } else { 0 };
-        let public = missing.is_empty() && lists.iter().all(|(_, l)| l.public);
+        // What was made for one is not for others.
+        let public = sieve.is_none() && missing.is_empty() && lists.iter().all(|(_, l)| l.public);
         Ok(finish_page(&page, ttl, public))
     }
 

@@ -13,12 +13,12 @@ mod route;
 mod source;
 mod uris;
 
-pub use endpoint::{Endpoint, EndpointOptions, MISSING};
+pub use endpoint::{Allows, Endpoint, EndpointOptions, MISSING, Sieve};
 pub use filter::Filter;
 pub use handles::{ARGUMENTS, SessionUse};
 pub use listing::{Item, Kind, Listing};
 pub use names::{NAME_CHARS_MAX, Naming};
 pub use part::Part;
 pub use reads::ReadOptions;
-pub use route::Routed;
+pub use route::{Routed, unknown, unknown_resource};
 pub use source::{Caller, ListError, ListStats, OnBehalf, SIGN_IN, Source, SourceOptions};

@@ -81,6 +81,14 @@ fn given_out(kind: Kind, part: &Part, item: &Item, taken: bool) -> Raw {
 }
 
 impl Merged {
+    /// Those of the entries that are let through.
+    pub fn sieved(&self, allows: impl Fn(&Entry) -> bool) -> Self {
+        let entries: Vec<Entry> = self.entries.iter().filter(|entry| allows(entry)).cloned().collect();
+        let place = |(at, entry): (usize, &Entry)| ((entry.part, Arc::clone(&entry.key)), at);
+        let places = entries.iter().enumerate().map(place).collect();
+        Self { made_of: self.made_of.clone(), entries, places, pages: Mutex::default() }
+    }
+
     /// The place after the entry; `None`: there is no such entry any more.
     pub fn after(&self, part: usize, key: &str) -> Option<usize> {
         self.places.get(&(part, Arc::from(key))).map(|at| at + 1)

@@ -106,9 +106,7 @@ impl Endpoint {
             return Err(RpcError::invalid_params("Invalid params: \"uri\" must be a string"));
         };
         let Some((part, own)) = self.find_uri(caller, &uri).await else {
-            return Err(
-                RpcError::invalid_params(format!("Resource not found: {uri}")).with(json!({"uri": uri}))
-            );
+            return Err(unknown_resource(&uri));
         };
         let source = self.parts()[part].source.of(&caller.principal);
         let (call, wrapped) = match own == uri {
@@ -182,8 +180,16 @@ impl Endpoint {
     }
 }
 
-fn unknown(what: &str, name: &str) -> RpcError {
+/// The error of a name that means nothing here.
+#[must_use]
+pub fn unknown(what: &str, name: &str) -> RpcError {
     RpcError::invalid_params(format!("Unknown {what}: {name}"))
+}
+
+/// The error of a URI that nobody has.
+#[must_use]
+pub fn unknown_resource(uri: &str) -> RpcError {
+    RpcError::invalid_params(format!("Resource not found: {uri}")).with(json!({"uri": uri}))
 }
 
 /// A tool that a client must not use.

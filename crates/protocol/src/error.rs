@@ -49,6 +49,10 @@ pub mod code {
     /// Ours: the session with the server behind us is gone, and what the server remembered with it; nothing
     /// ran.
     pub const SESSION_GONE: i64 = -31009;
+    /// Ours: the audit log takes no record, and nothing is answered without one.
+    pub const UNRECORDED: i64 = -31010;
+    /// Ours: not allowed here; nothing ran.
+    pub const DENIED: i64 = -31011;
 }
 
 /// An error object, as we make it or as a peer sent it.

@@ -24,7 +24,9 @@ use crate::hosted::{Hosting, News, TaskRunner};
 use crate::hub::Hub;
 use crate::legacy::{Pair, Sessions, SharedSessions};
 use crate::line::Lines;
+use crate::may::Labels;
 use crate::metrics::Metrics;
+use crate::note::Noted;
 use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
 use crate::replay::Repeatable;
 use crate::replica::Replicas;
@@ -114,6 +116,9 @@ impl Default for Limits {
 
 /// Sessions with upstreams of which is remembered that their openers know of their use.
 const TOLD_MAX: u64 = 10_000;
+/// Questions whose yes was used, and how long that is remembered: longer than a question stands.
+const CONFIRMED_MAX: u64 = 100_000;
+const CONFIRMED_TIME: Duration = Duration::from_secs(25 * 3_600);
 /// How often the opener of a session is told that it is used at another replica.
 const TELL_AFTER: Duration = Duration::from_secs(15);
 impl Limits {
@@ -168,6 +173,10 @@ pub struct Generation {
     pub watch: Choices,
     /// Who has a share, by the endpoint's name.
     pub(crate) tenants: HashMap<String, Arc<Tenant>>,
+    /// Who may do what; `None`: no policy is configured, and everything is allowed that is reached.
+    pub(crate) policy: Option<Arc<policy::Engine>>,
+    /// What the operator says of tools, by the upstream's name.
+    pub(crate) labels: Labels,
 }
 
 impl Generation {
@@ -235,6 +244,12 @@ pub struct App {
     pub(crate) barred: Arc<StoreBars>,
     /// Who was let in a moment ago.
     pub(crate) seen: Arc<identity::Seen>,
+    /// Where audit records go, once there is somewhere.
+    pub(crate) recorder: OnceLock<Arc<dyn audit::Recorder>>,
+    /// Calls that wait for somebody's yes, once there is a store for them.
+    pub(crate) approvals: OnceLock<store::ApprovalOffice>,
+    /// Questions whose yes was used, where there is no store for them.
+    pub(crate) confirmed: moka::sync::Cache<String, ()>,
     replaced: tokio::sync::Notify,
 }
 
@@ -272,6 +287,12 @@ impl App {
             vault,
             barred: Arc::clone(&shared.barred),
             seen: Arc::clone(&shared.seen),
+            recorder: OnceLock::new(),
+            approvals: OnceLock::new(),
+            confirmed: moka::sync::Cache::builder()
+                .max_capacity(CONFIRMED_MAX)
+                .time_to_live(CONFIRMED_TIME)
+                .build(),
             replaced: tokio::sync::Notify::new(),
         })
     }
@@ -305,10 +326,27 @@ impl App {
         let _ = self.tasks.set(tasks);
     }
 
+    /// Records what is done from now on. Once, at the start.
+    pub fn record_with(&self, recorder: Arc<dyn audit::Recorder>) {
+        let _ = self.recorder.set(recorder);
+    }
+
     /// Keeps what users grant, and who is barred, in this store from now on. Once, at the start.
     pub fn keep_grants(&self, store: Arc<dyn store::Store>) {
         self.vault.keep_in(Arc::clone(&store));
+        let _ = self.approvals.set(store::ApprovalOffice::new(Arc::clone(&store), Arc::clone(&self.clock)));
         self.barred.keep_in(store);
+    }
+
+    /// Whether the yes to a question is used for the first time.
+    ///
+    /// # Errors
+    /// Where nobody knows.
+    pub(crate) async fn confirmed_once(&self, nonce: &str) -> Result<bool, store::StoreError> {
+        match self.approvals.get() {
+            Some(office) => office.once(nonce, CONFIRMED_TIME).await,
+            None => Ok(self.confirmed.entry_by_ref(nonce).or_insert(()).is_fresh()),
+        }
     }
 
     /// Reads who is barred, as is done every few seconds: once before anybody is served.
@@ -440,6 +478,10 @@ pub(crate) struct Exchange {
     pub place: Option<Arc<Place>>,
     /// What a call has that a task makes; `None`: a client waits for it.
     pub hosted: Option<Arc<HostedCall>>,
+    /// Where the request came from; `None`: not over a network.
+    pub address: Option<std::net::IpAddr>,
+    /// What is known of the operation for the audit log, where it is recorded.
+    pub noted: Option<Arc<Noted>>,
 }
 
 /// What a call has that a task makes.
@@ -449,6 +491,12 @@ pub(crate) struct HostedCall {
     pub key: Option<String>,
     /// How long it may wait for its client's answers; `None`: as long as any call.
     pub until: Option<model::Timestamp>,
+    /// The operation that it goes on with.
+    pub operation: Option<Arc<str>>,
+    /// For what somebody has said yes.
+    pub granted: String,
+    /// The approval that it waited for.
+    pub approval: Option<String>,
 }
 
 impl Exchange {
@@ -487,7 +535,13 @@ impl Exchange {
 
     /// The same as a part of a task, which nobody waits for.
     pub fn hosted_here(&self) -> Self {
-        let hosted = Some(Arc::new(HostedCall { key: None, until: None }));
+        let hosted = Some(Arc::new(HostedCall {
+            key: None,
+            until: None,
+            operation: self.noted.as_ref().map(|n| n.operation()),
+            granted: String::new(),
+            approval: None,
+        }));
         Self { place: None, hosted, ..self.clone() }
     }
 
@@ -507,6 +561,11 @@ impl Exchange {
         let mut traced = self.clone();
         traced.caller.trace = Some(trace);
         traced
+    }
+
+    /// The same, of which this is known for the audit log.
+    pub fn noted(&self, noted: Arc<Noted>) -> Self {
+        Self { noted: Some(noted), ..self.clone() }
     }
 
     pub fn holder(&self) -> Holder<'_> {

@@ -9,6 +9,7 @@ use upstream::Change;
 
 use crate::app::Exchange;
 use crate::hub::{Heard, Wanted, is_within};
+use crate::may::may_watch;
 
 /// The lists whose changes a client wants to hear of.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,7 +51,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Of these lists and resources; what nobody here has is left out.
+    /// Of these lists and resources; what nobody here has, or the caller may not read, is left out.
     pub async fn find(x: &Exchange, lists: Lists, uris: impl IntoIterator<Item = Arc<str>>) -> Self {
         let parts = x.endpoint.parts();
         let upstreams: Vec<Arc<str>> =
@@ -59,6 +60,9 @@ impl Watch {
         for given in uris {
             if let Some((part, own)) = x.endpoint.find_uri(&x.caller, &given).await {
                 let upstream = Arc::clone(&upstreams[part]);
+                if !may_watch(x, &upstream, &own) {
+                    continue;
+                }
                 resources.push(Thing { upstream, own: Arc::from(own), given });
             }
         }

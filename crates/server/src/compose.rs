@@ -164,6 +164,8 @@ pub fn compose(
         number: before.map_or(1, |g| g.number + 1),
         endpoints,
         tenants,
+        policy: None,
+        labels: HashMap::new(),
         sources,
         fingerprints,
         forward_headers,

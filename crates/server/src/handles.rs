@@ -42,7 +42,7 @@ impl Holder<'_> {
 }
 
 /// What a retry brings back.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct State<'a> {
     /// The upstream's own.
     pub own: &'a str,
@@ -50,9 +50,34 @@ pub struct State<'a> {
     pub owner: Option<&'a ReplicaId>,
     /// What was asked and answered so far, as JSON, where the call may be made again.
     pub record: &'a str,
+    /// What was decided before it was asked.
+    pub pass: &'a Pass,
     /// Until when it is good; `None`: as long as any.
     pub until: Option<Timestamp>,
 }
+
+/// What an earlier round of a call leaves to the next one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// The operation that it goes on with, as the audit log knows it; empty where none is recorded.
+    pub operation: String,
+    /// For what somebody has said yes, as [`crate::may`] names it; empty where nobody was asked.
+    pub granted: String,
+}
+
+/// What a sealed state holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The upstream's own state.
+    pub own: String,
+    /// What was asked and answered so far.
+    pub record: String,
+    /// What was decided before.
+    pub pass: Pass,
+}
+
+/// What begins a pass. A state of an older version has none, and no state of an upstream's begins so.
+const PASS: char = '\u{1}';
 
 const DIGEST_BYTES: usize = 32;
 
@@ -74,6 +99,10 @@ impl Handles {
         // JSON has no zero byte in it.
         payload.extend_from_slice(state.record.as_bytes());
         payload.push(0);
+        if *state.pass != Pass::default() {
+            let Pass { operation, granted } = state.pass;
+            payload.extend_from_slice(format!("{PASS}{operation}\n{granted}\0").as_bytes());
+        }
         payload.extend_from_slice(state.own.as_bytes());
         let now = self.clock.now();
         let expires = state.until.unwrap_or_else(|| now.plus(self.state_time));
@@ -91,7 +120,7 @@ impl Handles {
         upstream: &UpstreamName,
         call: &Call,
         sealed: &Raw,
-    ) -> Result<(String, String), RpcError> {
+    ) -> Result<Opened, RpcError> {
         let opened = sealed.as_str().and_then(|text| {
             let payload = self.keys.open(&holder.binding(Purpose::RequestState), self.clock.now(), &text)?;
             let (found, rest) = payload.split_at_checked(DIGEST_BYTES)?;
@@ -99,7 +128,12 @@ impl Handles {
             let (_owner, rest) = rest.split_once('\0')?;
             let (record, state) = rest.split_once('\0')?;
             let same = found == digest(call) && name == upstream.as_str();
-            same.then(|| (state.to_owned(), record.to_owned()))
+            let (pass, own) = match state.strip_prefix(PASS).and_then(|rest| rest.split_once('\0')) {
+                Some((pass, own)) => (pass.split_once('\n')?, own),
+                None => (("", ""), state),
+            };
+            let pass = Pass { operation: pass.0.to_owned(), granted: pass.1.to_owned() };
+            same.then(|| Opened { own: own.to_owned(), record: record.to_owned(), pass })
         });
         opened.ok_or_else(|| RpcError::invalid_params("Invalid requestState: make the call again without it"))
     }
@@ -219,7 +253,12 @@ mod tests {
     }
 
     fn own(own: &str) -> State<'_> {
-        State { own, owner: None, record: "{}", until: None }
+        static PASS: Pass = Pass { operation: String::new(), granted: String::new() };
+        State { own, owner: None, record: "{}", pass: &PASS, until: None }
+    }
+
+    fn opened_as(own: &str) -> Opened {
+        Opened { own: own.to_owned(), record: "{}".to_owned(), pass: Pass::default() }
     }
 
     fn call(params: &'static str) -> Call {
@@ -238,7 +277,7 @@ mod tests {
         let again =
             call(r#"{"arguments":{"y":[2],"x":1},"name":"a","inputResponses":{},"requestState":"s"}"#);
         let opened = open(at(&me, "all"), &crm, &again);
-        assert_eq!(opened, Ok(("inner\0state".to_owned(), "{}".to_owned())));
+        assert_eq!(opened, Ok(opened_as("inner\0state")));
         assert!(open(at(&you, "all"), &crm, &again).is_err(), "another principal");
         assert!(open(at(&me, "crm"), &crm, &again).is_err(), "another endpoint");
         assert!(open(at(&me, "all"), &files, &again).is_err(), "another upstream");
@@ -263,7 +302,7 @@ mod tests {
         assert_eq!(h.state_owner(holder(&me), &seal(None)), None);
         assert_eq!(h.state_owner(holder(&me), &Raw::literal("7")), None);
         let opened = h.open_state(holder(&me), &crm, &call("{}"), &seal(Some(&owner)));
-        assert_eq!(opened, Ok(("s".to_owned(), "{}".to_owned())));
+        assert_eq!(opened, Ok(opened_as("s")));
     }
 
     #[test]

@@ -39,12 +39,17 @@ pub(crate) async fn serve_forwarded(app: Arc<App>, request: Request<Full<Bytes>>
     serve_from(app, request, true).await
 }
 
+/// Where a request came from: said by the listener, or by the replica that it came to first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct From(pub std::net::IpAddr);
+
 /// By what way a request came.
 struct Came {
     /// Whether another replica sent it on.
     forwarded: bool,
     /// The client's certificate.
     certificate: Option<Arc<Certificate>>,
+    address: Option<std::net::IpAddr>,
 }
 
 async fn serve_from<B>(app: Arc<App>, request: Request<B>, forwarded: bool) -> Answer
@@ -66,6 +71,7 @@ where
 {
     // The listener says it, or another replica's. Nothing that a client sends becomes an extension.
     let certificate = head.extensions.remove::<Arc<Certificate>>();
+    let address = head.extensions.remove::<From>().map(|From(address)| address);
     if let Some(refusal) = refuse_coding(&head.headers) {
         app.metrics.refused("coding");
         return refusal;
@@ -80,7 +86,7 @@ where
     let mut answer = if head.method == Method::OPTIONS {
         guard.preflight(&head.headers)
     } else {
-        dispatch(&app, &generation, (head, Came { forwarded, certificate }), body).await
+        dispatch(&app, &generation, (head, Came { forwarded, certificate, address }), body).await
     };
     if let Some(origin) = origin {
         guard.cors(origin, &mut answer);
@@ -278,6 +284,8 @@ fn exchange(
         request_id: None,
         place: None,
         hosted: None,
+        address: came.address,
+        noted: None,
     }
 }
 
@@ -303,16 +311,19 @@ struct Sender {
     app: Arc<App>,
     headers: Arc<HeaderMap>,
     certificate: Option<Arc<Certificate>>,
+    address: Option<std::net::IpAddr>,
 }
 
 impl Sender {
     fn of(x: &Exchange) -> Self {
-        Self { app: Arc::clone(&x.app), headers: Arc::clone(&x.headers), certificate: x.certificate.clone() }
+        let (headers, certificate) = (Arc::clone(&x.headers), x.certificate.clone());
+        Self { app: Arc::clone(&x.app), headers, certificate, address: x.address }
     }
 
     async fn take_turn(&self, turn: Turn, (method, target): (&Method, &Uri), body: Bytes) -> Answer {
         let certificate = self.certificate.as_ref();
-        let received = Received { method, target, headers: &self.headers, certificate, body };
+        let (headers, address) = (&self.headers, self.address);
+        let received = Received { method, target, headers, certificate, address, body };
         take_turn(&self.app, turn, received).await
     }
 }

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::answer::Answer;
 use crate::app::{App, Limits};
 use crate::drain::Phase;
-use crate::http::serve;
+use crate::http::{From, serve};
 use crate::tls::shown;
 
 /// How long a TLS handshake may take.
@@ -116,7 +116,7 @@ impl Room {
                 () = self.app.drain.closed() => return,
             };
             match accepted {
-                Ok((stream, _)) => self.take(stream, place),
+                Ok((stream, from)) => self.take((stream, from), place),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -130,17 +130,18 @@ impl Room {
         while let Ok(place) = Arc::clone(places).try_acquire_owned() {
             // Ready at once where one waits.
             match futures_util::poll!(std::pin::pin!(socket.accept())) {
-                Poll::Ready(Ok((stream, _))) => self.take(stream, place),
+                Poll::Ready(Ok((stream, from))) => self.take((stream, from), place),
                 _ => return,
             }
         }
     }
 
-    fn take(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
+    fn take(&self, (stream, from): (TcpStream, SocketAddr), place: OwnedSemaphorePermit) {
         // Small answers must not wait for more.
         let _ = stream.set_nodelay(true);
         let (app, tls) = (Arc::clone(&self.app), self.tls.clone());
-        let connection = Connection { app: Arc::clone(&app), builder: Arc::clone(&self.builder) };
+        let connection =
+            Connection { app: Arc::clone(&app), builder: Arc::clone(&self.builder), from: from.ip() };
         self.connections.spawn(async move {
             app.metrics.connections.inc();
             tokio::select! {
@@ -190,6 +191,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 struct Connection {
     app: Arc<App>,
     builder: Arc<auto::Builder<TokioExecutor>>,
+    from: std::net::IpAddr,
 }
 
 impl Connection {
@@ -218,13 +220,14 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let app = self.app;
+        let (app, from) = (self.app, self.from.to_canonical());
         let patience = app.generation().limits.header_read_timeout;
         let begun = Arc::new(Begun::default());
         let service = service_fn({
             let (app, begun) = (Arc::clone(&app), Arc::clone(&begun));
             move |mut request: Request<Incoming>| {
                 begun.set();
+                request.extensions_mut().insert(From(from));
                 if let Some(certificate) = &certificate {
                     request.extensions_mut().insert(Arc::clone(certificate));
                 }

@@ -70,6 +70,8 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         request_id: None,
         place: None,
         hosted: None,
+        address: None,
+        noted: None,
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bridge::Script;
 use catalog::{Kind, Routed};
 use futures_util::StreamExt as _;
+use policy::Duties;
 use protocol::json::Object;
 use protocol::{Call, Method, Raw, RpcError, code};
 use upstream::{Body, CallContext, CallErrorKind, Item, Line, Outcome, Reply, Watched};
@@ -14,13 +15,18 @@ use upstream::{Body, CallContext, CallErrorKind, Item, Line, Outcome, Reply, Wat
 use crate::app::Exchange;
 use crate::consent::{self, Resumed};
 use crate::drain::{self, Phase};
-use crate::handles::State;
+use crate::handles::{Opened, Pass, State};
 use crate::hosted;
 use crate::line::{self, Way};
+use crate::may::{self, May};
 use crate::modern::gone;
+use crate::note::Noted;
 use crate::passed_tasks::{self, TaskIds};
 use crate::replay::{self, Record};
 use crate::trace::Operation;
+
+/// What begins the request states of questions that the gateway itself asks.
+const OWN_STATE: &str = "io.tidegate/";
 
 /// Makes a call and gives its reply as the client may see it.
 ///
@@ -28,6 +34,8 @@ use crate::trace::Operation;
 /// What the gateway itself has to say against the call. An error of the upstream's own is an
 /// [`Outcome::Error`].
 pub(crate) async fn execute(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
+    let noted = Noted::begin(x, call).map(|noted| x.noted(noted));
+    let x = noted.as_ref().unwrap_or(x);
     let mut operation = Operation::begin(x, call);
     let call = Operation::pass_on(x, call);
     // What is done on the way to the answer is a part of the operation's span.
@@ -37,7 +45,7 @@ pub(crate) async fn execute(x: &Exchange, call: &Call) -> Result<Reply, RpcError
         reply = dispatch(traced.as_ref().unwrap_or(x), &call, &mut operation) => reply,
         () = ending(x) => Err(drain::cut_off()),
     };
-    operation.answer(reply.map(|reply| ended_in_time(x, reply)))
+    operation.answer(reply.map(|reply| ended_in_time(x, reply))).await
 }
 
 /// Waits until the client's calls are ended. The call of a task ends by the task, which has another replica
@@ -74,7 +82,9 @@ fn ended_in_time(x: &Exchange, reply: Reply) -> Reply {
 async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Result<Reply, RpcError> {
     if let Some(kind) = Kind::of(&call.method) {
         let cursor = call.params.get("cursor").filter(|c| !c.is_null());
-        let list = x.endpoint.list(kind, &x.caller, cursor.as_ref()).await?;
+        let sieve = may::Sieve::of(x);
+        let sieve = sieve.as_ref().map(|sieve| sieve as &dyn catalog::Sieve);
+        let list = x.endpoint.list(kind, &x.caller, cursor.as_ref(), sieve).await?;
         let list = if kind == Kind::Tools { hosted::mark_tools(x, list) } else { list };
         return Ok(Reply::result(list));
     }
@@ -89,8 +99,21 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
         | Method::TasksResult
         | Method::TasksList => Box::pin(passed_tasks::serve(x, call)).await,
         _ => {
-            let located = locate(x, call).await?;
+            let mut located = locate(x, call).await?;
             let tool = operation.located(x, &located.routed);
+            if let Some(noted) = &x.noted {
+                noted.resumed(&located.pass.operation);
+            }
+            located.duties = match may::may(x, call, &mut located.routed, &mut located.pass).await? {
+                May::Go(duties) => duties,
+                May::Answered(reply) => return Ok(shape(x, call, located, reply).await),
+                May::Waits(approval) => {
+                    return hosted::begin_waiting(x, call, &located.routed, &approval).await;
+                }
+            };
+            if let Some(noted) = &x.noted {
+                noted.started().await?;
+            }
             match hosted::wish(x, call, &located.routed)? {
                 None => perform(x, call, located, tool).await,
                 Some(wish) => as_task(x, call, located, tool, wish).await,
@@ -111,7 +134,8 @@ fn as_task<'a>(
     wish: hosted::Wish,
 ) -> Performed<'a> {
     Box::pin(async move {
-        let new = hosted::new_task(x, call, &located.routed)?;
+        let promise = hosted::Promise { granted: &located.pass.granted, approval: None };
+        let new = hosted::new_task(x, call, &located.routed, &promise)?;
         let own = call.clone();
         let plain = move |x: Exchange| -> Performed<'static> {
             Box::pin(async move { perform(&x, &own, located, tool).await })
@@ -125,6 +149,18 @@ struct Located {
     routed: Routed,
     /// What was asked and answered before. `None`: nobody wrote it down.
     record: Option<Record>,
+    /// What was decided before.
+    pass: Pass,
+    /// What has to be done along the way.
+    duties: Duties,
+}
+
+impl Located {
+    fn new(x: &Exchange, routed: Routed) -> Self {
+        let granted = x.hosted.as_ref().map(|hosted| hosted.granted.clone()).unwrap_or_default();
+        let pass = Pass { operation: String::new(), granted };
+        Self { routed, record: Some(Record::default()), pass, duties: Duties::default() }
+    }
 }
 
 /// Where to: the upstream, its own names, and what a retry carries for it.
@@ -132,10 +168,10 @@ async fn locate(x: &Exchange, call: &Call) -> Result<Located, RpcError> {
     let mut routed = x.endpoint.route(&x.caller, call).await?;
     check_params(x, &routed)?;
     let Some(sealed) = call.params.get("requestState") else {
-        return Ok(Located { routed, record: Some(Record::default()) });
+        return Ok(Located::new(x, routed));
     };
     let name = routed.source.upstream().name().clone();
-    let (state, record) = x.app.handles.open_state(x.holder(), &name, call, &sealed)?;
+    let Opened { own: state, record, pass } = x.app.handles.open_state(x.holder(), &name, call, &sealed)?;
     let mut record = Record::read(&record);
     if let Some(record) = &mut record {
         let answers = call.params.get("inputResponses").and_then(|raw| raw.object().ok().flatten());
@@ -150,7 +186,7 @@ async fn locate(x: &Exchange, call: &Call) -> Result<Located, RpcError> {
         }
         Some(lost) => return Err(gone(lost.answered)),
     };
-    Ok(Located { routed, record })
+    Ok(Located { record, pass, ..Located::new(x, routed) })
 }
 
 /// Headers that repeat arguments must repeat them exactly. Legacy clients know of no such headers.
@@ -172,9 +208,9 @@ async fn perform(
     located: Located,
     tool: Option<Arc<str>>,
 ) -> Result<Reply, RpcError> {
-    let Located { mut routed, record } = located;
+    let Located { mut routed, record, pass, duties } = located;
     if let Some(reply) = Box::pin(consent::sign_in(x, &routed)).await {
-        return Ok(shape(x, call, Located { routed, record }, reply?).await);
+        return Ok(shape(x, call, Located { routed, record, pass, duties }, reply?).await);
     }
     hosted::equip(x, &mut routed);
     let line = match line::way(x, &mut routed).await? {
@@ -189,7 +225,7 @@ async fn perform(
         None => reach(x, call, routed, on).await,
     };
     match reached {
-        Ok((routed, reply)) => Ok(shape(x, call, Located { routed, record }, reply).await),
+        Ok((routed, reply)) => Ok(shape(x, call, Located { routed, record, pass, duties }, reply).await),
         Err(error) if handles && error.code == code::SESSION_GONE => {
             Ok(Reply::result(line::unknown_handle()))
         }
@@ -298,16 +334,20 @@ async fn send(x: &Exchange, routed: &Routed, on: On) -> Result<Reply, RpcError> 
 
 /// Names, URIs and handles as the client knows them, on every exit of the call.
 async fn shape(x: &Exchange, call: &Call, located: Located, reply: Reply) -> Reply {
-    let Located { routed, record } = located;
+    let Located { routed, record, mut pass, duties } = located;
+    if let Some(noted) = &x.noted {
+        pass.operation = noted.operation().to_string();
+    }
     let log_level = call.meta.log_level.as_ref().and_then(|l| l.as_str()).and_then(|l| severity(&l));
     match reply {
         Reply::Ready(outcome) => {
-            let shaper = Shaper { x: Cow::Borrowed(x), call: Cow::Borrowed(call), routed, record, log_level };
+            let (x, call) = (Cow::Borrowed(x), Cow::Borrowed(call));
+            let shaper = Shaper { x, call, routed, record, pass, duties, log_level };
             Reply::Ready(shaper.outcome(outcome).await)
         }
         Reply::Stream(items) => {
             let (x, call) = (Cow::Owned(x.clone()), Cow::Owned(call.clone()));
-            let shaper = Arc::new(Shaper::<'static> { x, call, routed, record, log_level });
+            let shaper = Arc::new(Shaper::<'static> { x, call, routed, record, pass, duties, log_level });
             Reply::Stream(Box::pin(items.filter_map(move |item| {
                 let shaper = Arc::clone(&shaper);
                 async move {
@@ -330,6 +370,8 @@ struct Shaper<'a> {
     call: Cow<'a, Call>,
     routed: Routed,
     record: Option<Record>,
+    pass: Pass,
+    duties: Duties,
     log_level: Option<u8>,
 }
 
@@ -338,6 +380,10 @@ impl Shaper<'_> {
         match outcome {
             Outcome::Result(Body::Whole(result)) => match self.result(result).await {
                 Ok(result) => Outcome::Result(Body::Whole(result)),
+                Err(error) => Outcome::Error(error.to_raw()),
+            },
+            Outcome::Result(body) => match may::body_under(body, &self.duties) {
+                Ok(body) => Outcome::Result(body),
                 Err(error) => Outcome::Error(error.to_raw()),
             },
             other => other,
@@ -359,11 +405,12 @@ impl Shaper<'_> {
             Some(b"\"task\"") => self.task(&object).await,
             _ if self.x.hosted.is_some() && object.has("task") => Ok(object.raw()),
             _ if self.call.params.has("task") => Ok(self.tasks().seal_everywhere(&object)),
-            Some(_) => Ok(self.links(result).await),
+            Some(_) => may::result_under(self.links(result).await, &self.duties),
             // A server that leaves it out means this, and our clients may insist on it (basic, "Results").
             None => {
                 let complete = Raw::literal(r#""complete""#);
-                Ok(self.links(object.edit().set("resultType", complete).finish()).await)
+                let result = self.links(object.edit().set("resultType", complete).finish()).await;
+                may::result_under(result, &self.duties)
             }
         }
     }
@@ -408,10 +455,13 @@ impl Shaper<'_> {
         // A legacy server's question holds its call open in this process; a modern server's state is all that
         // it needs.
         let holds = upstream.holds_questions();
-        let owner = holds.then(|| self.x.app.replicas.me());
-        let record = if holds { self.record_with(questions.as_ref()) } else { String::new() };
+        // A question of the gateway's own holds nothing open.
+        let ours = state.starts_with(OWN_STATE);
+        let owner = (holds && !ours).then(|| self.x.app.replicas.me());
+        let asked = questions.as_ref().filter(|_| !ours);
+        let record = if holds { self.record_with(asked) } else { String::new() };
         let until = self.x.hosted.as_ref().and_then(|hosted| hosted.until);
-        let state = State { own: &state, owner, record: &record, until };
+        let state = State { own: &state, owner, record: &record, pass: &self.pass, until };
         let sealed = self.x.app.handles.seal_state(self.x.holder(), upstream.name(), &self.call, &state);
         Ok(object.edit().set("requestState", Raw::string(&sealed)).finish())
     }

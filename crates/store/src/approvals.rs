@@ -451,8 +451,8 @@ mod tests {
         assert!(matches!(office.take("a", "b1", false).await, Ok(Taken::None)));
         assert!(matches!(office.take("a", "b1", true).await, Ok(Taken::Yes(_))), "the task that used it");
         let day = Duration::from_secs(86_400);
-        assert_eq!(office.once("n", day).await, Ok(true));
-        assert_eq!(office.once("n", day).await, Ok(false));
+        assert!(matches!(office.once("n", day).await, Ok(true)));
+        assert!(matches!(office.once("n", day).await, Ok(false)));
     }
 
     #[tokio::test]

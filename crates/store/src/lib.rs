@@ -3,6 +3,7 @@
 //! A backend implements [`Store`] and [`Tx`]; [`Memory`] is one that ends with the process. What a verb
 //! promises stands at the verb, and a test of the contract suite (feature `contract`) repeats its words.
 
+mod approvals;
 mod budget;
 mod dump;
 mod error;
@@ -18,6 +19,9 @@ mod users;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 
+pub use approvals::{
+    APPROVAL_ARGUMENTS_BYTES_MAX, Approval, ApprovalError, ApprovalOffice, ApprovalState, Decider, Taken,
+};
 pub use budget::{Budget, BudgetAsk, BudgetGrant, BudgetRow, BudgetStore, BudgetTx};
 pub use dump::{Dump, DumpError, RecordSink, Records, copy, read_dump, write_dump};
 pub use error::StoreError;

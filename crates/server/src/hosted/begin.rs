@@ -10,6 +10,7 @@ use model::Timestamp;
 use protocol::{Call, Era, Method, Raw, Revision, RpcError, code};
 use seal::time_from_text;
 use serde_json::json;
+use store::Approval;
 use tasks::{Made, NewTask, Run, Tasks, View};
 use tokio::time::{Instant, sleep_until};
 use upstream::{CallError, Item, ItemStream, Outcome, Reply};
@@ -183,6 +184,28 @@ async fn handed_over(
     created(x, call, &made)
 }
 
+/// Makes a task of a call that waits for somebody's yes. Nothing is done before.
+pub(crate) async fn begin_waiting(
+    x: &Exchange,
+    call: &Call,
+    routed: &catalog::Routed,
+    approval: &Approval,
+) -> Result<Reply, RpcError> {
+    let promise = Promise { granted: "", approval: Some(approval) };
+    let new = new_task(x, call, routed, &promise)?;
+    let tasks = hosting(x)?;
+    let made = tasks.create(new).await.map_err(|error| shape::refused(&error))?;
+    if !made.repeated {
+        let approval = Approval { task: Some(made.view.id.clone()), ..approval.clone() };
+        if let Err(error) = crate::may::keep_approval(x, &approval).await {
+            // Nobody could ever say yes to it.
+            let _ = tasks.cancel(&made.view.id, None).await;
+            return Err(error);
+        }
+    }
+    created(x, call, &made)
+}
+
 /// The gateway's record of a task that an upstream hosts; `own` is the upstream's name for it.
 pub(crate) async fn adopt(
     x: &Exchange,
@@ -190,7 +213,7 @@ pub(crate) async fn adopt(
     routed: &catalog::Routed,
     own: String,
 ) -> Result<Raw, RpcError> {
-    let new = new_task(x, call, routed)?;
+    let new = new_task(x, call, routed, &Promise::default())?;
     let (caller, upstream) = (x.clone(), routed.source.upstream().name().to_string());
     let begun = Box::new(move |run: Run| {
         Box::pin(async move { follow::begin(&caller.hosted_here(), &upstream, &own, &run).await })
@@ -247,16 +270,32 @@ fn created(x: &Exchange, call: &Call, made: &Made) -> Result<Reply, RpcError> {
     Ok(Reply::result(shown(x, &made.view, None).created()))
 }
 
+/// What was decided on a call before it became a task.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Promise<'a> {
+    /// For what somebody has said yes.
+    pub granted: &'a str,
+    /// Whose yes it waits for.
+    pub approval: Option<&'a Approval>,
+}
+
 /// The task that a call becomes.
 ///
 /// # Errors
 /// -32602 where the client asks for it in a wrong way.
-pub(crate) fn new_task(x: &Exchange, call: &Call, routed: &catalog::Routed) -> Result<NewTask, RpcError> {
+pub(crate) fn new_task(
+    x: &Exchange,
+    call: &Call,
+    routed: &catalog::Routed,
+    promise: &Promise<'_>,
+) -> Result<NewTask, RpcError> {
     let upstream = routed.source.upstream().name().as_str();
     let tool = routed.call.text("name").unwrap_or_default();
     let hosting = &x.generation.hosting;
     let rule = hosting.retry(upstream, &tool);
     let (key, not_before) = wishes(call, hosting.takes_draft_keys())?;
+    // Who says yes or no lets it begin at once; where nobody does, it is over then.
+    let not_before = not_before.max(promise.approval.map(|approval| approval.expires));
     let mut rules = hosting.rules(rule, replay::may_repeat(x, routed));
     if let Some(ttl) = wished_ttl(call) {
         rules.ttl_ms = rules.ttl_ms.min(ttl.max(1));
@@ -284,10 +323,18 @@ pub(crate) fn new_task(x: &Exchange, call: &Call, routed: &catalog::Routed) -> R
     if let Some(key) = &key {
         labels.insert("idempotencyKey".to_owned(), key.clone());
     }
+    if let Some(approval) = promise.approval {
+        labels.insert("approval".to_owned(), approval.id.clone());
+    }
     // What the upstream knows the attempts by: of this call alone.
     let mut random = [0; 16];
     x.app.rng.fill(&mut random);
-    let stored = StoredCall::of(x, call, Some(hex(&[&random])[..32].to_owned()));
+    let key_upstream = Some(hex(&[&random])[..32].to_owned());
+    let stored = StoredCall {
+        granted: (!promise.granted.is_empty()).then(|| promise.granted.to_owned()),
+        approval: promise.approval.map(|approval| approval.id.clone()),
+        ..StoredCall::of(x, call, key_upstream)
+    };
     Ok(NewTask {
         tenant: x.caller.principal.tenant().to_owned(),
         key: key.map(|key| hex(&[holder.as_bytes(), key.as_bytes()])),

@@ -1,9 +1,11 @@
 //! A call as it is stored: what the client asked for, in whose name, and what else it takes to ask again.
 
 use bytes::Bytes;
-use model::Principal;
+use identity::Kind;
+use model::{Principal, Timestamp};
 use protocol::json::Object;
 use protocol::{Call, Method, Raw};
+use serde_json::json;
 
 use crate::app::Exchange;
 
@@ -19,6 +21,48 @@ pub(crate) struct StoredCall {
     pub params: Raw,
     /// What the upstream is sent so that it knows the attempts for one.
     pub key: Option<String>,
+    /// Who the caller was, for whoever decides on the attempts.
+    pub who: Option<Raw>,
+    /// The operation, as the audit log knows it.
+    pub operation: Option<String>,
+    /// For what somebody has said yes.
+    pub granted: Option<String>,
+    /// The approval that it waits for.
+    pub approval: Option<String>,
+}
+
+/// Who a caller is, as it is stored: nothing of it proves anything.
+fn who_of(who: &identity::Caller) -> Raw {
+    Raw::from_value(&json!({
+        "kind": who.kind.as_str(), "actors": who.actors, "groups": who.groups, "scopes": who.scopes,
+        "client": who.client, "issuer": who.issuer, "grant": who.grant,
+        "issued": who.issued.map(|at| at.0), "key": who.key, "certificate": who.bound_certificate,
+    }))
+}
+
+/// The caller of a stored call. Of one of an older version nothing but the name is known.
+fn read_who(principal: &Principal, stored: Option<&Raw>) -> identity::Caller {
+    let nobody = identity::Caller { principal: principal.clone(), ..identity::Caller::anonymous() };
+    let Some(stored) = stored.map(Raw::to_value) else { return nobody };
+    let text = |name: &str| stored[name].as_str().map(str::to_owned);
+    let words = |name: &str| {
+        let all = stored[name].as_array().map(Vec::as_slice).unwrap_or_default();
+        all.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+    };
+    let kinds = [Kind::Person, Kind::Workload, Kind::Agent];
+    identity::Caller {
+        kind: kinds.into_iter().find(|k| stored["kind"] == k.as_str()).unwrap_or(Kind::Anonymous),
+        actors: words("actors"),
+        groups: words("groups"),
+        scopes: words("scopes"),
+        client: text("client"),
+        issuer: text("issuer"),
+        grant: text("grant"),
+        issued: stored["issued"].as_u64().map(Timestamp),
+        key: text("key"),
+        bound_certificate: text("certificate"),
+        ..nobody
+    }
 }
 
 impl StoredCall {
@@ -30,6 +74,10 @@ impl StoredCall {
             client_info: x.caller.client_info.clone(),
             params: call.params.edit().remove("task").finish(),
             key,
+            who: Some(who_of(&x.who)),
+            operation: x.noted.as_ref().map(|noted| noted.operation().to_string()),
+            granted: None,
+            approval: None,
         }
     }
 
@@ -43,6 +91,10 @@ impl StoredCall {
             .set("tenant", text(self.principal.tenant()))
             .set("subject", text(self.principal.subject()))
             .put("key", self.key.as_deref().map(text))
+            .put("who", self.who.clone())
+            .put("operation", self.operation.as_deref().map(text))
+            .put("granted", self.granted.as_deref().map(text))
+            .put("approval", self.approval.as_deref().map(text))
             .set("clientInfo", self.client_info.clone())
             .set("params", self.params.clone());
         Bytes::copy_from_slice(edit.finish().as_bytes())
@@ -61,7 +113,16 @@ impl StoredCall {
             client_info: object.get("clientInfo")?,
             params: object.get("params")?,
             key: text("key"),
+            who: object.get("who"),
+            operation: text("operation"),
+            granted: text("granted"),
+            approval: text("approval"),
         })
+    }
+
+    /// Who asked for it, as he was then.
+    pub fn who(&self) -> identity::Caller {
+        read_who(&self.principal, self.who.as_ref())
     }
 
     /// The call to make.
@@ -98,9 +159,14 @@ mod tests {
             client_info: Raw::literal(r#"{"name":"c"}"#),
             params: Raw::literal(params),
             key: Some("k".to_owned()),
+            who: None,
+            operation: None,
+            granted: None,
+            approval: Some("a".to_owned()),
         };
         let read = StoredCall::read(&stored.write()).expect("a call");
         assert_eq!(read.params.as_text(), params);
+        assert_eq!(read.approval, stored.approval);
         assert_eq!(
             (read.endpoint, read.principal, read.key),
             ("work".to_owned(), stored.principal, stored.key)

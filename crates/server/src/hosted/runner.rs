@@ -88,7 +88,7 @@ fn exchange(app: &Arc<App>, stored: &StoredCall, until: Timestamp) -> Option<Exc
         app: Arc::clone(app),
         generation,
         endpoint,
-        who: crate::local::somebody(&stored.principal),
+        who: Arc::new(stored.who()),
         caller,
         headers: Arc::new(HeaderMap::new()),
         over_http: false,
@@ -100,7 +100,15 @@ fn exchange(app: &Arc<App>, stored: &StoredCall, until: Timestamp) -> Option<Exc
         replay: None,
         request_id: None,
         place: None,
-        hosted: Some(Arc::new(HostedCall { key: stored.key.clone(), until: Some(until) })),
+        hosted: Some(Arc::new(HostedCall {
+            key: stored.key.clone(),
+            until: Some(until),
+            operation: stored.operation.as_deref().map(Arc::from),
+            granted: stored.granted.clone().unwrap_or_default(),
+            approval: stored.approval.clone(),
+        })),
+        address: None,
+        noted: None,
     })
 }
 
@@ -158,8 +166,8 @@ impl Waiting {
         let found = || {
             let upstream = Arc::clone(x.endpoint.source(upstream, &x.caller.principal)?.upstream());
             let state = asked.get("requestState").filter(|_| upstream.holds_questions())?;
-            let (name, _record) = x.app.handles.open_state(x.holder(), upstream.name(), call, &state).ok()?;
-            Some((upstream, name, x.caller.principal.clone()))
+            let opened = x.app.handles.open_state(x.holder(), upstream.name(), call, &state).ok()?;
+            Some((upstream, opened.own, x.caller.principal.clone()))
         };
         Self(found())
     }

@@ -79,11 +79,24 @@ impl Shown<'_> {
             fields["pollIntervalMs"] = json!(ms);
         }
         fields["_meta"] = json!({LIFECYCLE: self.lifecycle()});
+        if let Some(approval) = self.waits_for() {
+            fields["_meta"][crate::may::AUTHORIZATION] = crate::may::approval_envelope(approval);
+        }
         fields
+    }
+
+    /// The approval that it waits for.
+    fn waits_for(&self) -> Option<&str> {
+        let task = self.task();
+        let waits = task.state == TaskState::Waiting && task.attempts == 0;
+        task.labels.get("approval").filter(|_| waits).map(String::as_str)
     }
 
     fn message(&self) -> Option<String> {
         let task = self.task();
+        if let Some(approval) = self.waits_for() {
+            return Some(format!("waits for the approval {approval}; nothing was done yet"));
+        }
         match (&task.message, task.state, &task.failure) {
             (Some(message), _, _) => Some(message.clone()),
             (None, TaskState::Waiting, Some(failure)) => {

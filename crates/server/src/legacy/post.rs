@@ -163,8 +163,7 @@ pub(super) async fn handshake(x: &Exchange, request: &Request) -> Result<(Opened
     let mut operation = Operation::own(x, &request.method, request.params.as_ref());
     let granted = grant(x, request).await;
     operation.speaks(granted.as_ref().map_or(Revision::NEWEST_LEGACY, |(opened, _)| opened.revision));
-    operation.over(&granted);
-    granted
+    operation.over(granted).await
 }
 
 async fn grant(x: &Exchange, request: &Request) -> Result<(Opened, Raw), RpcError> {
@@ -306,7 +305,7 @@ pub(super) async fn serve(
         if method == Method::Subscribe {
             session.uris_settled().await;
         }
-        Operation::own(&x, &method, params.as_ref()).over(&answer);
+        let answer = Operation::own(&x, &method, params.as_ref()).over(answer).await;
         return match answer {
             Ok(result) => Served::Response(envelope::result(&id, &result)),
             Err(error) => failed(&error),
@@ -314,8 +313,7 @@ pub(super) async fn serve(
     }
     if !known(&x, &method) {
         let error = RpcError::method_not_found(method.as_str());
-        Operation::own(&x, &method, params.as_ref()).over(&Err::<(), _>(error.clone()));
-        return failed(&error);
+        return failed(&Operation::own(&x, &method, params.as_ref()).refused(error).await);
     }
     let Some(running) = session.begin(&id) else {
         return failed(&RpcError::invalid_request("a request with this id is under way"));

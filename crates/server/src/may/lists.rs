@@ -1,7 +1,7 @@
 //! What of a list somebody may see: by the same decisions as calls.
 
 use catalog::Kind;
-use policy::{Action, Circumstances, Effect, Engine, Question, Target, ToolHints};
+use policy::{Action, Circumstances, Effect, Engine, Lens, Target, ToolHints};
 use protocol::Raw;
 
 use super::question::{hints, labels, who};
@@ -21,6 +21,10 @@ impl<'a> Sieve<'a> {
 
     /// Whether this may be seen: whether it might be used, with some arguments.
     pub fn allows(&self, kind: Kind, upstream: &str, own: &str, definition: Option<&Raw>) -> bool {
+        self.asks(&self.engine.lens(who(self.x)), kind, upstream, own, definition)
+    }
+
+    fn asks(&self, lens: &Lens<'_>, kind: Kind, upstream: &str, own: &str, definition: Option<&Raw>) -> bool {
         let x = self.x;
         let (action, hints) = match kind {
             Kind::Tools => (Action::CallTool, definition.map(hints).unwrap_or_default()),
@@ -31,13 +35,15 @@ impl<'a> Sieve<'a> {
         let target = Target { endpoint: x.endpoint.name(), upstream, name: own, hints, labels };
         let now = x.app.clock.now();
         let circumstances = Circumstances { arguments: None, address: x.address, now, task: false };
-        let decision = self.engine.decide(&Question { who: who(x), action, target, circumstances });
-        decision.effect != Effect::Deny
+        lens.decide(action, target, circumstances).effect != Effect::Deny
     }
 }
 
 impl catalog::Sieve for Sieve<'_> {
-    fn allows(&self, kind: Kind, upstream: &str, own: &str, definition: &Raw) -> bool {
-        Sieve::allows(self, kind, upstream, own, Some(definition))
+    fn open<'s>(&'s self) -> Box<catalog::Allows<'s>> {
+        let lens = self.engine.lens(who(self.x));
+        Box::new(move |kind, upstream, own, definition| {
+            self.asks(&lens, kind, upstream, own, Some(definition))
+        })
     }
 }

@@ -6,6 +6,7 @@
 
 mod approve;
 mod confirm;
+mod duties;
 mod lists;
 mod question;
 mod refusal;
@@ -21,8 +22,9 @@ use crate::app::Exchange;
 use crate::handles::Pass;
 
 pub(crate) use approve::{envelope as approval_envelope, keep as keep_approval};
+pub(crate) use duties::{body as body_under, result as result_under};
 pub(crate) use lists::Sieve;
-pub(crate) use refusal::{AUTHORIZATION, denied_error};
+pub(crate) use refusal::AUTHORIZATION;
 
 /// What becomes of a call.
 pub(crate) enum May {
@@ -64,10 +66,18 @@ pub(crate) async fn may(
 ) -> Result<May, RpcError> {
     let answer = confirm::resume(routed);
     let Some(engine) = x.generation.policy.as_ref() else { return Ok(May::Go(Duties::default())) };
+    if call.method == Method::Complete {
+        return completion(x, call, routed).map(|()| May::Go(Duties::default()));
+    }
     let Some((action, kind)) = action(&call.method) else { return Ok(May::Go(Duties::default())) };
     let asked = Asked { x, call, routed };
     let facts = question::Facts::of(&asked, kind);
     let decision = engine.decide(&facts.question(x, action, &asked.what(), true));
+    // Whoever is asked sees what will run.
+    if let Some(made) = duties::arguments(&routed.call, &decision.duties)? {
+        routed.call = made;
+    }
+    let asked = Asked { x, call, routed };
     if let Some(noted) = &x.noted {
         noted.decided(&decision);
     }
@@ -99,6 +109,31 @@ pub(crate) async fn may(
             }
         }
     }
+}
+
+/// What may not be used is not completed either, and is what nobody has.
+fn completion(x: &Exchange, call: &Call, routed: &Routed) -> Result<(), RpcError> {
+    let about = routed.call.params.get("ref");
+    let text = |name: &str| Some(about.as_ref()?.get(name)?.as_str()?.into_owned());
+    let (kind, member) =
+        if text("uri").is_some() { (Kind::Templates, "uri") } else { (Kind::Prompts, "name") };
+    let name = text(member).unwrap_or_default();
+    let allowed = Sieve::of(x).is_none_or(|sieve| {
+        let definition = listed(routed, x, kind, &name);
+        sieve.allows(kind, routed.source.upstream().name().as_str(), &name, definition.as_ref())
+    });
+    if allowed {
+        return Ok(());
+    }
+    if let Some(noted) = &x.noted {
+        noted.ends(audit::Outcome::Denied);
+    }
+    let given = call.params.get("ref").and_then(|about| Some(about.get(member)?.as_str()?.into_owned()));
+    let given = given.unwrap_or_default();
+    Err(match kind {
+        Kind::Prompts => catalog::unknown("prompt", &given),
+        _ => catalog::unknown_resource(&given),
+    })
 }
 
 impl Asked<'_> {

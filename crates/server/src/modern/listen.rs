@@ -39,8 +39,7 @@ pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, R
 pub(crate) async fn open(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     let operation = Operation::begin(&x, call);
     let opened = start(x, id, call).await;
-    operation.over(&opened);
-    opened
+    operation.over(opened).await
 }
 
 async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {

@@ -141,8 +141,7 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
         .map_err(|error| Refused::Envelope(RpcError::invalid_params(format!("Invalid params: {error}"))))?;
     x.request_id = Some(request.id.clone());
     if let Err(error) = check(&x.headers, &call) {
-        Operation::begin(&x, &call).over(&Err::<(), _>(error.clone()));
-        return Err(Refused::Envelope(error));
+        return Err(Refused::Envelope(Operation::begin(&x, &call).refused(error).await));
     }
     let waits = held_elsewhere(&x, &call);
     enter(&mut x, &call);
@@ -157,8 +156,7 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
     }
     if !served(&x, &call.method) {
         let error = RpcError::method_not_found(call.method.as_str());
-        Operation::begin(&x, &call).over(&Err::<(), _>(error.clone()));
-        return Err(error.into());
+        return Err(Operation::begin(&x, &call).refused(error).await.into());
     }
     if call.method == Method::Listen {
         return listen(x, request.id, &call).await.map_err(Refused::Later);

@@ -34,6 +34,8 @@ pub(crate) struct Received<'a> {
     pub headers: &'a HeaderMap,
     /// That of the connection that it came by.
     pub certificate: Option<&'a Arc<Certificate>>,
+    /// Where it came from.
+    pub address: Option<std::net::IpAddr>,
     pub body: Bytes,
 }
 

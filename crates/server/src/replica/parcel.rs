@@ -12,6 +12,7 @@ use http_body_util::Full;
 use identity::Certificate;
 
 use super::Received;
+use crate::http::From;
 
 /// Headers in a parcel: what the listener lets through, and some room.
 const HEADERS_MAX: usize = 1_024;
@@ -24,7 +25,7 @@ pub(crate) struct ParcelError(&'static str);
 /// Packs a request. The certificate is that of the client's connection here, which ends here: it travels
 /// beside the headers, among which a client could write what it likes.
 pub(crate) fn pack(request: &Received<'_>) -> Bytes {
-    let Received { method, target, headers, certificate, body } = request;
+    let Received { method, target, headers, certificate, address, body } = request;
     let own = certificate.map_or(&[][..], |own| own.der());
     let target = target.path_and_query().map_or("/", |target| target.as_str());
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 8).sum();
@@ -32,6 +33,7 @@ pub(crate) fn pack(request: &Received<'_>) -> Bytes {
     put(&mut out, method.as_str().as_bytes());
     put(&mut out, target.as_bytes());
     put(&mut out, own);
+    put(&mut out, address.map(|address| address.to_string()).unwrap_or_default().as_bytes());
     out.put_u32(u32::try_from(headers.len()).unwrap_or(u32::MAX));
     for (name, value) in *headers {
         put(&mut out, name.as_str().as_bytes());
@@ -54,6 +56,8 @@ pub(crate) fn unpack(mut bytes: Bytes) -> Result<Request<Full<Bytes>>, ParcelErr
     let own = take(&mut bytes)?;
     let own = (!own.is_empty()).then(|| Certificate::read(Bytes::copy_from_slice(&own))).transpose();
     let own = own.map_err(|_| ParcelError("its certificate is none"))?;
+    let address = take(&mut bytes)?;
+    let address = std::str::from_utf8(&address).ok().and_then(|text| text.parse().ok());
     let count = number(&mut bytes)?;
     if count > HEADERS_MAX {
         return Err(ParcelError("it has too many headers"));
@@ -71,6 +75,9 @@ pub(crate) fn unpack(mut bytes: Bytes) -> Result<Request<Full<Bytes>>, ParcelErr
     *request.headers_mut() = headers;
     if let Some(own) = own {
         request.extensions_mut().insert(Arc::new(own));
+    }
+    if let Some(address) = address {
+        request.extensions_mut().insert(From(address));
     }
     Ok(request)
 }
@@ -101,8 +108,9 @@ mod tests {
         headers.append("x", HeaderValue::from_bytes(b"\xe9").expect("obs-text is allowed"));
         let target = Uri::from_static("http://somewhere:7400/crm/mcp?a=b");
         let body = Bytes::from_static(b"{}\r\n");
-        let (method, certificate) = (&Method::POST, None);
-        let bytes = pack(&Received { method, target: &target, headers: &headers, certificate, body });
+        let (method, certificate, address) = (&Method::POST, None, None);
+        let bytes =
+            pack(&Received { method, target: &target, headers: &headers, certificate, address, body });
         (headers, bytes)
     }
 
@@ -122,10 +130,12 @@ mod tests {
         let own = testkit::tls::Authority::new().client_of_uri("spiffe://example.org/a").certificate();
         let own = Arc::new(Certificate::read(own).expect("a certificate"));
         let (target, headers, body) = (Uri::from_static("/mcp"), HeaderMap::new(), Bytes::new());
-        let (method, certificate) = (&Method::GET, Some(&own));
-        let bytes = pack(&Received { method, target: &target, headers: &headers, certificate, body });
+        let (method, certificate, address) = (&Method::GET, Some(&own), Some([192, 0, 2, 7].into()));
+        let bytes =
+            pack(&Received { method, target: &target, headers: &headers, certificate, address, body });
         let request = unpack(bytes.clone()).expect("packed by us");
         assert_eq!(request.extensions().get::<Arc<Certificate>>(), Some(&own));
+        assert_eq!(request.extensions().get::<From>(), Some(&From([192, 0, 2, 7].into())));
         assert!(request.headers().is_empty());
         let mut altered = bytes.to_vec();
         // The first byte of the certificate, after the method, the target and three lengths.
@@ -148,6 +158,7 @@ mod tests {
         let mut endless = BytesMut::new();
         put(&mut endless, b"GET");
         put(&mut endless, b"/");
+        put(&mut endless, b"");
         put(&mut endless, b"");
         endless.put_u32(u32::MAX);
         assert_eq!(unpack(endless.freeze()).unwrap_err(), ParcelError("it has too many headers"));

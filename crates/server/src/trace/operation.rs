@@ -1,22 +1,25 @@
 //! One request of a client's, from the moment it is understood until its answer is all there.
 
 use std::borrow::Cow;
-use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll, ready};
 
+use audit::{Content, Event};
 use bytes::Bytes;
 use catalog::{Endpoint, Kind, Routed};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
+use futures_util::stream::unfold;
 use memchr::memmem::Finder;
 use model::{NewSpan, Span, SpanKind, TraceContext, cut};
 use protocol::{Call, Method, Raw, Revision, RpcError, code};
 use tokio::time::Instant;
-use upstream::{Body, BodyStream, CallError, Ending, Item, ItemStream, Outcome, Reply, Upstream};
+use upstream::{
+    Body, BodyStream, CallError, CallErrorKind, Ending, Item, ItemStream, Outcome, Reply, Upstream,
+};
 
 use super::{LogCalls, context, is_askers_fault};
 use crate::app::{App, Exchange};
 use crate::metrics::{Asked, ErrorType, Target};
+use crate::note::{self, Exit, Noted};
 
 /// The longest name in a log line, in bytes.
 const NAME_BYTES_MAX: usize = 128;
@@ -40,6 +43,18 @@ struct Under {
     traceparent: Option<Raw>,
     start: Instant,
     span: Option<Box<dyn Span>>,
+    noted: Option<Arc<Noted>>,
+}
+
+/// What is still to be written of an operation that has ended.
+type Record = Option<(Arc<Noted>, Event)>;
+
+/// Writes it. Nothing leaves before, where the operator wants it so.
+async fn settle(record: Record) -> Result<(), RpcError> {
+    match record {
+        None => Ok(()),
+        Some((noted, event)) => noted.completed(event).await,
+    }
 }
 
 impl Operation {
@@ -60,6 +75,7 @@ impl Operation {
             traceparent: call.meta.trace[0].clone(),
             start: Instant::now(),
             span: None,
+            noted: x.noted.clone().or_else(|| Noted::begin(x, call)),
         };
         under.open(x, call);
         Self(Some(under))
@@ -79,10 +95,22 @@ impl Operation {
     }
 
     /// It ended like this.
-    pub fn over<T>(mut self, result: &Result<T, RpcError>) {
-        match result {
-            Ok(_) => self.succeeded(),
+    ///
+    /// # Errors
+    /// Where nothing may be answered without a record, and there is none.
+    pub async fn over<T>(mut self, result: Result<T, RpcError>) -> Result<T, RpcError> {
+        let record = match &result {
+            Ok(_) => self.succeeded(None),
             Err(error) => self.failed(error),
+        };
+        settle(record).await.and(result)
+    }
+
+    /// It is refused with this.
+    pub async fn refused(mut self, error: RpcError) -> RpcError {
+        match settle(self.failed(&error)).await {
+            Ok(()) => error,
+            Err(unrecorded) => unrecorded,
         }
     }
 
@@ -100,6 +128,9 @@ impl Operation {
     pub fn located(&mut self, x: &Exchange, routed: &Routed) -> Option<Arc<str>> {
         let under = self.0.as_mut()?;
         under.upstream = Some(Arc::clone(routed.source.upstream()));
+        if let Some(noted) = &under.noted {
+            noted.located(routed);
+        }
         let (kind, make): (_, fn(Arc<str>) -> Target) = match under.method {
             Method::ToolsCall => (Kind::Tools, Target::Tool),
             Method::PromptsGet => (Kind::Prompts, Target::Prompt),
@@ -121,52 +152,158 @@ impl Operation {
     }
 
     /// It ends with this, or at the end of the stream that this is.
-    pub fn answer(mut self, reply: Result<Reply, RpcError>) -> Result<Reply, RpcError> {
+    ///
+    /// # Errors
+    /// Those of the reply; where nothing may be answered without a record, and there is none.
+    pub async fn answer(self, reply: Result<Reply, RpcError>) -> Result<Reply, RpcError> {
         match reply {
-            Err(error) => {
-                self.failed(&error);
-                Err(error)
-            }
-            Ok(Reply::Ready(outcome)) => Ok(Reply::Ready(self.outcome(outcome))),
-            Ok(Reply::Stream(items)) => Ok(Reply::Stream(Box::pin(Items { items, operation: Some(self) }))),
+            Err(error) => Err(self.refused(error).await),
+            Ok(Reply::Ready(outcome)) => Ok(Reply::Ready(self.outcome(outcome).await)),
+            Ok(Reply::Stream(items)) => Ok(Reply::Stream(self.items(items))),
         }
     }
 
-    fn outcome(mut self, outcome: Outcome) -> Outcome {
-        match outcome {
-            Outcome::Result(Body::Stream(chunks)) => {
-                Outcome::Result(Body::Stream(Box::pin(Chunks { chunks, operation: Some(self) })))
-            }
-            outcome => {
-                if let Some(under) = self.0.take() {
-                    let ending = Ending::of(&under.method, &outcome);
-                    let asks = matches!(&outcome, Outcome::Result(Body::Whole(raw)) if is_question(raw));
-                    under.end(ending, asks);
+    /// Items that take their operation along.
+    fn items(self, items: ItemStream) -> ItemStream {
+        Box::pin(unfold((items, Some(self)), |(mut items, operation)| async move {
+            let mut operation = operation?;
+            match items.next().await {
+                Some(Ok(Item::Done(outcome))) => {
+                    let outcome = operation.outcome(outcome).await;
+                    Some((Ok(Item::Done(outcome)), (items, None)))
                 }
-                outcome
+                Some(Ok(item)) => Some((Ok(item), (items, Some(operation)))),
+                Some(Err(error)) => {
+                    let _ = settle(operation.failed(&error.to_rpc())).await;
+                    Some((Err(error), (items, None)))
+                }
+                None => {
+                    let broke = RpcError::new(code::UPSTREAM_BROKE, "The upstream broke off");
+                    let _ = settle(operation.failed(&broke)).await;
+                    None
+                }
             }
+        }))
+    }
+
+    async fn outcome(mut self, outcome: Outcome) -> Outcome {
+        let outcome = match outcome {
+            Outcome::Result(Body::Stream(chunks)) => {
+                return Outcome::Result(Body::Stream(self.chunks(chunks)));
+            }
+            outcome => outcome,
+        };
+        let Some(under) = self.0.take() else { return outcome };
+        let ending = Ending::of(&under.method, &outcome);
+        let (exit, result) = match &outcome {
+            Outcome::Result(Body::Whole(raw)) => {
+                (exit_of(raw), under.noted.is_some().then(|| note::content(raw)))
+            }
+            _ => (Exit::Error, None),
+        };
+        match settle(under.end(ending, exit, result)).await {
+            Ok(()) => outcome,
+            Err(unrecorded) => Outcome::Error(unrecorded.to_raw()),
         }
     }
 
-    fn failed(&mut self, error: &RpcError) {
-        if let Some(under) = self.0.take() {
-            under.end(Ending::Error { code: error.code, message: error.message.clone() }, false);
-        }
+    /// A large result that takes its operation along. Its last chunk waits for the record, so that nobody has
+    /// all of an answer that is in no log.
+    fn chunks(self, chunks: BodyStream) -> BodyStream {
+        let under = self.0.as_ref();
+        let strict = under.and_then(|under| under.noted.as_ref()).is_some_and(|noted| noted.is_strict());
+        let upstream = under.and_then(|under| under.upstream.clone());
+        let digest = seal::Sha256::new();
+        let state = Passing { chunks, operation: Some(self), upstream, strict, kept: None, digest, bytes: 0 };
+        Box::pin(unfold(state, |mut state| async move {
+            let chunk = state.next().await?;
+            Some((chunk, state))
+        }))
     }
 
-    fn succeeded(&mut self) {
-        if let Some(under) = self.0.take() {
-            under.end(Ending::Result, false);
+    fn is_noted(&self) -> bool {
+        self.0.as_ref().is_some_and(|under| under.noted.is_some())
+    }
+
+    fn failed(&mut self, error: &RpcError) -> Record {
+        let ending = Ending::Error { code: error.code, message: error.message.clone() };
+        self.0.take()?.end(ending, Exit::Error, None)
+    }
+
+    fn succeeded(&mut self, result: Option<Content>) -> Record {
+        self.0.take()?.end(Ending::Result, Exit::Result, result)
+    }
+}
+
+/// A large result on its way.
+struct Passing {
+    chunks: BodyStream,
+    operation: Option<Operation>,
+    upstream: Option<Arc<Upstream>>,
+    strict: bool,
+    /// The chunk that waits for the next one.
+    kept: Option<Bytes>,
+    digest: seal::Sha256,
+    bytes: u64,
+}
+
+impl Passing {
+    async fn next(&mut self) -> Option<Result<Bytes, CallError>> {
+        loop {
+            let operation = self.operation.as_mut()?;
+            match self.chunks.next().await {
+                Some(Ok(chunk)) => {
+                    if operation.is_noted() {
+                        self.digest.update(&chunk);
+                    }
+                    self.bytes += chunk.len() as u64;
+                    let passed = if self.strict { self.kept.replace(chunk) } else { Some(chunk) };
+                    if let Some(chunk) = passed {
+                        return Some(Ok(chunk));
+                    }
+                }
+                Some(Err(error)) => {
+                    let _ = settle(operation.failed(&error.to_rpc())).await;
+                    self.operation = None;
+                    return Some(Err(error));
+                }
+                None => {
+                    let digest = std::mem::take(&mut self.digest).finish();
+                    let content = Content { digest, bytes: self.bytes, captured: None };
+                    let written = settle(operation.succeeded(Some(content))).await;
+                    self.operation = None;
+                    let last = self.kept.take()?;
+                    return Some(match (written, &self.upstream) {
+                        (Err(error), Some(upstream)) => {
+                            Err(CallError::new(upstream.name(), CallErrorKind::Broke).detail(error.message))
+                        }
+                        _ => Ok(last),
+                    });
+                }
+            }
         }
     }
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if let Some(under) = self.0.take() {
-            under.end(Ending::Cancelled, false);
+        if let Some((noted, event)) =
+            self.0.take().and_then(|under| under.end(Ending::Cancelled, Exit::Cancelled, None))
+        {
+            noted.left(event);
         }
     }
+}
+
+/// By which exit a result leaves.
+fn exit_of(result: &Raw) -> Exit {
+    if is_question(result) {
+        return Exit::Questions;
+    }
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"task\""));
+    let made = FINDER.find(result.as_bytes()).is_some()
+        && result.get("resultType").is_some_and(|kind| kind.as_bytes() == b"\"task\"");
+    if made { Exit::Task } else { Exit::Result }
 }
 
 /// Whether a result asks the client something.
@@ -208,7 +345,7 @@ impl Under {
         self.span = Some(span);
     }
 
-    fn end(mut self, ending: Ending, asks: bool) {
+    fn end(mut self, ending: Ending, exit: Exit, result: Option<Content>) -> Record {
         let took = self.start.elapsed();
         let status = match &ending {
             Ending::Error { code, .. } => Some(*code),
@@ -234,8 +371,12 @@ impl Under {
         }
         let bad = matches!(ending, Ending::ToolError | Ending::Error { .. } | Ending::Failed(_));
         if self.calls == LogCalls::All || (self.calls == LogCalls::Failed && bad) {
-            self.log(&ending, asks, status, took);
+            self.log(&ending, exit == Exit::Questions, status, took);
         }
+        let noted = self.noted.take()?;
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let event = noted.ended(exit, &ending, took_us, result);
+        Some((noted, event))
     }
 
     /// One line. No arguments, no results, no words of the upstream's: any of them may be a secret.
@@ -317,63 +458,5 @@ pub(super) fn finish(span: &mut dyn Span, ending: &Ending, error: &ErrorType) {
     };
     if let Some(kind) = error.word() {
         span.fail(&kind, &message);
-    }
-}
-
-/// Items that take their operation along.
-struct Items {
-    items: ItemStream,
-    operation: Option<Operation>,
-}
-
-impl Stream for Items {
-    type Item = Result<Item, CallError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = ready!(self.items.poll_next_unpin(cx));
-        let Some(mut operation) = self.operation.take() else { return Poll::Ready(item) };
-        Poll::Ready(match item {
-            Some(Ok(Item::Done(outcome))) => Some(Ok(Item::Done(operation.outcome(outcome)))),
-            Some(Ok(item)) => {
-                self.operation = Some(operation);
-                Some(Ok(item))
-            }
-            Some(Err(error)) => {
-                operation.failed(&error.to_rpc());
-                Some(Err(error))
-            }
-            None => {
-                operation.failed(&RpcError::new(code::UPSTREAM_BROKE, "The upstream broke off"));
-                None
-            }
-        })
-    }
-}
-
-/// A large result that takes its operation along.
-struct Chunks {
-    chunks: BodyStream,
-    operation: Option<Operation>,
-}
-
-impl Stream for Chunks {
-    type Item = Result<Bytes, CallError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let chunk = ready!(self.chunks.poll_next_unpin(cx));
-        match &chunk {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => {
-                if let Some(mut operation) = self.operation.take() {
-                    operation.failed(&error.to_rpc());
-                }
-            }
-            None => {
-                if let Some(mut operation) = self.operation.take() {
-                    operation.succeeded();
-                }
-            }
-        }
-        Poll::Ready(chunk)
     }
 }
