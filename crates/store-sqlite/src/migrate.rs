@@ -18,7 +18,7 @@ struct Migration {
 }
 
 /// All of them; the version of a schema is how many of them were applied.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         name: "replicas, sessions, streams, leases, keys",
         forward: include_str!("migrations/1_forward.sql"),
@@ -33,6 +33,11 @@ const MIGRATIONS: [Migration; 3] = [
         name: "grants",
         forward: include_str!("migrations/3_forward.sql"),
         back: include_str!("migrations/3_back.sql"),
+    },
+    Migration {
+        name: "audit logs",
+        forward: include_str!("migrations/5_forward.sql"),
+        back: include_str!("migrations/5_back.sql"),
     },
 ];
 

@@ -3,6 +3,7 @@
 //! A backend implements [`Store`] and [`Tx`]; [`Memory`] is one that ends with the process. What a verb
 //! promises stands at the verb, and a test of the contract suite (feature `contract`) repeats its words.
 
+mod audit;
 mod dump;
 mod error;
 mod faulty;
@@ -17,6 +18,10 @@ mod users;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 
+pub use audit::{
+    AUDIT_CONTENT_BYTES_MAX, AUDIT_LINE_BYTES_MAX, AUDIT_NOTE_BYTES_MAX, AuditBatch, AuditContentRow,
+    AuditEntryRow, AuditFilter, AuditLogRow, AuditNoteRow, AuditStore, AuditTileRow, AuditTx,
+};
 pub use dump::{Dump, DumpError, RecordSink, Records, copy, read_dump, write_dump};
 pub use error::StoreError;
 pub use faulty::{Commit, Fault, Faults, Faulty, Wire};

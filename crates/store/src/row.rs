@@ -8,7 +8,7 @@ use bytes::Bytes;
 use model::{ReplicaId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{GrantRow, TaskRow};
+use crate::{AuditContentRow, AuditEntryRow, AuditLogRow, AuditNoteRow, AuditTileRow, GrantRow, TaskRow};
 
 /// A place in the order of all changes of sessions. The first change has 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -210,6 +210,16 @@ pub enum Record {
         #[serde(with = "base64_bytes")]
         data: Bytes,
     },
+    /// An audit log.
+    AuditLog(AuditLogRow),
+    /// An entry of it.
+    AuditEntry(AuditEntryRow),
+    /// A tile of its tree.
+    AuditTile(AuditTileRow),
+    /// What is kept beside an entry.
+    AuditContent(AuditContentRow),
+    /// A checkpoint that is kept.
+    AuditNote(AuditNoteRow),
 }
 
 /// Times as numbers: milliseconds since 1970.

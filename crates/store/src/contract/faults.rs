@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::Timestamp;
 
+use super::audit::batch;
 use super::grants::grant;
 use super::keys::key;
 use super::{Harness, LATER, all, tx};
@@ -23,6 +24,7 @@ async fn step(tx: &mut dyn Tx, number: u64) -> Result<(), StoreError> {
         _ => drop(tx.key_add(&key(&name, 1)).await?),
     }
     tx.grant_put(&grant(&name, "crm")).await?;
+    tx.audit_append(&batch("acme", number, 1)).await?;
     let events = [Bytes::from(number.to_string())];
     // Where the step before left nothing, this is refused, in both stores alike.
     tx.stream_append("st", "s", number, &events, limits, LATER).await?;

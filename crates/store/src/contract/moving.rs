@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use super::audit::batch;
 use super::grants::grant;
 use super::keys::key;
 use super::{Harness, LATER, all, tx};
-use crate::{Memory, Record, Store, StreamLimits, copy, read_dump, write_dump};
+use crate::{AuditNoteRow, Memory, Record, Store, StreamLimits, copy, read_dump, write_dump};
 
 /// Something of each kind.
 async fn fill(store: &dyn Store) {
@@ -28,6 +29,10 @@ async fn fill(store: &dyn Store) {
         tx.key_add(&key("b", 8)).await?;
         tx.grant_put(&grant("g", "crm")).await?;
         tx.grant_put(&grant("\u{1f600}", "")).await?;
+        tx.audit_append(&batch("acme", 0, 2)).await?;
+        let note = AuditNoteRow { log: "acme".to_owned(), size: 1, note: "signed".to_owned() };
+        tx.audit_sign(&note, true).await?;
+        tx.audit_hold("acme", Some("case 7")).await?;
         tx.key_retire("a", Some(LATER)).await
     });
     assert!(filled.await.expect("filled"));
@@ -37,7 +42,7 @@ pub(super) async fn all_that_is_held_moves_to_another_store(harness: &dyn Harnes
     let store = harness.fresh().await;
     fill(&*store).await;
     let held = all(&*store).await;
-    assert_eq!(held.0.len(), 1 + 3 + 4 + 2 + 2 + 2 + 2 + 2, "{held:?}");
+    assert_eq!(held.0.len(), 1 + 3 + 4 + 2 + 2 + 2 + 2 + 2 + 7, "{held:?}");
     let mut dump = Vec::new();
     let written = write_dump(&*store, &mut dump).await.expect("written");
     assert_eq!(written.records, held.0.len() as u64);

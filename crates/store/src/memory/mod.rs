@@ -1,5 +1,6 @@
 //! A store that ends with the process.
 
+mod audit;
 mod grants;
 mod tasks;
 
@@ -17,6 +18,7 @@ use crate::{
     Store, StoreError, StreamLimits, StreamPart, StreamRow, TaskRow, Tx,
 };
 
+use audit::{Audit, AuditBefore};
 use tasks::{Blob, Tasks};
 
 /// A stream with its events; those are kept from `head.first` on.
@@ -38,6 +40,7 @@ struct State {
     keys: BTreeMap<String, KeyRow>,
     grants: BTreeMap<String, GrantRow>,
     tasks: Tasks,
+    audit: Audit,
     blobs: BTreeMap<String, Blob>,
     closed: bool,
 }
@@ -53,6 +56,7 @@ enum Before {
     Grant(String, Option<GrantRow>),
     Task(String, Option<TaskRow>),
     Blob(String, Option<Blob>),
+    Audit(AuditBefore),
 }
 
 impl State {
@@ -93,6 +97,7 @@ impl State {
             Before::Grant(name, row) => put(&mut self.grants, name, row),
             Before::Task(id, row) => drop(self.tasks.put(&id, row)),
             Before::Blob(name, blob) => put(&mut self.blobs, name, blob),
+            Before::Audit(row) => drop(self.audit.put(row)),
         }
     }
 }
@@ -213,6 +218,7 @@ fn records(state: &State) -> Vec<Record> {
     all.extend(state.keys.values().cloned().map(Record::Key));
     all.extend(state.grants.values().cloned().map(Record::Grant));
     tasks::records(state, &mut all);
+    audit::records(state, &mut all);
     all
 }
 
@@ -561,6 +567,7 @@ impl Change {
             Record::Task(row) => return self.task_record(row),
             Record::Blob { name, parts, expires } => return self.blob_record(&name, parts, expires),
             Record::BlobPart { name, part, data } => return self.blob_part_record(&name, part, data),
+            record => return self.audit_record(record),
         }
         Ok(())
     }
