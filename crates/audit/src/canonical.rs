@@ -147,6 +147,7 @@ mod tests {
     /// The record with two extensions that the draft prints, and its digest.
     #[test]
     fn the_drafts_known_answer_comes_out() {
+        let evidence = concat!("sha256:b2c547e2c8f17eafc72ef5c2d4d7b6b4", "d0f7437ab52bae573a9af14ff5e2d9be");
         let record = json!({
             "tool_name": "export", "principal_id": "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa",
             "previous_hash": null, "outcome": "deferred", "occurred_at": "2026-06-06T12:00:00.000Z",
@@ -154,7 +155,7 @@ mod tests {
                 "runtime-security": {
                     "severity": "high", "quarantine_decision": "quarantine",
                     "policy_id": "example.org/runtime-drift@3", "drift_status": "confirmed",
-                    "evidence_hash": "sha256:b2c547e2c8f17eafc72ef5c2d4d7b6b4d0f7437ab52bae573a9af14ff5e2d9be",
+                    "evidence_hash": evidence,
                 },
                 "caller-governance": {
                     "session_id": "55555555-5555-5555-5555-555555555555",

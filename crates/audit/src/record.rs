@@ -108,6 +108,7 @@ fn seal_line(event: &Event, detail: &Map<String, Value>, previous: Option<&[u8; 
     let detail = Value::Object(detail.clone());
     let evidence = canonical::canonical_detail(&detail).expect("every text in it was cleaned");
     let policy = event.decided.as_ref().and_then(|decided| decided.policies.first());
+    let said = |name, or: &str| clean(event.details.get(name).map_or(or, String::as_str));
     let mut core = json!({
         "event_id": id(event.at, rng),
         "occurred_at": moment(event.at),
@@ -116,9 +117,9 @@ fn seal_line(event: &Event, detail: &Map<String, Value>, previous: Option<&[u8; 
         "tool_name": event.target.as_deref().map(clean),
         "outcome": event.outcome.as_str(),
         "extensions": {"runtime-security": {
-            "drift_status": event.details.get("drift_status").map_or("none".to_owned(), |text| clean(text)),
-            "severity": event.details.get("severity").map_or_else(|| severity(event).to_owned(), |text| clean(text)),
-            "quarantine_decision": event.details.get("quarantine").map_or("release".to_owned(), |text| clean(text)),
+            "drift_status": said("drift_status", "none"),
+            "severity": said("severity", severity(event)),
+            "quarantine_decision": said("quarantine", "release"),
             "policy_id": policy.map_or_else(|| "tidegate/none@0".to_owned(), |policy| clean(policy)),
             "evidence_hash": format!("sha256:{}", hex(&seal::sha256(&evidence))),
         }},

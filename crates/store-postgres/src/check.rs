@@ -10,7 +10,7 @@ use crate::pool::Pool;
 use crate::run::read;
 
 /// What must not be found, and what it would be. What belongs to what is held by the database itself.
-const NEVER: [(&str, &str); 7] = [
+const NEVER: [(&str, &str); 8] = [
     (
         "SELECT name FROM sessions WHERE seq > (SELECT seq FROM session_counter) LIMIT 10",
         "a session was changed after the last change of all",
@@ -44,6 +44,11 @@ const NEVER: [(&str, &str); 7] = [
          WHERE p.name = b.name) OR parts <> (SELECT max(part) + 1 FROM blob_parts p WHERE p.name = b.name)) \
          LIMIT 10",
         "a large value is kept and lacks parts",
+    ),
+    (
+        "SELECT log FROM audit_logs l WHERE size - first <> (SELECT count(*) FROM audit_entries e \
+         WHERE e.log = l.log) LIMIT 10",
+        "an audit log lacks entries",
     ),
 ];
 

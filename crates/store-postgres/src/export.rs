@@ -57,6 +57,7 @@ async fn all(connection: &mut PgConnection, to: &mut dyn RecordSink) -> Result<(
     }
     drop(tasks);
     blobs(connection, to).await?;
+    crate::audit::export(connection, to).await?;
     connection.execute("COMMIT").await?;
     Ok(())
 }

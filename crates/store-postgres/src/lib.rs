@@ -3,6 +3,7 @@
 //! Every wait has an end: for a connection, for a lock, for an answer. What was not committed is undone by
 //! the database; where the answer to a COMMIT is lost, that is said. Wake-ups come by LISTEN, and are hints.
 
+mod audit;
 mod budgets;
 mod check;
 mod export;

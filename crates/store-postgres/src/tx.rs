@@ -22,7 +22,7 @@ use crate::pool::Lease;
 use crate::rows::{self, int};
 use crate::run::within;
 
-type Statement<'q> = Query<'q, Postgres, PgArguments>;
+pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
 /// A transaction. Dropped before its end it cuts its connection, and the database undoes it.
 pub(crate) struct Change {
@@ -372,6 +372,7 @@ impl Tx for Change {
                 self.run(put.bind(name).bind(parts).bind(int(expires.0))).await.map(drop)
             }
             Record::BlobPart { name, part, data } => self.blob_part(name, *part, data).await,
+            record => self.audit_record(record).await,
         }
     }
 }

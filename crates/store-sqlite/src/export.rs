@@ -43,7 +43,8 @@ pub(crate) async fn export(readers: &SqlitePool, to: &mut dyn RecordSink) -> Res
         to.put(Record::Task(rows::task(&row)?)).await?;
     }
     drop(tasks);
-    blobs(&mut moment, to).await
+    blobs(&mut moment, to).await?;
+    crate::audit::export(&mut moment, to).await
 }
 
 async fn blobs(moment: &mut SqliteConnection, to: &mut dyn RecordSink) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 //! it; some others read. Write-ahead log, `synchronous=FULL`: what was committed outlives a power cut.
 //! Several processes on one machine may have the same file open, as while one takes over from another.
 
+mod audit;
 mod budgets;
 mod check;
 mod export;

@@ -18,7 +18,7 @@ pub(crate) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn number(row: &SqliteRow, column: &str) -> Result<u64, Error> {
+pub(crate) fn number(row: &SqliteRow, column: &str) -> Result<u64, Error> {
     row.try_get::<i64, _>(column).map(|number| u64::try_from(number).unwrap_or(0))
 }
 

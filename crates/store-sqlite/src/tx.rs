@@ -318,6 +318,7 @@ impl Tx for Change {
                 self.run(put.bind(name).bind(parts.map(i64::from)).bind(int(expires.0))).await.map(drop)
             }
             Record::BlobPart { name, part, data } => self.blob_part(name, *part, data).await,
+            record => self.audit_record(record).await,
         }
     }
 }

@@ -9,7 +9,8 @@ use model::{ReplicaId, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Appended, Budget, BudgetAsk, BudgetGrant, BudgetRow, BudgetStore, BudgetTx, Changed, Fence, GrantFilter,
+    Appended, AuditBatch, AuditContentRow, AuditEntryRow, AuditFilter, AuditLogRow, AuditNoteRow, AuditStore,
+    AuditTx, Budget, BudgetAsk, BudgetGrant, BudgetRow, BudgetStore, BudgetTx, Changed, Fence, GrantFilter,
     GrantRow, GrantStore, GrantTx, Guard, KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow,
     Store, StoreError, StreamLimits, StreamPart, TaskChange, TaskFilter, TaskMade, TaskPut, TaskRow,
     TaskStore, TaskTx, TaskUsage, Tx,
@@ -298,6 +299,51 @@ impl BudgetStore for Faulty {
     }
 }
 
+#[async_trait]
+impl AuditStore for Faulty {
+    async fn audit_log(&self, log: &str) -> Result<Option<AuditLogRow>, StoreError> {
+        self.faults.meet(false, self.inner.audit_log(log)).await
+    }
+
+    async fn audit_logs(&self, after: Option<&str>, limit: usize) -> Result<Vec<AuditLogRow>, StoreError> {
+        self.faults.meet(false, self.inner.audit_logs(after, limit)).await
+    }
+
+    async fn audit_entries(
+        &self,
+        log: &str,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<AuditEntryRow>, StoreError> {
+        self.faults.meet(false, self.inner.audit_entries(log, from, limit)).await
+    }
+
+    async fn audit_query(
+        &self,
+        filter: &AuditFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntryRow>, StoreError> {
+        self.faults.meet(false, self.inner.audit_query(filter, before, limit)).await
+    }
+
+    async fn audit_unclosed(&self, writer: &str, limit: usize) -> Result<Vec<AuditEntryRow>, StoreError> {
+        self.faults.meet(false, self.inner.audit_unclosed(writer, limit)).await
+    }
+
+    async fn audit_tile(&self, log: &str, level: u32, index: u64) -> Result<Option<Bytes>, StoreError> {
+        self.faults.meet(false, self.inner.audit_tile(log, level, index)).await
+    }
+
+    async fn audit_contents(&self, log: &str, index: u64) -> Result<Vec<AuditContentRow>, StoreError> {
+        self.faults.meet(false, self.inner.audit_contents(log, index)).await
+    }
+
+    async fn audit_notes(&self, log: &str) -> Result<Vec<AuditNoteRow>, StoreError> {
+        self.faults.meet(false, self.inner.audit_notes(log)).await
+    }
+}
+
 struct FaultyTx {
     tx: Box<dyn Tx>,
     faults: Arc<Faults>,
@@ -380,4 +426,13 @@ met! {
     budget_lease(ask: &BudgetAsk<'_>) -> BudgetGrant;
     budget_return(name: &str, budget: Budget, amount: u64) -> bool;
     budget_sweep(now: Timestamp, limit: usize) -> u64;
+}
+
+met! {
+    AuditTx {}
+    audit_append(batch: &AuditBatch) -> bool;
+    audit_sign(row: &AuditNoteRow, keep: bool) -> bool;
+    audit_hold(log: &str, why: Option<&str>) -> bool;
+    audit_prune(log: &str, below: u64) -> u64;
+    audit_content_erase(log: &str, principal: Option<&str>, before: Timestamp, limit: usize) -> u64;
 }

@@ -4,6 +4,7 @@
 //! promises stands at the verb, and a test of the contract suite (feature `contract`) repeats its words.
 
 mod approvals;
+mod audit;
 mod budget;
 mod dump;
 mod error;
@@ -21,6 +22,10 @@ pub mod contract;
 
 pub use approvals::{
     APPROVAL_ARGUMENTS_BYTES_MAX, Approval, ApprovalError, ApprovalOffice, ApprovalState, Decider, Taken,
+};
+pub use audit::{
+    AUDIT_CONTENT_BYTES_MAX, AUDIT_LINE_BYTES_MAX, AUDIT_NOTE_BYTES_MAX, AuditBatch, AuditContentRow,
+    AuditEntryRow, AuditFilter, AuditLogRow, AuditNoteRow, AuditStore, AuditTileRow, AuditTx,
 };
 pub use budget::{Budget, BudgetAsk, BudgetGrant, BudgetRow, BudgetStore, BudgetTx};
 pub use dump::{Dump, DumpError, RecordSink, Records, copy, read_dump, write_dump};

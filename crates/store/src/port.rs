@@ -6,8 +6,9 @@ use model::{ReplicaId, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Appended, BudgetStore, BudgetTx, Changed, Fence, GrantStore, GrantTx, KeyRow, LeaseRow, Record,
-    RecordSink, ReplicaRow, Seq, SessionRow, StoreError, StreamLimits, StreamPart, TaskStore, TaskTx,
+    Appended, AuditStore, AuditTx, BudgetStore, BudgetTx, Changed, Fence, GrantStore, GrantTx, KeyRow,
+    LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow, StoreError, StreamLimits, StreamPart,
+    TaskStore, TaskTx,
 };
 
 /// A store.
@@ -15,7 +16,7 @@ use crate::{
 /// What is read is what some moment between the call and its end held: all of a committed transaction or
 /// nothing of it. Every method can be called again after an error, and recovers once the database does.
 #[async_trait]
-pub trait Store: TaskStore + GrantStore + BudgetStore + Send + Sync {
+pub trait Store: TaskStore + GrantStore + BudgetStore + AuditStore + Send + Sync {
     /// Begins to change something. Nothing that the transaction does is seen by others before its commit.
     ///
     /// # Errors
@@ -94,7 +95,7 @@ pub trait Store: TaskStore + GrantStore + BudgetStore + Send + Sync {
 
 /// A change under way. Dropped, it is undone; after an error of a verb it can only be dropped.
 #[async_trait]
-pub trait Tx: TaskTx + GrantTx + BudgetTx + Send {
+pub trait Tx: TaskTx + GrantTx + BudgetTx + AuditTx + Send {
     /// Makes the change. Once it returns, everyone sees it, also after a crash.
     ///
     /// # Errors

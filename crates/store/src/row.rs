@@ -8,7 +8,9 @@ use bytes::Bytes;
 use model::{ReplicaId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{BudgetRow, GrantRow, TaskRow};
+use crate::{
+    AuditContentRow, AuditEntryRow, AuditLogRow, AuditNoteRow, AuditTileRow, BudgetRow, GrantRow, TaskRow,
+};
 
 /// A place in the order of all changes of sessions. The first change has 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -212,6 +214,16 @@ pub enum Record {
         #[serde(with = "base64_bytes")]
         data: Bytes,
     },
+    /// An audit log.
+    AuditLog(AuditLogRow),
+    /// An entry of it.
+    AuditEntry(AuditEntryRow),
+    /// A tile of its tree.
+    AuditTile(AuditTileRow),
+    /// What is kept beside an entry.
+    AuditContent(AuditContentRow),
+    /// A checkpoint that is kept.
+    AuditNote(AuditNoteRow),
 }
 
 /// Times as numbers: milliseconds since 1970.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::Timestamp;
 
+use super::audit::batch;
 use super::budgets::ask;
 use super::grants::grant;
 use super::keys::key;
@@ -27,6 +28,7 @@ async fn step(tx: &mut dyn Tx, number: u64) -> Result<(), StoreError> {
     let budget = Budget::Window { start: Timestamp(number / 4), max: 5 };
     tx.budget_lease(&ask("b", budget, 2, number)).await?;
     tx.budget_return("b", budget, 1).await?;
+    tx.audit_append(&batch("acme", number, 1)).await?;
     let events = [Bytes::from(number.to_string())];
     // Where the step before left nothing, this is refused, in both stores alike.
     tx.stream_append("st", "s", number, &events, limits, LATER).await?;

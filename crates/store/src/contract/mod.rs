@@ -1,6 +1,7 @@
 //! What every backend promises, as tests. A backend gives a [`Harness`] and lists the tests with
 //! [`contract_tests!`](crate::contract_tests).
 
+mod audit;
 mod budgets;
 mod faults;
 mod grants;
@@ -20,6 +21,7 @@ use model::Timestamp;
 
 use crate::{Records, Store, StoreError, Tx};
 
+use audit::*;
 use budgets::*;
 use faults::*;
 use grants::*;
@@ -119,6 +121,13 @@ tests! {
     what_was_leased_and_not_used_comes_back
     budgets_are_listed_by_how_their_names_begin
     a_budget_expires_when_its_latest_lease_says
+    entries_are_added_to_a_log_of_the_size_that_was_read
+    of_many_who_add_to_a_log_at_one_size_one_does
+    entries_are_found_by_what_they_are
+    a_beginning_without_an_end_is_found
+    a_checkpoint_takes_the_place_of_one_of_no_more_entries
+    pruning_takes_entries_and_leaves_their_hashes
+    what_was_said_is_erased_for_one_or_by_age_and_its_entries_stay
     nothing_of_a_dropped_transaction_is_seen
     nothing_of_a_transaction_is_seen_before_its_commit
     a_transaction_sees_its_own_changes
@@ -187,6 +196,13 @@ macro_rules! contract_tests {
             what_was_leased_and_not_used_comes_back
             budgets_are_listed_by_how_their_names_begin
             a_budget_expires_when_its_latest_lease_says
+            entries_are_added_to_a_log_of_the_size_that_was_read
+            of_many_who_add_to_a_log_at_one_size_one_does
+            entries_are_found_by_what_they_are
+            a_beginning_without_an_end_is_found
+            a_checkpoint_takes_the_place_of_one_of_no_more_entries
+            pruning_takes_entries_and_leaves_their_hashes
+            what_was_said_is_erased_for_one_or_by_age_and_its_entries_stay
             nothing_of_a_dropped_transaction_is_seen
             nothing_of_a_transaction_is_seen_before_its_commit
             a_transaction_sees_its_own_changes

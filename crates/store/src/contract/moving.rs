@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
+use super::audit::batch;
 use super::budgets::ask;
 use super::grants::grant;
 use super::keys::key;
 use super::{Harness, LATER, all, tx};
-use crate::{Budget, Memory, Record, Store, StreamLimits, copy, read_dump, write_dump};
+use crate::{AuditNoteRow, Budget, Memory, Record, Store, StreamLimits, copy, read_dump, write_dump};
 
 /// Something of each kind.
 async fn fill(store: &dyn Store) {
@@ -32,6 +33,10 @@ async fn fill(store: &dyn Store) {
         let bucket = Budget::Bucket { max: 9, refill: 1, per_ms: 60_000 };
         tx.budget_lease(&ask("r/\u{1f600}", bucket, 2, 7)).await?;
         tx.budget_lease(&ask("q", Budget::Window { start: LATER, max: 9 }, 3, 7)).await?;
+        tx.audit_append(&batch("acme", 0, 2)).await?;
+        let note = AuditNoteRow { log: "acme".to_owned(), size: 1, note: "signed".to_owned() };
+        tx.audit_sign(&note, true).await?;
+        tx.audit_hold("acme", Some("case 7")).await?;
         tx.key_retire("a", Some(LATER)).await
     });
     assert!(filled.await.expect("filled"));
@@ -41,7 +46,7 @@ pub(super) async fn all_that_is_held_moves_to_another_store(harness: &dyn Harnes
     let store = harness.fresh().await;
     fill(&*store).await;
     let held = all(&*store).await;
-    assert_eq!(held.0.len(), 1 + 3 + 4 + 2 + 2 + 2 + 2 + 2 + 2, "{held:?}");
+    assert_eq!(held.0.len(), 1 + 3 + 4 + 2 + 2 + 2 + 2 + 2 + 2 + 7, "{held:?}");
     let mut dump = Vec::new();
     let written = write_dump(&*store, &mut dump).await.expect("written");
     assert_eq!(written.records, held.0.len() as u64);

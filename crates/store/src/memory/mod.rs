@@ -1,5 +1,6 @@
 //! A store that ends with the process.
 
+mod audit;
 mod budgets;
 mod grants;
 mod tasks;
@@ -18,6 +19,7 @@ use crate::{
     SessionRow, Store, StoreError, StreamLimits, StreamPart, StreamRow, TaskRow, Tx,
 };
 
+use audit::{Audit, AuditBefore};
 use tasks::{Blob, Tasks};
 
 /// A stream with its events; those are kept from `head.first` on.
@@ -40,6 +42,7 @@ struct State {
     grants: BTreeMap<String, GrantRow>,
     budgets: BTreeMap<String, BudgetRow>,
     tasks: Tasks,
+    audit: Audit,
     blobs: BTreeMap<String, Blob>,
     closed: bool,
 }
@@ -56,6 +59,7 @@ enum Before {
     Budget(String, Option<BudgetRow>),
     Task(String, Option<TaskRow>),
     Blob(String, Option<Blob>),
+    Audit(AuditBefore),
 }
 
 impl State {
@@ -97,6 +101,7 @@ impl State {
             Before::Budget(name, row) => put(&mut self.budgets, name, row),
             Before::Task(id, row) => drop(self.tasks.put(&id, row)),
             Before::Blob(name, blob) => put(&mut self.blobs, name, blob),
+            Before::Audit(row) => drop(self.audit.put(row)),
         }
     }
 }
@@ -218,6 +223,7 @@ fn records(state: &State) -> Vec<Record> {
     all.extend(state.grants.values().cloned().map(Record::Grant));
     all.extend(state.budgets.values().cloned().map(Record::Budget));
     tasks::records(state, &mut all);
+    audit::records(state, &mut all);
     all
 }
 
@@ -567,6 +573,7 @@ impl Change {
             Record::Task(row) => return self.task_record(row),
             Record::Blob { name, parts, expires } => return self.blob_record(&name, parts, expires),
             Record::BlobPart { name, part, data } => return self.blob_part_record(&name, part, data),
+            record => return self.audit_record(record),
         }
         Ok(())
     }

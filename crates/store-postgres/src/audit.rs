@@ -1,0 +1,330 @@
+//! Audit logs.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use model::Timestamp;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Postgres, QueryBuilder, Row as _};
+use store::{
+    AUDIT_NOTE_BYTES_MAX, AuditBatch, AuditContentRow, AuditEntryRow, AuditFilter, AuditLogRow, AuditNoteRow,
+    AuditStore, AuditTileRow, AuditTx, Record, RecordSink, StoreError, TEXT_BYTES_MAX, fits,
+};
+
+use crate::PostgresStore;
+use crate::failure::Failure;
+use crate::rows::{self, int};
+use crate::run::read;
+use crate::task_reads::{all, limit};
+use crate::tx::Change;
+
+fn log(row: &PgRow) -> Result<AuditLogRow, sqlx::Error> {
+    Ok(AuditLogRow {
+        log: row.try_get("log")?,
+        size: rows::number(row, "size")?,
+        first: rows::number(row, "first")?,
+        last: row.try_get("last")?,
+        signed: rows::number(row, "signed")?,
+        checkpoint: row.try_get("checkpoint")?,
+        hold: row.try_get("hold")?,
+    })
+}
+
+fn entry(row: &PgRow) -> Result<AuditEntryRow, sqlx::Error> {
+    Ok(AuditEntryRow {
+        log: row.try_get("log")?,
+        index: rows::number(row, "idx")?,
+        at: rows::time(row, "at")?,
+        principal: row.try_get("principal")?,
+        kind: row.try_get("kind")?,
+        tool: row.try_get("tool")?,
+        outcome: row.try_get("outcome")?,
+        upstream: row.try_get("upstream")?,
+        operation: row.try_get("operation")?,
+        started: row.try_get("started")?,
+        writer: row.try_get("writer")?,
+        line: rows::bytes(row, "line")?,
+    })
+}
+
+fn tile(row: &PgRow) -> Result<AuditTileRow, sqlx::Error> {
+    Ok(AuditTileRow {
+        log: row.try_get("log")?,
+        level: u32::try_from(rows::number(row, "level")?).unwrap_or(u32::MAX),
+        index: rows::number(row, "idx")?,
+        hashes: rows::bytes(row, "hashes")?,
+    })
+}
+
+fn content(row: &PgRow) -> Result<AuditContentRow, sqlx::Error> {
+    Ok(AuditContentRow {
+        log: row.try_get("log")?,
+        index: rows::number(row, "idx")?,
+        part: row.try_get("part")?,
+        principal: row.try_get("principal")?,
+        at: rows::time(row, "at")?,
+        data: rows::bytes(row, "data")?,
+    })
+}
+
+fn note(row: &PgRow) -> Result<AuditNoteRow, sqlx::Error> {
+    Ok(AuditNoteRow {
+        log: row.try_get("log")?,
+        size: rows::number(row, "size")?,
+        note: row.try_get("note")?,
+    })
+}
+
+/// All that a store holds of audit logs.
+pub(crate) async fn export(connection: &mut PgConnection, to: &mut dyn RecordSink) -> Result<(), Failure> {
+    use futures_util::TryStreamExt as _;
+    type Read = fn(&PgRow) -> Result<Record, sqlx::Error>;
+    let all: [(&'static str, Read); 5] = [
+        ("SELECT * FROM audit_logs ORDER BY log", |row| log(row).map(Record::AuditLog)),
+        ("SELECT * FROM audit_entries ORDER BY log, idx", |row| entry(row).map(Record::AuditEntry)),
+        ("SELECT * FROM audit_tiles ORDER BY log, level, idx", |row| tile(row).map(Record::AuditTile)),
+        ("SELECT * FROM audit_contents ORDER BY log, idx, part", |row| {
+            content(row).map(Record::AuditContent)
+        }),
+        ("SELECT * FROM audit_notes ORDER BY log, size", |row| note(row).map(Record::AuditNote)),
+    ];
+    for (query, read) in all {
+        let mut found = sqlx::query(query).fetch(&mut *connection);
+        while let Some(row) = found.try_next().await? {
+            to.put(read(&row)?).await?;
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl AuditStore for PostgresStore {
+    async fn audit_log(&self, name: &str) -> Result<Option<AuditLogRow>, StoreError> {
+        let query = || sqlx::query("SELECT * FROM audit_logs WHERE log = $1").bind(name.to_owned());
+        Ok(all(self, query, |row| Ok(log(row)?)).await?.pop())
+    }
+
+    async fn audit_logs(&self, after: Option<&str>, most: usize) -> Result<Vec<AuditLogRow>, StoreError> {
+        let query = "SELECT * FROM audit_logs WHERE $1::text IS NULL OR log > $1 ORDER BY log LIMIT $2";
+        let query = || sqlx::query(query).bind(after.map(str::to_owned)).bind(limit(most));
+        all(self, query, |row| Ok(log(row)?)).await
+    }
+
+    async fn audit_entries(
+        &self,
+        log: &str,
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<AuditEntryRow>, StoreError> {
+        let query = "SELECT * FROM audit_entries WHERE log = $1 AND idx >= $2 ORDER BY idx LIMIT $3";
+        let query = || sqlx::query(query).bind(log.to_owned()).bind(int(from)).bind(limit(most));
+        all(self, query, |row| Ok(entry(row)?)).await
+    }
+
+    async fn audit_query(
+        &self,
+        filter: &AuditFilter,
+        before: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<AuditEntryRow>, StoreError> {
+        let filter = filter.clone();
+        let found = read(&self.pool, |connection| queried(connection, filter.clone(), before, most).boxed());
+        let read_row = |row: &PgRow| entry(row).map_err(Failure::from);
+        found.await?.iter().map(read_row).collect::<Result<_, _>>().map_err(Failure::nothing_written)
+    }
+
+    async fn audit_unclosed(&self, writer: &str, most: usize) -> Result<Vec<AuditEntryRow>, StoreError> {
+        let query = "SELECT * FROM audit_entries s WHERE writer = $1 AND started AND NOT EXISTS \
+                     (SELECT 1 FROM audit_entries e WHERE e.log = s.log AND e.operation = s.operation \
+                     AND e.operation <> '' AND NOT e.started) ORDER BY log, idx LIMIT $2";
+        let query = || sqlx::query(query).bind(writer.to_owned()).bind(limit(most));
+        all(self, query, |row| Ok(entry(row)?)).await
+    }
+
+    async fn audit_tile(&self, log: &str, level: u32, index: u64) -> Result<Option<Bytes>, StoreError> {
+        let query = "SELECT hashes FROM audit_tiles WHERE log = $1 AND level = $2 AND idx = $3";
+        let query = || sqlx::query(query).bind(log.to_owned()).bind(i64::from(level)).bind(int(index));
+        Ok(all(self, query, |row| Ok(rows::bytes(row, "hashes")?)).await?.pop())
+    }
+
+    async fn audit_contents(&self, log: &str, index: u64) -> Result<Vec<AuditContentRow>, StoreError> {
+        let query = "SELECT * FROM audit_contents WHERE log = $1 AND idx = $2 ORDER BY part";
+        let query = || sqlx::query(query).bind(log.to_owned()).bind(int(index));
+        all(self, query, |row| Ok(content(row)?)).await
+    }
+
+    async fn audit_notes(&self, log: &str) -> Result<Vec<AuditNoteRow>, StoreError> {
+        let query =
+            || sqlx::query("SELECT * FROM audit_notes WHERE log = $1 ORDER BY size").bind(log.to_owned());
+        all(self, query, |row| Ok(note(row)?)).await
+    }
+}
+
+async fn queried(
+    connection: &mut PgConnection,
+    filter: AuditFilter,
+    before: Option<u64>,
+    most: usize,
+) -> Result<Vec<PgRow>, Failure> {
+    let mut query = QueryBuilder::<Postgres>::new("SELECT * FROM audit_entries WHERE log = ");
+    query.push_bind(&filter.log);
+    let wanted = [
+        ("principal", &filter.principal),
+        ("kind", &filter.kind),
+        ("tool", &filter.tool),
+        ("outcome", &filter.outcome),
+        ("upstream", &filter.upstream),
+        ("operation", &filter.operation),
+    ];
+    for (column, value) in wanted {
+        if let Some(value) = value {
+            query.push(format_args!(" AND {column} = ")).push_bind(value);
+        }
+    }
+    if filter.operation.as_ref().is_some_and(|operation| !operation.is_empty()) {
+        // What the index is of.
+        query.push(" AND operation <> ''");
+    }
+    for (test, at) in [(" AND at >= ", filter.from), (" AND at < ", filter.to)] {
+        if let Some(at) = at {
+            query.push(test).push_bind(int(at.0));
+        }
+    }
+    if let Some(text) = &filter.text {
+        query.push(" AND position(").push_bind(text.as_bytes()).push(" in line) > 0");
+    }
+    if let Some(before) = before {
+        query.push(" AND idx < ").push_bind(int(before));
+    }
+    query.push(" ORDER BY idx DESC LIMIT ").push_bind(limit(most));
+    Ok(query.build().fetch_all(connection).await?)
+}
+
+impl Change {
+    /// Something of another store.
+    pub(crate) async fn audit_record(&mut self, record: &Record) -> Result<(), StoreError> {
+        match record {
+            Record::AuditLog(row) => {
+                let put = "INSERT INTO audit_logs (log, size, first, last, signed, checkpoint, hold) \
+                           VALUES ($1, $2, $3, $4, $5, $6, $7)";
+                let put = sqlx::query(put).bind(&row.log).bind(int(row.size)).bind(int(row.first));
+                let put = put.bind(&row.last).bind(int(row.signed)).bind(&row.checkpoint).bind(&row.hold);
+                self.run(put).await.map(drop)
+            }
+            Record::AuditEntry(row) => self.audit_entry(row).await,
+            Record::AuditTile(row) => {
+                let put = "INSERT INTO audit_tiles (log, level, idx, hashes) VALUES ($1, $2, $3, $4)";
+                let put = sqlx::query(put).bind(&row.log).bind(i64::from(row.level)).bind(int(row.index));
+                self.run(put.bind(&row.hashes[..])).await.map(drop)
+            }
+            Record::AuditContent(row) => self.audit_content(row).await,
+            Record::AuditNote(row) => {
+                let put = sqlx::query("INSERT INTO audit_notes (log, size, note) VALUES ($1, $2, $3)");
+                self.run(put.bind(&row.log).bind(int(row.size)).bind(&row.note)).await.map(drop)
+            }
+            _ => Err(StoreError::Corrupt("it is nothing of an audit log".to_owned())),
+        }
+    }
+
+    async fn audit_entry(&mut self, row: &AuditEntryRow) -> Result<(), StoreError> {
+        let put = "INSERT INTO audit_entries (log, idx, at, principal, kind, tool, outcome, upstream, \
+                   operation, started, writer, line) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        let put = sqlx::query(put).bind(&row.log).bind(int(row.index)).bind(int(row.at.0));
+        let put = put.bind(&row.principal).bind(&row.kind).bind(&row.tool).bind(&row.outcome);
+        let put = put.bind(&row.upstream).bind(&row.operation).bind(row.started).bind(&row.writer);
+        self.run(put.bind(&row.line[..])).await.map(drop)
+    }
+
+    async fn audit_content(&mut self, row: &AuditContentRow) -> Result<(), StoreError> {
+        let put = "INSERT INTO audit_contents (log, idx, part, principal, at, data) VALUES ($1, $2, $3, $4, $5, $6)";
+        let put = sqlx::query(put).bind(&row.log).bind(int(row.index)).bind(&row.part);
+        self.run(put.bind(&row.principal).bind(int(row.at.0)).bind(&row.data[..])).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl AuditTx for Change {
+    async fn audit_append(&mut self, batch: &AuditBatch) -> Result<bool, StoreError> {
+        batch.fits()?;
+        let grow = "INSERT INTO audit_logs (log, size, first, last, signed, checkpoint) \
+                    SELECT $1, $3::bigint, 0, $4, 0, '' WHERE $2::bigint = 0 OR EXISTS (SELECT 1 FROM audit_logs WHERE log = $1) \
+                    ON CONFLICT (log) DO UPDATE SET size = $3, last = $4 WHERE audit_logs.size = $2";
+        let size = batch.size + batch.entries.len() as u64;
+        let grow = sqlx::query(grow).bind(&batch.log).bind(int(batch.size)).bind(int(size)).bind(&batch.last);
+        if self.run(grow).await? == 0 {
+            return Ok(false);
+        }
+        for row in &batch.entries {
+            self.audit_entry(row).await?;
+        }
+        for row in &batch.tiles {
+            let put = "INSERT INTO audit_tiles (log, level, idx, hashes) VALUES ($1, $2, $3, $4) \
+                       ON CONFLICT (log, level, idx) DO UPDATE SET hashes = $4";
+            let put = sqlx::query(put).bind(&row.log).bind(i64::from(row.level)).bind(int(row.index));
+            self.run(put.bind(&row.hashes[..])).await?;
+        }
+        for row in &batch.contents {
+            self.audit_content(row).await?;
+        }
+        Ok(true)
+    }
+
+    async fn audit_sign(&mut self, row: &AuditNoteRow, keep: bool) -> Result<bool, StoreError> {
+        fits("a checkpoint", &row.note, AUDIT_NOTE_BYTES_MAX)?;
+        if row.size == 0 {
+            // A log without entries is signed, too.
+            let make = "INSERT INTO audit_logs (log, size, first, last, signed, checkpoint) \
+                        VALUES ($1, 0, 0, '', 0, '') ON CONFLICT DO NOTHING";
+            self.run(sqlx::query(make).bind(&row.log)).await?;
+        }
+        let sign = "UPDATE audit_logs SET signed = $2, checkpoint = $3 \
+                    WHERE log = $1 AND size >= $2 AND signed <= $2";
+        let sign = sqlx::query(sign).bind(&row.log).bind(int(row.size)).bind(&row.note);
+        if self.run(sign).await? == 0 {
+            return Ok(false);
+        }
+        if keep {
+            let put = sqlx::query(
+                "INSERT INTO audit_notes (log, size, note) VALUES ($1, $2, $3) \
+                                   ON CONFLICT (log, size) DO UPDATE SET note = $3",
+            );
+            self.run(put.bind(&row.log).bind(int(row.size)).bind(&row.note)).await?;
+        }
+        Ok(true)
+    }
+
+    async fn audit_hold(&mut self, log: &str, why: Option<&str>) -> Result<bool, StoreError> {
+        fits("the reason of a hold", why.unwrap_or_default(), TEXT_BYTES_MAX)?;
+        let hold = sqlx::query("UPDATE audit_logs SET hold = $1 WHERE log = $2").bind(why).bind(log);
+        Ok(self.run(hold).await? > 0)
+    }
+
+    async fn audit_prune(&mut self, log: &str, below: u64) -> Result<u64, StoreError> {
+        let prune = "UPDATE audit_logs SET first = $2 \
+                     WHERE log = $1 AND hold IS NULL AND size >= $2 AND first < $2";
+        if self.run(sqlx::query(prune).bind(log).bind(int(below))).await? == 0 {
+            return Ok(0);
+        }
+        let contents = sqlx::query("DELETE FROM audit_contents WHERE log = $1 AND idx < $2");
+        self.run(contents.bind(log).bind(int(below))).await?;
+        let entries = sqlx::query("DELETE FROM audit_entries WHERE log = $1 AND idx < $2");
+        self.run(entries.bind(log).bind(int(below))).await
+    }
+
+    async fn audit_content_erase(
+        &mut self,
+        log: &str,
+        principal: Option<&str>,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<u64, StoreError> {
+        let held = "SELECT 1 FROM audit_logs WHERE log = $1 AND hold IS NOT NULL FOR SHARE";
+        if self.find(sqlx::query(held).bind(log)).await?.is_some() {
+            return Ok(0);
+        }
+        let erase = "DELETE FROM audit_contents WHERE (log, idx, part) IN (SELECT log, idx, part FROM audit_contents \
+                     WHERE log = $1 AND ($2::text IS NULL OR principal = $2) AND at < $3 LIMIT $4)";
+        let erase = sqlx::query(erase).bind(log).bind(principal);
+        self.run(erase.bind(int(before.0)).bind(limit(most))).await
+    }
+}
