@@ -6,6 +6,7 @@
 
 pub mod content;
 mod decision;
+pub mod pins;
 mod question;
 
 pub use decision::{Ask, Decision, Duties, Effect, Requirement, Whom};
