@@ -15,6 +15,7 @@ mod index;
 mod lens;
 pub mod limits;
 mod names;
+pub mod pins;
 mod question;
 mod reads;
 mod schema;

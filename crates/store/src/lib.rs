@@ -12,6 +12,7 @@ mod faulty;
 mod grant;
 mod limit;
 mod memory;
+mod pins;
 mod port;
 mod row;
 mod task;
@@ -38,6 +39,10 @@ pub use limit::{
     URL_BYTES_MAX, blob_part_fits, fits,
 };
 pub use memory::Memory;
+pub use pins::{
+    Approval, FIRST_SIGHT, First, PIN_NAME_BYTES_MAX, PIN_TEXT_BYTES_MAX, PINS_MAX, PinError, PinKey,
+    PinOffice, PinRow, PinState, PinVersion, Sighting,
+};
 pub use port::{Store, Tx};
 pub use row::{
     Appended, Changed, Fence, KeyRow, LeaseRow, Record, ReplicaRow, Seq, SessionRow, StreamLimits,
