@@ -40,8 +40,8 @@ pub use limit::{
 };
 pub use memory::Memory;
 pub use pins::{
-    Approval, FIRST_SIGHT, First, PIN_NAME_BYTES_MAX, PIN_TEXT_BYTES_MAX, PINS_MAX, PinError, PinKey,
-    PinOffice, PinRow, PinState, PinVersion, Sighting,
+    Approval as PinApproval, FIRST_SIGHT, First, PIN_NAME_BYTES_MAX, PIN_TEXT_BYTES_MAX, PINS_MAX, PinError,
+    PinKey, PinOffice, PinRow, PinState, PinVersion, Sighting,
 };
 pub use port::{Store, Tx};
 pub use row::{
