@@ -7,10 +7,12 @@
 //! describes what is served.
 
 mod admit;
+mod approvals_api;
 mod bound;
 mod home;
 mod ledger;
 mod listener;
+mod note;
 mod page;
 mod problem;
 mod report;
@@ -22,7 +24,8 @@ mod tasks_api;
 mod text;
 mod users_api;
 
-pub use listener::{Admin, Place};
+pub use approvals_api::approval_report;
+pub use listener::{Admin, Place, Policies};
 pub use report::task as task_report;
 pub use role::{Role, Roles};
 pub use route::routes;

@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::{Clock, Rng};
 use seal::KeyRing;
-use store::{Store, UserOffice};
+use store::{ApprovalOffice, Store, UserOffice};
 use tasks::Office;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -48,7 +48,14 @@ pub struct Place {
     pub url: Option<String>,
     /// How people sign in; `None`: they cannot.
     pub sign_in: Option<SignInPlace>,
+    /// Where what operators do is recorded; `None`: nowhere but in the log.
+    pub recorder: Option<Arc<dyn audit::Recorder>>,
+    /// The policies in force, which may forbid operators something; `None`: there are none.
+    pub policy: Policies,
 }
+
+/// Gives the policies in force.
+pub type Policies = Arc<dyn Fn() -> Option<Arc<policy::Engine>> + Send + Sync>;
 
 /// The operators' listener.
 pub struct Admin {
@@ -62,6 +69,14 @@ pub struct Own {
     pub office: Office,
     /// Users.
     pub users: UserOffice,
+    /// Calls that wait for somebody's yes.
+    pub approvals: ApprovalOffice,
+    /// Where what operators do is recorded.
+    pub recorder: Option<Arc<dyn audit::Recorder>>,
+    /// The policies in force.
+    pub policy: Policies,
+    /// For names.
+    pub rng: Arc<dyn Rng>,
     /// For ages.
     pub clock: Arc<dyn Clock>,
     /// Who has signed in; `None`: nobody can.
@@ -143,17 +158,32 @@ async fn connection(own: Arc<Own>, stream: TcpStream) {
 
 impl Own {
     fn of(place: Place) -> io::Result<Self> {
-        let Place { store, clock, rng, keys, token, url, sign_in } = place;
+        let Place { store, clock, rng, keys, token, url, sign_in, recorder, policy } = place;
         let no_url = || io::Error::new(io::ErrorKind::InvalidInput, "the URL for operators is none");
         let address = url.map(|url| Address::of(&url).ok_or_else(no_url)).transpose()?;
         let office = Office::new(Arc::clone(&store), Arc::clone(&clock));
         let users = UserOffice::new(Arc::clone(&store), Arc::clone(&clock));
+        let approvals = ApprovalOffice::new(Arc::clone(&store), Arc::clone(&clock));
         let sessions = sign_in.map(|place| {
             let ledger = Ledger { store, clock: Arc::clone(&clock), rng: Arc::clone(&rng) };
-            Box::new(Sessions { place, ledger, keys, clock: Arc::clone(&clock), rng })
+            Box::new(Sessions { place, ledger, keys, clock: Arc::clone(&clock), rng: Arc::clone(&rng) })
         });
         let token = token.map(|token| seal::sha256(token.as_bytes()));
         let (tokens, wrong, sign_ins) = (Bound::default(), Wrong::default(), Bound::default());
-        Ok(Self { office, users, clock, sessions, address, token, tokens, wrong, sign_ins })
+        Ok(Self {
+            office,
+            users,
+            approvals,
+            recorder,
+            policy,
+            rng,
+            clock,
+            sessions,
+            address,
+            token,
+            tokens,
+            wrong,
+            sign_ins,
+        })
     }
 }

@@ -26,6 +26,9 @@ impl Role {
     }
 }
 
+/// Groups that a session remembers of somebody.
+const KEPT_MAX: usize = 12;
+
 /// Which groups may do what. An empty list is nobody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roles {
@@ -53,13 +56,19 @@ impl Roles {
         Role::ALL.into_iter().rev().find(has)
     }
 
-    /// One group for each role that a member of these has: as much of them as a cookie has place for. Whoever
-    /// had a role by another group, too, signs in again where that one loses it.
+    /// The groups with a role that a member of these is in: as many of them as a cookie has place for. Those
+    /// of the highest role come first.
     #[must_use]
     pub fn kept(&self, groups: &[String]) -> Vec<String> {
-        let found = |role| self.groups(role).iter().find(|group| groups.contains(group));
-        let mut kept: Vec<String> = Role::ALL.into_iter().filter_map(found).cloned().collect();
-        kept.dedup();
+        let mut kept: Vec<String> = Vec::new();
+        // One of each role first, so that no role is lost.
+        let of = |role: &Role| self.groups(*role).iter().filter(|group| groups.contains(group));
+        let firsts = Role::ALL.iter().rev().filter_map(|role| of(role).next());
+        for group in firsts.chain(Role::ALL.iter().rev().flat_map(of)) {
+            if kept.len() < KEPT_MAX && !kept.contains(group) {
+                kept.push(group.clone());
+            }
+        }
         kept
     }
 }

@@ -6,10 +6,11 @@ use hyper::body::Incoming;
 use crate::admit::{Operator, SESSION};
 use crate::home;
 use crate::listener::Own;
+use crate::note::Noted;
 use crate::page::Site;
 use crate::problem::{Answer, Problem};
 use crate::role::Role;
-use crate::{sign_in, tasks_api, users_api};
+use crate::{approvals_api, sign_in, tasks_api, users_api};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,9 @@ enum Route {
     SignOutUser,
     Grants,
     RevokeGrant,
+    Approvals,
+    Approve,
+    Refuse,
 }
 
 /// What somebody must be who asks for something.
@@ -60,7 +64,7 @@ const fn post(path: &'static str, role: Role, route: Route) -> Row {
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 
 /// Every route, with what it needs.
-const TABLE: [Row; 15] = [
+const TABLE: [Row; 18] = [
     get("/", Needs::Nothing, Route::Home),
     get("/sign-in", Needs::Nothing, Route::SignIn),
     get(sign_in::CALLBACK, Needs::Nothing, Route::Callback),
@@ -76,6 +80,9 @@ const TABLE: [Row; 15] = [
     post("/v1/users/sign-out", Role::Operator, Route::SignOutUser),
     get("/v1/grants", VIEWER, Route::Grants),
     post("/v1/grants/*/revoke", Role::Operator, Route::RevokeGrant),
+    get("/v1/approvals", VIEWER, Route::Approvals),
+    post("/v1/approvals/*/approve", Role::Operator, Route::Approve),
+    post("/v1/approvals/*/refuse", Role::Operator, Route::Refuse),
 ];
 
 /// Every route: its method, and its path, in which `*` stands for a name.
@@ -127,9 +134,22 @@ pub async fn serve(own: &Own, request: Request<Incoming>) -> Result<Answer, Prob
         Err(_) if who.is_none() => return Err(own.nobody()),
         Err(problem) => return Err(problem),
     };
-    own.allow(row.needs, who.as_ref(), (method, headers), body).await?;
+    // What changes something, and who comes in, is recorded; what is only looked at is not.
+    let changes = row.method != "GET" || matches!(row.route, Route::Callback);
+    let mut noted = changes.then(|| Noted::begin(own, who.as_ref(), (row.method, row.path), name)).flatten();
+    let allowed = own.allow(row.needs, who.as_ref(), (method, headers), body).await;
+    let allowed = allowed.and_then(|()| own.permit(row.needs, who.as_ref(), row.path));
+    if let Err(problem) = allowed {
+        return Err(Noted::refused(noted, problem).await);
+    }
+    if let Some(noted) = &mut noted {
+        noted.started().await?;
+    }
     let done = answer(own, row.route, (who.as_ref(), name), (&head.uri, headers)).await;
     let mut answer = done.unwrap_or_else(Answer::from);
+    if let Some(noted) = noted {
+        noted.completed(answer.status()).await?;
+    }
     if let Some(who) = &who {
         told_anew(own, who, headers, &mut answer);
     }
@@ -159,6 +179,9 @@ async fn answer(
         Route::SignOutUser => users_api::sign_out(own, uri.query()).await,
         Route::Grants => users_api::grants(own, uri.query()).await,
         Route::RevokeGrant => users_api::revoke(own, name).await,
+        Route::Approvals => approvals_api::list(own, known()?, uri.query()).await,
+        Route::Approve => approvals_api::decide(own, known()?, (name, true), uri.query()).await,
+        Route::Refuse => approvals_api::decide(own, known()?, (name, false), uri.query()).await,
     }
 }
 

@@ -51,6 +51,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// The groups with a role that he is in.
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
     fn to_value(&self) -> Value {
         json!({
             "id": self.id, "tenant": self.principal.tenant(), "subject": self.principal.subject(),

@@ -194,6 +194,12 @@ impl Generation {
         self.sources.values().flat_map(|source| source.all_upstreams()).collect()
     }
 
+    /// Who may do what; `None`: no policy is configured.
+    #[must_use]
+    pub fn policy(&self) -> Option<Arc<policy::Engine>> {
+        self.policy.clone()
+    }
+
     /// How somebody signs in at an issuer with a browser, for pages apart from clients: nothing that he signs
     /// in with is kept for upstreams. `None`: nobody can there.
     #[must_use]
@@ -329,6 +335,12 @@ impl App {
     /// Records what is done from now on. Once, at the start.
     pub fn record_with(&self, recorder: Arc<dyn audit::Recorder>) {
         let _ = self.recorder.set(recorder);
+    }
+
+    /// Where audit records go, where there is somewhere.
+    #[must_use]
+    pub fn recorder(&self) -> Option<&Arc<dyn audit::Recorder>> {
+        self.recorder.get()
     }
 
     /// Keeps what users grant, and who is barred, in this store from now on. Once, at the start.

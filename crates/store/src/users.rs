@@ -449,7 +449,9 @@ impl std::fmt::Debug for UserOffice {
 
 /// Whether a user has granted it: it is no bar, and nothing that the gateway keeps for itself.
 fn is_granted(row: &GrantRow) -> bool {
-    row.upstream != BARRED && !row.holder.is_empty()
+    // What begins so is kept for another end.
+    let own = row.upstream.starts_with('@') && row.upstream != OWN;
+    !own && !row.holder.is_empty()
 }
 
 fn whole(

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    auth_command, call, config_command, health, keys, list, stdio, store_command, tasks_command, up,
-    users_command,
+    approvals_command, auth_command, call, config_command, health, keys, list, stdio, store_command,
+    tasks_command, up, users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -112,6 +112,11 @@ enum Command {
         #[command(subcommand)]
         command: users_command::Command,
     },
+    /// Look at the calls that wait for somebody's yes, and say yes or no.
+    Approvals {
+        #[command(subcommand)]
+        command: approvals_command::Command,
+    },
     /// Serve one endpoint on standard input and output.
     Stdio {
         #[command(flatten)]
@@ -144,6 +149,7 @@ impl Cli {
             Command::Store { command } => store_command::run(command).await,
             Command::Tasks { command } => tasks_command::run(command).await,
             Command::Users { command } => users_command::run(command).await,
+            Command::Approvals { command } => approvals_command::run(command).await,
             Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::{Admin, Place, Roles, SignInPlace};
+use admin::{Admin, Place, Policies, Roles, SignInPlace};
 use anyhow::Context as _;
 use config::{AdminPlace, AdminRoles, AdminSignIn, Config};
 use model::SystemClock;
@@ -51,6 +51,8 @@ impl Operators {
             token: token.as_ref().map(|token| token.expose().to_owned()),
             url: url.clone(),
             sign_in: how.as_ref().map(|how| sign_in(how, &app)),
+            recorder: app.recorder().cloned(),
+            policy: policies(&app),
         };
         match Admin::bind(listen, place()).await {
             Err(error) if error.kind() == ErrorKind::AddrInUse && config.takeover.is_some() => {
@@ -77,6 +79,12 @@ impl Operators {
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
+}
+
+/// The policies of the configuration in force.
+fn policies(app: &Arc<App>) -> Policies {
+    let app = Arc::clone(app);
+    Arc::new(move || app.generation().policy())
 }
 
 /// How operators sign in: by the rules of the start, at their issuer as the configuration in force has it.

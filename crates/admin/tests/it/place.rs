@@ -130,6 +130,8 @@ impl Desk {
     /// What a replica has, which a test may change.
     pub fn place(&self) -> Place {
         Place {
+            recorder: None,
+            policy: Arc::new(|| None),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng) as Arc<dyn Rng>,
