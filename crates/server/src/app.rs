@@ -26,6 +26,7 @@ use crate::legacy::{Pair, Sessions, SharedSessions};
 use crate::line::Lines;
 use crate::metrics::Metrics;
 use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
+use crate::policies::Labels;
 use crate::replay::Repeatable;
 use crate::replica::Replicas;
 use crate::trace::{Choices, Watch};
@@ -146,6 +147,10 @@ pub struct Generation {
     pub forward_headers: HashMap<String, Vec<HeaderName>>,
     /// Which tools may run twice, by the upstream's name.
     pub repeatable: HashMap<String, Repeatable>,
+    /// What decides who may do what.
+    pub policy: Arc<policy::Engine>,
+    /// What operators say of what upstreams offer.
+    pub labels: Labels,
     /// Hosts and origins.
     pub guard: Guard,
     /// Who comes in.

@@ -27,6 +27,7 @@ mod modern;
 mod overload;
 mod passed_tasks;
 mod pipeline;
+pub mod policies;
 mod recheck;
 mod replay;
 mod replica;

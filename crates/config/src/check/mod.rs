@@ -11,6 +11,7 @@ mod limits;
 mod listener;
 mod mtls;
 mod names;
+mod policy;
 mod replicas;
 mod report;
 mod retries;
@@ -44,6 +45,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     mtls::check(config, report);
     limits::check(config, report);
     tasks::check(&config.tasks, report);
+    policy::check(config.policy.as_ref(), report);
     for (name, upstream) in &config.upstreams {
         upstream::check(name, upstream, config, report);
     }
