@@ -24,10 +24,10 @@ use crate::hosted::{Hosting, News, TaskRunner};
 use crate::hub::Hub;
 use crate::legacy::{Pair, Sessions, SharedSessions};
 use crate::line::Lines;
-use crate::may::Labels;
 use crate::metrics::Metrics;
 use crate::note::Noted;
 use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
+use crate::policies::Labels;
 use crate::replay::Repeatable;
 use crate::replica::Replicas;
 use crate::trace::{Choices, Watch};
@@ -151,6 +151,10 @@ pub struct Generation {
     pub forward_headers: HashMap<String, Vec<HeaderName>>,
     /// Which tools may run twice, by the upstream's name.
     pub repeatable: HashMap<String, Repeatable>,
+    /// What decides who may do what.
+    pub policy: Arc<policy::Engine>,
+    /// What operators say of what upstreams offer.
+    pub labels: Labels,
     /// Hosts and origins.
     pub guard: Guard,
     /// Who comes in.
@@ -173,10 +177,6 @@ pub struct Generation {
     pub watch: Choices,
     /// Who has a share, by the endpoint's name.
     pub(crate) tenants: HashMap<String, Arc<Tenant>>,
-    /// Who may do what; `None`: no policy is configured, and everything is allowed that is reached.
-    pub(crate) policy: Option<Arc<policy::Engine>>,
-    /// What the operator says of tools, by the upstream's name.
-    pub(crate) labels: Labels,
 }
 
 impl Generation {
@@ -194,10 +194,10 @@ impl Generation {
         self.sources.values().flat_map(|source| source.all_upstreams()).collect()
     }
 
-    /// Who may do what; `None`: no policy is configured.
+    /// What decides who may do what; `None`: no policy is configured, and whoever is let in may do everything.
     #[must_use]
-    pub fn policy(&self) -> Option<Arc<policy::Engine>> {
-        self.policy.clone()
+    pub fn policy(&self) -> Option<&Arc<policy::Engine>> {
+        Some(&self.policy).filter(|policy| policy.has_policies())
     }
 
     /// How somebody signs in at an issuer with a browser, for pages apart from clients: nothing that he signs

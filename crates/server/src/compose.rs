@@ -25,6 +25,7 @@ use crate::handles::Handles;
 use crate::hosted::Hosting;
 use crate::hub::Hub;
 use crate::overload::Gate;
+use crate::policies::{Policies, PolicyError};
 use crate::replay::Repeatable;
 use crate::trace::{Choices, LogCalls, Watch};
 use crate::vault::StoreVault;
@@ -92,6 +93,9 @@ pub enum ComposeError {
         /// Why.
         source: EgressError,
     },
+    /// There is nothing to decide by.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// Nobody can be let in as the configuration says.
     #[error(transparent)]
     Door(#[from] DoorError),
@@ -118,6 +122,7 @@ pub fn compose(
     before: Option<&Generation>,
 ) -> Result<Generation, ComposeError> {
     let Entrance { gate, issuers, sign_ins, broker } = Entrance::new(config, shared, before)?;
+    let Policies { engine: policy, labels } = Policies::of(config)?;
     let mut sources = HashMap::new();
     let mut fingerprints = HashMap::new();
     let mut forward_headers = HashMap::new();
@@ -164,13 +169,13 @@ pub fn compose(
         number: before.map_or(1, |g| g.number + 1),
         endpoints,
         tenants,
-        policy: None,
-        labels: HashMap::new(),
         sources,
         fingerprints,
         forward_headers,
         repeatable,
         hosting: Hosting::of(config),
+        policy,
+        labels,
         guard: guard(config),
         broker,
         broker_sign_ins: broker_sign_ins(config),

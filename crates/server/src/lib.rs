@@ -29,6 +29,7 @@ mod note;
 mod overload;
 mod passed_tasks;
 mod pipeline;
+pub mod policies;
 mod recheck;
 mod replay;
 mod replica;

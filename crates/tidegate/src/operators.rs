@@ -84,7 +84,7 @@ impl Operators {
 /// The policies of the configuration in force.
 fn policies(app: &Arc<App>) -> Policies {
     let app = Arc::clone(app);
-    Arc::new(move || app.generation().policy())
+    Arc::new(move || app.generation().policy().cloned())
 }
 
 /// How operators sign in: by the rules of the start, at their issuer as the configuration in force has it.

@@ -11,6 +11,7 @@ mod limits;
 mod listener;
 mod mtls;
 mod names;
+mod policy;
 mod rates;
 mod replicas;
 mod report;
@@ -46,6 +47,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     limits::check(config, report);
     tasks::check(&config.tasks, report);
     rates::check(config, report);
+    policy::check(config.policy.as_ref(), report);
     for (name, upstream) in &config.upstreams {
         upstream::check(name, upstream, config, report);
     }

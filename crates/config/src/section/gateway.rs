@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Rate, Replica, Sessions, Store, Tasks,
-    Telemetry, Upstream,
+    Admin, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Policy, Rate, Replica, Sessions, Store,
+    Tasks, Telemetry, Upstream,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -63,6 +63,12 @@ pub struct Config {
     ///
     /// Since 0.1.
     pub auth: Auth,
+
+    /// Who may do what of all that is offered.
+    ///
+    /// By default whoever may reach an endpoint may use all of it. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
 
     /// How the names of tools and prompts are made where several upstreams meet.
     ///
@@ -149,6 +155,7 @@ impl Default for Config {
             upstreams: IndexMap::new(),
             endpoints: IndexMap::new(),
             auth: Auth::default(),
+            policy: None,
             names: Names::default(),
             limits: Limits::default(),
             rates: Vec::new(),
@@ -224,6 +231,9 @@ impl Config {
         self.store.anchor(folder);
         self.admin.anchor(folder);
         self.auth.anchor(folder);
+        if let Some(policy) = &mut self.policy {
+            policy.anchor(folder);
+        }
         for upstream in self.upstreams.values_mut() {
             upstream.anchor(folder);
         }

@@ -132,9 +132,16 @@ pub struct Upstream {
     /// Since 0.1.
     pub idempotent: Vec<Glob>,
 
+    /// What is to be known of its tools, prompts and resources, as labels on patterns over its own names (a
+    /// resource's is its URI): `pii: ["export_*"]`. Policies read them as `resource.labels`.
+    ///
+    /// Since 0.1.
+    pub labels: BTreeMap<String, Vec<Glob>>,
+
     /// Whether the hints `readOnlyHint` and `idempotentHint` of its tools are believed.
     ///
-    /// A tool with one of them then counts as named in `idempotent`. Since 0.1.
+    /// A tool with one of them then counts as named in `idempotent`. Policies see these hints, and
+    /// `destructiveHint` and `openWorldHint`, only where they are believed. Since 0.1.
     pub trust_hints: bool,
 
     /// Who owns the tasks that the server hosts itself.
@@ -188,6 +195,7 @@ impl Default for Upstream {
             sessions_max: 64,
             session_idle: Span::from_mins(30),
             idempotent: Vec::new(),
+            labels: BTreeMap::new(),
             trust_hints: false,
             tasks: UpstreamTasks::default(),
             retries: Vec::new(),
@@ -370,8 +378,8 @@ impl Upstream {
     /// A value that changes when a connector built from this section would be another one.
     ///
     /// What only concerns names, lists and people (`aliases`, `expose`, `hide`, `list_ttl`, `description`,
-    /// `enabled`), and what is asked with each call (`idempotent`, `trust_hints`, `tasks`, `retries`), does
-    /// not count, so that a reload which changes them keeps connections and processes. Nor does the content
+    /// `enabled`), and what is asked with each call (`idempotent`, `labels`, `trust_hints`, `tasks`,
+    /// `retries`), does not count, so that a reload which changes them keeps connections and processes. Nor does the content
     /// of files and variables; compare [`Resolved`] for that. Holds within one process.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
@@ -396,6 +404,7 @@ impl Upstream {
             sessions_max,
             session_idle,
             idempotent: _,
+            labels: _,
             trust_hints: _,
             tasks: _,
             retries: _,
@@ -473,6 +482,7 @@ mod tests {
             Upstream { list_ttl: Some(Span::from_secs(1)), ..base.clone() },
             Upstream { enabled: false, ..base.clone() },
             Upstream { trust_hints: true, ..base.clone() },
+            Upstream { labels: BTreeMap::from([("a".to_owned(), Vec::new())]), ..base.clone() },
             Upstream { tasks: UpstreamTasks::Adopt, ..base.clone() },
             Upstream { retries: vec![RetryRule::default()], ..base.clone() },
             Upstream { idempotent: vec![Glob::new("a").expect("a pattern")], ..base.clone() },

@@ -220,6 +220,41 @@ fn there_are_at_most_a_hundred_rules() {
 }
 
 #[test]
+fn policies_are_some_and_each_once() {
+    hold("policies_are_some_and_each_once");
+}
+
+#[test]
+fn arguments_for_policies_can_be_told_apart() {
+    hold("arguments_for_policies_can_be_told_apart");
+}
+
+#[test]
+fn a_label_is_on_something() {
+    hold("a_label_is_on_something");
+}
+
+#[test]
+fn policies_have_at_most_a_hundred_files_and_labels_and_two_hundred_arguments() {
+    let list = |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<String>();
+    let files = list(101, &|n| format!("f{n}, "));
+    assert_eq!(
+        faults(&format!("policy: {{files: [{files}]}}")),
+        "tidegate.yaml:1:10: policy.files: there are 101 of them, and there may be 100"
+    );
+    let arguments = list(201, &|n| format!("a{n}: long, "));
+    assert_eq!(
+        faults(&format!("policy: {{presets: [everyone], arguments: {{{arguments}}}}}")),
+        "tidegate.yaml:1:31: policy.arguments: there are 201 of them, and there may be 200"
+    );
+    let labels = list(101, &|n| format!("l{n}: ['*'], "));
+    assert_eq!(
+        faults(&format!("upstreams: {{a: {{url: 'http://a', labels: {{{labels}}}}}}}")),
+        "tidegate.yaml:1:34: upstreams.a.labels: there are 101 of them, and there may be 100"
+    );
+}
+
+#[test]
 fn there_are_at_most_a_thousand_upstreams() {
     let names: String = (0..1001).map(|n| format!("  u{n}: {{}}\n")).collect();
     assert_eq!(

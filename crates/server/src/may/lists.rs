@@ -4,7 +4,7 @@ use catalog::Kind;
 use policy::{Action, Circumstances, Effect, Engine, Lens, Target, ToolHints};
 use protocol::Raw;
 
-use super::question::{hints, labels, who};
+use super::question::{hints, who};
 use crate::app::Exchange;
 
 /// Lets through what the policies do.
@@ -16,7 +16,7 @@ pub(crate) struct Sieve<'a> {
 impl<'a> Sieve<'a> {
     /// `None`: everything may be seen.
     pub fn of(x: &'a Exchange) -> Option<Self> {
-        Some(Self { x, engine: x.generation.policy.as_deref()? })
+        Some(Self { x, engine: x.generation.policy()? })
     }
 
     /// Whether this may be seen: whether it might be used, with some arguments.
@@ -31,8 +31,8 @@ impl<'a> Sieve<'a> {
             Kind::Prompts => (Action::GetPrompt, ToolHints::default()),
             Kind::Resources | Kind::Templates => (Action::ReadResource, ToolHints::default()),
         };
-        let labels = labels(x, upstream, own);
-        let target = Target { endpoint: x.endpoint.name(), upstream, name: own, hints, labels };
+        let labels = x.generation.labels.get(upstream, own);
+        let target = Target { endpoint: x.endpoint.name(), upstream, name: own, hints, labels: &labels };
         let now = x.app.clock.now();
         let circumstances = Circumstances { arguments: None, address: x.address, now, task: false };
         lens.decide(action, target, circumstances).effect != Effect::Deny

@@ -11,8 +11,6 @@ mod lists;
 mod question;
 mod refusal;
 
-use std::sync::Arc;
-
 use catalog::{Kind, Routed};
 use policy::{Action, Decision, Duties, Effect, Requirement, Whom};
 use protocol::{Call, Method, Raw, RpcError};
@@ -65,7 +63,7 @@ pub(crate) async fn may(
     pass: &mut Pass,
 ) -> Result<May, RpcError> {
     let answer = confirm::resume(routed);
-    let Some(engine) = x.generation.policy.as_ref() else { return Ok(May::Go(Duties::default())) };
+    let Some(engine) = x.generation.policy() else { return Ok(May::Go(Duties::default())) };
     if call.method == Method::Complete {
         return completion(x, call, routed).map(|()| May::Go(Duties::default()));
     }
@@ -194,6 +192,3 @@ fn listed(routed: &Routed, x: &Exchange, kind: Kind, name: &str) -> Option<Raw> 
     let listing = routed.source.cached(kind, &x.caller)?;
     listing.get(name).map(|item| item.raw.clone())
 }
-
-/// What the operator says of tools, by the upstream's name.
-pub(crate) type Labels = std::collections::HashMap<String, Vec<(config::Glob, Arc<[String]>)>>;

@@ -14,16 +14,19 @@ pub(super) struct Facts {
     hints: ToolHints,
     arguments: Option<Raw>,
     upstream: String,
+    labels: Vec<String>,
 }
 
 impl Facts {
     pub fn of(asked: &Asked<'_>, kind: Kind) -> Self {
         let definition = listed(asked.routed, asked.x, kind, &asked.what());
+        let upstream = asked.routed.source.upstream().name().to_string();
         Self {
             hints: definition.as_ref().map(hints).unwrap_or_default(),
             definition,
             arguments: asked.routed.call.params.get("arguments"),
-            upstream: asked.routed.source.upstream().name().to_string(),
+            labels: asked.x.generation.labels.get(&upstream, &asked.what()),
+            upstream,
         }
     }
 
@@ -44,7 +47,7 @@ impl Facts {
                 upstream: &self.upstream,
                 name,
                 hints: self.hints,
-                labels: labels(x, &self.upstream, name),
+                labels: &self.labels,
             },
             circumstances: Circumstances {
                 arguments: arguments.then_some(text),
@@ -92,11 +95,4 @@ pub(super) fn who(x: &Exchange) -> Who<'_> {
 /// Whether a caller's proof is bound to a key or a certificate, so that a thief cannot use it.
 pub(super) fn is_bound(who: &identity::Caller) -> bool {
     who.key.is_some() || who.bound_certificate.is_some() || who.certificate.is_some()
-}
-
-/// What the operator says of a tool.
-pub(super) fn labels<'a>(x: &'a Exchange, upstream: &str, name: &str) -> &'a [String] {
-    let rules = x.generation.labels.get(upstream);
-    let found = rules.and_then(|rules| rules.iter().find(|(glob, _)| glob.matches(name)));
-    found.map_or(&[], |(_, labels)| labels)
 }

@@ -1,0 +1,179 @@
+//! From the section `policy` to what decides by it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use config::{Config, Glob};
+use policy::{ArgumentType, Engine, Fault, Options, PolicyFile, limits};
+
+use crate::app::EVERYTHING;
+
+/// Why there is nothing to decide by.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// A file could not be read.
+    #[error("read {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The policies are wrong.
+    #[error("use the policies:\n{}", lines(.0))]
+    Faults(Vec<Fault>),
+}
+
+fn lines(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// What decides for a configuration. Without the section everything is allowed.
+///
+/// # Errors
+/// [`PolicyError`], with everything that is wrong with the policies.
+pub fn engine(config: &Config) -> Result<Engine, PolicyError> {
+    let Some(section) = &config.policy else { return Ok(Engine::allow_all()) };
+    let shipped = section.presets.iter().filter_map(|preset| policy::preset(preset.as_str()));
+    let mut files: Vec<PolicyFile> = shipped.collect();
+    for path in &section.files {
+        let text = read(path).map_err(|source| PolicyError::File { path: path.clone(), source })?;
+        files.push(PolicyFile { name: path.display().to_string(), text });
+    }
+    Engine::load(files, options(config)).map_err(PolicyError::Faults)
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let max = limits::FILE_BYTES_MAX as u64;
+    let mut text = String::new();
+    // One byte more than there may be, so that what is too large is seen to be.
+    std::fs::File::open(path)?.take(max + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// What the policies of a configuration may refer to.
+#[must_use]
+pub fn options(config: &Config) -> Options {
+    let upstreams: BTreeSet<String> = config.upstreams.keys().cloned().collect();
+    let named = config.endpoints.keys().cloned().chain([EVERYTHING.to_owned()]);
+    let endpoints = upstreams.iter().cloned().chain(named).collect();
+    let declared = config.policy.iter().flat_map(|section| &section.arguments);
+    let mut arguments = BTreeMap::new();
+    for (name, kind) in declared {
+        declare(&mut arguments, name, *kind);
+    }
+    Options { arguments, upstreams: Some(upstreams), endpoints: Some(endpoints), detectors: None }
+}
+
+/// Declares an argument: a member, or a member of a member where there are dots.
+fn declare(members: &mut BTreeMap<String, ArgumentType>, name: &str, kind: config::ArgumentType) {
+    let Some((outer, rest)) = name.split_once('.') else {
+        let kind = match kind {
+            config::ArgumentType::Long => ArgumentType::Long,
+            config::ArgumentType::String => ArgumentType::String,
+            config::ArgumentType::Boolean => ArgumentType::Boolean,
+            config::ArgumentType::Longs => ArgumentType::Longs,
+            config::ArgumentType::Strings => ArgumentType::Strings,
+        };
+        members.insert(name.to_owned(), kind);
+        return;
+    };
+    let inner = members.entry(outer.to_owned()).or_insert_with(|| ArgumentType::Record(BTreeMap::new()));
+    if let ArgumentType::Record(inner) = inner {
+        declare(inner, rest, kind);
+    }
+}
+
+/// What operators say of what upstreams offer.
+#[derive(Debug, Clone, Default)]
+pub struct Labels(HashMap<String, BTreeMap<String, Vec<Glob>>>);
+
+impl Labels {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let labelled = config.upstreams.iter().filter(|(_, section)| !section.labels.is_empty());
+        Self(labelled.map(|(name, section)| (name.clone(), section.labels.clone())).collect())
+    }
+
+    /// The labels of what `upstream` calls `own`.
+    #[must_use]
+    pub fn get(&self, upstream: &str, own: &str) -> Vec<String> {
+        let Some(labels) = self.0.get(upstream) else { return Vec::new() };
+        let on = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(own));
+        labels.iter().filter(|(_, globs)| on(globs)).map(|(label, _)| label.clone()).collect()
+    }
+}
+
+/// What decides, and what it has to know of targets.
+#[derive(Debug)]
+pub struct Policies {
+    /// What decides.
+    pub engine: Arc<Engine>,
+    /// What operators say of targets.
+    pub labels: Labels,
+}
+
+impl Policies {
+    /// Those of a configuration.
+    ///
+    /// # Errors
+    /// As [`engine`].
+    pub fn of(config: &Config) -> Result<Self, PolicyError> {
+        Ok(Self { engine: Arc::new(engine(config)?), labels: Labels::of(config) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        config::load_str(text, "f").unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    #[test]
+    fn without_the_section_there_are_no_policies_and_with_it_presets_are_read() {
+        assert!(!engine(&Config::default()).expect("nothing can be wrong").has_policies());
+        let presets = "policy: {presets: [everyone, operators, read-only, \
+                       no-destructive-without-approval, per-team-tools]}";
+        let engine = engine(&config(presets)).expect("shipped policies are good");
+        assert_eq!(engine.len(), 5);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_and_one_that_is_wrong_are_named() {
+        let gone = engine(&config("policy: {files: [/nowhere/x.cedar]}")).expect_err("there is no file");
+        assert_eq!(gone.to_string(), "read /nowhere/x.cedar");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("team.cedar");
+        std::fs::write(&path, "permit(principal, action, resource in Upstream::\"crn\");").expect("a file");
+        let text = format!("upstreams: {{crm: {{url: 'http://a'}}}}\npolicy: {{files: [{path:?}]}}");
+        let wrong = engine(&config(&text)).expect_err("there is no such upstream").to_string();
+        let expected =
+            format!("{}:1:51: there is no upstream \"crn\"; did you mean \"crm\"?", path.display());
+        assert!(wrong.ends_with(&expected), "{wrong}");
+    }
+
+    #[test]
+    fn arguments_are_declared_with_their_members() {
+        let config =
+            config("policy: {presets: [everyone], arguments: {a.b: long, a.c: strings, d: boolean}}");
+        let inner = [("b".to_owned(), ArgumentType::Long), ("c".to_owned(), ArgumentType::Strings)];
+        let expected = [
+            ("a".to_owned(), ArgumentType::Record(BTreeMap::from(inner))),
+            ("d".to_owned(), ArgumentType::Boolean),
+        ];
+        assert_eq!(options(&config).arguments, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn labels_are_those_whose_patterns_fit() {
+        let config = config("upstreams: {crm: {url: 'http://a', labels: {pii: ['export_*'], all: ['*']}}}");
+        let labels = Labels::of(&config);
+        assert_eq!(labels.get("crm", "export_all"), ["all", "pii"]);
+        assert_eq!((labels.get("crm", "x"), labels.get("files", "x")), (vec!["all".to_owned()], Vec::new()));
+    }
+}
