@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::Event;
+use crate::{Event, Receipt};
 
 /// Where a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,4 +34,9 @@ pub trait Recorder: Send + Sync {
     /// # Errors
     /// [`Unwritten`]
     async fn record(&self, event: Event) -> Result<Recorded, Unwritten>;
+
+    /// What shows somebody else that the record is in the log; `None` where it is not signed yet.
+    async fn receipt(&self, _of: &Recorded) -> Option<Receipt> {
+        None
+    }
 }

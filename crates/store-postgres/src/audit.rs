@@ -228,7 +228,8 @@ impl Change {
 
     async fn audit_entry(&mut self, row: &AuditEntryRow) -> Result<(), StoreError> {
         let put = "INSERT INTO audit_entries (log, idx, at, principal, kind, tool, outcome, upstream, \
-                   operation, started, writer, line) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+                   operation, started, writer, line) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
         let put = sqlx::query(put).bind(&row.log).bind(int(row.index)).bind(int(row.at.0));
         let put = put.bind(&row.principal).bind(&row.kind).bind(&row.tool).bind(&row.outcome);
         let put = put.bind(&row.upstream).bind(&row.operation).bind(row.started).bind(&row.writer);
@@ -236,7 +237,8 @@ impl Change {
     }
 
     async fn audit_content(&mut self, row: &AuditContentRow) -> Result<(), StoreError> {
-        let put = "INSERT INTO audit_contents (log, idx, part, principal, at, data) VALUES ($1, $2, $3, $4, $5, $6)";
+        let put = "INSERT INTO audit_contents (log, idx, part, principal, at, data) \
+                   VALUES ($1, $2, $3, $4, $5, $6)";
         let put = sqlx::query(put).bind(&row.log).bind(int(row.index)).bind(&row.part);
         self.run(put.bind(&row.principal).bind(int(row.at.0)).bind(&row.data[..])).await.map(drop)
     }
@@ -247,7 +249,8 @@ impl AuditTx for Change {
     async fn audit_append(&mut self, batch: &AuditBatch) -> Result<bool, StoreError> {
         batch.fits()?;
         let grow = "INSERT INTO audit_logs (log, size, first, last, signed, checkpoint) \
-                    SELECT $1, $3::bigint, 0, $4, 0, '' WHERE $2::bigint = 0 OR EXISTS (SELECT 1 FROM audit_logs WHERE log = $1) \
+                    SELECT $1, $3::bigint, 0, $4, 0, '' WHERE $2::bigint = 0 \
+                    OR EXISTS (SELECT 1 FROM audit_logs WHERE log = $1) \
                     ON CONFLICT (log) DO UPDATE SET size = $3, last = $4 WHERE audit_logs.size = $2";
         let size = batch.size + batch.entries.len() as u64;
         let grow = sqlx::query(grow).bind(&batch.log).bind(int(batch.size)).bind(int(size)).bind(&batch.last);
@@ -322,8 +325,9 @@ impl AuditTx for Change {
         if self.find(sqlx::query(held).bind(log)).await?.is_some() {
             return Ok(0);
         }
-        let erase = "DELETE FROM audit_contents WHERE (log, idx, part) IN (SELECT log, idx, part FROM audit_contents \
-                     WHERE log = $1 AND ($2::text IS NULL OR principal = $2) AND at < $3 LIMIT $4)";
+        let erase = "DELETE FROM audit_contents WHERE (log, idx, part) IN \
+                     (SELECT log, idx, part FROM audit_contents WHERE log = $1 \
+                     AND ($2::text IS NULL OR principal = $2) AND at < $3 LIMIT $4)";
         let erase = sqlx::query(erase).bind(log).bind(principal);
         self.run(erase.bind(int(before.0)).bind(limit(most))).await
     }

@@ -241,7 +241,8 @@ impl AuditTx for Change {
     async fn audit_append(&mut self, batch: &AuditBatch) -> Result<bool, StoreError> {
         batch.fits()?;
         let grow = "INSERT INTO audit_logs (log, size, first, last, signed, checkpoint) \
-                    SELECT ?1, ?3, 0, ?4, 0, '' WHERE ?2 = 0 OR EXISTS (SELECT 1 FROM audit_logs WHERE log = ?1) \
+                    SELECT ?1, ?3, 0, ?4, 0, '' WHERE ?2 = 0 \
+                    OR EXISTS (SELECT 1 FROM audit_logs WHERE log = ?1) \
                     ON CONFLICT (log) DO UPDATE SET size = ?3, last = ?4 WHERE size = ?2";
         let size = batch.size + batch.entries.len() as u64;
         let grow = sqlx::query(grow).bind(&batch.log).bind(int(batch.size)).bind(int(size)).bind(&batch.last);
