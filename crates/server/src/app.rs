@@ -26,6 +26,7 @@ use crate::legacy::{Pair, Sessions, SharedSessions};
 use crate::line::Lines;
 use crate::metrics::Metrics;
 use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
+use crate::rates::Keeper;
 use crate::replay::Repeatable;
 use crate::replica::Replicas;
 use crate::trace::{Choices, Watch};
@@ -166,6 +167,8 @@ pub struct Generation {
     pub limits: Limits,
     /// What is told of calls.
     pub watch: Choices,
+    /// Limits of what callers may do.
+    pub(crate) rates: Vec<config::Rate>,
     /// Who has a share, by the endpoint's name.
     pub(crate) tenants: HashMap<String, Arc<Tenant>>,
 }
@@ -235,6 +238,8 @@ pub struct App {
     pub(crate) barred: Arc<StoreBars>,
     /// Who was let in a moment ago.
     pub(crate) seen: Arc<identity::Seen>,
+    /// What is left of limits.
+    pub(crate) rates: Arc<Keeper>,
     replaced: tokio::sync::Notify,
 }
 
@@ -247,6 +252,7 @@ impl App {
         gate.set(generation.limits.gate());
         let (clock, rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
         hub.join(&replicas);
+        let rates = Arc::new(Keeper::new(Arc::clone(&clock)));
         let sessions = Arc::new(Sessions::new(generation.limits, Arc::clone(&watch.metrics)));
         let generation_pairs = generation.limits.sessions_max as u64;
         Arc::new(Self {
@@ -272,6 +278,7 @@ impl App {
             vault,
             barred: Arc::clone(&shared.barred),
             seen: Arc::clone(&shared.seen),
+            rates,
             replaced: tokio::sync::Notify::new(),
         })
     }
@@ -309,6 +316,17 @@ impl App {
     pub fn keep_grants(&self, store: Arc<dyn store::Store>) {
         self.vault.keep_in(Arc::clone(&store));
         self.barred.keep_in(store);
+    }
+
+    /// Shares limits of what callers may do by this store from now on, and keeps quotas in it. Once, at the
+    /// start.
+    pub fn share_rates(&self, store: Arc<dyn store::Store>) {
+        self.rates.keep_in(store);
+    }
+
+    /// Gives back what was leased of quotas and not used. Once nobody is served any more.
+    pub async fn return_rates(&self) {
+        self.rates.give_back(true).await;
     }
 
     /// Reads who is barred, as is done every few seconds: once before anybody is served.

@@ -27,6 +27,7 @@ mod modern;
 mod overload;
 mod passed_tasks;
 mod pipeline;
+mod rates;
 mod recheck;
 mod replay;
 mod replica;
@@ -49,6 +50,7 @@ pub use legacy::{KeptEvents, KeptPart, SessionChange, SessionState, SharedError,
 pub use listener::Listener;
 pub use local::Local;
 pub use metrics::Metrics;
+pub use rates::{budget_ends, budget_prefix, budget_used, budget_words};
 pub use replay::Repeatable;
 pub use replica::{Peer, Replicas};
 pub use route::ROUTES;

@@ -19,6 +19,7 @@ use crate::hosted;
 use crate::line::{self, Way};
 use crate::modern::gone;
 use crate::passed_tasks::{self, TaskIds};
+use crate::rates;
 use crate::replay::{self, Record};
 use crate::trace::Operation;
 
@@ -73,28 +74,35 @@ fn ended_in_time(x: &Exchange, reply: Reply) -> Reply {
 
 async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Result<Reply, RpcError> {
     if let Some(kind) = Kind::of(&call.method) {
+        let admitted = rates::admit_list(x, call).await?;
         let cursor = call.params.get("cursor").filter(|c| !c.is_null());
         let list = x.endpoint.list(kind, &x.caller, cursor.as_ref()).await?;
         let list = if kind == Kind::Tools { hosted::mark_tools(x, list) } else { list };
-        return Ok(Reply::result(list));
+        return Ok(admitted.over(Reply::result(list)));
     }
     match &call.method {
         Method::Discover => {
+            let admitted = rates::admit_list(x, call).await?;
             let discover = x.endpoint.discover(&x.caller.principal).await?;
-            Ok(Reply::result(hosted::advertise(x, discover).await))
+            Ok(admitted.over(Reply::result(hosted::advertise(x, discover).await)))
         }
         Method::TasksGet
         | Method::TasksUpdate
         | Method::TasksCancel
         | Method::TasksResult
-        | Method::TasksList => Box::pin(passed_tasks::serve(x, call)).await,
+        | Method::TasksList => {
+            let admitted = rates::admit_list(x, call).await?;
+            Box::pin(passed_tasks::serve(x, call)).await.map(|reply| admitted.over(reply))
+        }
         _ => {
             let located = locate(x, call).await?;
             let tool = operation.located(x, &located.routed);
-            match hosted::wish(x, call, &located.routed)? {
+            let admitted = rates::admit(x, call, &located.routed).await?;
+            let reply = match hosted::wish(x, call, &located.routed)? {
                 None => perform(x, call, located, tool).await,
                 Some(wish) => as_task(x, call, located, tool, wish).await,
-            }
+            };
+            reply.map(|reply| admitted.over(reply))
         }
     }
 }
