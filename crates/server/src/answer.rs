@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
-use protocol::{Id, Raw, RpcError, envelope, http_status, sse};
+use protocol::{Id, Raw, RpcError, code, envelope, http_status, sse};
 
 /// Why a body breaks off: the connection is closed, so that nobody takes the part for the whole.
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -91,7 +91,23 @@ pub(crate) fn json(status: StatusCode, bytes: Bytes) -> Answer {
 /// An error as a JSON-RPC response with its HTTP status.
 pub(crate) fn error(id: Option<&Id>, error: &RpcError) -> Answer {
     let status = StatusCode::from_u16(http_status(error.code)).unwrap_or(StatusCode::OK);
-    error_with(status, id, &error.to_raw())
+    match later(error) {
+        None => error_with(status, id, &error.to_raw()),
+        Some(seconds) => too_many(json(StatusCode::OK, envelope::error(id, &error.to_raw())), seconds),
+    }
+}
+
+/// After how many seconds whoever is held back by a limit of what callers may do should come again.
+pub(crate) fn later(error: &RpcError) -> Option<u64> {
+    let data = error.data.as_ref().filter(|_| error.code == code::LIMIT)?;
+    Some(data.get("retryAfterMs")?.as_u64()?.div_ceil(1_000).max(1))
+}
+
+/// The same answer as one that says so in HTTP, too (RFC 6585, section 4).
+pub(crate) fn too_many(mut answer: Answer, seconds: u64) -> Answer {
+    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    answer
 }
 
 /// An error object as a JSON-RPC response.

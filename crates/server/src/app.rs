@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::note::Noted;
 use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
 use crate::policies::Labels;
+use crate::rates::Keeper;
 use crate::replay::Repeatable;
 use crate::replica::Replicas;
 use crate::trace::{Choices, Watch};
@@ -175,6 +176,8 @@ pub struct Generation {
     pub limits: Limits,
     /// What is told of calls.
     pub watch: Choices,
+    /// Limits of what callers may do.
+    pub(crate) rates: Vec<config::Rate>,
     /// Who has a share, by the endpoint's name.
     pub(crate) tenants: HashMap<String, Arc<Tenant>>,
 }
@@ -256,6 +259,8 @@ pub struct App {
     pub(crate) approvals: OnceLock<store::ApprovalOffice>,
     /// Questions whose yes was used, where there is no store for them.
     pub(crate) confirmed: moka::sync::Cache<String, ()>,
+    /// What is left of limits.
+    pub(crate) rates: Arc<Keeper>,
     replaced: tokio::sync::Notify,
 }
 
@@ -268,6 +273,7 @@ impl App {
         gate.set(generation.limits.gate());
         let (clock, rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
         hub.join(&replicas);
+        let rates = Arc::new(Keeper::new(Arc::clone(&clock)));
         let sessions = Arc::new(Sessions::new(generation.limits, Arc::clone(&watch.metrics)));
         let generation_pairs = generation.limits.sessions_max as u64;
         Arc::new(Self {
@@ -299,6 +305,7 @@ impl App {
                 .max_capacity(CONFIRMED_MAX)
                 .time_to_live(CONFIRMED_TIME)
                 .build(),
+            rates,
             replaced: tokio::sync::Notify::new(),
         })
     }
@@ -359,6 +366,17 @@ impl App {
             Some(office) => office.once(nonce, CONFIRMED_TIME).await,
             None => Ok(self.confirmed.entry_by_ref(nonce).or_insert(()).is_fresh()),
         }
+    }
+
+    /// Shares limits of what callers may do by this store from now on, and keeps quotas in it. Once, at the
+    /// start.
+    pub fn share_rates(&self, store: Arc<dyn store::Store>) {
+        self.rates.keep_in(store);
+    }
+
+    /// Gives back what was leased of quotas and not used. Once nobody is served any more.
+    pub async fn return_rates(&self) {
+        self.rates.give_back(true).await;
     }
 
     /// Reads who is barred, as is done every few seconds: once before anybody is served.

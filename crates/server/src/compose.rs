@@ -185,6 +185,7 @@ pub fn compose(
         sign_ins,
         url: config.auth.url.clone(),
         limits: limits(config),
+        rates: config.rates.clone(),
         watch: watched(&config.telemetry),
     })
 }

@@ -39,6 +39,8 @@ const REST_LOOKS: u32 = 10;
 const SWEEP: Duration = Duration::from_secs(5);
 /// How often what users have granted is sealed anew where that is due.
 const TEND: Duration = Duration::from_secs(300);
+/// How often it is looked after what is left of limits.
+const RATES: Duration = Duration::from_secs(60);
 /// How long connections are kept after a takeover for one more answer.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
@@ -396,7 +398,7 @@ async fn at_rest(app: &App, parked: &AtomicUsize) {
 
 async fn sweep(app: Arc<App>) {
     let mut ticks = tokio::time::interval(SWEEP);
-    let mut tended = Instant::now();
+    let (mut tended, mut kept) = (Instant::now(), Instant::now());
     loop {
         ticks.tick().await;
         let generation = app.generation();
@@ -406,6 +408,10 @@ async fn sweep(app: Arc<App>) {
             if let Err(error) = app.vault.tend().await {
                 tracing::warn!(%error, "what users have granted was not looked after");
             }
+        }
+        if kept.elapsed() >= RATES && !generation.rates.is_empty() {
+            kept = Instant::now();
+            app.rates.tend().await;
         }
         for upstream in app.generation().all_upstreams() {
             upstream.sweep();

@@ -30,6 +30,7 @@ mod overload;
 mod passed_tasks;
 mod pipeline;
 pub mod policies;
+mod rates;
 mod recheck;
 mod replay;
 mod replica;
@@ -52,6 +53,7 @@ pub use legacy::{KeptEvents, KeptPart, SessionChange, SessionState, SharedError,
 pub use listener::Listener;
 pub use local::Local;
 pub use metrics::Metrics;
+pub use rates::{budget_ends, budget_prefix, budget_used, budget_words};
 pub use replay::Repeatable;
 pub use replica::{Peer, Replicas};
 pub use route::ROUTES;

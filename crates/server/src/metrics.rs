@@ -51,6 +51,11 @@ struct Forward {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Limited {
+    rule: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KeyState {
     state: &'static str,
 }
@@ -71,6 +76,7 @@ pub struct Metrics {
     forwards: Family<Forward, Counter>,
     keys: Family<KeyState, Gauge>,
     shed: Family<Refusal, Counter>,
+    limited: Family<Limited, Counter>,
     pub(crate) calls_running: Gauge,
     pub(crate) calls_waiting: Gauge,
     pub(crate) memory_stage: Gauge,
@@ -128,6 +134,9 @@ impl Metrics {
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
+        let limited = Family::<Limited, Counter>::default();
+        let text = "Requests that a limit of what callers may do held back";
+        r.register("tidegate_limited_requests", text, Family::clone(&limited));
         let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
         r.register("tidegate_memory_stage", text, Gauge::clone(&memory_stage));
         r.register("tidegate_memory_resident_bytes", "Memory in use", Gauge::clone(&memory_bytes));
@@ -146,6 +155,7 @@ impl Metrics {
             forwards,
             keys,
             shed,
+            limited,
             calls_running,
             calls_waiting,
             memory_stage,
@@ -164,6 +174,11 @@ impl Metrics {
     /// Counts a call that was turned away.
     pub(crate) fn shed(&self, reason: &'static str) {
         self.shed.get_or_create(&Refusal { reason }).inc();
+    }
+
+    /// Counts a request that a limit held back.
+    pub(crate) fn limited(&self, rule: &str) {
+        self.limited.get_or_create(&Limited { rule: rule.to_owned() }).inc();
     }
 
     /// Counts a request that was sent on to another replica.

@@ -22,6 +22,7 @@ use crate::may::{self, May};
 use crate::modern::gone;
 use crate::note::Noted;
 use crate::passed_tasks::{self, TaskIds};
+use crate::rates;
 use crate::replay::{self, Record};
 use crate::trace::Operation;
 
@@ -81,23 +82,28 @@ fn ended_in_time(x: &Exchange, reply: Reply) -> Reply {
 
 async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Result<Reply, RpcError> {
     if let Some(kind) = Kind::of(&call.method) {
+        let admitted = rates::admit_list(x, call).await?;
         let cursor = call.params.get("cursor").filter(|c| !c.is_null());
         let sieve = may::Sieve::of(x);
         let sieve = sieve.as_ref().map(|sieve| sieve as &dyn catalog::Sieve);
         let list = x.endpoint.list(kind, &x.caller, cursor.as_ref(), sieve).await?;
         let list = if kind == Kind::Tools { hosted::mark_tools(x, list) } else { list };
-        return Ok(Reply::result(list));
+        return Ok(admitted.over(Reply::result(list)));
     }
     match &call.method {
         Method::Discover => {
+            let admitted = rates::admit_list(x, call).await?;
             let discover = x.endpoint.discover(&x.caller.principal).await?;
-            Ok(Reply::result(hosted::advertise(x, discover).await))
+            Ok(admitted.over(Reply::result(hosted::advertise(x, discover).await)))
         }
         Method::TasksGet
         | Method::TasksUpdate
         | Method::TasksCancel
         | Method::TasksResult
-        | Method::TasksList => Box::pin(passed_tasks::serve(x, call)).await,
+        | Method::TasksList => {
+            let admitted = rates::admit_list(x, call).await?;
+            Box::pin(passed_tasks::serve(x, call)).await.map(|reply| admitted.over(reply))
+        }
         _ => {
             let mut located = locate(x, call).await?;
             let tool = operation.located(x, &located.routed);
@@ -111,13 +117,15 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
                     return hosted::begin_waiting(x, call, &located.routed, &approval).await;
                 }
             };
+            let admitted = rates::admit(x, call, &located.routed).await?;
             if let Some(noted) = &x.noted {
                 noted.started().await?;
             }
-            match hosted::wish(x, call, &located.routed)? {
+            let reply = match hosted::wish(x, call, &located.routed)? {
                 None => perform(x, call, located, tool).await,
                 Some(wish) => as_task(x, call, located, tool, wish).await,
-            }
+            };
+            reply.map(|reply| admitted.over(reply))
         }
     }
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    approvals_command, auth_command, call, config_command, health, keys, list, stdio, store_command,
-    tasks_command, up, users_command,
+    approvals_command, auth_command, call, config_command, health, keys, limits_command, list, stdio,
+    store_command, tasks_command, up, users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -102,6 +102,8 @@ enum Command {
         #[command(subcommand)]
         command: store_command::Command,
     },
+    /// Show the limits of what callers may do, and how much of them is used.
+    Limits(limits_command::Arguments),
     /// Look at the tasks that the gateway keeps, end them, or let them be tried again at once.
     Tasks {
         #[command(subcommand)]
@@ -147,6 +149,7 @@ impl Cli {
             Command::Auth { command } => auth_command::run(command).await,
             Command::Keys { command } => keys::run(command).await,
             Command::Store { command } => store_command::run(command).await,
+            Command::Limits(arguments) => limits_command::run(arguments).await,
             Command::Tasks { command } => tasks_command::run(command).await,
             Command::Users { command } => users_command::run(command).await,
             Command::Approvals { command } => approvals_command::run(command).await,

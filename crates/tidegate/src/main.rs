@@ -12,6 +12,7 @@ mod embedded;
 mod exit;
 mod health;
 mod keys;
+mod limits_command;
 mod list;
 mod load;
 mod logging;

@@ -11,7 +11,7 @@ use cluster::{JoinError, Member, StoreSessions, Timing, Told};
 use config::{Config, ReplicaPlace, StoreUrl};
 use model::{Clock as _, SystemClock};
 use seal::KeyRing;
-use server::{Prepared, StartError};
+use server::{App, Prepared, StartError};
 use store::{Memory, Store};
 use store_postgres::{OpenError, PostgresStore, Settings};
 use store_sqlite::SqliteStore;
@@ -122,6 +122,7 @@ pub struct Place {
     store: Option<Arc<dyn Store>>,
     member: Option<Member>,
     sweeper: Option<JoinHandle<()>>,
+    app: Arc<App>,
 }
 
 impl Place {
@@ -133,6 +134,7 @@ impl Place {
         keys: &Arc<KeyRing>,
     ) -> anyhow::Result<Self> {
         let (config, target) = (&loaded.config, target(loaded)?);
+        let app = Arc::clone(prepared.app());
         if config.replica.listen.is_some() && (store.is_none() || config.store.url.is_none()) {
             let text = "use replica.listen: replicas find one another in a store; give store.url";
             return Err(Coded::config(text.to_owned()).into());
@@ -142,18 +144,19 @@ impl Place {
             let tasks: Arc<dyn Store> = Arc::new(Memory::new());
             prepared.app().host_tasks(Arc::clone(&tasks));
             prepared.app().keep_grants(Arc::clone(&tasks));
-            return Ok(Self { tasks, store: None, member: None, sweeper: None });
+            return Ok(Self { tasks, store: None, member: None, sweeper: None, app });
         };
         let tasks = Arc::clone(&store);
         prepared.app().host_tasks(Arc::clone(&store));
         prepared.app().keep_grants(Arc::clone(&store));
+        prepared.app().share_rates(Arc::clone(&store));
         // Nobody comes in before it is known who must not.
         prepared.app().read_barred().await.map_err(|error| Coded::store(&error))?;
         prepared.app().share_sessions(Arc::new(StoreSessions::new(Arc::clone(&store))));
         let shared = matches!(target, StoreUrl::Postgres(_));
         if !shared && config.replica.listen.is_none() {
             let sweeper = tokio::spawn(sweep(Arc::clone(&store)));
-            return Ok(Self { tasks, store: Some(store), member: None, sweeper: Some(sweeper) });
+            return Ok(Self { tasks, store: Some(store), member: None, sweeper: Some(sweeper), app });
         }
         let env = |name: &str| std::env::var(name).ok();
         let place = config.replica.place(config.listen, &env).map_err(|error| Coded::of_config(&error))?;
@@ -168,14 +171,14 @@ impl Place {
             }
         };
         let told = Told { url, version: env!("CARGO_PKG_VERSION").to_owned() };
-        let (app, keys) = (Arc::clone(prepared.app()), Arc::clone(keys));
+        let keys = Arc::clone(keys);
         let joined =
             Member::join(&app, Arc::clone(&store), keys, Arc::new(SystemClock), told, Timing::default());
         let member = joined.await.map_err(|error| match error {
             JoinError::Keys { .. } => Coded::of_config(&error),
             JoinError::Store(_) => Coded::store(&error),
         })?;
-        Ok(Self { tasks, store: Some(store), member: Some(member), sweeper: None })
+        Ok(Self { tasks, store: Some(store), member: Some(member), sweeper: None, app })
     }
 
     /// The store that tasks are in.
@@ -185,6 +188,7 @@ impl Place {
 
     /// Gives it up.
     pub async fn leave(self) {
+        self.app.return_rates().await;
         if let Some(member) = self.member {
             member.leave().await;
         }

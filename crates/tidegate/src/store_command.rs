@@ -123,6 +123,11 @@ impl Chosen {
         self.output
     }
 
+    /// The configuration.
+    pub fn load(&self) -> anyhow::Result<load::Loaded> {
+        load::load(&self.source)
+    }
+
     fn target(&self) -> anyhow::Result<StoreUrl> {
         let target = state::target(&load::load(&self.source)?)?;
         if target == StoreUrl::Memory {
@@ -189,8 +194,18 @@ struct Counts(BTreeMap<&'static str, u64>);
 
 impl Default for Counts {
     fn default() -> Self {
-        let kinds =
-            ["sessions", "subscriptions", "streams", "events", "leases", "keys", "grants", "tasks", "values"];
+        let kinds = [
+            "sessions",
+            "subscriptions",
+            "streams",
+            "events",
+            "leases",
+            "keys",
+            "grants",
+            "budgets",
+            "tasks",
+            "values",
+        ];
         Self(kinds.into_iter().map(|kind| (kind, 0)).collect())
     }
 }
@@ -207,6 +222,7 @@ impl RecordSink for Counts {
             Record::Lease { .. } => "leases",
             Record::Key(_) => "keys",
             Record::Grant(_) => "grants",
+            Record::Budget(_) => "budgets",
             Record::Task(_) => "tasks",
             Record::Blob { .. } => "values",
             // Counted with their values.

@@ -116,7 +116,7 @@ async fn run(x: Exchange, session: Arc<Session>, messages: Vec<Message>) -> Answ
 /// The response of a request whose other messages nobody takes.
 async fn last_message(served: Served) -> Option<Bytes> {
     match served {
-        Served::Response(bytes) | Served::Ended(bytes) => Some(bytes),
+        Served::Response(bytes) | Served::Ended(bytes) | Served::Later(bytes, _) => Some(bytes),
         Served::Cancelled => None,
         Served::Large(_) => {
             let error = RpcError::new(code::LIMIT, "a result this large cannot be part of a batch");

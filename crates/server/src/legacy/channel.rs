@@ -74,7 +74,9 @@ impl LocalSession {
         let limits = x.generation.limits;
         let name = format!("c{}", self.session.next_number());
         match serve(x, Arc::clone(&self.session), request, || StreamBuffer::copied(name, &limits)).await {
-            Served::Response(bytes) | Served::Ended(bytes) => drop(self.out.send(bytes).await),
+            Served::Response(bytes) | Served::Ended(bytes) | Served::Later(bytes, _) => {
+                drop(self.out.send(bytes).await)
+            }
             Served::Cancelled => {}
             Served::Large(chunks) => {
                 let message = match gather(chunks).await {

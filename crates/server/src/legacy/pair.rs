@@ -175,7 +175,7 @@ async fn answer_on(x: Exchange, session: Arc<Session>, stream: Arc<StreamBuffer>
     let limits = x.generation.limits;
     let name = format!("{}-{}", stream.name(), session.next_number());
     match serve(x, session, request, || StreamBuffer::copied(name, &limits)).await {
-        Served::Response(bytes) | Served::Ended(bytes) => {
+        Served::Response(bytes) | Served::Ended(bytes) | Served::Later(bytes, _) => {
             let _ = stream.push(bytes).await;
         }
         Served::Cancelled => {}

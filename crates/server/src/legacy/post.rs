@@ -246,6 +246,8 @@ pub(super) enum Served {
     Large(upstream::BodyStream),
     /// Its response comes on this stream, after other messages.
     Stream(Arc<StreamBuffer>),
+    /// A limit holds it back for so many seconds: the response says so.
+    Later(bytes::Bytes, u64),
     /// The client no longer wants it.
     Cancelled,
     /// The client's session has ended, as it could only go on in part: the response says so.
@@ -271,6 +273,7 @@ async fn request_over_http(x: Exchange, session: Arc<Session>, request: Request)
     })
     .await;
     match served {
+        Served::Later(bytes, seconds) => answer::too_many(answer::json(StatusCode::OK, bytes), seconds),
         Served::Response(bytes) if accepts.json => answer::json(StatusCode::OK, bytes),
         Served::Ended(_) => line::begin_again(Some(&id)),
         Served::Response(bytes) => {
@@ -298,7 +301,11 @@ pub(super) async fn serve(
     let Request { id, method, params } = request;
     let revision = session.opened.revision;
     let failed = |error: &RpcError| {
-        Served::Response(envelope::error(Some(&id), &down::error(&method, revision, error.to_raw())))
+        let bytes = envelope::error(Some(&id), &down::error(&method, revision, error.to_raw()));
+        match answer::later(error) {
+            None => Served::Response(bytes),
+            Some(seconds) => Served::Later(bytes, seconds),
+        }
     };
     x.request_id = Some(id.clone());
     if let Some(answer) = own(&x, &session, &method, params.as_ref()).await {

@@ -12,6 +12,7 @@ mod links;
 mod mtls;
 mod overload;
 mod polling;
+mod rates;
 mod replicas;
 mod sessions;
 mod shared;
