@@ -27,7 +27,9 @@ impl<'a> Sieve<'a> {
     fn asks(&self, lens: &Lens<'_>, kind: Kind, upstream: &str, own: &str, definition: Option<&Raw>) -> bool {
         let x = self.x;
         let (action, hints) = match kind {
-            Kind::Tools => (Action::CallTool, definition.map(hints).unwrap_or_default()),
+            Kind::Tools => {
+                (Action::CallTool, definition.map(|raw| hints(x, upstream, raw)).unwrap_or_default())
+            }
             Kind::Prompts => (Action::GetPrompt, ToolHints::default()),
             Kind::Resources | Kind::Templates => (Action::ReadResource, ToolHints::default()),
         };

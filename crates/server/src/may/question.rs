@@ -22,7 +22,7 @@ impl Facts {
         let definition = listed(asked.routed, asked.x, kind, &asked.what());
         let upstream = asked.routed.source.upstream().name().to_string();
         Self {
-            hints: definition.as_ref().map(hints).unwrap_or_default(),
+            hints: definition.as_ref().map(|raw| hints(asked.x, &upstream, raw)).unwrap_or_default(),
             definition,
             arguments: asked.routed.call.params.get("arguments"),
             labels: asked.x.generation.labels.get(&upstream, &asked.what()),
@@ -59,8 +59,11 @@ impl Facts {
     }
 }
 
-/// What a server says of its tool (2025-11-25, "ToolAnnotations").
-pub(super) fn hints(definition: &Raw) -> ToolHints {
+/// What a server says of its tool (2025-11-25, "ToolAnnotations"), where the operator believes it.
+pub(super) fn hints(x: &Exchange, upstream: &str, definition: &Raw) -> ToolHints {
+    if !x.generation.repeatable.get(upstream).is_some_and(|repeatable| repeatable.hints) {
+        return ToolHints::default();
+    }
     let annotations = definition.get("annotations");
     let says = |name: &str| annotations.as_ref().and_then(|hints| hints.get(name)?.as_bool());
     ToolHints {

@@ -9,6 +9,7 @@ mod drain;
 mod eras;
 mod handles;
 mod links;
+mod may;
 mod mtls;
 mod overload;
 mod polling;
