@@ -23,6 +23,7 @@ use crate::drain::Phase;
 use crate::handles::Handles;
 use crate::hub::Hub;
 use crate::listener::Listener;
+use crate::note;
 use crate::overload::memory::{self, System};
 use crate::overload::{Gate, Stage};
 use crate::recheck;
@@ -320,7 +321,11 @@ impl Gateway {
         let generation = compose(config, &self.shared, Some(&before))?;
         let number = generation.number;
         let kept: Vec<Arc<Upstream>> = generation.all_upstreams();
+        let mut event = note::own_event(&self.app, "config_change");
+        event.details.insert("generation", number.to_string());
+        event.details.insert("policy", generation.policy.version().to_owned());
         self.app.replace(generation);
+        note::happened(&self.app, event);
         self.app.metrics.reloads.inc();
         let gone: Vec<_> =
             before.all_upstreams().into_iter().filter(|u| !kept.iter().any(|k| Arc::ptr_eq(k, u))).collect();

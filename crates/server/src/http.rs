@@ -24,7 +24,7 @@ use crate::drain::{self, Phase};
 use crate::overload::{Reason, SIGNED_ON, Shed, Stage};
 use crate::replica::{self, Received};
 use crate::route::{BrokerRoute, Route, route};
-use crate::{account, broker, consent, legacy, modern};
+use crate::{account, broker, consent, legacy, modern, note};
 
 /// Serves a request. Never fails: whatever goes wrong has an answer.
 pub(crate) async fn serve<B>(app: Arc<App>, request: Request<B>) -> Answer
@@ -136,10 +136,14 @@ where
         Route::Live if get => answer::text(StatusCode::OK, "ok\n"),
         Route::Ready if get => ready(app),
         Route::Connect if get => Box::pin(consent::connect(app, generation, &uri, &headers)).await,
-        Route::Callback if get => Box::pin(consent::callback(app, generation, &uri, &headers)).await,
+        Route::Callback if get => {
+            let answer = Box::pin(consent::callback(app, generation, &uri, &headers)).await;
+            note::form_answered(app, ("sign_in_return", None), came.address, answer).await
+        }
         Route::Client if get => consent::client_document(app, generation, &headers),
         Route::Account | Route::Broker(_) => {
-            Box::pin(pages((app, generation), route, (&method, &uri, &headers), body)).await
+            let parts = (&method, &uri, &headers);
+            Box::pin(pages((app, generation), route, parts, (came.address, body))).await
         }
         Route::Metrics | Route::Live | Route::Ready | Route::Connect | Route::Callback | Route::Client => {
             not_allowed("GET")
@@ -202,7 +206,7 @@ async fn pages<B>(
     (app, generation): (&Arc<App>, &Arc<Generation>),
     route: Route<'_>,
     (method, uri, headers): (&Method, &Uri, &HeaderMap),
-    body: B,
+    (address, body): (Option<std::net::IpAddr>, B),
 ) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -215,7 +219,31 @@ where
     } else {
         Bytes::new()
     };
-    let form = || broker::form(headers, &body).unwrap_or_default();
+    let answer = page((app, generation), &route, (method, uri, headers), &body).await;
+    if method != Method::POST {
+        return answer;
+    }
+    let kind = match route {
+        Route::Account => "account_change",
+        Route::Broker(BrokerRoute::Authorize) => "client_consent",
+        Route::Broker(BrokerRoute::Token) => "token_issue",
+        Route::Broker(BrokerRoute::Register) => "client_register",
+        Route::Broker(BrokerRoute::Revoke) => "token_revoke",
+        _ => return answer,
+    };
+    let form = broker::form(headers, &body).unwrap_or_default();
+    let mut fields = form_urlencoded::parse(form.as_bytes());
+    let client = fields.find(|(name, _)| name == "client_id").map(|(_, client)| client);
+    note::form_answered(app, (kind, client.as_deref()), address, answer).await
+}
+
+async fn page(
+    (app, generation): (&Arc<App>, &Arc<Generation>),
+    route: &Route<'_>,
+    (method, uri, headers): (&Method, &Uri, &HeaderMap),
+    body: &Bytes,
+) -> Answer {
+    let form = || broker::form(headers, body).unwrap_or_default();
     let (get, post) = (method == Method::GET, method == Method::POST);
     let part = match route {
         Route::Account if get => return account::shown(app, generation, uri, headers).await,
@@ -234,9 +262,9 @@ where
         BrokerRoute::Jwks if get => broker::jwks(broker),
         BrokerRoute::Authorize if get => broker::asked(app, generation, broker, uri, headers).await,
         BrokerRoute::Authorize if post => broker::decided(app, generation, broker, form(), headers).await,
-        BrokerRoute::Token if post => broker::token(app, generation, broker, headers, &body).await,
-        BrokerRoute::Register if post => broker::register(broker, headers, &body).await,
-        BrokerRoute::Revoke if post => broker::revoke(app, generation, broker, headers, &body).await,
+        BrokerRoute::Token if post => broker::token(app, generation, broker, headers, body).await,
+        BrokerRoute::Register if post => broker::register(broker, headers, body).await,
+        BrokerRoute::Revoke if post => broker::revoke(app, generation, broker, headers, body).await,
         BrokerRoute::Metadata | BrokerRoute::Jwks => not_allowed("GET"),
         BrokerRoute::Authorize => not_allowed("GET, POST"),
         BrokerRoute::Token | BrokerRoute::Register | BrokerRoute::Revoke => not_allowed("POST"),

@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use audit::{Content, Decided, Event, Outcome, Phase, Recorder};
 use catalog::Routed;
+use http::StatusCode;
+use model::Principal;
 use protocol::{Call, Method, Raw, RpcError, code};
 use serde_json::json;
 use upstream::Ending;
 
-use crate::app::Exchange;
+use crate::answer::{self, Answer};
+use crate::app::{App, Exchange};
 
 /// The longest name that is recorded, in bytes.
 const NAME_BYTES_MAX: usize = 512;
@@ -265,4 +268,61 @@ fn turn(call: &Call) -> Option<String> {
     let meta = call.params.get("_meta")?;
     let turn = meta.get("io.modelcontextprotocol/aiInvocation")?.get("turnId")?;
     Some(cut(&turn.as_str()?).to_owned())
+}
+
+/// Tells of something that is of no call. Where nothing is answered without a record, whoever answers writes
+/// one after it, and both are durable then.
+pub(crate) fn happened(app: &App, event: Event) {
+    if let Some(recorder) = app.recorder.get() {
+        recorder.note(event);
+    }
+}
+
+/// What happened to somebody now, without length.
+pub(crate) fn event(app: &App, kind: &'static str, principal: &Principal) -> Event {
+    Event::new(kind, app.clock.now(), principal.tenant(), principal.subject())
+}
+
+/// Whose actions those of the process itself are.
+const OWN: &str = "gateway";
+/// The tenant of what belongs to none.
+const EVERYBODY: &str = "default";
+
+/// What the process itself did.
+pub(crate) fn own_event(app: &App, kind: &'static str) -> Event {
+    Event::new(kind, app.clock.now(), EVERYBODY, OWN)
+}
+
+/// Records that one of the gateway's own pages or forms was answered, before the answer leaves.
+pub(crate) async fn form_answered(
+    app: &App,
+    (kind, client): (&'static str, Option<&str>),
+    address: Option<std::net::IpAddr>,
+    answer: Answer,
+) -> Answer {
+    let Some(recorder) = app.recorder.get() else { return answer };
+    let subject =
+        client.map_or_else(|| "client:unknown".to_owned(), |client| format!("client:{}", cut(client)));
+    let mut event = Event::new(kind, app.clock.now(), EVERYBODY, &subject);
+    event.client = client.map(|client| Arc::from(cut(client)));
+    event.address = address;
+    let status = answer.status();
+    event.outcome = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Denied,
+        status if status.is_client_error() || status.is_server_error() => Outcome::Error,
+        _ => Outcome::Allowed,
+    };
+    event.details.insert("status", status.as_u16().to_string());
+    if !recorder.is_strict() {
+        recorder.note(event);
+        return answer;
+    }
+    match recorder.record(event).await {
+        Ok(_) => answer,
+        Err(error) => {
+            tracing::error!(%error, "a form is refused: nothing is answered without its record");
+            let text = "The audit log takes no record, and nothing is answered without one.\n";
+            answer::text(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::visit::{QUERY_BYTES_MAX, To, Visit, not_now, over};
 use super::{CALLBACK, CLIENT, CONNECT};
 use crate::answer::{self, Answer};
 use crate::app::{App, Generation};
-use crate::{account, broker, door};
+use crate::{account, broker, door, note};
 
 impl Visit<'_> {
     fn users(&self, ticket: &Ticket) -> Option<&Users> {
@@ -85,6 +85,10 @@ async fn signed_in(visit: &Visit<'_>, issuer: &str, away: &Away, returned: &Retu
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(issuer, error, "a user could not sign in");
+            let mut event = note::own_event(visit.app, "sign_in");
+            event.outcome = audit::Outcome::Denied;
+            event.details.insert("issuer", issuer.to_owned());
+            note::happened(visit.app, event);
             // A client waits for word of it.
             return match &away.errand {
                 Errand::Authorize(request) => broker::refused(visit, request),
@@ -94,6 +98,9 @@ async fn signed_in(visit: &Visit<'_>, issuer: &str, away: &Away, returned: &Retu
     };
     let user = User::of(&caller, visit.app.clock.now());
     tracing::info!(issuer, principal = %user.principal, "a user has signed in");
+    let mut event = note::event(visit.app, "sign_in", &user.principal);
+    event.details.insert("issuer", issuer.to_owned());
+    note::happened(visit.app, event);
     let mut answer = match &away.errand {
         Errand::Connect(ticket) => {
             if user.principal != ticket.principal {
@@ -128,6 +135,9 @@ async fn consented(visit: &Visit<'_>, ticket: &Ticket, away: &Away, returned: &R
     }
     let (upstream, principal) = (&ticket.upstream, &ticket.principal);
     tracing::info!(upstream, %principal, "a user has granted the gateway");
+    let mut event = note::event(visit.app, "upstream_consent", principal);
+    event.upstream = Some(upstream.as_str().into());
+    note::happened(visit.app, event);
     done(ticket)
 }
 
