@@ -3,6 +3,7 @@
 //! Each file holds the rules of one section. All of them run, and all of what they find is reported.
 
 mod admin;
+mod audit;
 mod auth;
 mod broker;
 mod credentials;
@@ -44,6 +45,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     mtls::check(config, report);
     limits::check(config, report);
     tasks::check(&config.tasks, report);
+    audit::check(&config.audit, report);
     for (name, upstream) in &config.upstreams {
         upstream::check(name, upstream, config, report);
     }
