@@ -79,10 +79,8 @@ fn tamper(case: &Case, rng: &SeededRng) -> Done {
                 forked.add(&event("acme", number as u64), &SeededRng::new(0));
             }
             forked.lines = lines[..index].to_vec();
-            forked.last = match lines[..index].last() {
-                Some(line) => Some(audit::record::check(line).expect("a record").hash),
-                None => None,
-            };
+            let hash = |line: &Vec<u8>| audit::record::check(line).expect("a record").hash;
+            forked.last = lines[..index].last().map(hash);
             for number in index..lines.len() {
                 forked.add(&event("acme", number as u64 + 1), rng);
             }

@@ -3,6 +3,7 @@
 //! Each file holds the rules of one section. All of them run, and all of what they find is reported.
 
 mod admin;
+mod audit;
 mod auth;
 mod broker;
 mod credentials;
@@ -48,6 +49,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     tasks::check(&config.tasks, report);
     rates::check(config, report);
     policy::check(config.policy.as_ref(), report);
+    audit::check(&config.audit, report);
     for (name, upstream) in &config.upstreams {
         upstream::check(name, upstream, config, report);
     }

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Policy, Rate, Replica, Sessions, Store,
-    Tasks, Telemetry, Upstream,
+    Admin, Audit, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Policy, Rate, Replica, Sessions,
+    Store, Tasks, Telemetry, Upstream,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -100,6 +100,11 @@ pub struct Config {
     /// Since 0.1.
     pub tasks: Tasks,
 
+    /// The record of who did what.
+    ///
+    /// Since 0.1.
+    pub audit: Audit,
+
     /// The key ring that seals what clients carry.
     ///
     /// Since 0.1.
@@ -162,6 +167,7 @@ impl Default for Config {
             cache: Cache::default(),
             sessions: Sessions::default(),
             tasks: Tasks::default(),
+            audit: Audit::default(),
             keys: Keys::default(),
             store: Store::default(),
             replica: Replica::default(),

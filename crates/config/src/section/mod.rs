@@ -1,6 +1,7 @@
 //! The sections of a configuration: one file each, with what a key means, its unit and its default.
 
 mod admin;
+mod audit;
 mod auth;
 mod broker;
 mod cache;
@@ -23,6 +24,7 @@ mod tls;
 mod upstream;
 
 pub use admin::{Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn};
+pub use audit::{Audit, AuditMode};
 pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer, SignIn};
 pub use broker::{Broker, BrokerClient};
 pub use cache::Cache;

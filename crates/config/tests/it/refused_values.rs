@@ -126,6 +126,11 @@ fn a_rule_for_tasks_has_a_pattern_and_a_time() {
 }
 
 #[test]
+fn a_log_has_a_name_and_times_that_hold() {
+    hold("a_log_has_a_name_and_times_that_hold");
+}
+
+#[test]
 fn times_and_limits_of_tasks_fit_together() {
     hold("times_and_limits_of_tasks_fit_together");
 }
