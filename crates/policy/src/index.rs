@@ -34,6 +34,11 @@ impl Set {
         self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
     }
 
+    /// Whether a number is among them.
+    pub fn contains(&self, number: usize) -> bool {
+        self.0.get(number / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
+    }
+
     /// The numbers, in their order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().enumerate().flat_map(|(at, word)| {
@@ -163,6 +168,11 @@ impl Index {
 
     pub fn target(&self, own: &EntityUid, ancestors: impl Iterator<Item = EntityUid>) -> Set {
         self.resources.of(own, ancestors)
+    }
+
+    /// Those that concern the action.
+    pub fn of_action(&self, action: Action) -> Set {
+        self.actions.get(&action).cloned().unwrap_or_default()
     }
 
     /// Leaves those that concern the action.

@@ -4,7 +4,9 @@
 //! here, where nothing recurses.
 
 use crate::fault::Fault;
-use crate::limits::{FILE_BYTES_MAX, POLICY_BYTES_MAX, POLICY_DEPTH_MAX, POLICY_OPERATORS_MAX};
+use crate::limits::{
+    FILE_BYTES_MAX, POLICY_BYTES_MAX, POLICY_DEPTH_MAX, POLICY_MEMBERS_MAX, POLICY_OPERATORS_MAX,
+};
 
 /// Where the policies of a text begin and end: up to their semicolons, comments before them left out.
 ///
@@ -64,6 +66,8 @@ struct Reader {
     start: Option<usize>,
     depth: usize,
     operators: usize,
+    /// Dots in a row, with nothing but names between them.
+    members: usize,
     word: String,
     too_much: Option<(usize, String)>,
 }
@@ -88,6 +92,15 @@ impl Reader {
             return;
         }
         self.word.clear();
+        if c == '.' {
+            self.members += 1;
+            if self.members > POLICY_MEMBERS_MAX {
+                let message = format!("more than {POLICY_MEMBERS_MAX} members are named in a row");
+                self.too_much.get_or_insert((at, message));
+            }
+            return;
+        }
+        self.members = 0;
         match c {
             '(' | '[' | '{' => {
                 self.depth += 1;
@@ -98,7 +111,7 @@ impl Reader {
                 }
             }
             ')' | ']' | '}' => self.depth = self.depth.saturating_sub(1),
-            '&' | '|' | '+' | '-' | '*' | '.' | '!' | '@' => self.operator(at),
+            '&' | '|' | '+' | '-' | '*' | '!' | '@' => self.operator(at),
             ';' if self.depth == 0 => {
                 let start = self.start.take().unwrap_or(at);
                 self.pieces.push((start, at + 1));

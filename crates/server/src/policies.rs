@@ -153,7 +153,7 @@ mod tests {
         let text = format!("upstreams: {{crm: {{url: 'http://a'}}}}\npolicy: {{files: [{path:?}]}}");
         let wrong = engine(&config(&text)).expect_err("there is no such upstream").to_string();
         let expected =
-            format!("{}:1:51: there is no upstream \"crn\"; did you mean \"crm\"?", path.display());
+            format!("{}:1:50: there is no upstream \"crn\"; did you mean \"crm\"?", path.display());
         assert!(wrong.ends_with(&expected), "{wrong}");
     }
 
