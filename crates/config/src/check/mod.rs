@@ -14,6 +14,7 @@ mod names;
 mod rates;
 mod replicas;
 mod report;
+mod resilience;
 mod retries;
 mod tasks;
 mod upstream;

@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::names::check_aliases;
 use super::url::{UrlUse, url_fault};
-use super::{Report, credentials, limits, retries};
+use super::{Report, credentials, limits, resilience, retries};
 use crate::section::{Config, Revision, Sharing, Transport, Upstream};
 use crate::source::Path;
 use crate::value::Secret;
@@ -48,6 +48,7 @@ pub(super) fn check(name: &str, upstream: &Upstream, config: &Config, report: &m
     check_aliases(&upstream.aliases, &path.key("aliases"), report);
     limits::check_upstream(upstream, &path, report);
     retries::check(upstream, &path, report);
+    resilience::check(upstream, &path, report);
     if upstream.transport == Transport::HttpSse && upstream.revision == Some(Revision::V2026_07_28) {
         report.value(
             &path.key("transport"),
