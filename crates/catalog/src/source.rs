@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
 use upstream::{
-    Body, CallContext, CallError, CallErrorKind, Change, Discovery, Line, Outcome, Sharing, Upstream, Watched,
+    Again, Body, CallContext, CallError, CallErrorKind, Change, Discovery, Line, Outcome, Sharing, Upstream,
+    Watched,
 };
 
 use crate::handles::{self, ARGUMENTS, SessionUse};
@@ -508,6 +509,7 @@ impl Source {
             alone: true,
             script: None,
             waits_until: None,
+            again: Again::Repeatable,
         };
         let reply = self.upstream.call(&cx, &call).await.map_err(ListError::Call)?;
         match reply.outcome().await.map_err(ListError::Call)? {

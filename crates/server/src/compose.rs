@@ -14,7 +14,10 @@ use http::{HeaderName, HeaderValue};
 use identity::{Tokens, Users};
 use model::{NameError, Principal, UpstreamName};
 use protocol::{Raw, Revision};
-use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstream};
+use upstream::{
+    BreakerOptions, EjectOptions, HttpTransport, Options, Resilience, Sharing, Stdio, Target, Timeouts,
+    Upstream,
+};
 
 use crate::app::{EVERYTHING, Generation, Limits};
 use crate::barred::StoreBars;
@@ -344,6 +347,35 @@ fn source_options(config: &Config, section: &config::Upstream) -> SourceOptions 
     }
 }
 
+/// What is done where an upstream fails.
+fn resilience(name: &str, section: &config::Upstream) -> Result<Resilience, ComposeError> {
+    let config::Resilience { breaker, retries, backoff, budget_percent, budget_min, hedge_after, eject } =
+        &section.resilience;
+    let urls = section.urls.iter().map(|url| url.parse());
+    let urls = urls.collect::<Result<_, _>>();
+    Ok(Resilience {
+        breaker: breaker.as_ref().map(|breaker| BreakerOptions {
+            failures_percent: breaker.failures_percent,
+            calls_min: u64::from(breaker.calls_min),
+            window: breaker.window.duration(),
+            open: breaker.open.duration(),
+            probes: u64::from(breaker.probes),
+        }),
+        retries: *retries,
+        backoff: backoff.duration(),
+        budget_percent: u64::from(*budget_percent),
+        budget_min: u64::from(*budget_min),
+        hedge_after: hedge_after.map(config::Span::duration),
+        urls: urls.map_err(|source| ComposeError::Url { upstream: name.to_owned(), source })?,
+        eject: EjectOptions {
+            after: eject.after,
+            time: eject.time.duration(),
+            time_max: eject.time_max.duration(),
+            percent_max: eject.percent_max as usize,
+        },
+    })
+}
+
 fn make_upstream(
     name: &str,
     section: &config::Upstream,
@@ -383,6 +415,7 @@ fn make_upstream(
             config::Sharing::PerClient => Sharing::PerClient,
             config::Sharing::Handle => Sharing::Handle,
         },
+        resilience: resilience(name, section)?,
         client_info: shared.server_info.clone(),
     };
     let http = client(name, values.ca, &timeouts)?;

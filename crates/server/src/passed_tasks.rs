@@ -57,6 +57,7 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
         alone: x.app.replicas.is_alone(),
         script: None,
         waits_until: None,
+        again: upstream::Again::Unsent,
     };
     let reply = source.upstream().call(&cx, &own).await.map_err(|error| match error.kind {
         CallErrorKind::SessionGone => line::gone(source.upstream().name()),

@@ -322,6 +322,7 @@ async fn send(x: &Exchange, routed: &Routed, on: On) -> Result<Reply, RpcError> 
         alone: x.app.replicas.is_alone(),
         script: on.script,
         waits_until: x.hosted.as_ref().and_then(|hosted| hosted.until),
+        again: replay::again(x, routed),
     };
     // Boxed: it would be copied through every stage on its way to where it is waited for.
     let reply = Box::pin(upstream.call(&cx, &own)).await;

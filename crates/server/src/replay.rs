@@ -13,6 +13,7 @@ use config::Glob;
 use protocol::json::Object;
 use protocol::{Method, Raw};
 use serde_json::{Value, json};
+use upstream::Again;
 
 use crate::app::Exchange;
 
@@ -41,6 +42,17 @@ pub(crate) fn may_repeat(x: &Exchange, routed: &Routed) -> bool {
             rules.named.iter().any(|glob| glob.matches(&name)) || (rules.hints && hinted(x, routed, &name))
         }
         _ => false,
+    }
+}
+
+/// Whether the gateway may make a call again before its client hears of a failure. A task has rules of its own.
+pub(crate) fn again(x: &Exchange, routed: &Routed) -> Again {
+    if x.hosted.is_some() {
+        Again::Never
+    } else if upstream::reads(&routed.call.method) || may_repeat(x, routed) {
+        Again::Repeatable
+    } else {
+        Again::Unsent
     }
 }
 

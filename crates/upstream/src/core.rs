@@ -10,8 +10,10 @@ use protocol::{Id, Raw};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 use crate::kept::Registry;
+use crate::options::Target;
 use crate::park::Lot;
-use crate::{CallError, CallErrorKind, Line, Observer, Options, Watched};
+use crate::resilience::Keeping;
+use crate::{Again, CallError, CallErrorKind, Line, Observer, Options, Watched};
 
 /// Something changed at an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub(crate) struct Core {
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
     pub stats: Arc<Stats>,
+    /// What is done where the server fails.
+    pub keeping: Arc<Keeping>,
     pub lot: Lot,
     /// Sessions that were opened for somebody.
     pub kept: Registry,
@@ -82,7 +86,12 @@ pub(crate) struct Core {
 
 impl Core {
     pub fn new(options: Options, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, parked: Arc<AtomicUsize>) -> Self {
+        let url = match &options.target {
+            Target::Http { url, .. } => Some(url),
+            Target::Stdio(_) => None,
+        };
         Self {
+            keeping: Arc::new(Keeping::new(&options.resilience, url)),
             slots: Arc::new(Semaphore::new(options.concurrency_max)),
             lot: Lot::new(options.limits, parked),
             kept: Registry::new(options.limits.kept_max, options.limits.kept_idle),
@@ -103,6 +112,7 @@ impl Core {
         let (clock, rng) = (Arc::clone(&self.clock), Arc::clone(&self.rng));
         Self {
             stats: Arc::clone(&self.stats),
+            keeping: Arc::clone(&self.keeping),
             slots: Arc::clone(&self.slots),
             changes: self.changes.clone(),
             observer: self.observer.clone(),
@@ -169,6 +179,8 @@ pub struct CallContext {
     pub script: Option<Arc<dyn Script>>,
     /// Until when it may wait for answers to its questions; `None`: as long as any call may.
     pub waits_until: Option<model::Timestamp>,
+    /// Whether it may be made again where it fails.
+    pub again: Again,
 }
 
 impl CallContext {
@@ -185,6 +197,7 @@ impl CallContext {
             alone: true,
             script: None,
             waits_until: None,
+            again: Again::default(),
         }
     }
 }

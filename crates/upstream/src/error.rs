@@ -69,6 +69,9 @@ pub enum CallErrorKind {
     /// There are as many sessions as allowed: nothing was sent.
     #[error("has as many sessions as allowed (sessions_max)")]
     SessionLimit,
+    /// Too many calls on it failed, so that none is made for a while: nothing was sent.
+    #[error("is left alone for a while, as too many calls on it failed")]
+    CircuitOpen,
     /// The session that the call belongs to is gone, and what the server remembered with it: nothing ran.
     #[error("no longer has the session of this call")]
     SessionGone,
@@ -92,6 +95,7 @@ impl CallErrorKind {
             Self::ParkedGone => "parked_gone",
             Self::Stopped => "stopped",
             Self::SessionLimit => "session_limit",
+            Self::CircuitOpen => "circuit_open",
             Self::SessionGone => "session_gone",
         }
     }
@@ -100,7 +104,9 @@ impl CallErrorKind {
     #[must_use]
     pub fn retry(self) -> Retry {
         match self {
-            Self::Unreachable | Self::Busy | Self::Stopped | Self::SessionLimit => Retry::Safe,
+            Self::Unreachable | Self::Busy | Self::Stopped | Self::SessionLimit | Self::CircuitOpen => {
+                Retry::Safe
+            }
             Self::Broke | Self::Timeout | Self::Invalid | Self::ParkLimit | Self::ParkedGone => {
                 Retry::MayHaveRun
             }
@@ -122,7 +128,7 @@ impl CallErrorKind {
 
     fn code(self) -> i64 {
         match self {
-            Self::Unreachable | Self::Stopped => code::UPSTREAM_UNREACHABLE,
+            Self::Unreachable | Self::Stopped | Self::CircuitOpen => code::UPSTREAM_UNREACHABLE,
             Self::OtherRevision => code::UPSTREAM_REVISION,
             Self::Broke | Self::Status(_) | Self::Unauthorized | Self::Consent => code::UPSTREAM_BROKE,
             Self::Timeout => code::UPSTREAM_TIMEOUT,

@@ -19,6 +19,7 @@ mod outbound;
 mod park;
 mod pipe;
 mod reply;
+mod resilience;
 #[cfg(test)]
 mod testing;
 mod upstream;
@@ -31,4 +32,7 @@ pub use listen::Interest;
 pub use observe::{Ended, Ending, Observer, Request, Watched};
 pub use options::{HttpTransport, Limits, Options, Stdio, Target, Timeouts};
 pub use reply::{Body, BodyStream, Item, ItemStream, Outcome, Reply};
+pub use resilience::{
+    AddressHealth, Again, BreakerOptions, Circuit, EjectOptions, Resilience, ResilienceStats, reads,
+};
 pub use upstream::{Discovery, Health, Upstream};

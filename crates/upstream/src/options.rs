@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use model::UpstreamName;
 use protocol::{Raw, Revision};
 
-use crate::{Credentials, Sharing};
+use crate::{Credentials, Resilience, Sharing};
 
 /// How an upstream is reached and how far it may go.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Options {
     pub limits: Limits,
     /// Who shares a session with it.
     pub sharing: Sharing,
+    /// What is done where it fails.
+    pub resilience: Resilience,
     /// Who the gateway says it is in a legacy handshake: an `Implementation`.
     pub client_info: Raw,
 }

@@ -7,7 +7,7 @@ use protocol::Raw;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{HttpTransport, Limits, Options, Sharing, Target, Timeouts, Upstream};
+use crate::{HttpTransport, Limits, Options, Resilience, Sharing, Target, Timeouts, Upstream};
 
 /// The server. Every connection carries one request.
 pub(crate) struct Scripted(TcpListener);
@@ -94,6 +94,7 @@ pub(crate) fn options(url: http::Uri) -> Options {
         concurrency_max: 8,
         limits: Limits::default(),
         sharing: Sharing::Shared,
+        resilience: Resilience::default(),
         client_info: Raw::literal(r#"{"name":"test","version":"0"}"#),
     }
 }

@@ -14,7 +14,11 @@ use crate::detect::{self, Connector, Found};
 use crate::http::HttpLink;
 use crate::options::Target;
 use crate::pipe::{Dial, PipePool};
-use crate::{CallContext, CallError, CallErrorKind, Credentials, Kept, Observer, Options, Place, Reply};
+use crate::resilience::{is_free, may_again};
+use crate::{
+    AddressHealth, Again, CallContext, CallError, CallErrorKind, Circuit, Credentials, Kept, Observer,
+    Options, Place, Reply, ResilienceStats,
+};
 
 /// How an upstream is doing.
 #[derive(Debug, Clone)]
@@ -33,6 +37,10 @@ pub struct Health {
     pub parked: usize,
     /// How many sessions it has that belong to a principal, a client or a handle.
     pub sessions: usize,
+    /// Whether calls go to it at all; `None`: it has no breaker.
+    pub circuit: Option<Circuit>,
+    /// Its addresses, where it has several.
+    pub addresses: Vec<AddressHealth>,
 }
 
 /// What an upstream said of itself.
@@ -48,7 +56,9 @@ pub struct Discovery {
 
 /// A failed attempt is not repeated before this has passed, doubled with each further one.
 const BACKOFF_MIN: Duration = Duration::from_millis(250);
-/// The longest pause between attempts.
+/// The longest pause before a call is made again; who is asked to wait longer tells its client.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(1);
+/// The longest pause between attempts to find out.
 const BACKOFF_MAX: Duration = Duration::from_secs(15);
 
 #[derive(Default)]
@@ -125,6 +135,12 @@ impl Upstream {
         &self.core.stats
     }
 
+    /// What became of what is done where it fails.
+    #[must_use]
+    pub fn resilience(&self) -> &ResilienceStats {
+        &self.core.keeping.stats
+    }
+
     /// Says who hears of its requests from now on. Only the first one is heard.
     pub fn observe(&self, observer: Arc<dyn Observer>) {
         // A second one has nothing to say: an upstream belongs to one gateway.
@@ -158,8 +174,11 @@ impl Upstream {
             Some(Connector::LegacyHttp(http)) => http.owned(),
             Some(Connector::ModernHttp(_)) | None => 0,
         };
+        let circuit = self.core.keeping.circuit();
+        let balance = self.core.keeping.balance.as_ref();
         Health {
             state: match (&error, &found) {
+                _ if circuit == Some(Circuit::Open) => CallErrorKind::CircuitOpen.as_str(),
                 (Some(error), _) => error.kind.as_str(),
                 (None, Some(_)) => "up",
                 (None, None) => "untried",
@@ -170,6 +189,8 @@ impl Upstream {
             in_flight: self.core.stats.in_flight.load(Ordering::Relaxed),
             parked: self.core.lot.len(),
             sessions: owned + self.core.kept.len(),
+            circuit,
+            addresses: balance.map(|balance| balance.health(Instant::now())).unwrap_or_default(),
         }
     }
 
@@ -222,7 +243,9 @@ impl Upstream {
                 tracing::warn!(upstream = %self.name(), %error, "cannot use the upstream");
                 let wait = BACKOFF_MIN.saturating_mul(1 << attempts.failures.min(10)).min(BACKOFF_MAX);
                 attempts.failures = attempts.failures.saturating_add(1);
-                attempts.not_before = Some(Instant::now() + wait);
+                // Another address may answer at once.
+                let several = self.core.keeping.balance.is_some();
+                attempts.not_before = (!several).then(|| Instant::now() + wait);
                 attempts.error = Some(error.clone());
                 self.note(Some(error.clone()));
                 Err(error)
@@ -279,7 +302,7 @@ impl Upstream {
         Stats::add(&self.core.stats.calls);
         let _running = Running::new(&self.core.stats);
         let start = Instant::now();
-        let reply = self.call_inner(cx, call).await;
+        let reply = Box::pin(self.persist(cx, call)).await;
         match &reply {
             Ok(_) => {
                 let us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -289,6 +312,87 @@ impl Upstream {
             Err(error) => self.failed(error),
         }
         reply
+    }
+
+    /// Makes it, and again where it failed and that does no harm, as far as there may be further attempts.
+    async fn persist(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
+        let (options, keeping) = (&self.core.options.resilience, &self.core.keeping);
+        keeping.budget.call();
+        let mut attempt = 0;
+        loop {
+            let reply = self.hedged(cx, call).await;
+            let Err(error) = &reply else { return reply };
+            let asked = error.retry_after.unwrap_or_default();
+            if attempt >= options.retries || asked > RETRY_WAIT_MAX || !may_again(cx, call, error) {
+                return reply;
+            }
+            if !keeping.budget.take() {
+                Stats::add(&keeping.stats.retries_refused);
+                return reply;
+            }
+            Stats::add(&keeping.stats.retries);
+            let backoff = options.backoff.saturating_mul(1 << attempt.min(10)).min(RETRY_WAIT_MAX);
+            // Up to half of it is left out, so that calls that failed together do not come back together.
+            let parts = 512 + u32::try_from(self.core.rng.next_u64() % 512).unwrap_or(0);
+            tokio::time::sleep((backoff * parts / 1_024).max(asked)).await;
+            attempt += 1;
+        }
+    }
+
+    /// Makes it, and once more beside where it is slow and twice is as once. The first answer counts.
+    async fn hedged(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
+        let keeping = &self.core.keeping;
+        let after = self.core.options.resilience.hedge_after;
+        let Some(after) = after.filter(|_| cx.again == Again::Repeatable && is_free(cx, call)) else {
+            return self.passed(cx, call).await;
+        };
+        let mut first = Box::pin(self.passed(cx, call));
+        tokio::select! {
+            biased;
+            reply = &mut first => return reply,
+            () = tokio::time::sleep(after) => {}
+        }
+        if !keeping.budget.take() {
+            Stats::add(&keeping.stats.retries_refused);
+            return first.await;
+        }
+        Stats::add(&keeping.stats.hedges);
+        let mut second = Box::pin(self.passed(cx, call));
+        let (reply, is_second) = tokio::select! {
+            biased;
+            reply = &mut first => (reply, false),
+            reply = &mut second => (reply, true),
+        };
+        // Dropping the other one cancels it.
+        let (reply, is_second) = match (reply, is_second) {
+            (Err(_), false) => (second.await, true),
+            (Err(_), true) => (first.await, false),
+            (reply, is_second) => (reply, is_second),
+        };
+        keeping.stats.hedges_won.fetch_add(u64::from(is_second && reply.is_ok()), Ordering::Relaxed);
+        reply
+    }
+
+    /// Makes it, unless the server is left alone.
+    async fn passed(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
+        // What has begun goes on.
+        if call.params.has("requestState") {
+            return self.call_inner(cx, call).await;
+        }
+        let passing = self.core.keeping.admit();
+        let passing =
+            passing.map_err(|wait| self.core.error(CallErrorKind::CircuitOpen).after(Some(wait)))?;
+        match self.call_inner(cx, call).await {
+            Ok(Reply::Ready(outcome)) => {
+                passing.ended(None);
+                Ok(Reply::Ready(outcome))
+            }
+            Ok(Reply::Stream(items)) => Ok(Reply::Stream(passing.over(items))),
+            Err(error) => {
+                passing.ended(Some(&error));
+                Err(error)
+            }
+        }
     }
 
     async fn call_inner(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
@@ -322,10 +426,11 @@ impl Upstream {
         // What the server speaks may have changed while it could not be reached: look again next time.
         let gone = matches!(error.kind, CallErrorKind::Unreachable | CallErrorKind::OtherRevision);
         let http = matches!(self.core.options.target, Target::Http { .. });
-        if gone && http {
+        // One of several addresses is not the server.
+        if gone && http && self.core.keeping.balance.is_none() {
             *self.found.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        if error.kind.fault() == model::Fault::Upstream {
+        if error.kind.fault() == model::Fault::Upstream && error.kind != CallErrorKind::CircuitOpen {
             self.note(Some(error.clone()));
         }
     }

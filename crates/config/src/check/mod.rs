@@ -16,6 +16,7 @@ mod policy;
 mod rates;
 mod replicas;
 mod report;
+mod resilience;
 mod retries;
 mod tasks;
 mod upstream;

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::offers;
-use super::{RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
+use super::{Resilience, RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
 use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
 
 /// A server behind the gateway: either at a `url`, or a `command` to start.
@@ -23,6 +23,12 @@ pub struct Upstream {
     /// Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+
+    /// Further URLs of the same server, to each of which any request may go. Only with `url`.
+    ///
+    /// The request goes to the address that has the least to do. Only for a server of revision 2026-07-28,
+    /// which `revision` has to say, and without `auth`. By default none. Since 0.1.
+    pub urls: Vec<String>,
 
     /// The program to start and its arguments, as a list. Either this or `url`.
     ///
@@ -155,6 +161,11 @@ pub struct Upstream {
     /// A tool that no rule fits, and by default every one, is called once. Since 0.1.
     pub retries: Vec<RetryRule>,
 
+    /// What is done where it fails: left alone for a while, asked again, asked twice.
+    ///
+    /// Since 0.1.
+    pub resilience: Resilience,
+
     /// Whom to trust as this server. Only with `url`.
     ///
     /// Since 0.1.
@@ -176,6 +187,7 @@ impl Default for Upstream {
     fn default() -> Self {
         Self {
             url: None,
+            urls: Vec::new(),
             command: None,
             env: BTreeMap::new(),
             cwd: None,
@@ -199,6 +211,7 @@ impl Default for Upstream {
             trust_hints: false,
             tasks: UpstreamTasks::default(),
             retries: Vec::new(),
+            resilience: Resilience::default(),
             tls: UpstreamTls::default(),
             description: None,
             enabled: true,
@@ -385,6 +398,7 @@ impl Upstream {
     pub fn fingerprint(&self) -> u64 {
         let Self {
             url,
+            urls,
             command,
             env,
             cwd,
@@ -408,14 +422,15 @@ impl Upstream {
             trust_hints: _,
             tasks: _,
             retries: _,
+            resilience,
             tls,
             description: _,
             enabled: _,
         } = self;
         let mut hasher = DefaultHasher::new();
-        (url, command, env, cwd, transport, revision).hash(&mut hasher);
+        (url, urls, command, env, cwd, transport, revision).hash(&mut hasher);
         (headers, forward_headers, auth, timeouts, concurrency_max, stdio, tls).hash(&mut hasher);
-        (sessions, sessions_max, session_idle).hash(&mut hasher);
+        (sessions, sessions_max, session_idle, resilience).hash(&mut hasher);
         hasher.finish()
     }
 

@@ -26,6 +26,11 @@ fn a_limit_is_of_one_kind_and_says_for_what() {
 }
 
 #[test]
+fn several_addresses_are_for_a_server_without_sessions() {
+    hold("several_addresses_are_for_a_server_without_sessions");
+}
+
+#[test]
 fn a_command_has_a_program() {
     hold("a_command_has_a_program");
 }
@@ -146,7 +151,7 @@ fn an_idempotency_key_goes_where_the_server_looks() {
 }
 
 /// Keys for which nothing at all is a choice, and what it means.
-const ZERO_IS_A_CHOICE: [(&str, &str); 12] = [
+const ZERO_IS_A_CHOICE: [(&str, &str); 16] = [
     ("drain_delay", "nobody in front has to notice"),
     ("limits.queue_max", "nobody waits"),
     ("drain_timeout", "stop at once"),
@@ -157,6 +162,10 @@ const ZERO_IS_A_CHOICE: [(&str, &str); 12] = [
     ("auth.issuers.*.sign_in.recheck", "nobody is asked about"),
     ("rates[].costs[].cost", "it is free"),
     ("tasks.tombstone", "an expired task is unknown at once"),
+    ("upstreams.*.resilience.retries", "nothing is asked again"),
+    ("upstreams.*.resilience.budget_percent", "there are no further requests but a few"),
+    ("upstreams.*.resilience.budget_min", "there are no further requests but a share"),
+    ("upstreams.*.resilience.eject.percent_max", "no address is left alone"),
     ("upstreams.*.list_ttl", "its lists are never fresh"),
     ("upstreams.*.stdio.stderr_lines_max", "nothing is kept"),
 ];

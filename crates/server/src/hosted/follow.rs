@@ -213,6 +213,7 @@ async fn ask_with(
         alone: x.app.replicas.is_alone(),
         script: None,
         waits_until: None,
+        again: upstream::Again::Never,
     };
     let reply = upstream.call(&cx, &call).await.map_err(|error| error.to_rpc());
     runner::whole(reply).await

@@ -80,7 +80,7 @@ pub(super) fn of_gateway(error: &RpcError, rule: Option<&RetryRule>) -> Failed {
         None => error.code != code::INVALID_PARAMS && error.code != code::METHOD_NOT_FOUND,
     };
     let wanted = |on: &RetryOn| match on {
-        RetryOn::Connect => matches!(reason, "unreachable" | "busy" | "stopped" | "broke"),
+        RetryOn::Connect => matches!(reason, "unreachable" | "busy" | "stopped" | "broke" | "circuit_open"),
         RetryOn::Timeout => reason == "timeout",
         RetryOn::Status(wanted) => status == Some(*wanted),
         RetryOn::Code(wanted) => error.code == *wanted,
@@ -98,8 +98,9 @@ pub(super) fn of_gateway(error: &RpcError, rule: Option<&RetryRule>) -> Failed {
 
 /// The words that are known for what failed.
 fn class(reason: &str) -> &'static str {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 15] = [
         "unreachable",
+        "circuit_open",
         "other_revision",
         "unauthorized",
         "broke",

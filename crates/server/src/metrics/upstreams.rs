@@ -1,6 +1,7 @@
 //! What the upstreams count themselves.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::app::Generation;
@@ -33,6 +34,7 @@ pub(super) fn render(out: &mut String, generation: &Generation) {
         }
     }
     lists(out, generation);
+    resilience(out, &all);
     type ReadHealth = fn(&upstream::Health) -> u64;
     let gauges: [(&str, &str, ReadHealth); 4] = [
         ("up", "Whether the last attempt to use the upstream succeeded", |h| u64::from(h.state == "up")),
@@ -62,6 +64,55 @@ pub(super) fn render(out: &mut String, generation: &Generation) {
             out,
             "tidegate_upstream_state{{upstream=\"{name}\",state=\"{state}\",revision=\"{revision}\"}} 1"
         );
+    }
+}
+
+/// What was done where they failed.
+fn resilience(out: &mut String, all: &[Arc<upstream::Upstream>]) {
+    type Read = fn(&upstream::ResilienceStats) -> u64;
+    let counters: [(&str, &str, Read); 7] = [
+        ("retries", "Calls made again before their clients heard of a failure", |s| {
+            s.retries.load(Ordering::Relaxed)
+        }),
+        ("retries_refused", "Further requests that the budget did not have", |s| {
+            s.retries_refused.load(Ordering::Relaxed)
+        }),
+        ("hedges", "Second requests beside slow ones", |s| s.hedges.load(Ordering::Relaxed)),
+        ("hedges_won", "Second requests that answered first", |s| s.hedges_won.load(Ordering::Relaxed)),
+        ("circuit_opened", "Times that the upstream was left alone", |s| {
+            s.circuit_opened.load(Ordering::Relaxed)
+        }),
+        ("circuit_refused", "Calls refused while the upstream was left alone", |s| {
+            s.circuit_refused.load(Ordering::Relaxed)
+        }),
+        ("ejections", "Times that one of its addresses was left alone", |s| {
+            s.ejections.load(Ordering::Relaxed)
+        }),
+    ];
+    for (name, help, read) in counters {
+        let _ =
+            writeln!(out, "# HELP tidegate_upstream_{name} {help}.\n# TYPE tidegate_upstream_{name} counter");
+        for upstream in all {
+            let (own, count) = (upstream.name(), read(upstream.resilience()));
+            let _ = writeln!(out, "tidegate_upstream_{name}_total{{upstream=\"{own}\"}} {count}");
+        }
+    }
+    out.push_str("# HELP tidegate_upstream_circuit 1 for the state of the upstream's breaker.\n");
+    out.push_str("# TYPE tidegate_upstream_circuit gauge\n");
+    for upstream in all {
+        let Some(circuit) = upstream.health().circuit else { continue };
+        let (name, state) = (upstream.name(), circuit.as_str());
+        let _ = writeln!(out, "tidegate_upstream_circuit{{upstream=\"{name}\",state=\"{state}\"}} 1");
+    }
+    out.push_str("# HELP tidegate_upstream_address_ejected Whether an address is left alone.\n");
+    out.push_str("# TYPE tidegate_upstream_address_ejected gauge\n");
+    for upstream in all {
+        for address in upstream.health().addresses {
+            let (name, ejected) = (upstream.name(), u64::from(address.ejected));
+            let place = address.url.authority().map(ToString::to_string).unwrap_or_default();
+            let labels = format!("upstream=\"{name}\",address=\"{place}\"");
+            let _ = writeln!(out, "tidegate_upstream_address_ejected{{{labels}}} {ejected}");
+        }
     }
 }
 

@@ -10,9 +10,11 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use protocol::json::{Extractor, Piece};
 use protocol::{Id, Message, Raw};
+use tokio::time::Instant;
 
 use super::EventStream;
 use crate::core::{Core, Stats};
+use crate::resilience::Sending;
 use crate::{Body, CallError, CallErrorKind, Credentials, Next, Why};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -139,8 +141,29 @@ impl HttpLink {
 
     async fn send_once(&self, request: Request<egress::Body>) -> Result<Response<ResponseBody>, CallError> {
         Stats::add(&self.core.stats.requests);
+        let (request, sending) = self.addressed(request);
         let sent = self.way.http.send(request, &self.way.timeouts).await;
+        if let Some(sending) = sending {
+            let failed = sent.as_ref().map_or(true, |response| response.status().is_server_error());
+            if sending.answered(failed, Instant::now()) {
+                Stats::add(&self.core.keeping.stats.ejections);
+            }
+        }
         sent.map_err(|error| egress_error(&self.core, &error))
+    }
+
+    /// The request for one of the server's addresses, where it has several.
+    fn addressed(&self, mut request: Request<egress::Body>) -> (Request<egress::Body>, Option<Sending>) {
+        let Some(balance) = &self.core.keeping.balance else { return (request, None) };
+        let Some((url, sending)) = balance.pick(Instant::now()) else { return (request, None) };
+        // What the operator says in its place goes to all of them.
+        if request.headers().get(HOST) == host_of(&self.way.url).as_ref()
+            && let Some(host) = host_of(&url)
+        {
+            request.headers_mut().insert(HOST, host);
+        }
+        *request.uri_mut() = url;
+        (request, Some(sending))
     }
 
     /// Sends a request with a proof, and again with another one where the server wants that.
