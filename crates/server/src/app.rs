@@ -26,6 +26,7 @@ use crate::legacy::{Pair, Sessions, SharedSessions};
 use crate::line::Lines;
 use crate::metrics::Metrics;
 use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
+use crate::pins::PinBoard;
 use crate::replay::Repeatable;
 use crate::replica::Replicas;
 use crate::trace::{Choices, Watch};
@@ -233,6 +234,8 @@ pub struct App {
     pub(crate) vault: Arc<StoreVault>,
     /// Who is let in no more.
     pub(crate) barred: Arc<StoreBars>,
+    /// Which definitions are approved.
+    pub(crate) pins: Arc<PinBoard>,
     /// Who was let in a moment ago.
     pub(crate) seen: Arc<identity::Seen>,
     replaced: tokio::sync::Notify,
@@ -271,6 +274,7 @@ impl App {
             task_news: News::default(),
             vault,
             barred: Arc::clone(&shared.barred),
+            pins: Arc::clone(&shared.pins),
             seen: Arc::clone(&shared.seen),
             replaced: tokio::sync::Notify::new(),
         })
@@ -305,10 +309,20 @@ impl App {
         let _ = self.tasks.set(tasks);
     }
 
-    /// Keeps what users grant, and who is barred, in this store from now on. Once, at the start.
+    /// Keeps what users grant, who is barred, and which definitions are approved, in this store from now on.
+    /// Once, at the start.
     pub fn keep_grants(&self, store: Arc<dyn store::Store>) {
         self.vault.keep_in(Arc::clone(&store));
+        self.pins.keep_in(Arc::clone(&store));
         self.barred.keep_in(store);
+    }
+
+    /// Reads which definitions are approved, as is done every few seconds: once before anybody is served.
+    ///
+    /// # Errors
+    /// Those of the store; what was known stays in force.
+    pub async fn read_pins(&self) -> Result<(), store::StoreError> {
+        self.pins.read().await
     }
 
     /// Reads who is barred, as is done every few seconds: once before anybody is served.

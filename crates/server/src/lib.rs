@@ -26,6 +26,7 @@ mod metrics;
 mod modern;
 mod overload;
 mod passed_tasks;
+mod pins;
 mod pipeline;
 mod recheck;
 mod replay;

@@ -51,6 +51,11 @@ struct Forward {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Pinned {
+    event: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KeyState {
     state: &'static str,
 }
@@ -71,6 +76,7 @@ pub struct Metrics {
     forwards: Family<Forward, Counter>,
     keys: Family<KeyState, Gauge>,
     shed: Family<Refusal, Counter>,
+    pins: Family<Pinned, Counter>,
     pub(crate) calls_running: Gauge,
     pub(crate) calls_waiting: Gauge,
     pub(crate) memory_stage: Gauge,
@@ -127,6 +133,9 @@ impl Metrics {
         let shed = Family::<Refusal, Counter>::default();
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
+        let pins = Family::<Pinned, Counter>::default();
+        let text = "What happened to definitions: seen first, drifted, called or refused in spite of that";
+        r.register("tidegate_pins", text, Family::clone(&pins));
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
         let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
         r.register("tidegate_memory_stage", text, Gauge::clone(&memory_stage));
@@ -146,6 +155,7 @@ impl Metrics {
             forwards,
             keys,
             shed,
+            pins,
             calls_running,
             calls_waiting,
             memory_stage,
@@ -164,6 +174,11 @@ impl Metrics {
     /// Counts a call that was turned away.
     pub(crate) fn shed(&self, reason: &'static str) {
         self.shed.get_or_create(&Refusal { reason }).inc();
+    }
+
+    /// Counts what happened to a definition.
+    pub(crate) fn pinned(&self, event: &'static str) {
+        self.pins.get_or_create(&Pinned { event }).inc();
     }
 
     /// Counts a request that was sent on to another replica.

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Replica, Sessions, Store, Tasks, Telemetry,
-    Upstream,
+    Admin, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Pins, Replica, Sessions, Store, Tasks,
+    Telemetry, Upstream,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -68,6 +68,12 @@ pub struct Config {
     ///
     /// Since 0.1.
     pub names: Names,
+
+    /// How definitions of tools, prompts and resource templates are held to what was approved.
+    ///
+    /// By default they are not. `pins` of an upstream goes before it. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Pins>,
 
     /// How much of everything there may be.
     ///
@@ -145,6 +151,7 @@ impl Default for Config {
             endpoints: IndexMap::new(),
             auth: Auth::default(),
             names: Names::default(),
+            pins: None,
             limits: Limits::default(),
             cache: Cache::default(),
             sessions: Sessions::default(),

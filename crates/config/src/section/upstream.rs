@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::offers;
-use super::{RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
+use super::{Pins, RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
 use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
 
 /// A server behind the gateway: either at a `url`, or a `command` to start.
@@ -148,6 +148,12 @@ pub struct Upstream {
     /// A tool that no rule fits, and by default every one, is called once. Since 0.1.
     pub retries: Vec<RetryRule>,
 
+    /// How the definitions of its tools, prompts and resource templates are held to what was approved.
+    ///
+    /// By default the gateway's `pins`. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Pins>,
+
     /// Whom to trust as this server. Only with `url`.
     ///
     /// Since 0.1.
@@ -191,6 +197,7 @@ impl Default for Upstream {
             trust_hints: false,
             tasks: UpstreamTasks::default(),
             retries: Vec::new(),
+            pins: None,
             tls: UpstreamTls::default(),
             description: None,
             enabled: true,
@@ -370,7 +377,7 @@ impl Upstream {
     /// A value that changes when a connector built from this section would be another one.
     ///
     /// What only concerns names, lists and people (`aliases`, `expose`, `hide`, `list_ttl`, `description`,
-    /// `enabled`), and what is asked with each call (`idempotent`, `trust_hints`, `tasks`, `retries`), does
+    /// `enabled`), and what is asked with each call (`idempotent`, `trust_hints`, `tasks`, `retries`, `pins`), does
     /// not count, so that a reload which changes them keeps connections and processes. Nor does the content
     /// of files and variables; compare [`Resolved`] for that. Holds within one process.
     #[must_use]
@@ -399,6 +406,7 @@ impl Upstream {
             trust_hints: _,
             tasks: _,
             retries: _,
+            pins: _,
             tls,
             description: _,
             enabled: _,

@@ -136,7 +136,7 @@ fn an_idempotency_key_goes_where_the_server_looks() {
 }
 
 /// Keys for which nothing at all is a choice, and what it means.
-const ZERO_IS_A_CHOICE: [(&str, &str); 11] = [
+const ZERO_IS_A_CHOICE: [(&str, &str); 13] = [
     ("drain_delay", "nobody in front has to notice"),
     ("limits.queue_max", "nobody waits"),
     ("drain_timeout", "stop at once"),
@@ -145,6 +145,8 @@ const ZERO_IS_A_CHOICE: [(&str, &str); 11] = [
     ("auth.clock_skew", "clocks are the same"),
     ("auth.issuers.*.keys_stale_max", "an issuer has to be there"),
     ("auth.issuers.*.sign_in.recheck", "nobody is asked about"),
+    ("pins.reread", "a list is read before each call"),
+    ("upstreams.*.pins.reread", "its list is read before each call"),
     ("tasks.tombstone", "an expired task is unknown at once"),
     ("upstreams.*.list_ttl", "its lists are never fresh"),
     ("upstreams.*.stdio.stderr_lines_max", "nothing is kept"),

@@ -11,6 +11,7 @@ mod handles;
 mod links;
 mod mtls;
 mod overload;
+mod pins;
 mod polling;
 mod replicas;
 mod sessions;
