@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use crate::filter::Filter;
 use crate::listing::{Kind, Listing};
-use crate::merge::{Entry, Merged, finish_page, merge};
+use crate::merge::{Entry, Merged, finish_page, merge, pins_of};
 use crate::part::Part;
+use crate::pins::Compared;
 use crate::source::{Caller, ListError, SIGN_IN, Source};
 
 /// Names upstreams whose part of a list is missing, and why. A key of ours in a list result's `_meta`.
@@ -272,15 +273,37 @@ impl Endpoint {
     fn merged(&self, kind: Kind, caller: &Caller, lists: &[(usize, Arc<Listing>)]) -> Arc<Merged> {
         let key = (kind, caller.principal.clone(), caller.capabilities.raw.clone());
         let same = |m: &Arc<Merged>| {
-            m.made_of.len() == lists.len()
+            m.pins == pins_of(&self.parts)
+                && m.made_of.len() == lists.len()
                 && m.made_of.iter().zip(lists).all(|(a, (part, l))| *a == (*part, l.version))
         };
         if let Some(merged) = self.merged.get(&key).filter(same) {
             return merged;
         }
         let merged = Arc::new(merge_again(kind, self, lists));
+        self.compare(kind, lists);
         self.merged.insert(key, Arc::clone(&merged));
         merged
+    }
+
+    /// Tells whoever keeps pins what stands side by side here.
+    fn compare(&self, kind: Kind, lists: &[(usize, Arc<Listing>)]) {
+        let pinned = self.parts.iter().find_map(|part| part.source.pinned());
+        let (Some(pinned), true) = (pinned, kind == Kind::Tools && lists.len() > 1) else { return };
+        let of = |(part, list): &(usize, Arc<Listing>)| {
+            let upstream = self.parts[*part].source.upstream().name().to_string();
+            let items = list.items.iter().map(move |item| Compared {
+                upstream: upstream.clone(),
+                name: Arc::clone(&item.key),
+                description: item
+                    .raw
+                    .get("description")
+                    .and_then(|text| text.as_str().map(std::borrow::Cow::into_owned))
+                    .unwrap_or_default(),
+            });
+            items.collect::<Vec<_>>()
+        };
+        pinned.pins.compare(&self.options.name, lists.iter().flat_map(of).collect());
     }
 
     /// What stands beside the entries: what a direct upstream says there, or what the gateway has to say.

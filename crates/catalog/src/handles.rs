@@ -52,7 +52,7 @@ pub(crate) fn offer(mut items: Vec<Item>) -> Vec<Item> {
 }
 
 fn own(name: &str, session: SessionUse, tool: serde_json::Value) -> Item {
-    Item { key: Arc::from(name), raw: Raw::from_value(&tool), rules: None, session: Some(session) }
+    Item { key: Arc::from(name), raw: Raw::from_value(&tool), rules: None, session: Some(session), pin: None }
 }
 
 fn with_argument(item: &mut Item, open: &str) {
@@ -139,7 +139,7 @@ mod tests {
     fn item(tool: &str) -> Item {
         let raw = Raw::parse(tool.to_owned().into()).expect("JSON");
         let key = raw.get("name").and_then(|name| name.as_str().map(|name| Arc::from(&*name)));
-        Item { key: key.expect("a name"), raw, rules: None, session: None }
+        Item { key: key.expect("a name"), raw, rules: None, session: None, pin: None }
     }
 
     #[test]

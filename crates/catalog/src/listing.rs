@@ -94,6 +94,8 @@ pub struct Item {
     pub rules: Option<Arc<[ParamRule]>>,
     /// What a call of the tool has to do with sessions, where they are opened and closed by handles.
     pub session: Option<SessionUse>,
+    /// The hash of its definition, where definitions are pinned. `None` there: it is the gateway's own.
+    pub pin: Option<Arc<str>>,
 }
 
 /// A whole list, all of its pages.
@@ -107,6 +109,8 @@ pub struct Listing {
     pub rest: Raw,
     /// Until when it may be served.
     pub fresh_until: Instant,
+    /// When it was asked for.
+    pub read_at: Instant,
     /// Whether every principal may see it.
     pub public: bool,
     /// A number that no other listing has.
@@ -161,7 +165,7 @@ impl Pages {
         self.ttl.unwrap_or_default()
     }
 
-    pub fn finish(self, fresh_until: Instant, version: u64, epoch: u64) -> Listing {
+    pub fn finish(self, read_at: Instant, ttl: Duration, version: u64, epoch: u64) -> Listing {
         let mut items: Vec<Item> = Vec::with_capacity(self.items.len());
         let mut index = HashMap::with_capacity(self.items.len());
         for item in self.items {
@@ -172,8 +176,8 @@ impl Pages {
             }
         }
         let rest = self.rest.unwrap_or_else(|| Object::empty().raw());
-        let unusable = self.unusable;
-        Listing { items, index, unusable, rest, fresh_until, public: !self.private, version, epoch }
+        let (unusable, public, fresh_until) = (self.unusable, !self.private, read_at + ttl);
+        Listing { items, index, unusable, rest, fresh_until, read_at, public, version, epoch }
     }
 }
 
@@ -203,7 +207,7 @@ fn read_item(kind: Kind, raw: Raw) -> Entry {
             }
         }
     }
-    Entry::Item(Item { key, raw, rules, session: None })
+    Entry::Item(Item { key, raw, rules, session: None, pin: None })
 }
 
 impl Listing {
@@ -242,7 +246,7 @@ mod tests {
         let list = Raw::parse(list.into()).expect("JSON");
         let mut pages = Pages::default();
         assert_eq!(pages.add(Kind::Tools, &list, 2), Ok(None));
-        let listing = pages.finish(Instant::now(), 1, 0);
+        let listing = pages.finish(Instant::now(), Duration::ZERO, 1, 0);
         assert!(listing.get("good").is_some_and(|item| item.rules.is_some()));
         assert!(listing.get("bad").is_none() && listing.is_unusable("bad"));
         assert!(!listing.is_unusable("good") && !listing.is_unusable("unheard of"));

@@ -24,6 +24,8 @@ pub(crate) struct Entry {
 pub(crate) struct Merged {
     /// Which listings it was made of: the part and the listing's version.
     pub made_of: Vec<(usize, u64)>,
+    /// What was known of approvals.
+    pub pins: u64,
     pub entries: Vec<Entry>,
     places: HashMap<(usize, Arc<str>), usize>,
     /// Pages that were written before, without their end, by the place of their first entry.
@@ -40,6 +42,7 @@ pub(crate) fn merge(
     lists: &[(usize, Arc<Listing>)],
     allows: impl Fn(usize, &str) -> bool,
 ) -> Merged {
+    let pins = pins_of(parts);
     let total = lists.iter().map(|(_, list)| list.items.len()).sum();
     let mut entries = Vec::with_capacity(total);
     let mut places = HashMap::with_capacity(total);
@@ -47,7 +50,7 @@ pub(crate) fn merge(
     let several = parts.len() > 1;
     for (part, list) in lists {
         for item in &list.items {
-            if !allows(*part, &item.key) {
+            if !allows(*part, &item.key) || !parts[*part].source.standing(kind, item).is_usable() {
                 continue;
             }
             let taken = several
@@ -59,7 +62,12 @@ pub(crate) fn merge(
         }
     }
     let made_of = lists.iter().map(|(part, list)| (*part, list.version)).collect();
-    Merged { made_of, entries, places, pages: Mutex::default() }
+    Merged { made_of, pins, entries, places, pages: Mutex::default() }
+}
+
+/// A number that is another one whenever what is approved may be.
+pub(crate) fn pins_of(parts: &[Part]) -> u64 {
+    parts.iter().filter_map(|part| part.source.pinned()).map(|pinned| pinned.pins.epoch()).max().unwrap_or(0)
 }
 
 /// The entry with the name or URI that clients use.
@@ -86,7 +94,7 @@ impl Merged {
         let entries: Vec<Entry> = self.entries.iter().filter(|entry| allows(entry)).cloned().collect();
         let place = |(at, entry): (usize, &Entry)| ((entry.part, Arc::clone(&entry.key)), at);
         let places = entries.iter().enumerate().map(place).collect();
-        Self { made_of: self.made_of.clone(), entries, places, pages: Mutex::default() }
+        Self { made_of: self.made_of.clone(), pins: self.pins, entries, places, pages: Mutex::default() }
     }
 
     /// The place after the entry; `None`: there is no such entry any more.

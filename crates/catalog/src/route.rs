@@ -27,6 +27,8 @@ pub struct Routed {
     pub wrapped: Option<(String, String)>,
     /// What the call has to do with sessions, where they are opened and closed by handles.
     pub session: Option<SessionUse>,
+    /// The hash of the definition by which it is called, where definitions are pinned.
+    pub pin: Option<Arc<str>>,
 }
 
 impl Endpoint {
@@ -48,6 +50,7 @@ impl Endpoint {
                     rules: None,
                     wrapped: None,
                     session: None,
+                    pin: None,
                 }),
                 _ => Err(RpcError::method_not_found(call.method.as_str())),
             },
@@ -60,6 +63,7 @@ impl Endpoint {
         };
         let (part, own) = self.find_name(kind, caller, &name).await?;
         let source = self.parts()[part].source.of(&caller.principal);
+        let pin = admit(&source, (kind, &own), caller, &name).await?;
         let call = if own == name { call.clone() } else { call.with("name", Some(Raw::string(&own))) };
         let rules = match kind {
             Kind::Tools => {
@@ -77,7 +81,7 @@ impl Endpoint {
             }
             _ => None,
         };
-        Ok(Routed { source, call, rules, wrapped: None, session })
+        Ok(Routed { source, call, rules, wrapped: None, session, pin })
     }
 
     /// The upstream that a name belongs to, and its own name for it.
@@ -109,11 +113,13 @@ impl Endpoint {
             return Err(unknown_resource(&uri));
         };
         let source = self.parts()[part].source.of(&caller.principal);
+        let admitted = source.admit_uri(caller, &own).await;
+        admitted.map_err(|refused| refused.answer("resource", &uri, || unknown_resource(&uri)))?;
         let (call, wrapped) = match own == uri {
             true => (call.clone(), None),
             false => (call.with("uri", Some(Raw::string(&own))), Some((own, uri))),
         };
-        Ok(Routed { source, call, rules: None, wrapped, session: None })
+        Ok(Routed { source, call, rules: None, wrapped, session: None, pin: None })
     }
 
     /// The upstream that a URI belongs to, and its own URI.
@@ -159,16 +165,23 @@ impl Endpoint {
         let invalid = || RpcError::invalid_params("Invalid params: \"ref\" must name a prompt or a resource");
         let reference = call.params.get("ref").and_then(|r| r.object().ok().flatten()).ok_or_else(invalid)?;
         let text = |name: &str| reference.get(name).and_then(|v| v.as_str().map(|s| s.into_owned()));
+        let mut pin = None;
         let (part, member, own) = match text("type").as_deref() {
             Some("ref/prompt") => {
                 let name = text("name").ok_or_else(invalid)?;
                 let (part, own) = self.find_name(Kind::Prompts, caller, &name).await?;
+                let source = self.parts()[part].source.of(&caller.principal);
+                pin = admit(&source, (Kind::Prompts, &own), caller, &name).await?;
                 (part, "name", own)
             }
             Some("ref/resource") => {
                 let uri = text("uri").ok_or_else(invalid)?;
                 let unknown = || RpcError::invalid_params(format!("Resource not found: {uri}"));
                 let (part, own) = self.find_uri(caller, &uri).await.ok_or_else(unknown)?;
+                let source = self.parts()[part].source.of(&caller.principal);
+                // Named by the template itself, or by a URI that fits one.
+                let admitted = source.admit_template(caller, &own).await;
+                admitted.map_err(|refused| refused.answer("resource", &uri, unknown))?;
                 (part, "uri", own)
             }
             _ => return Err(invalid()),
@@ -176,8 +189,24 @@ impl Endpoint {
         let reference = reference.edit().set(member, Raw::string(&own)).finish();
         let call = call.with("ref", Some(reference));
         let source = self.parts()[part].source.of(&caller.principal);
-        Ok(Routed { source, call, rules: None, wrapped: None, session: None })
+        Ok(Routed { source, call, rules: None, wrapped: None, session: None, pin })
     }
+}
+
+/// Whether it may be called, by its own name and as clients call it: the hash of its definition, where
+/// definitions are pinned. What is pinned nowhere costs one look.
+async fn admit(
+    source: &Source,
+    (kind, own): (Kind, &str),
+    caller: &Caller,
+    name: &str,
+) -> Result<Option<Arc<str>>, RpcError> {
+    if source.pinned().is_none() {
+        return Ok(None);
+    }
+    let what = if kind == Kind::Tools { "tool" } else { "prompt" };
+    let admitted = Box::pin(source.admit(kind, caller, own)).await;
+    admitted.map_err(|refused| refused.answer(what, name, || unknown(what, name)))
 }
 
 /// The error of a name that means nothing here.

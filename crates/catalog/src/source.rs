@@ -15,8 +15,10 @@ use upstream::{
 };
 
 use crate::handles::{self, ARGUMENTS, SessionUse};
-use crate::listing::{BadPage, Kind, Listing, Pages};
+use crate::listing::{BadPage, Item, Kind, Listing, Pages};
+use crate::pins::{PinRule, Pinned, Refused, Standing};
 use crate::reads::{ReadOptions, Reads};
+use crate::uris;
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct SourceOptions {
     pub lists_max: u64,
     /// How answers to reads are kept.
     pub reads: ReadOptions,
+    /// How definitions are held, where they are.
+    pub pins: Option<PinRule>,
 }
 
 impl Default for SourceOptions {
@@ -64,6 +68,7 @@ impl Default for SourceOptions {
                 bytes_max: 64 * 1024 * 1024,
                 entry_bytes_max: 1024 * 1024,
             },
+            pins: None,
         }
     }
 }
@@ -114,6 +119,8 @@ pub struct Source {
     users: Option<Users>,
     /// Whether it is one of those.
     of_user: bool,
+    /// Which definitions are approved, where that matters.
+    pinned: Option<Pinned>,
 }
 
 /// Makes the upstream of one user.
@@ -151,13 +158,18 @@ pub enum ListError {
 impl Source {
     /// Keeps what the upstream says until the upstream says that it changed.
     #[must_use]
-    pub fn new(upstream: Arc<Upstream>, options: SourceOptions) -> Arc<Self> {
-        Self::build(upstream, options, Arc::default(), (None, false))
+    pub fn new(upstream: Arc<Upstream>, options: SourceOptions, pinned: Option<Pinned>) -> Arc<Self> {
+        Self::build(upstream, options, Arc::default(), (None, false), pinned)
     }
 
     /// One of which each user has his own: what one may see there is none of another's business.
     #[must_use]
-    pub fn per_user(upstream: Arc<Upstream>, options: SourceOptions, make: OnBehalf) -> Arc<Self> {
+    pub fn per_user(
+        upstream: Arc<Upstream>,
+        options: SourceOptions,
+        make: OnBehalf,
+        pinned: Option<Pinned>,
+    ) -> Arc<Self> {
         let known = moka::sync::Cache::builder()
             .max_capacity(USERS_MAX)
             .time_to_idle(USER_IDLE)
@@ -168,7 +180,7 @@ impl Source {
                 }
             })
             .build();
-        Self::build(upstream, options, Arc::default(), (Some(Users { make, known }), false))
+        Self::build(upstream, options, Arc::default(), (Some(Users { make, known }), false), pinned)
     }
 
     fn build(
@@ -176,6 +188,7 @@ impl Source {
         options: SourceOptions,
         stats: Arc<ListStats>,
         (users, of_user): (Option<Users>, bool),
+        pinned: Option<Pinned>,
     ) -> Arc<Self> {
         let slots = moka::sync::Cache::builder()
             .max_capacity(options.lists_max)
@@ -190,6 +203,7 @@ impl Source {
             stats,
             users,
             of_user,
+            pinned,
         });
         let hears = Arc::downgrade(&source);
         source.upstream.on_change(move |change| match hears.upgrade() {
@@ -207,7 +221,8 @@ impl Source {
     pub fn of(self: &Arc<Self>, principal: &Principal) -> Arc<Self> {
         let Some(users) = &self.users else { return Arc::clone(self) };
         users.known.get_with_by_ref(principal, || {
-            Self::build((users.make)(principal), self.options, Arc::clone(&self.stats), (None, true))
+            let (own, stats) = ((users.make)(principal), Arc::clone(&self.stats));
+            Self::build(own, self.options, stats, (None, true), self.pinned.clone())
         })
     }
 
@@ -306,7 +321,7 @@ impl Source {
         // One tool is never too many.
         let _ = pages.add(kind, &Raw::from_value(&json!({kind.member(): tools})), 1);
         let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
-        Ok(Arc::new(pages.finish(Instant::now(), version, 0)))
+        Ok(Arc::new(pages.finish(Instant::now(), Duration::ZERO, version, 0)))
     }
 
     /// What the upstream says of itself, or what stands in for it until its user has signed in.
@@ -389,6 +404,109 @@ impl Source {
         let listing = Box::pin(self.known(Kind::Tools, caller)).await?;
         let unlisted = || SessionUse::Runs(ARGUMENTS[0].into());
         Ok(Some(listing.get(tool).and_then(|item| item.session.clone()).unwrap_or_else(unlisted)))
+    }
+
+    /// What holds for an entry of its lists.
+    #[must_use]
+    pub fn standing(&self, kind: Kind, item: &Item) -> Standing {
+        self.pinned.as_ref().map_or(Standing::Approved, |pinned| pinned.standing(kind, item))
+    }
+
+    /// Which definitions are approved, where that matters.
+    pub(crate) fn pinned(&self) -> Option<&Pinned> {
+        self.pinned.as_ref()
+    }
+
+    /// A list that is young enough for a call to be judged by it.
+    async fn list_to_judge(
+        &self,
+        pinned: &Pinned,
+        kind: Kind,
+        caller: &Caller,
+    ) -> Result<Arc<Listing>, ListError> {
+        let young = |l: &Listing| self.is_fresh(kind, l) || l.read_at.elapsed() < pinned.rule.reread;
+        let current = |l: &Listing| l.epoch == self.epoch(kind).load(Ordering::Acquire);
+        self.list_unless(kind, caller, |listing| current(listing) && young(listing)).await
+    }
+
+    /// Whether a tool or prompt of this name may be called: gives the hash of its definition, where
+    /// definitions are pinned.
+    pub(crate) async fn admit(
+        &self,
+        kind: Kind,
+        caller: &Caller,
+        own: &str,
+    ) -> Result<Option<Arc<str>>, Refused> {
+        let Some(pinned) = &self.pinned else { return Ok(None) };
+        if self.is_own(kind, own) {
+            return Ok(None);
+        }
+        let listing = match Box::pin(self.list_to_judge(pinned, kind, caller)).await {
+            Ok(listing) => listing,
+            // Nothing goes out before the user has signed in; then it is asked again.
+            Err(ListError::Call(error)) if error.kind == CallErrorKind::Consent => return Ok(None),
+            Err(_) if pinned.is_lenient() => return Ok(None),
+            Err(ListError::None) => return Err(Refused::Unknown),
+            Err(ListError::Call(error)) => return Err(Refused::Fault(error.to_rpc())),
+            Err(ListError::Rpc(error)) => return Err(Refused::Fault(error)),
+        };
+        let Some(item) = listing.get(own) else {
+            // What is not listed has no definition that anybody could have approved.
+            return if pinned.is_lenient() { Ok(None) } else { Err(Refused::Unknown) };
+        };
+        let standing = pinned.standing(kind, item);
+        if standing != Standing::Approved {
+            pinned.pins.called(kind, own, standing);
+        }
+        match standing {
+            Standing::Approved | Standing::Warned => Ok(item.pin.clone()),
+            Standing::Quarantined => Err(Refused::Quarantined),
+            Standing::Denied => Err(Refused::Unknown),
+        }
+    }
+
+    /// Whether it is the gateway's, which stands in for what its user does not see yet.
+    fn is_own(&self, kind: Kind, own: &str) -> bool {
+        (self.of_user || self.users.is_some()) && kind == Kind::Tools && own == SIGN_IN
+    }
+
+    /// Whether a template, or a URI that belongs to one, may be asked about.
+    pub(crate) async fn admit_template(&self, caller: &Caller, uri: &str) -> Result<(), Refused> {
+        let Some(pinned) = &self.pinned else { return Ok(()) };
+        let templates = Box::pin(self.list_to_judge(pinned, Kind::Templates, caller)).await;
+        match templates.ok().and_then(|list| list.get(uri).map(|item| pinned.standing(Kind::Templates, item)))
+        {
+            Some(Standing::Quarantined) => Err(Refused::Quarantined),
+            Some(Standing::Denied) => Err(Refused::Unknown),
+            Some(Standing::Approved | Standing::Warned) => Ok(()),
+            None => self.admit_uri(caller, uri).await,
+        }
+    }
+
+    /// Whether a URI may be read: not if it belongs to a template that is not approved, and to nothing else.
+    pub(crate) async fn admit_uri(&self, caller: &Caller, uri: &str) -> Result<(), Refused> {
+        let Some(pinned) = &self.pinned else { return Ok(()) };
+        let Ok(templates) = Box::pin(self.list_to_judge(pinned, Kind::Templates, caller)).await else {
+            // Resources are not pinned; where there are no templates, nothing here is.
+            return Ok(());
+        };
+        let standing = |item: &Item| pinned.standing(Kind::Templates, item);
+        let fitting = templates.items.iter().filter(|item| uris::fits(&item.key, uri));
+        let mut refused = None;
+        for item in fitting {
+            match standing(item) {
+                Standing::Approved | Standing::Warned => return Ok(()),
+                Standing::Quarantined => refused = Some((item, Refused::Quarantined)),
+                Standing::Denied => refused = refused.or(Some((item, Refused::Unknown))),
+            }
+        }
+        let Some((item, refused)) = refused else { return Ok(()) };
+        let resources = Box::pin(self.known(Kind::Resources, caller)).await;
+        if resources.is_ok_and(|list| list.get(uri).is_some()) {
+            return Ok(());
+        }
+        pinned.pins.called(Kind::Templates, &item.key, standing(item));
+        Err(refused)
     }
 
     fn key(&self, kind: Kind, principal: Option<Principal>, class: Option<Raw>) -> Key {
@@ -494,7 +612,11 @@ impl Source {
         }
         let ttl = self.options.list_ttl.unwrap_or_else(|| pages.ttl().max(fallback));
         let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
-        Ok(pages.finish(started + ttl.min(self.options.ttl_max), version, epoch))
+        let mut listing = pages.finish(started, ttl.min(self.options.ttl_max), version, epoch);
+        if let Some(pinned) = &self.pinned {
+            pinned.read(kind, &mut listing.items).await;
+        }
+        Ok(listing)
     }
 
     async fn page(&self, kind: Kind, caller: &Caller, params: &Raw) -> Result<Raw, ListError> {

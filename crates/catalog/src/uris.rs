@@ -43,6 +43,12 @@ pub(crate) fn fit(uri: &str, resources: Option<&Listing>, templates: Option<&Lis
     listed.into_iter().any(|item| self::root(&item.key) == Some(root)).then_some(root.len().min(999))
 }
 
+/// Whether a URI can be an expansion of an RFC 6570 template.
+#[must_use]
+pub(crate) fn fits(template: &str, uri: &str) -> bool {
+    template_fit(template, uri).is_some()
+}
+
 /// Scheme and authority.
 fn root(uri: &str) -> Option<&str> {
     let (scheme, rest) = uri.split_once(':')?;

@@ -30,6 +30,8 @@ struct Inner {
     stats: Stats,
     counter: AtomicU64,
     extra: [AtomicBool; 3],
+    /// Members of tools' definitions that are others than they were, by the tool's name.
+    redefined: Mutex<HashMap<String, Value>>,
     /// The input schemas of the tools that mirror arguments in headers, by name.
     mirroring: HashMap<String, Value>,
     changes: broadcast::Sender<Change>,
@@ -91,6 +93,7 @@ impl Server {
             stats: Stats::new(),
             counter: AtomicU64::new(0),
             extra: Default::default(),
+            redefined: Mutex::default(),
             mirroring: tools::mirroring(),
             changes: broadcast::Sender::new(CHANGES_MAX),
             sessions: Mutex::default(),
@@ -127,6 +130,31 @@ impl Server {
         let there = !self.inner.extra[listing as usize].fetch_xor(true, Ordering::Relaxed);
         self.announce(&Change::List(listing));
         there
+    }
+
+    /// Gives a tool's definition these members in place of its own, `null` for none, and tells everybody
+    /// where it is to be `told`: a server that becomes another one under the eyes of its clients. What the
+    /// tool does stays the same.
+    pub fn redefine(&self, tool: &str, members: Value, told: bool) {
+        let mut redefined = self.inner.redefined.lock().unwrap_or_else(PoisonError::into_inner);
+        redefined.insert(tool.to_owned(), members);
+        drop(redefined);
+        if told {
+            self.announce(&Change::List(Listing::Tools));
+        }
+    }
+
+    /// The definitions as they are now.
+    pub(crate) fn as_redefined(&self, mut tools: Vec<Value>) -> Vec<Value> {
+        let redefined = self.inner.redefined.lock().unwrap_or_else(PoisonError::into_inner);
+        for tool in &mut tools {
+            let members =
+                tool["name"].as_str().and_then(|name| redefined.get(name)).and_then(Value::as_object);
+            for (name, value) in members.into_iter().flatten() {
+                tool[name] = value.clone();
+            }
+        }
+        tools
     }
 
     /// Forgets all legacy sessions over HTTP, as a restart would: their ids are unknown from now on, their

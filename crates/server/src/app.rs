@@ -27,6 +27,7 @@ use crate::line::Lines;
 use crate::metrics::Metrics;
 use crate::note::Noted;
 use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
+use crate::pins::PinBoard;
 use crate::policies::Labels;
 use crate::rates::Keeper;
 use crate::replay::Repeatable;
@@ -251,6 +252,8 @@ pub struct App {
     pub(crate) vault: Arc<StoreVault>,
     /// Who is let in no more.
     pub(crate) barred: Arc<StoreBars>,
+    /// Which definitions are approved.
+    pub(crate) pins: Arc<PinBoard>,
     /// Who was let in a moment ago.
     pub(crate) seen: Arc<identity::Seen>,
     /// Where audit records go, once there is somewhere.
@@ -298,6 +301,7 @@ impl App {
             task_news: News::default(),
             vault,
             barred: Arc::clone(&shared.barred),
+            pins: Arc::clone(&shared.pins),
             seen: Arc::clone(&shared.seen),
             recorder: OnceLock::new(),
             approvals: OnceLock::new(),
@@ -354,9 +358,11 @@ impl App {
         self.recorder.get()
     }
 
-    /// Keeps what users grant, and who is barred, in this store from now on. Once, at the start.
+    /// Keeps what users grant, who is barred, what waits for a yes, and which definitions are approved, in this
+    /// store from now on. Once, at the start.
     pub fn keep_grants(&self, store: Arc<dyn store::Store>) {
         self.vault.keep_in(Arc::clone(&store));
+        self.pins.keep_in(Arc::clone(&store));
         let _ = self.approvals.set(store::ApprovalOffice::new(Arc::clone(&store), Arc::clone(&self.clock)));
         self.barred.keep_in(store);
     }
@@ -381,6 +387,14 @@ impl App {
     /// Gives back what was leased of quotas and not used. Once nobody is served any more.
     pub async fn return_rates(&self) {
         self.rates.give_back(true).await;
+    }
+
+    /// Reads which definitions are approved, as is done every few seconds: once before anybody is served.
+    ///
+    /// # Errors
+    /// Those of the store; what was known stays in force.
+    pub async fn read_pins(&self) -> Result<(), store::StoreError> {
+        self.pins.read().await
     }
 
     /// Reads who is barred, as is done every few seconds: once before anybody is served.

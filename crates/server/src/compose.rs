@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use catalog::{Endpoint, EndpointOptions, Filter, Naming, Part, ReadOptions, Source, SourceOptions};
+use catalog::{
+    Drift, Endpoint, EndpointOptions, Filter, Naming, Part, PinRule, Pinned, ReadOptions, Source,
+    SourceOptions,
+};
 use config::{Config, Glob, Transport};
 use egress::{EgressError, Guard as Reach, Http, HttpOptions, TlsOptions};
 use http::{HeaderName, HeaderValue};
@@ -28,6 +31,7 @@ use crate::handles::Handles;
 use crate::hosted::Hosting;
 use crate::hub::Hub;
 use crate::overload::Gate;
+use crate::pins::{PinBoard, UpstreamPins};
 use crate::policies::{Policies, PolicyError};
 use crate::replay::Repeatable;
 use crate::trace::{Choices, LogCalls, Watch};
@@ -52,6 +56,8 @@ pub struct Shared {
     pub(crate) vault: Arc<StoreVault>,
     /// Who is let in no more.
     pub(crate) barred: Arc<StoreBars>,
+    /// Which definitions are approved.
+    pub(crate) pins: Arc<PinBoard>,
     /// Who was let in a moment ago.
     pub(crate) seen: Arc<identity::Seen>,
     /// How many calls run, whatever configuration they began with.
@@ -150,11 +156,11 @@ pub fn compose(
         }
         let source = match kept {
             Some(source) if source.options() == lists => Arc::clone(source),
-            Some(source) => source_of(name, Arc::clone(source.upstream()), lists, own),
+            Some(source) => source_of(name, Arc::clone(source.upstream()), lists, own, shared),
             None => {
                 let upstream = make_upstream(name, section, values, own.as_ref(), (config, shared))?;
                 made.push(Arc::clone(&upstream));
-                source_of(name, upstream, lists, own)
+                source_of(name, upstream, lists, own, shared)
             }
         };
         let names = section.forward_headers.iter().filter_map(|h| h.parse().ok()).collect();
@@ -230,11 +236,29 @@ fn source_of(
     upstream: Arc<Upstream>,
     lists: SourceOptions,
     users: Option<Arc<Users>>,
+    shared: &Shared,
 ) -> Arc<Source> {
-    let Some(users) = users else { return Source::new(upstream, lists) };
+    let pinned = lists
+        .pins
+        .map(|rule| Pinned { pins: Arc::new(UpstreamPins::new(Arc::clone(&shared.pins), name, rule)), rule });
+    let Some(users) = users else { return Source::new(upstream, lists, pinned) };
     let (name, shared) = (name.to_owned(), Arc::clone(&upstream));
     let make = move |principal: &Principal| shared.on_behalf(credentials::of_user(&name, &users, principal));
-    Source::per_user(upstream, lists, Box::new(make))
+    Source::per_user(upstream, lists, Box::new(make), pinned)
+}
+
+/// How the definitions of an upstream are held.
+fn pin_rule(pins: &config::Pins) -> PinRule {
+    PinRule {
+        drift: match pins.drift {
+            config::Drift::Allow => Drift::Allow,
+            config::Drift::Warn => Drift::Warn,
+            config::Drift::Quarantine => Drift::Quarantine,
+            config::Drift::Deny => Drift::Deny,
+        },
+        approve_first: pins.first == config::FirstSight::Approve,
+        reread: pins.reread.duration(),
+    }
 }
 
 /// Who vouches for the users of an upstream.
@@ -344,6 +368,7 @@ fn source_options(config: &Config, section: &config::Upstream) -> SourceOptions 
             bytes_max: config.cache.bytes_max.bytes(),
             entry_bytes_max: config.cache.entry_bytes_max.as_usize(),
         },
+        pins: section.pins.as_ref().or(config.pins.as_ref()).map(pin_rule),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::listener::Listener;
 use crate::note;
 use crate::overload::memory::{self, System};
 use crate::overload::{Gate, Stage};
+use crate::pins::PinBoard;
 use crate::recheck;
 use crate::replica::{Inside, Replicas};
 use crate::tls::{self, TlsError};
@@ -97,6 +98,7 @@ pub struct Gateway {
     sweeper: JoinHandle<()>,
     watcher: JoinHandle<()>,
     barred: JoinHandle<()>,
+    pins: JoinHandle<()>,
     rechecks: JoinHandle<()>,
     /// The listener for other replicas.
     inside: Option<JoinHandle<()>>,
@@ -198,8 +200,22 @@ impl Prepared {
         let watcher = tokio::spawn(watch_memory(Arc::clone(&app)));
         let list = Arc::clone(&app.barred);
         let barred = tokio::spawn(async move { list.follow().await });
+        let board = Arc::clone(&app.pins);
+        let pins = tokio::spawn(async move { board.follow().await });
         let rechecks = tokio::spawn(recheck::follow(Arc::clone(&app)));
-        Ok(Gateway { app, shared, address, socket, listener, sweeper, watcher, barred, rechecks, inside })
+        Ok(Gateway {
+            app,
+            shared,
+            address,
+            socket,
+            listener,
+            sweeper,
+            watcher,
+            barred,
+            pins,
+            rechecks,
+            inside,
+        })
     }
 }
 
@@ -230,8 +246,11 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
     };
     let (vault_clock, vault_rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
     let barred = Arc::new(StoreBars::new(Arc::clone(&handles.clock)));
+    let watch = Watch::new(tracer);
+    let pins = Arc::new(PinBoard::new(Arc::clone(&handles.clock), Arc::clone(&watch.metrics)));
     let shared = Shared {
         barred,
+        pins,
         seen: Arc::default(),
         vault: Arc::new(StoreVault::new(Arc::clone(&handles.keys), vault_clock, vault_rng)),
         dpop: Arc::new(Dpop::new(proofs, Arc::clone(&handles.keys))),
@@ -239,7 +258,7 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
         hub: Arc::new(Hub::default()),
         server_info: Raw::from_value(&info),
         parked: Arc::default(),
-        watch: Watch::new(tracer),
+        watch,
         gate: Gate::new(Limits::default().gate()),
     };
     let generation = compose(config, &shared, None)?;
@@ -380,6 +399,7 @@ impl Gateway {
         self.sweeper.abort();
         self.watcher.abort();
         self.barred.abort();
+        self.pins.abort();
         self.rechecks.abort();
         if let Some(inside) = self.inside {
             inside.abort();

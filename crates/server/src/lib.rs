@@ -28,6 +28,7 @@ mod modern;
 mod note;
 mod overload;
 mod passed_tasks;
+mod pins;
 mod pipeline;
 pub mod policies;
 mod rates;

@@ -56,6 +56,11 @@ struct Limited {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Pinned {
+    event: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KeyState {
     state: &'static str,
 }
@@ -77,6 +82,7 @@ pub struct Metrics {
     keys: Family<KeyState, Gauge>,
     shed: Family<Refusal, Counter>,
     limited: Family<Limited, Counter>,
+    pins: Family<Pinned, Counter>,
     pub(crate) calls_running: Gauge,
     pub(crate) calls_waiting: Gauge,
     pub(crate) memory_stage: Gauge,
@@ -133,6 +139,9 @@ impl Metrics {
         let shed = Family::<Refusal, Counter>::default();
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
+        let pins = Family::<Pinned, Counter>::default();
+        let text = "What happened to definitions: seen first, drifted, called or refused in spite of that";
+        r.register("tidegate_pins", text, Family::clone(&pins));
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
         let limited = Family::<Limited, Counter>::default();
         let text = "Requests that a limit of what callers may do held back";
@@ -156,6 +165,7 @@ impl Metrics {
             keys,
             shed,
             limited,
+            pins,
             calls_running,
             calls_waiting,
             memory_stage,
@@ -179,6 +189,11 @@ impl Metrics {
     /// Counts a request that a limit held back.
     pub(crate) fn limited(&self, rule: &str) {
         self.limited.get_or_create(&Limited { rule: rule.to_owned() }).inc();
+    }
+
+    /// Counts what happened to a definition.
+    pub(crate) fn pinned(&self, event: &'static str) {
+        self.pins.get_or_create(&Pinned { event }).inc();
     }
 
     /// Counts a request that was sent on to another replica.

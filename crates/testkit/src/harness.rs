@@ -10,7 +10,7 @@ use demo::{Builder, Revision, Server};
 use model::{Clock, ManualClock, Rng, SeededRng, Timestamp};
 use seal::KeyRing;
 use server::{Gateway, Peer, Process};
-use store::{Memory, Store, UserOffice};
+use store::{Memory, PinOffice, Store, UserOffice};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -229,6 +229,12 @@ impl World {
     #[must_use]
     pub fn users(&self) -> UserOffice {
         UserOffice::new(Arc::clone(&self.store), Arc::clone(&self.clock) as Arc<dyn Clock>)
+    }
+
+    /// Definitions, as an operator sees them and decides.
+    #[must_use]
+    pub fn pins(&self) -> PinOffice {
+        PinOffice::new(Arc::clone(&self.store), Arc::clone(&self.clock) as Arc<dyn Clock>)
     }
 
     /// All replicas, the first one first.

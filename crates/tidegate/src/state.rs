@@ -152,6 +152,7 @@ impl Place {
         prepared.app().share_rates(Arc::clone(&store));
         // Nobody comes in before it is known who must not.
         prepared.app().read_barred().await.map_err(|error| Coded::store(&error))?;
+        prepared.app().read_pins().await.map_err(|error| Coded::store(&error))?;
         prepared.app().share_sessions(Arc::new(StoreSessions::new(Arc::clone(&store))));
         let shared = matches!(target, StoreUrl::Postgres(_));
         if !shared && config.replica.listen.is_none() {

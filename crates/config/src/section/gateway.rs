@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Audit, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Policy, Rate, Replica, Sessions,
-    Store, Tasks, Telemetry, Upstream,
+    Admin, Audit, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Pins, Policy, Rate, Replica,
+    Sessions, Store, Tasks, Telemetry, Upstream,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -74,6 +74,12 @@ pub struct Config {
     ///
     /// Since 0.1.
     pub names: Names,
+
+    /// How definitions of tools, prompts and resource templates are held to what was approved.
+    ///
+    /// By default they are not. `pins` of an upstream goes before it. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Pins>,
 
     /// How much of everything there may be.
     ///
@@ -162,6 +168,7 @@ impl Default for Config {
             auth: Auth::default(),
             policy: None,
             names: Names::default(),
+            pins: None,
             limits: Limits::default(),
             rates: Vec::new(),
             cache: Cache::default(),

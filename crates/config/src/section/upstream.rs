@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::offers;
-use super::{Resilience, RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
+use super::{Pins, Resilience, RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
 use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
 
 /// A server behind the gateway: either at a `url`, or a `command` to start.
@@ -166,6 +166,12 @@ pub struct Upstream {
     /// Since 0.1.
     pub resilience: Resilience,
 
+    /// How the definitions of its tools, prompts and resource templates are held to what was approved.
+    ///
+    /// By default the gateway's `pins`. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Pins>,
+
     /// Whom to trust as this server. Only with `url`.
     ///
     /// Since 0.1.
@@ -212,6 +218,7 @@ impl Default for Upstream {
             tasks: UpstreamTasks::default(),
             retries: Vec::new(),
             resilience: Resilience::default(),
+            pins: None,
             tls: UpstreamTls::default(),
             description: None,
             enabled: true,
@@ -392,7 +399,8 @@ impl Upstream {
     ///
     /// What only concerns names, lists and people (`aliases`, `expose`, `hide`, `list_ttl`, `description`,
     /// `enabled`), and what is asked with each call (`idempotent`, `labels`, `trust_hints`, `tasks`,
-    /// `retries`), does not count, so that a reload which changes them keeps connections and processes. Nor does the content
+    /// `retries`, `pins`), does not count, so that a reload which changes them keeps connections and processes.
+    /// Nor does the content
     /// of files and variables; compare [`Resolved`] for that. Holds within one process.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
@@ -423,6 +431,7 @@ impl Upstream {
             tasks: _,
             retries: _,
             resilience,
+            pins: _,
             tls,
             description: _,
             enabled: _,

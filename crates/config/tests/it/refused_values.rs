@@ -151,7 +151,7 @@ fn an_idempotency_key_goes_where_the_server_looks() {
 }
 
 /// Keys for which nothing at all is a choice, and what it means.
-const ZERO_IS_A_CHOICE: [(&str, &str); 16] = [
+const ZERO_IS_A_CHOICE: [(&str, &str); 18] = [
     ("drain_delay", "nobody in front has to notice"),
     ("limits.queue_max", "nobody waits"),
     ("drain_timeout", "stop at once"),
@@ -161,6 +161,8 @@ const ZERO_IS_A_CHOICE: [(&str, &str); 16] = [
     ("auth.issuers.*.keys_stale_max", "an issuer has to be there"),
     ("auth.issuers.*.sign_in.recheck", "nobody is asked about"),
     ("rates[].costs[].cost", "it is free"),
+    ("pins.reread", "a list is read before each call"),
+    ("upstreams.*.pins.reread", "its list is read before each call"),
     ("tasks.tombstone", "an expired task is unknown at once"),
     ("upstreams.*.resilience.retries", "nothing is asked again"),
     ("upstreams.*.resilience.budget_percent", "there are no further requests but a few"),

@@ -12,6 +12,7 @@ mod links;
 mod may;
 mod mtls;
 mod overload;
+mod pins;
 mod polling;
 mod rates;
 mod replicas;

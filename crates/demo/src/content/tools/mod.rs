@@ -32,7 +32,7 @@ pub(crate) fn list(server: &Server) -> Vec<Value> {
         tools.extend(memory::definitions());
     }
     tools.extend((0..server.config().extra_tools).map(numbered));
-    tools
+    server.as_redefined(tools)
 }
 
 pub(crate) async fn call(call: &Call) -> Outcome {
