@@ -8,6 +8,7 @@ mod auth;
 mod calls;
 mod figure;
 mod footprint;
+mod guarded;
 mod instructions;
 mod lists;
 mod machine;
@@ -62,13 +63,14 @@ pub struct Measured {
     details: Value,
 }
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     Part { name: "throughput", run: calls::throughput },
     Part { name: "paced", run: calls::paced },
     Part { name: "single", run: calls::single },
     Part { name: "tenants", run: tenants::run },
     Part { name: "tasks", run: tasks::run },
     Part { name: "auth", run: auth::run },
+    Part { name: "guarded", run: guarded::run },
     Part { name: "transfer", run: memory::transfer },
     Part { name: "idle", run: memory::idle },
     Part { name: "lists", run: lists::run },

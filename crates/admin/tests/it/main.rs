@@ -5,6 +5,7 @@
 mod browser;
 mod csrf;
 mod place;
+mod recorded;
 mod sessions;
 mod sign_in;
 mod tokens;
