@@ -43,9 +43,18 @@ impl fmt::Display for Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Puts them in the order of the file, those at one place as they came; `None` if there are none.
-    pub(crate) fn new(mut list: Vec<Diagnostic>) -> Option<Self> {
-        list.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+    /// Puts them in the order of the file, those at one place as they came; `None` if there are none. Those of
+    /// several files stay in the order of the files.
+    #[must_use]
+    pub fn new(mut list: Vec<Diagnostic>) -> Option<Self> {
+        let mut files: Vec<String> = Vec::new();
+        for diagnostic in &list {
+            if !files.contains(&diagnostic.file) {
+                files.push(diagnostic.file.clone());
+            }
+        }
+        let file = |diagnostic: &Diagnostic| files.iter().position(|file| *file == diagnostic.file);
+        list.sort_by_key(|diagnostic| (file(diagnostic), diagnostic.line, diagnostic.column));
         // A second fault of the same value mostly follows from the first.
         list.dedup_by(|b, a| (a.line, a.column, &a.path) == (b.line, b.column, &b.path));
         (!list.is_empty()).then_some(Self(list))

@@ -8,6 +8,7 @@
 //! Nothing here reads a file or the environment: text, variables and files come as arguments.
 
 mod advice;
+mod cases;
 mod check;
 mod describe;
 mod diagnostic;
@@ -17,6 +18,7 @@ mod section;
 mod source;
 mod value;
 
+pub use cases::{Case, CaseHints, CaseWho, Cases, Expected};
 pub use describe::{explain, key_paths, nearest_key, reference, schema};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use load::{FILE_BYTES_MAX, load_slice, load_str};

@@ -85,7 +85,7 @@ pub(crate) fn principal(who: &Who<'_>) -> Result<Entity, String> {
         attributes.insert("issuer".to_owned(), text(issuer));
     }
     if let Some(issued) = who.issued {
-        attributes.insert("issued".to_owned(), datetime(issued)?);
+        attributes.insert("issued".to_owned(), datetime(issued));
     }
     let groups = who.groups.iter().map(|group| uid2(&TYPES.group, who.tenant, group));
     let parents = groups.chain([uid(&TYPES.tenant, who.tenant)]).collect();
@@ -163,7 +163,7 @@ fn context(question: &Question<'_>, arguments: &Arguments, uses: Uses) -> Result
         pairs.push(("arguments".to_owned(), record));
     }
     if uses.time {
-        pairs.push(("now".to_owned(), datetime(circumstances.now)?));
+        pairs.push(("now".to_owned(), datetime(circumstances.now)));
         pairs.push(("weekday".to_owned(), Value::new_string(weekday(circumstances.now).to_owned())));
     }
     if let Some(address) = circumstances.address.filter(|_| uses.address) {
@@ -189,24 +189,6 @@ fn weekday(at: Timestamp) -> &'static str {
     }
 }
 
-fn datetime(at: Timestamp) -> Result<Value, String> {
-    Ok(Value::new_datetime(date_text(at).ok_or("the time is out of range")?))
-}
-
-/// `2026-07-28T12:00:00.000Z`; `None` after the year 9999.
-pub(crate) fn date_text(at: Timestamp) -> Option<String> {
-    let (days, rest) = (at.0 / DAY_MS, at.0 % DAY_MS);
-    // Counted from March of the year 0, so that the day of a leap year is the last one of its year; there
-    // are 146,097 days in 400 years.
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second, milli) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1000 % 60, rest % 1000);
-    let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z");
-    (year <= 9999).then_some(text)
+fn datetime(at: Timestamp) -> Value {
+    Value::new_datetime(seal::time_to_text(at))
 }

@@ -12,8 +12,9 @@ pub const POLICY_BYTES_MAX: usize = 16 * 1024;
 /// How deep brackets of a policy may be nested.
 pub const POLICY_DEPTH_MAX: usize = 32;
 
-/// How many operators and brackets a policy may have; `&&` counts as two. Cedar recurses over each.
-pub const POLICY_OPERATORS_MAX: usize = 200;
+/// How many operators and brackets a policy may have. Cedar recurses over them: without optimisation about
+/// 150 exhaust a stack of 2 MiB.
+pub const POLICY_OPERATORS_MAX: usize = 100;
 
 /// How many members of members a policy may name in a row.
 pub const POLICY_MEMBERS_MAX: usize = 16;

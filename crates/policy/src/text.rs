@@ -69,6 +69,8 @@ struct Reader {
     /// Dots in a row, with nothing but names between them.
     members: usize,
     word: String,
+    /// The sign that would be the second of a pair, and where it would stand.
+    last: Option<(char, usize)>,
     too_much: Option<(usize, String)>,
 }
 
@@ -111,7 +113,13 @@ impl Reader {
                 }
             }
             ')' | ']' | '}' => self.depth = self.depth.saturating_sub(1),
-            '&' | '|' | '+' | '-' | '*' | '!' | '@' => self.operator(at),
+            // The second sign of `&&` is no operator of its own.
+            '&' | '|' if self.last == Some((c, at)) => {}
+            '&' | '|' => {
+                self.last = Some((c, at + 1));
+                self.operator(at);
+            }
+            '+' | '-' | '*' | '!' | '@' => self.operator(at),
             ';' if self.depth == 0 => {
                 let start = self.start.take().unwrap_or(at);
                 self.pieces.push((start, at + 1));

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    approvals_command, auth_command, call, config_command, health, keys, limits_command, list, stdio,
-    store_command, tasks_command, up, users_command,
+    approvals_command, auth_command, call, config_command, health, keys, limits_command, list,
+    policy_command, stdio, store_command, tasks_command, up, users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -87,6 +87,11 @@ enum Command {
         #[command(subcommand)]
         command: config_command::Command,
     },
+    /// Check the policies, try them, see why they decide, and what other ones would change.
+    Policy {
+        #[command(subcommand)]
+        command: policy_command::Command,
+    },
     /// Make API keys, or see what the configuration makes of a token.
     Auth {
         #[command(subcommand)]
@@ -146,6 +151,7 @@ impl Cli {
             Command::Upstreams { source, output } => list::upstreams(&source, output).await,
             Command::Health(arguments) => health::run(arguments).await,
             Command::Config { command } => config_command::run(command),
+            Command::Policy { command } => policy_command::run(command),
             Command::Auth { command } => auth_command::run(command).await,
             Command::Keys { command } => keys::run(command).await,
             Command::Store { command } => store_command::run(command).await,

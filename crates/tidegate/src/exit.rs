@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
-use config::Diagnostics;
+use config::{Diagnostic, Diagnostics};
+use server::policies::PolicyError;
 use server::{ComposeError, StartError};
 
 /// Something went wrong that has no code of its own.
@@ -44,6 +45,22 @@ impl Coded {
     /// The configuration is badly written.
     pub fn faults(faults: Diagnostics) -> Self {
         Self { faults: Some(faults.clone()), ..Self::config(format!("use the configuration:\n{faults}")) }
+    }
+
+    /// The policies of a configuration cannot be used.
+    pub fn policies(error: &PolicyError) -> Self {
+        let PolicyError::Faults(faults) = error else {
+            return Self::config(format!("use the policies: {}", chain(error)));
+        };
+        let list = faults.iter().map(|fault| Diagnostic {
+            file: fault.file.clone(),
+            line: fault.line,
+            column: fault.column,
+            path: String::new(),
+            message: fault.message.clone(),
+            hint: fault.hint.clone(),
+        });
+        Self { faults: Diagnostics::new(list.collect()), ..Self::config(error.to_string()) }
     }
 
     /// The configuration is well written, and cannot be put in force.

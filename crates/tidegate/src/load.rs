@@ -22,6 +22,8 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// The file as it was before it was read.
     pub stamp: Stamp,
+    /// The files of policies, as they were before they were read.
+    pub policies: Vec<watch::Looks>,
 }
 
 /// Reads the configuration that the arguments ask for.
@@ -32,7 +34,13 @@ pub fn load(source: &Source) -> anyhow::Result<Loaded> {
     match source.config.as_ref().or(source.mcp_json.as_ref()) {
         Some(file) => reload(source, file),
         None if Path::new(DEFAULT_FILE).exists() => reload(source, Path::new(DEFAULT_FILE)),
-        None => Ok(Loaded { config: Config::default(), file: None, warnings: Vec::new(), stamp: None }),
+        None => Ok(Loaded {
+            config: Config::default(),
+            file: None,
+            warnings: Vec::new(),
+            stamp: None,
+            policies: Vec::new(),
+        }),
     }
 }
 
@@ -50,7 +58,11 @@ pub fn reload(source: &Source, file: &Path) -> anyhow::Result<Loaded> {
         (refused(config::load_slice(&bytes, &name))?, Vec::new())
     };
     config.anchor_paths(file.parent().unwrap_or(Path::new(".")));
-    Ok(Loaded { config, file: Some(file.to_owned()), warnings, stamp })
+    let files = config.policy.iter().flat_map(|policy| &policy.files);
+    // Their stamps come before they are read, so that no change between is missed.
+    let policies = files.map(|file| watch::Looks::new(file.clone())).collect();
+    server::policies::engine(&config).map_err(|error| Coded::policies(&error))?;
+    Ok(Loaded { config, file: Some(file.to_owned()), warnings, stamp, policies })
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -18,6 +18,7 @@ mod load;
 mod logging;
 mod operators;
 mod out;
+mod policy_command;
 mod service;
 mod signals;
 mod sockets;

@@ -20,6 +20,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub type Stamp = Option<(SystemTime, u64)>;
 
 /// A file that is looked at again and again.
+#[derive(Debug, Clone)]
 pub struct Looks {
     file: PathBuf,
     in_force: Stamp,
@@ -54,6 +55,7 @@ impl Looks {
 pub struct Watch {
     source: Source,
     looks: Looks,
+    policies: Vec<Looks>,
     additions: Additions,
     keys: keys::Follow,
     /// The configuration that the process was started with.
@@ -71,7 +73,8 @@ impl Watch {
     ) -> anyhow::Result<Self> {
         let file = loaded.file.clone().unwrap_or_else(|| PathBuf::from(load::DEFAULT_FILE));
         let (looks, started) = (Looks::since(file, loaded.stamp), loaded.config.clone());
-        Ok(Self { source, looks, additions, keys, started, hang_ups: signals::hang_ups()? })
+        let policies = loaded.policies.clone();
+        Ok(Self { source, looks, policies, additions, keys, started, hang_ups: signals::hang_ups()? })
     }
 
     /// Watches for ever.
@@ -83,7 +86,10 @@ impl Watch {
                 _ = self.hang_ups.recv() => true,
             };
             self.keys.look(asked).await;
-            if self.looks.due(asked) {
+            // Each is asked, so that none of them is seen to change twice.
+            let policies =
+                self.policies.iter_mut().filter_map(|looks| looks.due(asked).then_some(())).count();
+            if self.looks.due(asked) || policies > 0 {
                 self.reload(gateway).await;
             }
         }
@@ -100,6 +106,7 @@ impl Watch {
 
     async fn replace(&mut self, gateway: &Gateway) -> anyhow::Result<u64> {
         let mut loaded = load::reload(&self.source, &self.looks.file)?;
+        self.policies.clone_from(&loaded.policies);
         self.additions.apply(&mut loaded.config).await?;
         let number = gateway.reload(&loaded.config).map_err(|error| Coded::compose(&error))?;
         for warning in &loaded.warnings {

@@ -23,9 +23,9 @@ fn what_is_nested_too_deep_is_refused_before_it_is_read() {
         [("!", "true"), ("-", "1 == 1"), ("true && ", "true"), ("if true then true else ", "true")]
     {
         let said = faults(&when(&format!("{}{end}", one.repeat(600))));
-        assert!(said.contains("more than 200 operators"), "{said}");
+        assert!(said.contains("more than 100 operators"), "{said}");
         // As many as there may be do not exhaust the stack, whatever else is said of them.
-        faults(&when(&format!("{}{end}", one.repeat(POLICY_OPERATORS_MAX - 8))));
+        faults(&when(&format!("{}{end}", one.repeat(POLICY_OPERATORS_MAX - 2))));
     }
     let said = faults(&when(&format!("principal{}", ".a".repeat(6000))));
     assert!(said.contains("more than 16 members"), "{said}");

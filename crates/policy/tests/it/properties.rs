@@ -255,7 +255,7 @@ fn reference(policies: &[Written], asked: &Asked) -> Verdict {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
     fn cedar_decides_the_same_by_all_policies_at_once(policies in policies(), asked in asked()) {

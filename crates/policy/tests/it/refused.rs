@@ -37,7 +37,7 @@ fn what_does_not_parse_has_a_place() {
     );
     says(
         "permit(principal, action, resource",
-        "team.cedar:1:35: unexpected end of input: expected `)` or `,`",
+        "team.cedar:1:35: unexpected end of input: expected `!=`, `)`, `,`, `:`, `<`, `<=`, `==`, `>`, `>=`, `in`, or `is`",
     );
 }
 
