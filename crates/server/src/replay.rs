@@ -45,7 +45,7 @@ pub(crate) fn may_repeat(x: &Exchange, routed: &Routed) -> bool {
     }
 }
 
-/// Whether the gateway may make a call again before its client hears of a failure. A task has rules of its own.
+/// Whether the gateway may make a call again before its client hears of a failure. A task has its own rules.
 pub(crate) fn again(x: &Exchange, routed: &Routed) -> Again {
     if x.hosted.is_some() {
         Again::Never

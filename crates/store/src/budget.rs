@@ -1,7 +1,7 @@
 //! What replicas may use together: a rate, or so much of something in a day or a month.
 //!
-//! A replica leases a part ahead of need and hands it out itself. What a row says was used is what was leased,
-//! so that all replicas together never hand out more than there is, whatever becomes of one of them.
+//! A replica leases a part ahead of need and hands it out itself. What a row says was used is what was
+//! leased, so that all replicas together never hand out more than there is, whatever becomes of one of them.
 
 use async_trait::async_trait;
 use model::Timestamp;
@@ -172,8 +172,8 @@ pub trait BudgetStore: Send + Sync {
 /// Changing budgets. What is promised for [`crate::Tx`] holds here, too.
 #[async_trait]
 pub trait BudgetTx: Send {
-    /// Leases of a budget what is wanted, or what there is. All leases together never have more than there is,
-    /// whoever takes them at the same time.
+    /// Leases of a budget what is wanted, or what there is. All leases together never have more than there
+    /// is, whoever takes them at the same time.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`]

@@ -95,12 +95,18 @@ impl Spec {
                 Want { amount, least: amount, slice_max, slices: 1 }
             }
             Self::Concurrency(_) => Want { amount, least: amount, slice_max: 1, slices: 1 },
-            // What a process leaves behind that dies is lost: a hundredth, and no more than five seconds of it.
+            // What a process has that dies is lost: a hundredth, and no more than five seconds of it.
             Self::Quota { max, unit, .. } => {
                 let (amount, least) = if unit == Unit::Bytes { (0, 1) } else { (amount, amount) };
                 Want { amount, least, slice_max: max / 100, slices: 20 }
             }
         }
+    }
+
+    /// A question to the store for nothing of it yet.
+    fn ask(self, name: &str, now: Timestamp) -> BudgetAsk<'_> {
+        let (budget, _) = self.budget(now, SLICE_MS, 1);
+        BudgetAsk { name, budget, want: 0, now, expires: self.forgettable(now, budget) }
     }
 
     /// From when on it makes no difference whether it is known how much was used.
@@ -240,7 +246,7 @@ impl Keeper {
             Take::Ask(want) => want,
             take => return self.followed(&key, (spec, name), take),
         };
-        if !self.lease(store, (&key, spec, name), want).await {
+        if !self.lease_apart(store, (&key, spec, name), want).await {
             return self.while_away((&key, spec, name), amount, replicas).map(|()| Arc::clone(&key));
         }
         drop(asking);
@@ -307,8 +313,8 @@ impl Keeper {
             key.state().share.not_asked();
             return false;
         }
-        let (budget, until) = spec.budget(now, SLICE_MS, 1);
-        let ask = BudgetAsk { name, budget, want, now, expires: spec.forgettable(now, budget) };
+        let (_, until) = spec.budget(now, SLICE_MS, 1);
+        let ask = BudgetAsk { want, ..spec.ask(name, now) };
         match tokio::time::timeout(STORE_TIME, ask_store(store, &ask)).await {
             Ok(Ok(grant)) => {
                 let mut state = key.state();
@@ -328,6 +334,19 @@ impl Keeper {
                 false
             }
         }
+    }
+
+    /// The same in a task of its own: what comes back is not lost where the caller gives up meanwhile.
+    async fn lease_apart(
+        self: &Arc<Self>,
+        store: &Arc<dyn Store>,
+        (key, spec, name): (&Arc<Key>, Spec, &str),
+        want: u64,
+    ) -> bool {
+        let (keeper, store, key) = (Arc::clone(self), Arc::clone(store), Arc::clone(key));
+        let name = name.to_owned();
+        let leasing = tokio::spawn(async move { keeper.lease(&store, (&key, spec, &name), want).await });
+        leasing.await.unwrap_or(false)
     }
 
     fn lease_ahead(self: &Arc<Self>, key: &Arc<Key>, spec: Spec, name: &str, want: u64) {
@@ -362,9 +381,11 @@ impl Keeper {
     /// Gives back what was leased of quotas and not used. At the end, or of what nobody asks for any more.
     pub async fn give_back(&self, all: bool) {
         let now = self.now();
-        let idle = |key: &Key| {
+        // One that an answer under way still counts in is not idle.
+        let idle = |key: &Arc<Key>| {
             let state = key.state();
-            state.running == 0 && (all || now.0.saturating_sub(state.used_at.0) >= IDLE_MS)
+            let long_ago = now.0.saturating_sub(state.used_at.0) >= IDLE_MS;
+            all || (state.running == 0 && Arc::strong_count(key) == 1 && long_ago)
         };
         let old: Vec<(String, Arc<Key>)> = {
             let mut keys = self.keys();
@@ -378,13 +399,20 @@ impl Keeper {
         };
         let Some(store) = self.store.get() else { return };
         for (name, key) in old {
-            let (spec, left) = {
+            let (spec, left, owed) = {
                 let mut state = key.state();
-                (state.spec, state.share.give_back(now))
+                let owed = state.share.owed(now);
+                (state.spec, state.share.give_back(now), owed)
             };
-            let Some(spec) = spec.filter(|spec| spec.is_quota() && left > 0) else { continue };
+            let Some(spec) = spec.filter(|spec| spec.is_quota() && left + owed > 0) else { continue };
             let (budget, _) = spec.budget(now, 0, 1);
-            let back = tokio::time::timeout(STORE_TIME, give_back(store, &name, budget, left)).await;
+            let back = give_back(store, &name, (budget, left));
+            let back = async {
+                back.await?;
+                let ask = BudgetAsk { want: owed, ..spec.ask(&name, now) };
+                if owed > 0 { ask_store(store, &ask).await.map(drop) } else { Ok(()) }
+            };
+            let back = tokio::time::timeout(STORE_TIME, back).await;
             if !matches!(back, Ok(Ok(()))) {
                 tracing::warn!(budget = name, "what was left of a quota is not given back");
             }
@@ -477,9 +505,11 @@ async fn ask_store(store: &Arc<dyn Store>, ask: &BudgetAsk<'_>) -> Result<Budget
 async fn give_back(
     store: &Arc<dyn Store>,
     name: &str,
-    budget: Budget,
-    amount: u64,
+    (budget, amount): (Budget, u64),
 ) -> Result<(), StoreError> {
+    if amount == 0 {
+        return Ok(());
+    }
     let mut tx = store.begin().await?;
     tx.budget_return(name, budget, amount).await?;
     tx.commit().await

@@ -215,3 +215,44 @@ async fn what_another_limit_refused_is_put_back() {
         assert!(take().await.is_err());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_passed_and_was_not_leased_yet_is_told_at_a_clean_end() {
+    let mut world = World::new(1);
+    let spec = Spec::Quota { max: 10_000, time: QuotaTime::Day, unit: Unit::Bytes };
+    let key = world.replicas[0].take(spec, "q/x/", 0, 1).await.expect("there is some");
+    key.charge(6_000, world.clock.now());
+    world.replicas[0].give_back(true).await;
+    world.replicas.clear();
+    world.join();
+    let rows = store::BudgetStore::budgets(&*world.store, "q/x/", None, 9).await.expect("read");
+    assert_eq!(rows[0].used, 6_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_gives_up_takes_nothing_of_a_budget_along() {
+    let world = World::new(2);
+    let spec = Spec::Quota { max: 1_000, time: QuotaTime::Day, unit: Unit::Calls };
+    world.store.faults().silent(true);
+    for _ in 0..10 {
+        let keeper = Arc::clone(&world.replicas[0]);
+        let asking = tokio::spawn(async move { keeper.take(spec, "q/x/", 1, 2).await.is_ok() });
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        asking.abort();
+        assert!(asking.await.is_err(), "he gave up");
+    }
+    world.store.faults().silent(false);
+    let mut through = 0;
+    loop {
+        let taken = [0, 1].map(|n| world.replicas[n].take(spec, "q/x/", 1, 2));
+        let [a, b] = taken;
+        let (a, b) = (a.await.is_ok(), b.await.is_ok());
+        through += u64::from(a) + u64::from(b);
+        tokio::task::yield_now().await;
+        if !a && !b {
+            break;
+        }
+    }
+    assert!(through >= 985, "{through}");
+}

@@ -104,6 +104,12 @@ impl Share {
         self.asking = false;
     }
 
+    /// How much more has gone out than was leased.
+    pub fn owed(&mut self, now: Timestamp) -> u64 {
+        self.turn(now);
+        u64::try_from(self.left.saturating_neg()).unwrap_or(0)
+    }
+
     /// What is left and can be given back; it is gone from here.
     pub fn give_back(&mut self, now: Timestamp) -> u64 {
         self.expire(now);

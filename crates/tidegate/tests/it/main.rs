@@ -11,6 +11,7 @@ mod config;
 mod drain;
 mod health;
 mod keys;
+mod limits;
 mod list;
 mod mtls;
 mod operators;
