@@ -1,6 +1,7 @@
 // Runs every case with one kind of client: `node client.mjs KIND`. What it runs against is in INTEROP_WORLD,
 // as JSON; INTEROP_ONLY is a part of the names of the cases to run.
 import { attacks } from './cases/attacks.mjs';
+import { chapters as guardrails, startStory as startGuardrails } from '../examples/guardrails/run.mjs';
 import { chapters, startStory } from '../examples/sso/run.mjs';
 import { broker, startBroker } from './cases/broker.mjs';
 import { calls } from './cases/calls.mjs';
@@ -35,6 +36,7 @@ setTimeout(() => {
 const OWN = {
   oidc: ['OpenID provider', signon, startSignOn],
   sso: ['single sign-on', chapters, startStory],
+  guardrails: ['guardrails', guardrails, startGuardrails],
   broker: ['broker', { ...broker, ...attacks, ...pages }, startBroker],
 };
 
