@@ -2,6 +2,8 @@
 
 mod arguments;
 mod ask;
+mod audit_command;
+mod audit_log;
 mod auth_command;
 mod call;
 mod cli;

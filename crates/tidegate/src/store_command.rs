@@ -123,6 +123,11 @@ impl Chosen {
         self.output
     }
 
+    /// Where the configuration comes from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
     fn target(&self) -> anyhow::Result<StoreUrl> {
         let target = state::target(&load::load(&self.source)?)?;
         if target == StoreUrl::Memory {
@@ -209,6 +214,11 @@ impl RecordSink for Counts {
             Record::Grant(_) => "grants",
             Record::Task(_) => "tasks",
             Record::Blob { .. } => "values",
+            Record::AuditLog(_) => "audit logs",
+            Record::AuditEntry(_) => "audit entries",
+            Record::AuditContent(_) => "captured contents",
+            // Of their logs.
+            Record::AuditTile(_) | Record::AuditNote(_) => return Ok(()),
             // Counted with their values.
             Record::BlobPart { .. } => return Ok(()),
         };
