@@ -4,6 +4,7 @@
 //! commit: to the log of each event's tenant. What it writes is signed a moment later, or with it, where
 //! nothing may be answered before. Replicas write to the same logs; the store lets one add at a time.
 
+mod format;
 mod office;
 mod prove;
 mod rows;
@@ -24,6 +25,7 @@ use store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use format::Format;
 pub use office::{AuditOffice, Cursor};
 pub use prove::{ProofError, Put, files, prove};
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    approvals_command, auth_command, call, config_command, health, keys, limits_command, list,
+    approvals_command, audit_command, auth_command, call, config_command, health, keys, limits_command, list,
     policy_command, stdio, store_command, tasks_command, up, users_command,
 };
 
@@ -114,6 +114,11 @@ enum Command {
         #[command(subcommand)]
         command: tasks_command::Command,
     },
+    /// Look through the audit log, prove what is in it, verify it, export it, and say what is kept.
+    Audit {
+        #[command(subcommand)]
+        command: audit_command::Command,
+    },
     /// Let users in no more, or again, and look at what they have granted.
     Users {
         #[command(subcommand)]
@@ -157,6 +162,7 @@ impl Cli {
             Command::Store { command } => store_command::run(command).await,
             Command::Limits(arguments) => limits_command::run(arguments).await,
             Command::Tasks { command } => tasks_command::run(command).await,
+            Command::Audit { command } => audit_command::run(command).await,
             Command::Users { command } => users_command::run(command).await,
             Command::Approvals { command } => approvals_command::run(command).await,
             Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,

@@ -3,6 +3,8 @@
 mod approvals_command;
 mod arguments;
 mod ask;
+mod audit_command;
+mod audit_log;
 mod auth_command;
 mod call;
 mod cli;

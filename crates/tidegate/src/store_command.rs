@@ -128,6 +128,11 @@ impl Chosen {
         load::load(&self.source)
     }
 
+    /// Where the configuration comes from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
     fn target(&self) -> anyhow::Result<StoreUrl> {
         let target = state::target(&load::load(&self.source)?)?;
         if target == StoreUrl::Memory {
@@ -225,6 +230,11 @@ impl RecordSink for Counts {
             Record::Budget(_) => "budgets",
             Record::Task(_) => "tasks",
             Record::Blob { .. } => "values",
+            Record::AuditLog(_) => "audit logs",
+            Record::AuditEntry(_) => "audit entries",
+            Record::AuditContent(_) => "captured contents",
+            // Of their logs.
+            Record::AuditTile(_) | Record::AuditNote(_) => return Ok(()),
             // Counted with their values.
             Record::BlobPart { .. } => return Ok(()),
         };

@@ -17,7 +17,8 @@ use crate::exit::{Coded, FAILURE};
 use crate::operators::Operators;
 use crate::takeover::{Heirs, Predecessor};
 use crate::{
-    demo_server, keys, load, logging, operators, out, service, signals, sockets, state, table, traces, watch,
+    audit_log, demo_server, keys, load, logging, operators, out, service, signals, sockets, state, table,
+    traces, watch,
 };
 
 /// How long the start waits for upstreams before it says what it knows.
@@ -77,7 +78,12 @@ pub async fn run(
         keys: Arc::clone(keys.ring()),
         tracer: telemetry.as_ref().map(telemetry::Telemetry::tracer),
     };
+    let durable = store.is_some();
     let Started { gateway, heirs, place, operators } = start(&loaded, process, store).await?;
+    let log = audit_log::start(&loaded.config, place.tasks(), durable, keys.ring());
+    if let Some(log) = &log {
+        audit::Recorder::note(&**log, audit_log::own("gateway_start"));
+    }
     let demo = additions.demo.is_some();
     let watch = watch::Watch::new(source, &loaded, additions, keys)?;
     let replaced = tokio::select! {
@@ -94,6 +100,10 @@ pub async fn run(
     let code = tokio::select! {
         () = async {
             end(gateway, replaced, &loaded.config).await;
+            if let Some(log) = &log {
+                audit::Recorder::note(&**log, audit_log::own("gateway_stop"));
+                log.stop().await;
+            }
             place.leave().await;
         } => 0,
         () = stop.asked() => {
