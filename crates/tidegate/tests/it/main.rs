@@ -14,6 +14,7 @@ mod keys;
 mod list;
 mod mtls;
 mod operators;
+mod policy;
 mod program;
 mod reload;
 mod routes;
