@@ -2,6 +2,7 @@
 
 mod arguments;
 mod ask;
+mod documents;
 mod effects;
 mod explained;
 mod hostile;

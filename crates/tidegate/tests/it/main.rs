@@ -16,6 +16,7 @@ mod limits;
 mod list;
 mod mtls;
 mod operators;
+mod policy;
 mod program;
 mod reload;
 mod routes;
