@@ -346,10 +346,6 @@ impl App {
     /// Records what is done from now on. Once, at the start.
     pub fn record_with(&self, recorder: Arc<dyn audit::Recorder>) {
         let _ = self.recorder.set(recorder);
-        let mut event = crate::note::own_event(self, "gateway_start");
-        event.details.insert("replica", self.replicas.me().as_str().to_owned());
-        event.details.insert("policy", self.generation().policy.version().to_owned());
-        crate::note::happened(self, event);
     }
 
     /// Where audit records go, where there is somewhere.

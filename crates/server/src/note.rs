@@ -284,7 +284,7 @@ pub(crate) fn event(app: &App, kind: &'static str, principal: &Principal) -> Eve
 }
 
 /// Whose actions those of the process itself are.
-const OWN: &str = "gateway";
+const OWN: &str = "@tidegate";
 /// The tenant of what belongs to none.
 const EVERYBODY: &str = "default";
 

@@ -47,6 +47,14 @@ pub fn start(
     Some(Recorder::start(Arc::clone(store), clock, rng, Arc::clone(keys), options(config, strict)))
 }
 
+/// That the gateway begins to serve, by which policies.
+pub fn started(app: &server::App) -> Event {
+    let mut event = own("gateway_start");
+    event.details.insert("replica", app.replicas().me().as_str().to_owned());
+    event.details.insert("policy", app.generation().policy.version().to_owned());
+    event
+}
+
 /// Something that the gateway does by itself.
 pub fn own(kind: &'static str) -> Event {
     let mut event = Event::new(kind, SystemClock.now(), OWN, SELF);

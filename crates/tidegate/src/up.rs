@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use config::{Config, Upstream};
 use model::SystemClock;
+use recorder::Recorder;
 use seal::SystemRng;
 use server::{Gateway, Process};
 use store::Store;
@@ -78,12 +79,7 @@ pub async fn run(
         keys: Arc::clone(keys.ring()),
         tracer: telemetry.as_ref().map(telemetry::Telemetry::tracer),
     };
-    let durable = store.is_some();
-    let Started { gateway, heirs, place, operators } = start(&loaded, process, store).await?;
-    let log = audit_log::start(&loaded.config, place.tasks(), durable, keys.ring());
-    if let Some(log) = &log {
-        audit::Recorder::note(&**log, audit_log::own("gateway_start"));
-    }
+    let Started { gateway, heirs, place, log, operators } = start(&loaded, process, store).await?;
     let demo = additions.demo.is_some();
     let watch = watch::Watch::new(source, &loaded, additions, keys)?;
     let replaced = tokio::select! {
@@ -120,6 +116,7 @@ struct Started {
     gateway: Gateway,
     heirs: Option<Heirs>,
     place: state::Place,
+    log: Option<Arc<Recorder>>,
     operators: Operators,
 }
 
@@ -147,7 +144,15 @@ async fn start(
     }
     let keys = Arc::clone(&process.keys);
     let mut prepared = Gateway::prepare(config, process).map_err(|error| Coded::start(&error))?;
+    let durable = store.is_some();
     let place = state::Place::take(&mut prepared, loaded, store, &keys).await?;
+    // Before anybody is served.
+    let log = audit_log::start(config, place.tasks(), durable, &keys);
+    if let Some(log) = &log {
+        let app = prepared.app();
+        audit::Recorder::note(&**log, audit_log::started(app));
+        app.record_with(Arc::clone(log) as Arc<dyn audit::Recorder>);
+    }
     let theirs = (prepared.app(), place.tasks(), &keys);
     let operators = match Operators::start(config, operators, theirs).await {
         Ok(operators) => operators,
@@ -173,7 +178,7 @@ async fn start(
     }
     let heirs = config.takeover.as_deref().map(Heirs::bind).transpose()?;
     service::ready();
-    Ok(Started { gateway, heirs, place, operators })
+    Ok(Started { gateway, heirs, place, log, operators })
 }
 
 async fn replaced(heirs: Option<&Heirs>, gateway: &Gateway) {
