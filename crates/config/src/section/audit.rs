@@ -32,10 +32,10 @@ pub struct Audit {
     #[schemars(range(min = 1))]
     pub queue_max: usize,
 
-    /// After how long a record is signed, at the latest; it is sooner where 256 of them wait. `100ms` to `1m`.
+    /// After how long a record is signed, at the latest: `100ms` to `1m`. It is sooner where 256 wait.
     ///
-    /// What is younger can be cut off the end of a log without a trace, unless `strict` signs it before it is
-    /// answered. Only a start can change it. Since 0.1.
+    /// What is younger can be cut off the end of a log without a trace, unless `strict` signs it before it
+    /// is answered. Only a start can change it. Since 0.1.
     pub checkpoint_interval: Span,
 
     /// How many days entries are kept. Their hashes stay, so that proofs for what remains go on working.
