@@ -14,6 +14,7 @@ mod machine;
 mod memory;
 pub mod nginx;
 mod plot;
+mod policy;
 mod program;
 mod replicas;
 mod report;
@@ -62,13 +63,14 @@ pub struct Measured {
     details: Value,
 }
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     Part { name: "throughput", run: calls::throughput },
     Part { name: "paced", run: calls::paced },
     Part { name: "single", run: calls::single },
     Part { name: "tenants", run: tenants::run },
     Part { name: "tasks", run: tasks::run },
     Part { name: "auth", run: auth::run },
+    Part { name: "policy", run: policy::run },
     Part { name: "transfer", run: memory::transfer },
     Part { name: "idle", run: memory::idle },
     Part { name: "lists", run: lists::run },
