@@ -42,6 +42,8 @@ enum Role {
     List(load::list::Options),
     /// Judge requests in this process, without a network.
     Admit(load::admit::Options),
+    /// Decide by policies in this process, without a network.
+    Decide(load::decide::Options),
     /// Fill a store with tasks.
     Fill(load::fill::Options),
     /// Start a gateway and take the time until it has answered a call.
@@ -75,6 +77,7 @@ async fn run(role: Role) -> Result<()> {
         Role::Idle(options) => load::idle::run(&options).await?,
         Role::List(options) => load::list::run(&options).await?,
         Role::Admit(options) => load::admit::run(&options).await?,
+        Role::Decide(options) => load::decide::run(&options)?,
         Role::Fill(options) => load::fill::run(&options).await?,
         Role::Start(options) => load::start::run(&options).await?,
     };

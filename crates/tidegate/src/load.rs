@@ -44,13 +44,23 @@ pub fn load(source: &Source) -> anyhow::Result<Loaded> {
     }
 }
 
-/// Reads a file in the way in which the arguments ask for it.
+/// Reads a file in the way in which the arguments ask for it, and the policies that it names.
 ///
 /// # Errors
 /// As [`load`].
-pub fn reload(source: &Source, file: &Path) -> anyhow::Result<Loaded> {
+fn reload(source: &Source, file: &Path) -> anyhow::Result<Loaded> {
+    let loaded = read(source, file)?;
+    server::policies::engine(&loaded.config).map_err(|error| Coded::policies(&error))?;
+    Ok(loaded)
+}
+
+/// Reads a file in the way in which the arguments ask for it; its policies are read when it is put in force.
+///
+/// # Errors
+/// As [`load`], policies aside.
+pub fn read(source: &Source, file: &Path) -> anyhow::Result<Loaded> {
     let stamp = watch::stamp(file);
-    let (bytes, name) = (read(file)?, file.display().to_string());
+    let (bytes, name) = (bytes(file)?, file.display().to_string());
     let (mut config, warnings) = if source.mcp_json.is_some() {
         let imported = refused(config::mcp_json::load_slice(&bytes, &name))?;
         (imported.config, imported.warnings.iter().map(ToString::to_string).collect())
@@ -61,11 +71,10 @@ pub fn reload(source: &Source, file: &Path) -> anyhow::Result<Loaded> {
     let files = config.policy.iter().flat_map(|policy| &policy.files);
     // Their stamps come before they are read, so that no change between is missed.
     let policies = files.map(|file| watch::Looks::new(file.clone())).collect();
-    server::policies::engine(&config).map_err(|error| Coded::policies(&error))?;
     Ok(Loaded { config, file: Some(file.to_owned()), warnings, stamp, policies })
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+fn bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).map_err(|error| Coded::config(format!("read {}: {error}", file.display())).into())
 }
 

@@ -15,6 +15,7 @@ mod machine;
 mod memory;
 pub mod nginx;
 mod plot;
+mod policy;
 mod program;
 mod replicas;
 mod report;
@@ -71,6 +72,7 @@ const PARTS: [Part; 13] = [
     Part { name: "tasks", run: tasks::run },
     Part { name: "auth", run: auth::run },
     Part { name: "guarded", run: guarded::run },
+    Part { name: "policy", run: policy::run },
     Part { name: "transfer", run: memory::transfer },
     Part { name: "idle", run: memory::idle },
     Part { name: "lists", run: lists::run },

@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod calls;
+pub mod decide;
 pub mod fill;
 pub mod idle;
 pub mod list;

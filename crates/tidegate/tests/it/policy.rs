@@ -88,6 +88,14 @@ async fn a_changed_policy_is_put_in_force_and_a_wrong_one_is_not() {
     folder.write("team.cedar", "permit(principal, action, resource); // the same\n");
     up.program.stderr.find("the new configuration is in force").await;
     folder.write("team.cedar", "permit(principal, action, resource)\n");
-    let told = up.program.stderr.find("the new configuration was refused").await;
-    assert!(!told.is_empty());
+    up.program.stderr.find("the new configuration was refused").await;
+    // A file that came with a fault is followed as well.
+    folder.write("other.cedar", "permit(");
+    folder.configure("policy: {presets: [everyone], files: [other.cedar]}\n");
+    up.program.stderr.find("the new configuration was refused").await;
+    folder.write("other.cedar", "forbid(principal, action, resource == Tool::\"a/b\");");
+    let told = up.program.stderr.find("the new configuration").await;
+    assert!(told.contains("was refused"), "there is no upstream a: {told}");
+    folder.write("other.cedar", "forbid(principal, action, resource) when { principal.bound };");
+    up.program.stderr.find("the new configuration is in force").await;
 }
