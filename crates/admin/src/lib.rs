@@ -12,6 +12,7 @@ mod home;
 mod ledger;
 mod listener;
 mod page;
+mod pins_api;
 mod problem;
 mod report;
 mod role;
@@ -23,6 +24,7 @@ mod text;
 mod users_api;
 
 pub use listener::{Admin, Place};
+pub use pins_api::{pin_diff, pin_report};
 pub use report::task as task_report;
 pub use role::{Role, Roles};
 pub use route::routes;

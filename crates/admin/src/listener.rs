@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::{Clock, Rng};
 use seal::KeyRing;
-use store::{Store, UserOffice};
+use store::{PinOffice, Store, UserOffice};
 use tasks::Office;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -62,6 +62,8 @@ pub struct Own {
     pub office: Office,
     /// Users.
     pub users: UserOffice,
+    /// Definitions.
+    pub pins: PinOffice,
     /// For ages.
     pub clock: Arc<dyn Clock>,
     /// Who has signed in; `None`: nobody can.
@@ -148,12 +150,13 @@ impl Own {
         let address = url.map(|url| Address::of(&url).ok_or_else(no_url)).transpose()?;
         let office = Office::new(Arc::clone(&store), Arc::clone(&clock));
         let users = UserOffice::new(Arc::clone(&store), Arc::clone(&clock));
+        let pins = PinOffice::new(Arc::clone(&store), Arc::clone(&clock));
         let sessions = sign_in.map(|place| {
             let ledger = Ledger { store, clock: Arc::clone(&clock), rng: Arc::clone(&rng) };
             Box::new(Sessions { place, ledger, keys, clock: Arc::clone(&clock), rng })
         });
         let token = token.map(|token| seal::sha256(token.as_bytes()));
         let (tokens, wrong, sign_ins) = (Bound::default(), Wrong::default(), Bound::default());
-        Ok(Self { office, users, clock, sessions, address, token, tokens, wrong, sign_ins })
+        Ok(Self { office, users, pins, clock, sessions, address, token, tokens, wrong, sign_ins })
     }
 }

@@ -9,7 +9,7 @@ use crate::listener::Own;
 use crate::page::Site;
 use crate::problem::{Answer, Problem};
 use crate::role::Role;
-use crate::{sign_in, tasks_api, users_api};
+use crate::{pins_api, sign_in, tasks_api, users_api};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,11 @@ enum Route {
     SignOutUser,
     Grants,
     RevokeGrant,
+    Pins,
+    PinDiff,
+    ApprovePin,
+    RollBackPin,
+    DenyPin,
 }
 
 /// What somebody must be who asks for something.
@@ -60,7 +65,7 @@ const fn post(path: &'static str, role: Role, route: Route) -> Row {
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 
 /// Every route, with what it needs.
-const TABLE: [Row; 15] = [
+const TABLE: [Row; 20] = [
     get("/", Needs::Nothing, Route::Home),
     get("/sign-in", Needs::Nothing, Route::SignIn),
     get(sign_in::CALLBACK, Needs::Nothing, Route::Callback),
@@ -76,6 +81,11 @@ const TABLE: [Row; 15] = [
     post("/v1/users/sign-out", Role::Operator, Route::SignOutUser),
     get("/v1/grants", VIEWER, Route::Grants),
     post("/v1/grants/*/revoke", Role::Operator, Route::RevokeGrant),
+    get("/v1/pins", VIEWER, Route::Pins),
+    get("/v1/pins/diff", VIEWER, Route::PinDiff),
+    post("/v1/pins/approve", Role::Operator, Route::ApprovePin),
+    post("/v1/pins/roll-back", Role::Operator, Route::RollBackPin),
+    post("/v1/pins/deny", Role::Operator, Route::DenyPin),
 ];
 
 /// Every route: its method, and its path, in which `*` stands for a name.
@@ -159,6 +169,11 @@ async fn answer(
         Route::SignOutUser => users_api::sign_out(own, uri.query()).await,
         Route::Grants => users_api::grants(own, uri.query()).await,
         Route::RevokeGrant => users_api::revoke(own, name).await,
+        Route::Pins => pins_api::list(own, uri.query()).await,
+        Route::PinDiff => pins_api::show(own, uri.query()).await,
+        Route::ApprovePin => pins_api::approve(own, known()?, uri.query()).await,
+        Route::RollBackPin => pins_api::roll_back(own, known()?, uri.query()).await,
+        Route::DenyPin => pins_api::deny(own, known()?, uri.query()).await,
     }
 }
 

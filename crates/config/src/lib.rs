@@ -22,11 +22,12 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use load::{FILE_BYTES_MAX, load_slice, load_str};
 pub use section::{
     Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn, Algorithm, ApiKey, Auth, Broker, BrokerClient,
-    Cache, CertificateName, Config, Dpop, Drift, Endpoint, EndpointAuth, Enterprise, Exchange, FirstSight,
-    HostRule, HostWhen, Introspection, Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat,
-    LogLevel, Mtls, Names, Pins, Replica, ReplicaError, ReplicaPlace, Resolved, RetryOn, RetryRule, Revision,
-    Sessions, Sharing, SignIn, Stdio, Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream,
-    UpstreamAuth, UpstreamTasks, UpstreamTls, Voucher,
+    Cache, CertificateName, CheckAction, CheckFail, CheckMode, CheckRule, Checked, Config, Detector, Dpop,
+    Drift, Endpoint, EndpointAuth, Enterprise, Exchange, FirstSight, HostRule, HostWhen, Introspection,
+    Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls, Names, Pins, Replica,
+    ReplicaError, ReplicaPlace, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio,
+    Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks,
+    UpstreamTls, Voucher,
 };
 pub use value::{
     Address, GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, RuleError, SECRET_BYTES_MAX,

@@ -21,6 +21,7 @@ use upstream::{HttpTransport, Options, Sharing, Stdio, Target, Timeouts, Upstrea
 
 use crate::app::{EVERYTHING, Generation, Limits};
 use crate::barred::StoreBars;
+use crate::checks::Checks;
 use crate::credentials;
 use crate::door::{self, DoorError, Issuers};
 use crate::guard::Guard;
@@ -175,6 +176,7 @@ pub fn compose(
         forward_headers,
         repeatable,
         hosting: Hosting::of(config),
+        checks: Checks::of(config),
         guard: guard(config),
         broker,
         broker_sign_ins: broker_sign_ins(config),

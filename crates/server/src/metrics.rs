@@ -51,6 +51,12 @@ struct Forward {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CheckedLabels {
+    part: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Pinned {
     event: &'static str,
 }
@@ -77,6 +83,7 @@ pub struct Metrics {
     keys: Family<KeyState, Gauge>,
     shed: Family<Refusal, Counter>,
     pins: Family<Pinned, Counter>,
+    checks: Family<CheckedLabels, Counter>,
     pub(crate) calls_running: Gauge,
     pub(crate) calls_waiting: Gauge,
     pub(crate) memory_stage: Gauge,
@@ -135,6 +142,9 @@ impl Metrics {
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
         let pins = Family::<Pinned, Counter>::default();
         let text = "What happened to definitions: seen first, drifted, called or refused in spite of that";
+        let checks = Family::<CheckedLabels, Counter>::default();
+        let found = "Contents in which a check found something";
+        r.register("tidegate_check_findings", found, Family::clone(&checks));
         r.register("tidegate_pins", text, Family::clone(&pins));
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
         let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
@@ -156,6 +166,7 @@ impl Metrics {
             keys,
             shed,
             pins,
+            checks,
             calls_running,
             calls_waiting,
             memory_stage,
@@ -174,6 +185,11 @@ impl Metrics {
     /// Counts a call that was turned away.
     pub(crate) fn shed(&self, reason: &'static str) {
         self.shed.get_or_create(&Refusal { reason }).inc();
+    }
+
+    /// Counts what a check found.
+    pub(crate) fn checked(&self, part: &'static str, outcome: &'static str) {
+        self.checks.get_or_create(&CheckedLabels { part, outcome }).inc();
     }
 
     /// Counts what happened to a definition.

@@ -12,6 +12,7 @@ use protocol::{Call, Method, Raw, RpcError, code};
 use upstream::{Body, CallContext, CallErrorKind, Item, Line, Outcome, Reply, Watched};
 
 use crate::app::Exchange;
+use crate::checks;
 use crate::consent::{self, Resumed};
 use crate::drain::{self, Phase};
 use crate::handles::State;
@@ -76,6 +77,7 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
         let cursor = call.params.get("cursor").filter(|c| !c.is_null());
         let list = x.endpoint.list(kind, &x.caller, cursor.as_ref()).await?;
         let list = if kind == Kind::Tools { hosted::mark_tools(x, list) } else { list };
+        let list = checks::listed(x, kind, list);
         return Ok(Reply::result(list));
     }
     match &call.method {
@@ -89,7 +91,10 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
         | Method::TasksResult
         | Method::TasksList => Box::pin(passed_tasks::serve(x, call)).await,
         _ => {
-            let located = locate(x, call).await?;
+            let mut located = locate(x, call).await?;
+            if let Some(blocked) = checks::before(x, &mut located.routed)? {
+                return Ok(Reply::result(blocked));
+            }
             let tool = operation.located(x, &located.routed);
             match hosted::wish(x, call, &located.routed)? {
                 None => perform(x, call, located, tool).await,
@@ -224,7 +229,10 @@ async fn reach(x: &Exchange, call: &Call, routed: Routed, on: On) -> Result<(Rou
         if routed.source.list(Kind::Tools, &x.caller).await.is_err() {
             return Ok((routed, reply));
         }
-        let Located { routed, .. } = locate(x, call).await?;
+        let Located { mut routed, .. } = locate(x, call).await?;
+        if let Some(blocked) = checks::before(x, &mut routed)? {
+            return Ok((routed, Reply::result(blocked)));
+        }
         let reply = send(x, &routed, on).await?;
         Ok((routed, reply))
     })
@@ -335,6 +343,11 @@ struct Shaper<'a> {
 
 impl Shaper<'_> {
     async fn outcome(&self, outcome: Outcome) -> Outcome {
+        let shaped = self.shaped(outcome).await;
+        checks::after(&self.x, &self.routed, shaped).await
+    }
+
+    async fn shaped(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Result(Body::Whole(result)) => match self.result(result).await {
                 Ok(result) => Outcome::Result(Body::Whole(result)),

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    auth_command, call, config_command, health, keys, list, stdio, store_command, tasks_command, up,
-    users_command,
+    auth_command, call, config_command, health, keys, list, pins_command, stdio, store_command,
+    tasks_command, up, users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -107,6 +107,11 @@ enum Command {
         #[command(subcommand)]
         command: tasks_command::Command,
     },
+    /// Definitions of tools, prompts and resource templates: what was approved, and what was seen instead.
+    Pins {
+        #[command(subcommand)]
+        command: pins_command::Command,
+    },
     /// Let users in no more, or again, and look at what they have granted.
     Users {
         #[command(subcommand)]
@@ -143,6 +148,7 @@ impl Cli {
             Command::Keys { command } => keys::run(command).await,
             Command::Store { command } => store_command::run(command).await,
             Command::Tasks { command } => tasks_command::run(command).await,
+            Command::Pins { command } => pins_command::run(command).await,
             Command::Users { command } => users_command::run(command).await,
             Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,
         }

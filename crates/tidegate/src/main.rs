@@ -16,6 +16,7 @@ mod load;
 mod logging;
 mod operators;
 mod out;
+mod pins_command;
 mod service;
 mod signals;
 mod sockets;

@@ -5,6 +5,7 @@
 mod admin;
 mod auth;
 mod broker;
+mod checks;
 mod credentials;
 mod endpoint;
 mod limits;
@@ -44,6 +45,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     mtls::check(config, report);
     limits::check(config, report);
     tasks::check(&config.tasks, report);
+    checks::check(&config.checks, report);
     for (name, upstream) in &config.upstreams {
         upstream::check(name, upstream, config, report);
     }

@@ -377,9 +377,9 @@ impl Upstream {
     /// A value that changes when a connector built from this section would be another one.
     ///
     /// What only concerns names, lists and people (`aliases`, `expose`, `hide`, `list_ttl`, `description`,
-    /// `enabled`), and what is asked with each call (`idempotent`, `trust_hints`, `tasks`, `retries`, `pins`), does
-    /// not count, so that a reload which changes them keeps connections and processes. Nor does the content
-    /// of files and variables; compare [`Resolved`] for that. Holds within one process.
+    /// `enabled`), and what is asked with each call (`idempotent`, `trust_hints`, `tasks`, `retries`,
+    /// `pins`), does not count, so that a reload which changes them keeps connections and processes. Nor does
+    /// the content of files and variables; compare [`Resolved`] for that. Holds within one process.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let Self {

@@ -14,6 +14,7 @@ mod keys;
 mod list;
 mod mtls;
 mod operators;
+mod pins;
 mod program;
 mod reload;
 mod routes;
