@@ -96,6 +96,16 @@ impl Default for Metrics {
     }
 }
 
+/// Of what is held to approvals, and looked at.
+fn guards(r: &mut Registry) -> (Family<Pinned, Counter>, Family<CheckedLabels, Counter>) {
+    let (pins, checks) = (Family::<Pinned, Counter>::default(), Family::<CheckedLabels, Counter>::default());
+    let found = "Contents in which a check found something";
+    r.register("tidegate_check_findings", found, Family::clone(&checks));
+    let text = "What happened to definitions: seen first, drifted, called or refused in spite of that";
+    r.register("tidegate_pins", text, Family::clone(&pins));
+    (pins, checks)
+}
+
 impl Metrics {
     /// All at zero.
     #[must_use]
@@ -135,17 +145,13 @@ impl Metrics {
         r.register("tidegate_config_reloads", text, Counter::clone(&reloads));
         let keys = Family::<KeyState, Gauge>::default();
         r.register("tidegate_keys", "Keys of the ring, by what they are good for", Family::clone(&keys));
-        let (calls_running, calls_waiting) = (Gauge::default(), Gauge::default());
-        let (memory_stage, memory_bytes) = (Gauge::default(), Gauge::default());
+        let [calls_running, calls_waiting, memory_stage, memory_bytes]: [Gauge; 4] = Default::default();
         let shed = Family::<Refusal, Counter>::default();
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
         let pins = Family::<Pinned, Counter>::default();
         let text = "What happened to definitions: seen first, drifted, called or refused in spite of that";
-        let checks = Family::<CheckedLabels, Counter>::default();
-        let found = "Contents in which a check found something";
-        r.register("tidegate_check_findings", found, Family::clone(&checks));
-        r.register("tidegate_pins", text, Family::clone(&pins));
+        let (pins, checks) = guards(r);
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
         let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
         r.register("tidegate_memory_stage", text, Gauge::clone(&memory_stage));
