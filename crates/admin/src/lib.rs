@@ -14,6 +14,7 @@ mod ledger;
 mod listener;
 mod note;
 mod page;
+mod pins_api;
 mod problem;
 mod report;
 mod role;
@@ -26,6 +27,7 @@ mod users_api;
 
 pub use approvals_api::approval_report;
 pub use listener::{Admin, Place, Policies};
+pub use pins_api::{pin_diff, pin_report};
 pub use report::task as task_report;
 pub use role::{Role, Roles};
 pub use route::routes;

@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::{Clock, Rng};
 use seal::KeyRing;
-use store::{ApprovalOffice, Store, UserOffice};
+use store::{ApprovalOffice, PinOffice, Store, UserOffice};
 use tasks::Office;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -77,6 +77,8 @@ pub struct Own {
     pub policy: Policies,
     /// For names.
     pub rng: Arc<dyn Rng>,
+    /// Definitions.
+    pub pins: PinOffice,
     /// For ages.
     pub clock: Arc<dyn Clock>,
     /// Who has signed in; `None`: nobody can.
@@ -164,6 +166,7 @@ impl Own {
         let office = Office::new(Arc::clone(&store), Arc::clone(&clock));
         let users = UserOffice::new(Arc::clone(&store), Arc::clone(&clock));
         let approvals = ApprovalOffice::new(Arc::clone(&store), Arc::clone(&clock));
+        let pins = PinOffice::new(Arc::clone(&store), Arc::clone(&clock));
         let sessions = sign_in.map(|place| {
             let ledger = Ledger { store, clock: Arc::clone(&clock), rng: Arc::clone(&rng) };
             Box::new(Sessions { place, ledger, keys, clock: Arc::clone(&clock), rng: Arc::clone(&rng) })
@@ -174,6 +177,7 @@ impl Own {
             office,
             users,
             approvals,
+            pins,
             recorder,
             policy,
             rng,

@@ -10,7 +10,7 @@ use crate::note::Noted;
 use crate::page::Site;
 use crate::problem::{Answer, Problem};
 use crate::role::Role;
-use crate::{approvals_api, sign_in, tasks_api, users_api};
+use crate::{approvals_api, pins_api, sign_in, tasks_api, users_api};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,12 @@ enum Route {
     RevokeGrant,
     Approvals,
     Approve,
+    ApprovePin,
+    DenyPin,
+    PinDiff,
+    Pins,
     Refuse,
+    RollBackPin,
 }
 
 /// What somebody must be who asks for something.
@@ -64,7 +69,7 @@ const fn post(path: &'static str, role: Role, route: Route) -> Row {
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 
 /// Every route, with what it needs.
-const TABLE: [Row; 18] = [
+const TABLE: [Row; 23] = [
     get("/", Needs::Nothing, Route::Home),
     get("/sign-in", Needs::Nothing, Route::SignIn),
     get(sign_in::CALLBACK, Needs::Nothing, Route::Callback),
@@ -83,6 +88,11 @@ const TABLE: [Row; 18] = [
     get("/v1/approvals", VIEWER, Route::Approvals),
     post("/v1/approvals/*/approve", Role::Operator, Route::Approve),
     post("/v1/approvals/*/refuse", Role::Operator, Route::Refuse),
+    get("/v1/pins", VIEWER, Route::Pins),
+    get("/v1/pins/diff", VIEWER, Route::PinDiff),
+    post("/v1/pins/approve", Role::Operator, Route::ApprovePin),
+    post("/v1/pins/roll-back", Role::Operator, Route::RollBackPin),
+    post("/v1/pins/deny", Role::Operator, Route::DenyPin),
 ];
 
 /// Every route: its method, and its path, in which `*` stands for a name.
@@ -182,6 +192,11 @@ async fn answer(
         Route::Approvals => approvals_api::list(own, known()?, uri.query()).await,
         Route::Approve => approvals_api::decide(own, known()?, (name, true), uri.query()).await,
         Route::Refuse => approvals_api::decide(own, known()?, (name, false), uri.query()).await,
+        Route::Pins => pins_api::list(own, uri.query()).await,
+        Route::PinDiff => pins_api::show(own, uri.query()).await,
+        Route::ApprovePin => pins_api::approve(own, known()?, uri.query()).await,
+        Route::RollBackPin => pins_api::roll_back(own, known()?, uri.query()).await,
+        Route::DenyPin => pins_api::deny(own, known()?, uri.query()).await,
     }
 }
 

@@ -15,6 +15,7 @@ use protocol::{Id, Raw, Revision};
 use upstream::Upstream;
 
 use crate::barred::StoreBars;
+use crate::checks::Checks;
 use crate::compose::Shared;
 use crate::door::Issuers;
 use crate::drain::{self, Drain, Phase};
@@ -145,6 +146,8 @@ pub struct Generation {
     pub endpoints: HashMap<String, Arc<Endpoint>>,
     /// By the upstream's name.
     pub sources: HashMap<String, Arc<Source>>,
+    /// What is looked for in what passes.
+    pub(crate) checks: Checks,
     /// Which calls become tasks, and what holds for those.
     pub(crate) hosting: Hosting,
     /// What each upstream was made of, to know which can be kept.

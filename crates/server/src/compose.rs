@@ -24,6 +24,7 @@ use upstream::{
 
 use crate::app::{EVERYTHING, Generation, Limits};
 use crate::barred::StoreBars;
+use crate::checks::Checks;
 use crate::credentials;
 use crate::door::{self, DoorError, Issuers};
 use crate::guard::Guard;
@@ -185,6 +186,7 @@ pub fn compose(
         hosting: Hosting::of(config),
         policy,
         labels,
+        checks: Checks::of(config),
         guard: guard(config),
         broker,
         broker_sign_ins: broker_sign_ins(config),

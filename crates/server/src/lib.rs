@@ -7,6 +7,7 @@ mod barred;
 mod body;
 mod broker;
 mod changes;
+mod checks;
 mod compose;
 mod consent;
 mod credentials;

@@ -56,6 +56,12 @@ struct Limited {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CheckedLabels {
+    part: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Pinned {
     event: &'static str,
 }
@@ -83,6 +89,7 @@ pub struct Metrics {
     shed: Family<Refusal, Counter>,
     limited: Family<Limited, Counter>,
     pins: Family<Pinned, Counter>,
+    checks: Family<CheckedLabels, Counter>,
     pub(crate) calls_running: Gauge,
     pub(crate) calls_waiting: Gauge,
     pub(crate) memory_stage: Gauge,
@@ -93,6 +100,16 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Of what is held to approvals, and looked at.
+fn guards(r: &mut Registry) -> (Family<Pinned, Counter>, Family<CheckedLabels, Counter>) {
+    let (pins, checks) = (Family::<Pinned, Counter>::default(), Family::<CheckedLabels, Counter>::default());
+    let found = "Contents in which a check found something";
+    r.register("tidegate_check_findings", found, Family::clone(&checks));
+    let text = "What happened to definitions: seen first, drifted, called or refused in spite of that";
+    r.register("tidegate_pins", text, Family::clone(&pins));
+    (pins, checks)
 }
 
 impl Metrics {
@@ -134,14 +151,11 @@ impl Metrics {
         r.register("tidegate_config_reloads", text, Counter::clone(&reloads));
         let keys = Family::<KeyState, Gauge>::default();
         r.register("tidegate_keys", "Keys of the ring, by what they are good for", Family::clone(&keys));
-        let (calls_running, calls_waiting) = (Gauge::default(), Gauge::default());
-        let (memory_stage, memory_bytes) = (Gauge::default(), Gauge::default());
+        let [calls_running, calls_waiting, memory_stage, memory_bytes]: [Gauge; 4] = Default::default();
         let shed = Family::<Refusal, Counter>::default();
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
-        let pins = Family::<Pinned, Counter>::default();
-        let text = "What happened to definitions: seen first, drifted, called or refused in spite of that";
-        r.register("tidegate_pins", text, Family::clone(&pins));
+        let (pins, checks) = guards(r);
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
         let limited = Family::<Limited, Counter>::default();
         let text = "Requests that a limit of what callers may do held back";
@@ -166,6 +180,7 @@ impl Metrics {
             shed,
             limited,
             pins,
+            checks,
             calls_running,
             calls_waiting,
             memory_stage,
@@ -189,6 +204,11 @@ impl Metrics {
     /// Counts a request that a limit held back.
     pub(crate) fn limited(&self, rule: &str) {
         self.limited.get_or_create(&Limited { rule: rule.to_owned() }).inc();
+    }
+
+    /// Counts what a check found.
+    pub(crate) fn checked(&self, part: &'static str, outcome: &'static str) {
+        self.checks.get_or_create(&CheckedLabels { part, outcome }).inc();
     }
 
     /// Counts what happened to a definition.

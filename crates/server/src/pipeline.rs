@@ -13,6 +13,7 @@ use protocol::{Call, Method, Raw, RpcError, code};
 use upstream::{Body, CallContext, CallErrorKind, Item, Line, Outcome, Reply, Watched};
 
 use crate::app::Exchange;
+use crate::checks;
 use crate::consent::{self, Resumed};
 use crate::drain::{self, Phase};
 use crate::handles::{Opened, Pass, State};
@@ -88,6 +89,7 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
         let sieve = sieve.as_ref().map(|sieve| sieve as &dyn catalog::Sieve);
         let list = x.endpoint.list(kind, &x.caller, cursor.as_ref(), sieve).await?;
         let list = if kind == Kind::Tools { hosted::mark_tools(x, list) } else { list };
+        let list = checks::listed(x, kind, list);
         return Ok(admitted.over(Reply::result(list)));
     }
     match &call.method {
@@ -117,6 +119,13 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
                     return hosted::begin_waiting(x, call, &located.routed, &approval).await;
                 }
             };
+            // After the policies: what may not be seen is not told apart by what is in it.
+            if let Some(blocked) = checks::before(x, &mut located.routed)? {
+                if let Some(noted) = &x.noted {
+                    noted.ends(audit::Outcome::Denied);
+                }
+                return Ok(Reply::result(blocked));
+            }
             let admitted = rates::admit(x, call, &located.routed).await?;
             if let Some(noted) = &x.noted {
                 noted.started().await?;
@@ -268,7 +277,9 @@ async fn reach(x: &Exchange, call: &Call, routed: Routed, on: On) -> Result<(Rou
         if routed.source.list(Kind::Tools, &x.caller).await.is_err() {
             return Ok((routed, reply));
         }
-        let Located { routed, .. } = locate(x, call).await?;
+        // What was decided on, looked at and perhaps blanked is what goes on.
+        let decided = routed.call;
+        let routed = Routed { call: decided, ..locate(x, call).await?.routed };
         let reply = send(x, &routed, on).await?;
         Ok((routed, reply))
     })
@@ -386,6 +397,11 @@ struct Shaper<'a> {
 
 impl Shaper<'_> {
     async fn outcome(&self, outcome: Outcome) -> Outcome {
+        let shaped = self.shaped(outcome).await;
+        checks::after(&self.x, &self.routed, shaped).await
+    }
+
+    async fn shaped(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Result(Body::Whole(result)) => match self.result(result).await {
                 Ok(result) => Outcome::Result(Body::Whole(result)),

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     approvals_command, audit_command, auth_command, call, config_command, health, keys, limits_command, list,
-    policy_command, stdio, store_command, tasks_command, up, users_command,
+    pins_command, policy_command, stdio, store_command, tasks_command, up, users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -119,6 +119,11 @@ enum Command {
         #[command(subcommand)]
         command: audit_command::Command,
     },
+    /// Definitions of tools, prompts and resource templates: what was approved, and what was seen instead.
+    Pins {
+        #[command(subcommand)]
+        command: pins_command::Command,
+    },
     /// Let users in no more, or again, and look at what they have granted.
     Users {
         #[command(subcommand)]
@@ -163,6 +168,7 @@ impl Cli {
             Command::Limits(arguments) => limits_command::run(arguments).await,
             Command::Tasks { command } => tasks_command::run(command).await,
             Command::Audit { command } => audit_command::run(command).await,
+            Command::Pins { command } => pins_command::run(command).await,
             Command::Users { command } => users_command::run(command).await,
             Command::Approvals { command } => approvals_command::run(command).await,
             Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,

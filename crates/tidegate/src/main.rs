@@ -20,6 +20,7 @@ mod load;
 mod logging;
 mod operators;
 mod out;
+mod pins_command;
 mod policy_command;
 mod service;
 mod signals;

@@ -6,6 +6,7 @@ mod admin;
 mod audit;
 mod auth;
 mod broker;
+mod checks;
 mod credentials;
 mod endpoint;
 mod limits;
@@ -51,6 +52,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     rates::check(config, report);
     policy::check(config.policy.as_ref(), report);
     audit::check(&config.audit, report);
+    checks::check(&config.checks, report);
     for (name, upstream) in &config.upstreams {
         upstream::check(name, upstream, config, report);
     }

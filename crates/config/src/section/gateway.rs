@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Audit, Auth, Cache, Endpoint, Keys, Limits, ListenTls, Names, Pins, Policy, Rate, Replica,
-    Sessions, Store, Tasks, Telemetry, Upstream,
+    Admin, Audit, Auth, Cache, CheckRule, Endpoint, Keys, Limits, ListenTls, Names, Pins, Policy, Rate,
+    Replica, Sessions, Store, Tasks, Telemetry, Upstream,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -74,6 +74,11 @@ pub struct Config {
     ///
     /// Since 0.1.
     pub names: Names,
+
+    /// What is looked for in what passes, and what becomes of what is found: a list of rules.
+    ///
+    /// By default nothing. Since 0.1.
+    pub checks: Vec<CheckRule>,
 
     /// How definitions of tools, prompts and resource templates are held to what was approved.
     ///
@@ -168,6 +173,7 @@ impl Default for Config {
             auth: Auth::default(),
             policy: None,
             names: Names::default(),
+            checks: Vec::new(),
             pins: None,
             limits: Limits::default(),
             rates: Vec::new(),

@@ -131,5 +131,20 @@ impl Definition {
     }
 }
 
+/// What detectors find in a definition that was approved or is to be: hidden text, and words that talk to a
+/// model (a heuristic). The kinds, with where they stand; a definition that cannot be looked at says so.
+#[must_use]
+pub fn suspicions(text: &str) -> Vec<String> {
+    let raw = Raw::parse(bytes::Bytes::copy_from_slice(text.as_bytes()));
+    let detectors = crate::content::Detectors::named(["hidden", "injection", "secrets"]);
+    let (Ok(raw), Ok(detectors)) = (raw, detectors) else { return vec!["it cannot be read".to_owned()] };
+    let report = detectors.scan(&raw, crate::content::SCANNED_BYTES_MAX);
+    let mut found: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    if report.unscanned > 0 {
+        found.push(format!("{} bytes were not looked at", report.unscanned));
+    }
+    found.into_iter().map(|found| visible(&found)).collect()
+}
+
 #[cfg(test)]
 mod tests;

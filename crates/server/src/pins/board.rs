@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use model::Clock;
-use policy::pins::{Named, warnings};
+use policy::pins::{Named, suspicions, warnings};
 use store::{First, Memory, PinKey, PinOffice, PinRow, PinState, Sighting, Store, StoreError};
 
 use crate::metrics::Metrics;
@@ -247,13 +247,4 @@ impl PinBoard {
             failed = read.is_err();
         }
     }
-}
-
-/// What detectors say of a definition, by name.
-fn suspicions(text: &str) -> Vec<String> {
-    let Ok(raw) = protocol::Raw::parse(bytes::Bytes::copy_from_slice(text.as_bytes())) else {
-        return Vec::new();
-    };
-    let detectors = policy::content::Detectors::named(["hidden", "injection"]).unwrap_or_default();
-    detectors.scan(&raw, policy::content::SCANNED_BYTES_MAX).kinds()
 }

@@ -4,6 +4,7 @@ mod auth;
 mod bad;
 mod barred;
 mod broker;
+mod checks;
 mod consent;
 mod drain;
 mod eras;
