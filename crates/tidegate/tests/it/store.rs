@@ -31,7 +31,7 @@ async fn a_store_is_checked_and_says_what_is_in_it() {
     );
     let folder = filled().await;
     let said = folder.run(&["store", "check"]).await.good();
-    let expected = "schema 3; 0 replicas, 0 events, 0 grants, 1 keys, 2 leases, 1 sessions, 0 streams, \
+    let expected = "schema 4; 0 replicas, 0 budgets, 0 events, 0 grants, 1 keys, 2 leases, 1 sessions, 0 streams, \
                     0 subscriptions, 0 tasks, 0 values\nall is in order\n";
     assert_eq!(said, expected);
     let report = folder.run(&["store", "check", "--output", "json"]).await.json();
@@ -44,12 +44,12 @@ async fn a_store_is_checked_and_says_what_is_in_it() {
 async fn a_schema_goes_back_one_step_and_forward_again() {
     let folder = filled().await;
     let said = folder.run(&["store", "migrate"]).await.good();
-    assert_eq!(said, "the schema has version 3 already\n");
-    let said = folder.run(&["store", "migrate", "--to", "2"]).await;
-    assert_eq!((said.code, &*said.stdout), (0, "the schema went from version 3 to 2\n"));
+    assert_eq!(said, "the schema has version 4 already\n");
+    let said = folder.run(&["store", "migrate", "--to", "3"]).await;
+    assert_eq!((said.code, &*said.stdout), (0, "the schema went from version 4 to 3\n"));
     folder.run(&["store", "migrate"]).await;
     let said = folder.run(&["store", "migrate", "--to", "7"]).await.bad(1);
-    assert!(said.contains("its schema has version 7, and this program works with 3"), "{said}");
+    assert!(said.contains("its schema has version 7, and this program works with 4"), "{said}");
 }
 
 #[tokio::test]
