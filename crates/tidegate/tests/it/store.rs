@@ -32,8 +32,8 @@ async fn a_store_is_checked_and_says_what_is_in_it() {
     );
     let folder = filled().await;
     let said = folder.run(&["store", "check"]).await.good();
-    let expected = "schema 4; 0 replicas, 0 events, 0 grants, 1 keys, 2 leases, 1 sessions, 0 streams, \
-                    0 subscriptions, 0 tasks, 0 values\nall is in order\n";
+    let expected = "schema 5; 0 replicas, 0 budgets, 0 events, 0 grants, 1 keys, 2 leases, \
+                    1 sessions, 0 streams, 0 subscriptions, 0 tasks, 0 values\nall is in order\n";
     assert_eq!(said, expected);
     let report = folder.run(&["store", "check", "--output", "json"]).await.json();
     assert_eq!((&report["held"]["sessions"], &report["faults"]), (&json!(1), &json!([])));
