@@ -149,8 +149,6 @@ impl Metrics {
         let shed = Family::<Refusal, Counter>::default();
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
-        let pins = Family::<Pinned, Counter>::default();
-        let text = "What happened to definitions: seen first, drifted, called or refused in spite of that";
         let (pins, checks) = guards(r);
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
         let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
