@@ -218,6 +218,11 @@ fn every_limit_refuses_zero_unless_zero_is_a_choice() {
 }
 
 #[test]
+fn a_check_is_named_and_looks_for_something() {
+    hold("a_check_is_named_and_looks_for_something");
+}
+
+#[test]
 fn there_are_at_most_a_hundred_rules() {
     let rules = |count: usize| {
         let rules: Vec<_> = (0..count).map(|n| format!("{{tools: t{n}, when: always}}")).collect();
