@@ -19,7 +19,7 @@ mod verify;
 
 pub use event::{Content, Decided, Event, Outcome, Phase};
 pub use note::{Checkpoint, NOTE_BYTES_MAX, Note, PublicKey, origin, tenant_of};
-pub use port::{Recorded, Recorder, Unwritten};
+pub use port::{ExportFigures, Figures, Recorded, Recorder, Unwritten};
 pub use receipt::{Receipt, ReceiptError};
 pub use record::{Captured, LINE_BYTES_MAX, Line, line, moment, principal};
 pub use verify::{CHECKPOINT, Finding, HISTORY, Known, Report, Tampering, verify};

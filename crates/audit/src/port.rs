@@ -1,5 +1,7 @@
 //! Where events go.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::{Event, Receipt};
@@ -20,6 +22,40 @@ pub struct Recorded {
 #[error("the audit log takes no record: {0}")]
 pub struct Unwritten(pub String);
 
+/// What a recorder counts, since this process began.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Records that are durable.
+    pub written: u64,
+    /// Events that there was no room for.
+    pub lost: u64,
+    /// Events that wait.
+    pub waiting: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Tries to write or to sign that failed.
+    pub failed: u64,
+    /// Checkpoints that were signed.
+    pub signed: u64,
+    /// Entries on their way to others.
+    pub exports: Vec<ExportFigures>,
+}
+
+/// What an export counts, since this process began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportFigures {
+    /// What it is called.
+    pub name: Arc<str>,
+    /// Entries that were taken.
+    pub delivered: u64,
+    /// Deliveries that failed.
+    pub failed: u64,
+    /// Entries that were pruned before they were delivered.
+    pub missed: u64,
+    /// How many entries are not delivered yet. `None`: another process delivers.
+    pub behind: Option<u64>,
+}
+
 /// Whoever writes the log.
 #[async_trait]
 pub trait Recorder: Send + Sync {
@@ -34,6 +70,11 @@ pub trait Recorder: Send + Sync {
     /// # Errors
     /// [`Unwritten`]
     async fn record(&self, event: Event) -> Result<Recorded, Unwritten>;
+
+    /// What it counts; `None` where it counts nothing.
+    fn figures(&self) -> Option<Figures> {
+        None
+    }
 
     /// What shows somebody else that the record is in the log; `None` where it is not signed yet.
     async fn receipt(&self, _of: &Recorded) -> Option<Receipt> {

@@ -72,7 +72,7 @@ impl tower_service::Service<Uri> for Connector {
 }
 
 impl ConnectorParts {
-    async fn connect(&self, target: &Target<'_>) -> Result<Io, EgressError> {
+    pub(crate) async fn connect(&self, target: &Target<'_>) -> Result<Io, EgressError> {
         let addresses = self.checked_addresses(target).await?;
         let tcp = self.dial_first(&addresses).await.map_err(|source| EgressError::Connect {
             authority: target.authority(),

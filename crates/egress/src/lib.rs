@@ -2,6 +2,7 @@
 //!
 //! * [`Http`]: a client with a pool, under a [`Guard`] that says where it may go. What was checked is what is
 //!   dialled.
+//! * [`Dialer`]: connections for other protocols, under the same guard.
 //! * [`Child`]: a process that speaks newline-framed messages, started from a list of words and never by a
 //!   shell.
 //!
@@ -16,6 +17,7 @@ mod http;
 mod lines;
 mod resolve;
 mod settle;
+mod stream;
 mod tls;
 
 pub use body::ResponseBody;
@@ -26,4 +28,5 @@ pub use http::{Body, Http, HttpOptions, Timeouts};
 pub use lines::{LineReader, LineTooLong, fuzz_lines};
 pub use resolve::{ADDRESSES_MAX, Resolve, SystemResolver};
 pub use settle::{Settle, SettledExecutor};
+pub use stream::{Connection, Dialer};
 pub use tls::TlsOptions;

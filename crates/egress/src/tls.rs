@@ -31,6 +31,8 @@ pub struct TlsOptions {
 pub(crate) struct Tls {
     extra: Vec<CertificateDer<'static>>,
     any_on_loopback: bool,
+    /// What is on offer (ALPN). Nothing, where it is not HTTP that is spoken.
+    protocols: &'static [&'static [u8]],
     connector: OnceCell<TlsConnector>,
 }
 
@@ -53,10 +55,16 @@ impl Tls {
                 return Err(bad("it holds no certificate".to_owned()));
             }
         }
-        Ok(Self { extra, any_on_loopback: options.any_on_loopback, connector: OnceCell::new() })
+        let any_on_loopback = options.any_on_loopback;
+        Ok(Self { extra, any_on_loopback, protocols: &[b"h2", b"http/1.1"], connector: OnceCell::new() })
     }
 
-    /// Agrees on TLS over `tcp`, with `h2` and `http/1.1` on offer.
+    /// The same, for a protocol that has no name in TLS.
+    pub(crate) fn without_protocols(options: &TlsOptions) -> Result<Self, EgressError> {
+        Ok(Self { protocols: &[], ..Self::new(options)? })
+    }
+
+    /// Agrees on TLS over `tcp`; for HTTP, `h2` and `http/1.1` are on offer.
     pub(crate) async fn handshake(
         &self,
         target: &Target<'_>,
@@ -67,7 +75,7 @@ impl Tls {
         let near = || tcp.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
         let unchecked;
         let connector = if self.any_on_loopback && near() {
-            unchecked = any_certificate().map_err(failed)?;
+            unchecked = any_certificate(self.protocols).map_err(failed)?;
             &unchecked
         } else {
             self.connector.get_or_try_init(|| self.load()).await.map_err(failed)?
@@ -88,7 +96,7 @@ impl Tls {
             .map_err(io::Error::other)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(connector(config))
+        Ok(connector(config, self.protocols))
     }
 }
 
@@ -96,13 +104,13 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-fn connector(mut config: ClientConfig) -> TlsConnector {
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+fn connector(mut config: ClientConfig, protocols: &[&[u8]]) -> TlsConnector {
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     TlsConnector::from(Arc::new(config))
 }
 
 /// One for a server on this machine, whoever its certificate is for.
-fn any_certificate() -> io::Result<TlsConnector> {
+fn any_certificate(protocols: &[&[u8]]) -> io::Result<TlsConnector> {
     let provider = provider();
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -110,7 +118,7 @@ fn any_certificate() -> io::Result<TlsConnector> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
-    Ok(connector(config))
+    Ok(connector(config, protocols))
 }
 
 /// Holds only the handshake against the certificate, and the certificate against nothing.

@@ -4,6 +4,7 @@
 //! commit: to the log of each event's tenant. What it writes is signed a moment later, or with it, where
 //! nothing may be answered before. Replicas write to the same logs; the store lets one add at a time.
 
+mod export;
 mod format;
 mod office;
 mod prove;
@@ -18,13 +19,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use audit::{Event, Receipt, Recorded, Unwritten};
+use audit::{Event, Figures, Receipt, Recorded, Unwritten};
 use model::{Clock, Rng};
 use seal::KeyRing;
 use store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use export::{Export, Headers, Sending};
 pub use format::Format;
 pub use office::{AuditOffice, Cursor};
 pub use prove::{ProofError, Put, files, prove};
@@ -51,6 +53,8 @@ pub struct Options {
     pub retention: Option<Duration>,
     /// How long what was captured is kept.
     pub capture_retention: Duration,
+    /// Where entries go as they come.
+    pub exports: Vec<Export>,
 }
 
 impl Default for Options {
@@ -62,6 +66,7 @@ impl Default for Options {
             checkpoint: Duration::from_secs(1),
             retention: None,
             capture_retention: Duration::from_secs(30 * 24 * 3_600),
+            exports: Vec::new(),
         }
     }
 }
@@ -137,6 +142,7 @@ pub struct Recorder {
     capacity: usize,
     task: Mutex<Option<JoinHandle<()>>>,
     upkeep: JoinHandle<()>,
+    exports: Vec<(JoinHandle<()>, Arc<export::Tally>)>,
 }
 
 impl Recorder {
@@ -165,13 +171,14 @@ impl Recorder {
         });
         let task = tokio::spawn(write::run(Arc::clone(&shared), items));
         let upkeep = tokio::spawn(upkeep::run(Arc::clone(&shared), queue.downgrade()));
-        let task = Mutex::new(Some(task));
-        Arc::new(Self { shared, queue: Mutex::new(Some(queue)), capacity, task, upkeep })
+        let exports = shared.options.exports.iter().map(|export| export::start(&shared, export)).collect();
+        let (task, queue) = (Mutex::new(Some(task)), Mutex::new(Some(queue)));
+        Arc::new(Self { shared, queue, capacity, task, upkeep, exports })
     }
 
     /// Writes what waits, signs it, and ends. What is told afterwards is refused.
     pub async fn stop(&self) {
-        self.upkeep.abort();
+        self.abort();
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
@@ -196,6 +203,14 @@ impl Recorder {
         }
     }
 
+    /// Ends what goes on by itself. What was not delivered is, by whoever is next.
+    fn abort(&self) {
+        self.upkeep.abort();
+        for (task, _) in &self.exports {
+            task.abort();
+        }
+    }
+
     fn sender(&self) -> Option<mpsc::Sender<Item>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -203,7 +218,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.upkeep.abort();
+        self.abort();
     }
 }
 
@@ -232,6 +247,12 @@ impl audit::Recorder for Recorder {
         }
         drop(queue);
         done.await.unwrap_or_else(|_| Err(refused("it was stopped")))
+    }
+
+    fn figures(&self) -> Option<Figures> {
+        let Counts { written, lost, waiting, commits, failed, signed } = self.counts();
+        let exports = self.exports.iter().map(|(_, tally)| tally.figures()).collect();
+        Some(Figures { written, lost, waiting, commits, failed, signed, exports })
     }
 
     async fn receipt(&self, of: &Recorded) -> Option<Receipt> {

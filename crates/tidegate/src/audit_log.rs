@@ -26,6 +26,7 @@ pub fn options(config: &Config, strict: bool) -> Options {
         checkpoint: audit.checkpoint_interval.into(),
         retention: audit.retention_days.map(days),
         capture_retention: audit.capture_retention.into(),
+        exports: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the recorder writes, and what becomes of it where something fails.
 
+mod exports;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,353 @@
+//! Entries on their way to others, as they come: each export has a task, of which one among all replicas
+//! works at a time, and a cursor for each log in the store.
+//!
+//! A cursor moves once the other side has taken the entries before it. Where it cannot be moved then, they are
+//! sent once more: nothing is left out, and what comes twice is told apart by its log and its index.
+
+mod file;
+mod http;
+mod syslog;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use ::http::Uri;
+use async_trait::async_trait;
+use audit::ExportFigures;
+use egress::EgressError;
+use store::{AuditEntryRow, StoreError};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::office::AuditOffice;
+use crate::{Format, Shared};
+
+pub use http::Headers;
+
+/// How often is looked whether there is something new.
+const LOOK: Duration = Duration::from_millis(500);
+/// The first pause after a failure.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How long a lease holds beyond what a delivery may take.
+const LEASE_MORE: Duration = Duration::from_secs(20);
+/// Logs that are read at once, and logs of which is remembered how far they were delivered.
+const LOGS: usize = 256;
+const NEXT_MAX: usize = 10_000;
+/// What is sent at once, in bytes: more than one entry, where that is less.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What is sent, and how.
+#[derive(Clone)]
+pub struct Sending {
+    /// What the export is called. Its cursors are found by that.
+    pub name: Arc<str>,
+    /// In which words.
+    pub format: Format,
+    /// Of which tenants.
+    pub tenants: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// How many entries are sent at once.
+    pub batch: usize,
+    /// How long a delivery may take.
+    pub timeout: Duration,
+    /// The longest pause after a failure.
+    pub pause_max: Duration,
+}
+
+/// Entries that go to somebody as they come.
+#[derive(Clone)]
+pub struct Export {
+    sending: Sending,
+    taker: Arc<dyn Taker>,
+}
+
+impl Export {
+    /// To the end of a file, which is made where there is none.
+    #[must_use]
+    pub fn to_file(sending: Sending, path: PathBuf) -> Self {
+        Self { sending, taker: Arc::new(file::File(path)) }
+    }
+
+    /// Each batch by a POST to a URL, with these headers. `ca`: certificate authorities to trust besides the
+    /// system's, as PEM.
+    ///
+    /// # Errors
+    /// Where the certificates cannot be used.
+    pub fn by_http(
+        sending: Sending,
+        url: Uri,
+        headers: Headers,
+        ca: Option<Vec<u8>>,
+    ) -> Result<Self, EgressError> {
+        let taker = http::Post::new(url, headers, ca, &sending)?;
+        Ok(Self { sending, taker: Arc::new(taker) })
+    }
+
+    /// Each batch by a connection to a syslog server at this host and port, with TLS or without.
+    ///
+    /// # Errors
+    /// Where the certificates cannot be used.
+    pub fn to_syslog(
+        sending: Sending,
+        authority: &str,
+        tls: bool,
+        ca: Option<Vec<u8>>,
+    ) -> Result<Self, EgressError> {
+        let taker = syslog::Syslog::new(authority, tls, ca, sending.timeout)?;
+        Ok(Self { sending, taker: Arc::new(taker) })
+    }
+}
+
+impl std::fmt::Debug for Export {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Sending { name, format, .. } = &self.sending;
+        f.debug_struct("Export").field("name", name).field("format", format).finish_non_exhaustive()
+    }
+}
+
+/// Why somebody did not take entries. It names no secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("write to the file")]
+    File(#[source] std::io::Error),
+    #[error("reach the other side")]
+    Egress(#[from] EgressError),
+    #[error("have them taken: the answer is {0}")]
+    Status(u16),
+    #[error("send them as a whole")]
+    Broke(#[source] std::io::Error),
+    #[error("have them taken within {0:?}")]
+    Slow(Duration),
+    #[error("use the store")]
+    Store(#[from] StoreError),
+}
+
+/// Whoever takes entries.
+#[async_trait]
+pub(crate) trait Taker: Send + Sync {
+    /// Returns once they are taken.
+    async fn take(&self, rows: &[AuditEntryRow], lines: &[String]) -> Result<(), Refused>;
+}
+
+/// What an export counts.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    name: Arc<str>,
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    missed: AtomicU64,
+    behind: AtomicU64,
+    /// Whether this process is the one that delivers.
+    mine: AtomicBool,
+}
+
+impl Tally {
+    pub(crate) fn new(name: Arc<str>) -> Self {
+        let zero = AtomicU64::default;
+        Self {
+            name,
+            delivered: zero(),
+            failed: zero(),
+            missed: zero(),
+            behind: zero(),
+            mine: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn figures(&self) -> ExportFigures {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        ExportFigures {
+            name: Arc::clone(&self.name),
+            delivered: read(&self.delivered),
+            failed: read(&self.failed),
+            missed: read(&self.missed),
+            behind: self.mine.load(Ordering::Relaxed).then(|| read(&self.behind)),
+        }
+    }
+}
+
+struct State {
+    shared: Arc<Shared>,
+    sending: Sending,
+    taker: Arc<dyn Taker>,
+    tally: Arc<Tally>,
+    lease: String,
+    /// Up to where logs were delivered, as far as is remembered.
+    next: BTreeMap<String, u64>,
+}
+
+/// A log that has entries to deliver.
+struct Due {
+    log: String,
+    first: u64,
+    size: u64,
+}
+
+/// Starts to deliver. What is counted is in the tally.
+pub(crate) fn start(shared: &Arc<Shared>, export: &Export) -> (JoinHandle<()>, Arc<Tally>) {
+    let Export { sending, taker } = export.clone();
+    let tally = Arc::new(Tally::new(Arc::clone(&sending.name)));
+    let lease = format!("audit/export/{}", audit::hex(&seal::sha256(sending.name.as_bytes())));
+    let (shared, counted) = (Arc::clone(shared), Arc::clone(&tally));
+    let state = State { shared, sending, taker, tally: counted, lease, next: BTreeMap::new() };
+    (tokio::spawn(run(state)), tally)
+}
+
+/// Delivers until it is aborted.
+async fn run(mut state: State) {
+    let name = Arc::clone(&state.sending.name);
+    let (mut pause, mut failing) = (PAUSE, false);
+    loop {
+        let wait = match state.once().await {
+            Ok(moved) => {
+                if failing && moved > 0 {
+                    failing = false;
+                    tracing::info!(export = &*name, "an export of the audit log goes on");
+                }
+                pause = PAUSE;
+                if moved > 0 { Duration::ZERO } else { LOOK }
+            }
+            Err(error) => {
+                state.tally.failed.fetch_add(1, Ordering::Relaxed);
+                if !failing {
+                    failing = true;
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(export = &*name, %error, source, "an export of the audit log waits");
+                }
+                let now = pause;
+                pause = (pause * 2).min(state.sending.pause_max.max(PAUSE));
+                now
+            }
+        };
+        sleep(wait).await;
+    }
+}
+
+impl State {
+    /// Goes through all logs once. Says how many entries were delivered.
+    async fn once(&mut self) -> Result<u64, Refused> {
+        if !self.hold().await? {
+            return Ok(0);
+        }
+        let mut moved = 0;
+        for due in self.look().await? {
+            let delivered = self.deliver(&due).await?;
+            moved += delivered;
+            // The lease holds for one delivery.
+            if delivered > 0 && !self.hold().await? {
+                break;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Which logs have entries to deliver.
+    async fn look(&mut self) -> Result<Vec<Due>, Refused> {
+        let (mut due, mut behind) = (Vec::new(), 0);
+        let mut after: Option<String> = None;
+        loop {
+            let logs = self.shared.store.audit_logs(after.as_deref(), LOGS).await?;
+            let Some(last) = logs.last() else { break };
+            after = Some(last.log.clone());
+            for row in logs {
+                if !(self.sending.tenants)(&row.log) {
+                    continue;
+                }
+                let next = match self.next.get(&row.log) {
+                    Some(next) => *next,
+                    None => {
+                        let office = AuditOffice(&*self.shared.store);
+                        let next = office.cursor(&self.sending.name, &row.log).await?.next;
+                        self.remember(&row.log, next);
+                        next
+                    }
+                };
+                let left = row.size.saturating_sub(next.max(row.first));
+                behind += left;
+                if left > 0 && due.len() < NEXT_MAX {
+                    due.push(Due { log: row.log, first: row.first, size: row.size });
+                }
+            }
+        }
+        self.tally.behind.store(behind, Ordering::Relaxed);
+        Ok(due)
+    }
+
+    /// Whether this process is the one that delivers, for as long as one delivery may take.
+    async fn hold(&mut self) -> Result<bool, StoreError> {
+        let now = self.shared.clock.now();
+        let until = now.plus(self.sending.timeout + LEASE_MORE);
+        let mut tx = self.shared.store.begin().await?;
+        let mine = tx.lease_take(&self.lease, &self.shared.writer, now, until).await?.is_some();
+        tx.commit().await?;
+        self.tally.mine.store(mine, Ordering::Relaxed);
+        if !mine {
+            self.next.clear();
+        }
+        Ok(mine)
+    }
+
+    /// Delivers the next entries of a log. Says how many.
+    async fn deliver(&mut self, Due { log, first, size }: &Due) -> Result<u64, Refused> {
+        let shared = Arc::clone(&self.shared);
+        let office = AuditOffice(&*shared.store);
+        let from = office.cursor(&self.sending.name, log).await?;
+        let begin = from.next.max(*first);
+        let mut rows = shared.store.audit_entries(log, begin, self.sending.batch.max(1)).await?;
+        let Some(place) = rows.first().map(|row| row.index) else {
+            self.remember(log, *size);
+            return Ok(0);
+        };
+        let lines = self.lines(&rows);
+        rows.truncate(lines.len());
+        let timeout = self.sending.timeout;
+        let taken = tokio::time::timeout(timeout, self.taker.take(&rows, &lines)).await;
+        taken.unwrap_or(Err(Refused::Slow(timeout)))?;
+        // A new export begins with what is there.
+        if from.next > 0 && place > from.next {
+            self.miss(log, place - from.next);
+        }
+        let delivered = rows.len() as u64;
+        let next = place + delivered;
+        if office.cursor_move(&self.sending.name, log, from, next).await? {
+            self.remember(log, next);
+        } else {
+            // Another one has moved it: what it says goes.
+            self.next.clear();
+        }
+        self.tally.delivered.fetch_add(delivered, Ordering::Relaxed);
+        let fewer = |behind: u64| Some(behind.saturating_sub(delivered));
+        let _ = self.tally.behind.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+        Ok(delivered)
+    }
+
+    /// The entries as they are sent: as many as may be sent at once.
+    fn lines(&self, rows: &[AuditEntryRow]) -> Vec<String> {
+        let (mut lines, mut bytes) = (Vec::with_capacity(rows.len()), 0);
+        for row in rows {
+            let line = self.sending.format.line(row);
+            bytes += line.len();
+            if bytes > BATCH_BYTES_MAX && !lines.is_empty() {
+                break;
+            }
+            lines.push(line);
+        }
+        lines
+    }
+
+    fn remember(&mut self, log: &str, next: u64) {
+        if self.next.len() >= NEXT_MAX {
+            self.next.clear();
+        }
+        self.next.insert(log.to_owned(), next);
+    }
+
+    /// Entries were pruned before they were delivered.
+    fn miss(&self, log: &str, number: u64) {
+        self.tally.missed.fetch_add(number, Ordering::Relaxed);
+        let export = &*self.sending.name;
+        tracing::warn!(export, log, number, "entries were pruned before they were exported");
+    }
+}
