@@ -1,12 +1,14 @@
 //! The audit log of a configuration.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use audit::Event;
-use config::{AuditMode, Config};
+use config::{AuditFormat, AuditMode, Config};
 use model::{Clock as _, SystemClock};
-use recorder::{Options, Recorder};
+use recorder::{Export, Format, Options, Recorder, Sending};
 use seal::{KeyRing, SystemRng};
 use store::Store;
 
@@ -30,22 +32,67 @@ pub fn options(config: &Config, strict: bool) -> Options {
     }
 }
 
+/// Where the configuration sends entries as they come.
+///
+/// # Errors
+/// Where a secret or a certificate cannot be had or used.
+fn exports(config: &Config) -> anyhow::Result<Vec<Export>> {
+    let env = |name: &str| std::env::var(name).ok();
+    let read = |path: &Path| std::fs::read(path);
+    let mut all = Vec::new();
+    for (name, export) in &config.audit.exports {
+        let failed = || format!("use audit.exports.{name}");
+        let headers = export.resolve(&env, &read).with_context(failed)?;
+        let ca = export.ca.as_ref().map(std::fs::read).transpose().with_context(failed)?;
+        let tenants = export.tenants.clone();
+        let sending = Sending {
+            name: Arc::from(name.as_str()),
+            format: match export.format {
+                AuditFormat::Jsonl => Format::JsonLines,
+                AuditFormat::Ocsf => Format::Ocsf,
+                AuditFormat::Cef => Format::Cef,
+            },
+            tenants: Arc::new(move |log: &str| {
+                tenants.as_ref().is_none_or(|globs| globs.iter().any(|glob| glob.matches(log)))
+            }),
+            batch: export.batch_max,
+            timeout: export.timeout.into(),
+            pause_max: export.retry_pause_max.into(),
+        };
+        all.push(if let Some(path) = &export.file {
+            Export::to_file(sending, path.clone())
+        } else if let Some(url) = &export.url {
+            Export::by_http(sending, url.parse().with_context(failed)?, headers, ca).with_context(failed)?
+        } else if let Some((authority, tls)) = export.syslog_place() {
+            Export::to_syslog(sending, authority, tls, ca).with_context(failed)?
+        } else {
+            anyhow::bail!("{}: it goes nowhere", failed());
+        });
+    }
+    Ok(all)
+}
+
 /// Starts to write the log; `None` where none is written. A store that ends with the process has one only
 /// where the configuration asks for it.
+///
+/// # Errors
+/// Where an export cannot be set up.
 pub fn start(
     config: &Config,
     store: &Arc<dyn Store>,
     durable: bool,
     keys: &Arc<KeyRing>,
-) -> Option<Arc<Recorder>> {
+) -> anyhow::Result<Option<Arc<Recorder>>> {
     let or = if durable { AuditMode::Relaxed } else { AuditMode::Off };
     let strict = match config.audit.mode.unwrap_or(or) {
-        AuditMode::Off => return None,
+        AuditMode::Off if config.audit.exports.is_empty() => return Ok(None),
+        AuditMode::Off => anyhow::bail!("export the audit log: none is written with a store in memory"),
         AuditMode::Relaxed => false,
         AuditMode::Strict => true,
     };
     let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
-    Some(Recorder::start(Arc::clone(store), clock, rng, Arc::clone(keys), options(config, strict)))
+    let options = Options { exports: exports(config)?, ..options(config, strict) };
+    Ok(Some(Recorder::start(Arc::clone(store), clock, rng, Arc::clone(keys), options)))
 }
 
 /// That the gateway begins to serve, by which policies.

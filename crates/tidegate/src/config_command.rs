@@ -107,11 +107,21 @@ fn missing_here(config: &Config) -> Vec<String> {
             file(format!("upstreams.{name}.cwd"), cwd);
         }
     }
+    for (name, export) in &config.audit.exports {
+        if let Some(ca) = &export.ca {
+            file(format!("audit.exports.{name}.ca"), ca);
+        }
+    }
     let env = |name: &str| std::env::var(name).ok();
     let read = |path: &Path| std::fs::read(path);
     for (name, upstream) in config.upstreams_enabled() {
         if let Err(error) = upstream.resolve(&env, &read) {
             missing.push(format!("upstreams.{name}.{}: {}", error.at, error.kind));
+        }
+    }
+    for (name, export) in &config.audit.exports {
+        if let Err(error) = export.resolve(&env, &read) {
+            missing.push(format!("audit.exports.{name}.{}: {}", error.at, error.kind));
         }
     }
     if let Err(error) = config.replica.place(config.listen, &env) {

@@ -147,7 +147,13 @@ async fn start(
     let durable = store.is_some();
     let place = state::Place::take(&mut prepared, loaded, store, &keys).await?;
     // Before anybody is served.
-    let log = audit_log::start(config, place.tasks(), durable, &keys);
+    let log = match audit_log::start(config, place.tasks(), durable, &keys) {
+        Ok(log) => log,
+        Err(error) => {
+            place.leave().await;
+            return Err(error);
+        }
+    };
     if let Some(log) = &log {
         let app = prepared.app();
         audit::Recorder::note(&**log, audit_log::started(app));

@@ -1,8 +1,12 @@
 //! The audit log: a name that can stand in a key, times and amounts that can hold.
 
+use http::uri::Authority;
+
 use super::Report;
 use super::limits::Floor;
-use crate::section::Audit;
+use super::upstream::fixed_headers;
+use super::url::{UrlUse, url_fault};
+use crate::section::{Audit, AuditExport, AuditMode};
 use crate::source::Path;
 use crate::value::Span;
 
@@ -10,9 +14,14 @@ use crate::value::Span;
 const ORIGIN_MAX: usize = 200;
 /// As many records as may wait in memory.
 const QUEUE_MAX: usize = 1_000_000;
+const EXPORTS_MAX: usize = 16;
+const NAME_CHARS_MAX: usize = 64;
+/// Entries that are read and sent at once.
+const BATCH_MAX: usize = 1_000;
 
 pub(super) fn check(audit: &Audit, report: &mut Report<'_>) {
-    let Audit { mode: _, origin, queue_max, checkpoint_interval, retention_days, capture_retention } = audit;
+    let Audit { mode, origin, queue_max, checkpoint_interval, retention_days, capture_retention, exports } =
+        audit;
     let path = Path::keys(["audit"]);
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte);
     if origin.is_empty() || origin.len() > ORIGIN_MAX || !origin.bytes().all(allowed) {
@@ -30,5 +39,64 @@ pub(super) fn check(audit: &Audit, report: &mut Report<'_>) {
     }
     if !(Span::from_millis(100)..=Span::from_mins(1)).contains(checkpoint_interval) {
         report.value(&path.key("checkpoint_interval"), "expected a duration from 100ms to 1m", None);
+    }
+    let all = path.key("exports");
+    if exports.len() > EXPORTS_MAX {
+        let message = format!("there are {} exports, and there may be {EXPORTS_MAX}", exports.len());
+        return report.key(&all, message, None);
+    }
+    if *mode == Some(AuditMode::Off) && !exports.is_empty() {
+        report.key(&all, "nothing is exported where no log is written (mode: off)", None);
+    }
+    for (name, export) in exports {
+        let at = all.key(name);
+        if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
+            report.key(&at, "call the export by 1 to 64 characters", None);
+        }
+        check_export(export, &at, report);
+    }
+}
+
+fn check_export(export: &AuditExport, path: &Path, report: &mut Report<'_>) {
+    let AuditExport { file, url, headers, syslog, ca, tenants, batch_max, timeout, retry_pause_max, .. } =
+        export;
+    let ways = [file.is_some(), url.is_some(), syslog.is_some()];
+    if ways.into_iter().filter(|way| *way).count() != 1 {
+        let hint = "write one of file, url and syslog".to_owned();
+        return report.key(path, "an export goes to one place", Some(hint));
+    }
+    if let Some(url) = url
+        && let Some((message, hint)) = url_fault(url, UrlUse::Upstream)
+    {
+        report.value(&path.key("url"), message, hint);
+    }
+    let is_place = |place: &str| {
+        let authority = place.parse::<Authority>().ok().filter(|authority| !authority.host().is_empty());
+        let port = authority.and_then(|authority| authority.port_u16());
+        port.is_some_and(|port| port > 0) && !place.contains('@')
+    };
+    if syslog.is_some() && !export.syslog_place().is_some_and(|(place, _)| is_place(place)) {
+        report.value(&path.key("syslog"), "expected tcp://HOST:PORT or tls://HOST:PORT", None);
+    }
+    if url.is_none() && !headers.is_empty() {
+        report.key(&path.key("headers"), "only a \"url\" is sent headers", None);
+    }
+    fixed_headers(headers, path, report);
+    let secure = url.as_ref().is_some_and(|url| url.to_ascii_lowercase().starts_with("https://"))
+        || export.syslog_place().is_some_and(|(_, tls)| tls);
+    if ca.is_some() && !secure {
+        report.key(&path.key("ca"), "nobody shows a certificate here: it is no https and no tls", None);
+    }
+    if tenants.as_ref().is_some_and(Vec::is_empty) {
+        report.value(&path.key("tenants"), "nothing is sent: no tenant is named", None);
+    }
+    if !(1..=BATCH_MAX).contains(batch_max) {
+        report.value(&path.key("batch_max"), "expected a number from 1 to 1000", None);
+    }
+    if !(Span::from_millis(100)..=Span::from_mins(5)).contains(timeout) {
+        report.value(&path.key("timeout"), "expected a duration from 100ms to 5m", None);
+    }
+    if !(Span::from_millis(250)..=Span::from_hours(1)).contains(retry_pause_max) {
+        report.value(&path.key("retry_pause_max"), "expected a duration from 250ms to 1h", None);
     }
 }

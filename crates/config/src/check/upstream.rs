@@ -1,6 +1,6 @@
 //! One upstream.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use http::header::{HeaderName, HeaderValue};
 
@@ -137,10 +137,11 @@ fn check_only_with(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
     }
 }
 
-fn check_headers(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
+/// Headers that every request has.
+pub(super) fn fixed_headers(fixed: &BTreeMap<String, Secret>, path: &Path, report: &mut Report<'_>) {
     let headers = path.key("headers");
     let mut seen: HashMap<String, &str> = HashMap::new();
-    for (name, value) in &upstream.headers {
+    for (name, value) in fixed {
         if report.is_full() {
             return;
         }
@@ -155,6 +156,10 @@ fn check_headers(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
         }
         check_secret(value, &at, report, |text| HeaderValue::from_str(text).is_ok());
     }
+}
+
+fn check_headers(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
+    fixed_headers(&upstream.headers, path, report);
     let forwarded = path.key("forward_headers");
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (index, name) in upstream.forward_headers.iter().enumerate() {

@@ -249,6 +249,7 @@ impl Config {
         self.keys.anchor(folder);
         self.store.anchor(folder);
         self.admin.anchor(folder);
+        self.audit.anchor(folder);
         self.auth.anchor(folder);
         if let Some(policy) = &mut self.policy {
             policy.anchor(folder);

@@ -371,6 +371,25 @@ impl Default for Stdio {
     }
 }
 
+/// Headers with every secret looked up. The values are marked as sensitive.
+pub(super) fn look_up_headers(
+    headers: &BTreeMap<String, Secret>,
+    env: &dyn Fn(&str) -> Option<String>,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Vec<(HeaderName, HeaderValue)>, SecretError> {
+    let mut found = Vec::with_capacity(headers.len());
+    for (name, secret) in headers {
+        let failed = |kind| SecretError { at: format!("headers.{name}"), kind };
+        let value = secret.resolve(env, read).map_err(failed)?;
+        let unsendable = |_| failed(SecretErrorKind::Unsendable);
+        let mut value = HeaderValue::from_str(value.expose()).map_err(unsendable)?;
+        value.set_sensitive(true);
+        let name = HeaderName::try_from(name.as_str());
+        found.push((name.map_err(|_| failed(SecretErrorKind::Unsendable))?, value));
+    }
+    Ok(found)
+}
+
 /// An upstream's values with every secret looked up. Two that are equal need no new connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
@@ -461,15 +480,7 @@ impl Upstream {
             }
             found.env.push((name.clone(), value));
         }
-        for (name, secret) in &self.headers {
-            let failed = |kind| SecretError { at: format!("headers.{name}"), kind };
-            let value = secret.resolve(env, read).map_err(failed)?;
-            let unsendable = |_| failed(SecretErrorKind::Unsendable);
-            let mut value = HeaderValue::from_str(value.expose()).map_err(unsendable)?;
-            value.set_sensitive(true);
-            let name = HeaderName::try_from(name.as_str());
-            found.headers.push((name.map_err(|_| failed(SecretErrorKind::Unsendable))?, value));
-        }
+        found.headers = look_up_headers(&self.headers, env, read)?;
         let auth = self.auth.as_ref().and_then(UpstreamAuth::secret);
         if let Some((key, secret)) = auth {
             let failed = |kind| SecretError { at: format!("auth.{key}"), kind };

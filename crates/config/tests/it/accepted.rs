@@ -205,6 +205,10 @@ fn every_key_can_be_set() {
                     let others = (1..5).map(|n| &full["rates"][n]).collect();
                     (path.strip_prefix("rates[].")?, others)
                 }
+                None if path.starts_with("audit.exports.*.") => {
+                    let others = ["siem", "syslog"].map(|name| &full["audit"]["exports"][name]);
+                    (path.strip_prefix("audit.exports.*.")?, others.to_vec())
+                }
                 Some(rest) => (rest, vec![&full["auth"]["issuers"]["partner"]]),
                 None if path.starts_with("auth.broker.clients[].") => {
                     let robot = &full["auth"]["broker"]["clients"][1];

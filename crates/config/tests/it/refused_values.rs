@@ -21,6 +21,11 @@ fn an_upstream_has_either_a_url_or_a_command() {
 }
 
 #[test]
+fn an_export_goes_to_one_place_that_can_be_reached() {
+    hold("an_export_goes_to_one_place_that_can_be_reached");
+}
+
+#[test]
 fn a_limit_is_of_one_kind_and_says_for_what() {
     hold("a_limit_is_of_one_kind_and_says_for_what");
 }
