@@ -492,6 +492,7 @@ fn metrics(app: &App, generation: &Generation) -> Answer {
             generation,
             app.watch.tracer.as_ref().map(|tracer| tracer.figures()),
             app.tasks().map(tasks::Tasks::figures),
+            app.recorder().and_then(|recorder| recorder.figures()),
         ),
     );
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -1,5 +1,6 @@
 //! Counters and histograms, under the names of the OpenTelemetry conventions for MCP where there are some.
 
+mod audit;
 mod labels;
 mod tasks;
 mod upstreams;
@@ -286,13 +287,15 @@ impl Metrics {
     }
 
     /// The whole in the OpenMetrics text format. `traces`: what became of spans, where any are
-    /// made. `worker`: what became of tasks, where any are kept.
+    /// made. `worker`: what became of tasks, where any are kept. `log`:
+    /// what became of audit records, where any are written.
     #[must_use]
     pub fn render(
         &self,
         generation: &Generation,
         traces: Option<TraceFigures>,
         worker: Option<::tasks::Figures>,
+        log: Option<::audit::Figures>,
     ) -> String {
         let mut out = String::with_capacity(16 * 1024);
         if prometheus_client::encoding::text::encode_registry(&mut out, &self.registry).is_err() {
@@ -304,6 +307,9 @@ impl Metrics {
         }
         if let Some(figures) = worker {
             tasks::render(&mut out, &figures);
+        }
+        if let Some(figures) = log {
+            audit::render(&mut out, &figures);
         }
         out.push_str("# EOF\n");
         out
