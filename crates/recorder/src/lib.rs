@@ -35,6 +35,8 @@ pub use prove::{ProofError, Put, files, prove};
 pub const LABEL: &str = "audit log";
 /// Tenants of which lost events are counted by themselves.
 const LOST_TENANTS_MAX: usize = 1_000;
+/// Captured contents that wait to be written, in bytes: the queue counts events alone.
+const CAPTURED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How long an event waits for a place in the queue, where nothing is answered before its record is durable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -101,6 +103,20 @@ struct Numbers {
 struct Item {
     event: Event,
     reply: Option<oneshot::Sender<Result<Recorded, Unwritten>>>,
+    /// What it has captured has a place until this is gone.
+    _room: Option<Room>,
+}
+
+/// A place for captured contents.
+struct Room {
+    shared: Arc<Shared>,
+    bytes: u64,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.shared.captured.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// What the task and the port share.
@@ -113,6 +129,8 @@ struct Shared {
     /// The name of this process as a writer.
     writer: String,
     numbers: Numbers,
+    /// Bytes of captured contents that wait.
+    captured: AtomicU64,
     /// Lost events that no record tells of yet, by tenant.
     lost: Mutex<BTreeMap<Arc<str>, u64>>,
 }
@@ -127,6 +145,24 @@ impl Shared {
             Arc::from("")
         };
         *lost.entry(tenant).or_default() += number;
+    }
+
+    /// Makes room for what an event has captured. Where there is none, it is recorded by its digest alone.
+    fn room(self: &Arc<Self>, event: &mut Event) -> Option<Room> {
+        rows::bound(event);
+        let contents = [&mut event.arguments, &mut event.result];
+        let captured = || contents.iter().filter_map(|said| said.as_ref()?.captured.as_ref());
+        let bytes: u64 = captured().map(|bytes| bytes.len() as u64).sum();
+        if bytes == 0 {
+            return None;
+        }
+        let room = Room { shared: Arc::clone(self), bytes };
+        if self.captured.fetch_add(bytes, Ordering::Relaxed) + bytes > CAPTURED_BYTES_MAX {
+            contents.into_iter().flatten().for_each(|said| said.captured = None);
+            event.details.insert("captured", "no: too much waits".to_owned());
+            return None;
+        }
+        Some(room)
     }
 
     fn take_lost(&self) -> BTreeMap<Arc<str>, u64> {
@@ -167,6 +203,7 @@ impl Recorder {
             options,
             writer: audit::hex(&name),
             numbers: Numbers::default(),
+            captured: AtomicU64::new(0),
             lost: Mutex::default(),
         });
         let task = tokio::spawn(write::run(Arc::clone(&shared), items));
@@ -228,19 +265,20 @@ impl audit::Recorder for Recorder {
         self.shared.options.strict
     }
 
-    fn note(&self, event: Event) {
+    fn note(&self, mut event: Event) {
         let tenant = Arc::clone(&event.tenant);
-        let sent = self.sender().is_some_and(|queue| queue.try_send(Item { event, reply: None }).is_ok());
+        let item = Item { _room: self.shared.room(&mut event), event, reply: None };
+        let sent = self.sender().is_some_and(|queue| queue.try_send(item).is_ok());
         if !sent {
             self.shared.lose(&tenant, 1);
         }
     }
 
-    async fn record(&self, event: Event) -> Result<Recorded, Unwritten> {
+    async fn record(&self, mut event: Event) -> Result<Recorded, Unwritten> {
         let refused = |why: &str| Unwritten(why.to_owned());
         let queue = self.sender().ok_or_else(|| refused("it was stopped"))?;
         let (reply, done) = oneshot::channel();
-        let item = Item { event, reply: Some(reply) };
+        let item = Item { _room: self.shared.room(&mut event), event, reply: Some(reply) };
         match queue.send_timeout(item, PATIENCE).await {
             Ok(()) => {}
             Err(_) => return Err(refused("too many records wait")),

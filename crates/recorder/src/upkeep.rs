@@ -63,7 +63,7 @@ async fn write_one(queue: &WeakSender<Item>, event: Event) -> Result<(), StoreEr
     let gone = || StoreError::unavailable("the recorder ends");
     let (reply, done) = tokio::sync::oneshot::channel();
     let queue = queue.upgrade().ok_or_else(gone)?;
-    queue.send(Item { event, reply: Some(reply) }).await.map_err(|_| gone())?;
+    queue.send(Item { event, reply: Some(reply), _room: None }).await.map_err(|_| gone())?;
     drop(queue);
     match done.await {
         Ok(Ok(_)) => Ok(()),

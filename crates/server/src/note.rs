@@ -5,10 +5,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use audit::{Content, Decided, Event, Outcome, Phase, Recorder};
+use audit::{Content, Decided, Event, Outcome, Phase, Recorded, Recorder};
 use catalog::Routed;
 use http::StatusCode;
 use model::Principal;
+use protocol::json::Object;
 use protocol::{Call, Method, Raw, RpcError, code};
 use serde_json::json;
 use upstream::Ending;
@@ -18,6 +19,8 @@ use crate::app::{App, Exchange};
 
 /// The longest name that is recorded, in bytes.
 const NAME_BYTES_MAX: usize = 512;
+/// Where a client asks for a receipt, and gets it (docs/extensions/audit-receipt.md).
+const RECEIPT: &str = "io.tidegate/audit-receipt";
 
 /// What is known of an operation under way.
 pub(crate) struct Noted {
@@ -31,6 +34,10 @@ struct Known {
     /// How it ends, where that is known better than by its answer.
     outcome: Option<Outcome>,
     begun: bool,
+    /// Whether what is said and answered is kept.
+    captures: bool,
+    /// Whether the client wants to be shown that it is recorded.
+    wants_receipt: bool,
 }
 
 /// By which exit an operation is left.
@@ -103,7 +110,8 @@ impl Noted {
         if x.hosted.is_some() {
             event.details.insert("attempt_of", "task".to_owned());
         }
-        let known = Known { event, outcome: None, begun: false };
+        let known =
+            Known { event, outcome: None, begun: false, captures: false, wants_receipt: wants_receipt(call) };
         let (recorder, clock) = (Arc::clone(recorder), Arc::clone(&x.app.clock));
         Some(Arc::new(Self { recorder, clock, known: Mutex::new(known) }))
     }
@@ -144,6 +152,36 @@ impl Noted {
         self.change(|known| known.event.decided = Some(decided));
     }
 
+    /// What is said and answered is to be kept: these arguments, as they will run, and the result.
+    pub fn captures(&self, call: &Call) {
+        let arguments = call.params.get("arguments").map(|raw| kept(&raw));
+        self.change(|known| {
+            known.captures = true;
+            known.event.arguments = arguments;
+        });
+    }
+
+    /// What the record says of a result.
+    pub fn result(&self, raw: &Raw) -> Content {
+        if self.change(|known| known.captures) { kept(raw) } else { content(raw) }
+    }
+
+    /// The result with what shows that its record is in the log, where the client wants that and there is
+    /// such a thing.
+    pub async fn receipted(&self, result: Raw, recorded: Option<&Recorded>) -> Raw {
+        let wanted = recorded.filter(|_| self.change(|known| known.wants_receipt));
+        let Some(recorded) = wanted else { return result };
+        let receipt = self.recorder.receipt(recorded).await;
+        let Some(receipt) = receipt.and_then(|receipt| serde_json::to_value(&receipt).ok()) else {
+            return result;
+        };
+        let Ok(Some(object)) = result.object() else { return result };
+        let meta = object.get("_meta").and_then(|meta| meta.object().ok().flatten());
+        let meta = meta.unwrap_or_else(Object::empty);
+        let meta = meta.edit().set(RECEIPT, Raw::from_value(&receipt)).finish();
+        object.edit().set("_meta", meta).finish()
+    }
+
     /// It ends like this, whatever its answer looks like.
     pub fn ends(&self, outcome: Outcome) {
         self.change(|known| known.outcome = Some(outcome));
@@ -163,7 +201,7 @@ impl Noted {
             known.begun = true;
             Event { phase: Phase::Started, ..known.event.clone() }
         });
-        self.write(event, "safe").await
+        self.write(event, "safe").await.map(drop)
     }
 
     /// What is to be written at its end.
@@ -174,6 +212,10 @@ impl Noted {
             event.at = self.clock.now();
             event.took_us = Some(took_us);
             event.result = result;
+            if known.begun && known.captures {
+                // They are kept with its beginning. A digest without salt would tell of them for ever.
+                event.arguments = None;
+            }
             event.details.insert("exit", exit.word().to_owned());
             if let Ending::Error { code, .. } = ending {
                 event.code = Some(*code);
@@ -188,11 +230,11 @@ impl Noted {
         })
     }
 
-    /// Writes how it ended. Nothing leaves before.
+    /// Writes how it ended. Nothing leaves before. Gives where the record is, where that is waited for.
     ///
     /// # Errors
     /// Where nothing may leave without a record, and there is none.
-    pub async fn completed(&self, event: Event) -> Result<(), RpcError> {
+    pub async fn completed(&self, event: Event) -> Result<Option<Recorded>, RpcError> {
         let retry = if self.change(|known| known.begun) { "may_have_run" } else { "safe" };
         self.write(event, retry).await
     }
@@ -207,13 +249,13 @@ impl Noted {
         self.recorder.is_strict()
     }
 
-    async fn write(&self, event: Event, retry: &'static str) -> Result<(), RpcError> {
+    async fn write(&self, event: Event, retry: &'static str) -> Result<Option<Recorded>, RpcError> {
         if !self.recorder.is_strict() {
             self.recorder.note(event);
-            return Ok(());
+            return Ok(None);
         }
         match self.recorder.record(event).await {
-            Ok(_) => Ok(()),
+            Ok(recorded) => Ok(Some(recorded)),
             Err(error) => {
                 tracing::error!(%error, "a call is refused: nothing is answered without its record");
                 let text = "The audit log takes no record, and nothing is answered without one";
@@ -258,9 +300,20 @@ fn arguments(call: &Call) -> Option<Content> {
 }
 
 /// The digest of what is said, and its size.
-pub(crate) fn content(raw: &Raw) -> Content {
+fn content(raw: &Raw) -> Content {
     let bytes = raw.as_bytes();
     Content { digest: seal::sha256(bytes), bytes: bytes.len() as u64, captured: None }
+}
+
+/// The same, with what is said itself.
+fn kept(raw: &Raw) -> Content {
+    Content { captured: Some(Arc::from(raw.as_bytes())), ..content(raw) }
+}
+
+/// Whether a client asks for the receipt of its record.
+fn wants_receipt(call: &Call) -> bool {
+    let wanted = call.params.get("_meta").and_then(|meta| meta.get(RECEIPT));
+    wanted.is_some_and(|wanted| wanted.as_bytes() == b"true")
 }
 
 /// What the client's model was at (SEP-2817, a draft): the one member that may be repeated.

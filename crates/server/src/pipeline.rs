@@ -128,6 +128,9 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
             }
             let admitted = rates::admit(x, call, &located.routed).await?;
             if let Some(noted) = &x.noted {
+                if located.duties.capture {
+                    noted.captures(&located.routed.call);
+                }
                 noted.started().await?;
             }
             let reply = match hosted::wish(x, call, &located.routed)? {

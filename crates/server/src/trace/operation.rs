@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-use audit::{Content, Event};
+use audit::{Content, Event, Recorded};
 use bytes::Bytes;
 use catalog::{Endpoint, Kind, Routed};
 use futures_util::StreamExt as _;
@@ -19,7 +19,7 @@ use upstream::{
 use super::{LogCalls, context, is_askers_fault};
 use crate::app::{App, Exchange};
 use crate::metrics::{Asked, ErrorType, Target};
-use crate::note::{self, Exit, Noted};
+use crate::note::{Exit, Noted};
 
 /// The longest name in a log line, in bytes.
 const NAME_BYTES_MAX: usize = 128;
@@ -49,10 +49,10 @@ struct Under {
 /// What is still to be written of an operation that has ended.
 type Record = Option<(Arc<Noted>, Event)>;
 
-/// Writes it. Nothing leaves before, where the operator wants it so.
-async fn settle(record: Record) -> Result<(), RpcError> {
+/// Writes it. Nothing leaves before, where the operator wants it so. Gives where the record is then.
+async fn settle(record: Record) -> Result<Option<Recorded>, RpcError> {
     match record {
-        None => Ok(()),
+        None => Ok(None),
         Some((noted, event)) => noted.completed(event).await,
     }
 }
@@ -109,7 +109,7 @@ impl Operation {
     /// It is refused with this.
     pub async fn refused(mut self, error: RpcError) -> RpcError {
         match settle(self.failed(&error)).await {
-            Ok(()) => error,
+            Ok(_) => error,
             Err(unrecorded) => unrecorded,
         }
     }
@@ -195,15 +195,22 @@ impl Operation {
         };
         let Some(under) = self.0.take() else { return outcome };
         let ending = Ending::of(&under.method, &outcome);
+        let noted = under.noted.clone();
         let (exit, result) = match &outcome {
             Outcome::Result(Body::Whole(raw)) => {
-                (exit_of(raw), under.noted.is_some().then(|| note::content(raw)))
+                (exit_of(raw), noted.as_ref().map(|noted| noted.result(raw)))
             }
             _ => (Exit::Error, None),
         };
-        match settle(under.end(ending, exit, result)).await {
-            Ok(()) => outcome,
-            Err(unrecorded) => Outcome::Error(unrecorded.to_raw()),
+        let recorded = match settle(under.end(ending, exit, result)).await {
+            Ok(recorded) => recorded,
+            Err(unrecorded) => return Outcome::Error(unrecorded.to_raw()),
+        };
+        match (outcome, noted) {
+            (Outcome::Result(Body::Whole(raw)), Some(noted)) if exit == Exit::Result => {
+                Outcome::Result(Body::Whole(noted.receipted(raw, recorded.as_ref()).await))
+            }
+            (outcome, _) => outcome,
         }
     }
 

@@ -16,6 +16,7 @@ mod overload;
 mod pins;
 mod polling;
 mod rates;
+mod records;
 mod replicas;
 mod sessions;
 mod shared;
