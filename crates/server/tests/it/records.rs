@@ -10,7 +10,7 @@ use model::{ManualClock, SeededRng, Timestamp};
 use recorder::{LABEL, Options, Recorder};
 use seal::KeyRing;
 use serde_json::{Value, json};
-use store::{AuditFilter, AuditStore as _, Memory, Store};
+use store::{AuditFilter, Memory, Store};
 use testkit::{Client, Revision, World};
 
 const RECEIPT: &str = "io.tidegate/audit-receipt";
