@@ -133,8 +133,7 @@ pub fn compose(
 ) -> Result<Generation, ComposeError> {
     let Entrance { gate, issuers, sign_ins, broker } = Entrance::new(config, shared, before)?;
     let Policies { engine: policy, labels } = Policies::of(config)?;
-    let mut sources = HashMap::new();
-    let mut fingerprints = HashMap::new();
+    let (mut sources, mut fingerprints) = (HashMap::new(), HashMap::new());
     let mut forward_headers = HashMap::new();
     let mut made = Vec::new();
     let mut users: HashMap<String, Arc<Users>> = HashMap::new();

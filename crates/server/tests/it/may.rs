@@ -151,7 +151,10 @@ async fn a_yes_is_good_for_one_call_with_the_arguments_that_were_shown() {
     let asked = client.ask_once("tools/call", call).await;
     let state = asked.result()["requestState"].clone();
     let answer = json!({"tidegate_confirm": {"action": "accept", "content": {}}});
-    let retry = |text: &str| json!({"name": "echo", "arguments": {"text": text}, "requestState": state, "inputResponses": answer});
+    let retry = |text: &str| {
+        let arguments = json!({ "text": text });
+        json!({"name": "echo", "arguments": arguments, "requestState": state, "inputResponses": answer})
+    };
     let swapped = client.ask_once("tools/call", retry("other")).await;
     assert_eq!(swapped.code(), Some(-32602), "other arguments");
     assert_eq!(client.ask_once("tools/call", retry("hello")).await.text(), "hello");
