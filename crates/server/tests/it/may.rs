@@ -47,7 +47,7 @@ struct Tape {
 
 impl Tape {
     fn all(&self) -> Vec<Event> {
-        self.events.lock().unwrap().clone()
+        self.events.lock().expect("no test panics with it").clone()
     }
 }
 
@@ -58,7 +58,7 @@ impl Recorder for Tape {
     }
 
     fn note(&self, event: Event) {
-        self.events.lock().unwrap().push(event);
+        self.events.lock().expect("no test panics with it").push(event);
     }
 
     async fn record(&self, event: Event) -> Result<Recorded, Unwritten> {
@@ -71,7 +71,12 @@ impl Recorder for Tape {
 }
 
 fn names(list: &Value) -> Vec<&str> {
-    list["tools"].as_array().expect("tools").iter().map(|tool| tool["name"].as_str().unwrap()).collect()
+    list["tools"]
+        .as_array()
+        .expect("tools")
+        .iter()
+        .map(|tool| tool["name"].as_str().expect("a name"))
+        .collect()
 }
 
 async fn listed(client: &Client) -> Value {
