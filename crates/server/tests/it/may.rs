@@ -240,6 +240,27 @@ async fn a_task_waits_for_somebody_elses_yes_or_no() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_may_not_be_used_is_as_one_that_is_not_there() {
+    let hidden = policies("forbid(principal, action == Action::\"use_task\", resource in Upstream::\"a\");");
+    let rule =
+        HostRule { tools: Glob::new("*").expect("a pattern"), when: HostWhen::Always, required: false };
+    let world = under(&hidden).config(|config| config.tasks.host = vec![rule]).start().await;
+    let mut capabilities = everything(Revision::V2026_07_28);
+    capabilities["extensions"][TASKS] = json!({});
+    let options = Options { capabilities: Some(capabilities), ..Options::default() };
+    let client = world.client_with("a", Revision::V2026_07_28, options).await;
+    let made = echo(&client, "one").await;
+    assert_eq!(made.result()["resultType"], "task");
+    for method in ["tasks/get", "tasks/cancel", "tasks/update"] {
+        let params = json!({"taskId": made.result()["taskId"], "inputResponses": {}});
+        let refused = client.request(method, params).await;
+        let unknown = client.request(method, json!({"taskId": "x", "inputResponses": {}})).await;
+        assert_eq!(refused.end, unknown.end, "{method}");
+        assert_eq!(refused.code(), Some(-32602), "{method}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn duties_are_done_on_the_way_in_and_out() {
     let text = "@redact_arguments(\"/text\") \
                 forbid(principal, action == Action::\"call_tool\", resource == Tool::\"a/echo\");";
