@@ -1,7 +1,7 @@
 //! The audit records of an operation: one before anything is done, one at each exit.
 //!
-//! What the record says is put together as it comes to be known, by whoever knows it. Where the operator wants
-//! it so, nothing leaves before its record is durable.
+//! What the record says is put together as it comes to be known, by whoever knows it. Where the operator
+//! wants it so, nothing leaves before its record is durable.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,8 +1,8 @@
 //! The stage that says *may*: what the policies decide on a call, and what comes of it.
 //!
 //! A call is let through, refused, or waits for somebody's yes: that of whoever calls, by a question, or that
-//! of somebody else, by a task or by calling again. Denials have the shape of SEP-2643 (a draft): they say that
-//! nothing ran. What may not be seen is answered as what does not exist.
+//! of somebody else, by a task or by calling again. Denials have the shape of SEP-2643 (a draft): they say
+//! that nothing ran. What may not be seen is answered as what does not exist.
 
 mod approve;
 mod confirm;

@@ -47,7 +47,7 @@ struct Tape {
 
 impl Tape {
     fn all(&self) -> Vec<Event> {
-        self.events.lock().unwrap().clone()
+        self.events.lock().expect("no test panics with it").clone()
     }
 }
 
@@ -58,7 +58,7 @@ impl Recorder for Tape {
     }
 
     fn note(&self, event: Event) {
-        self.events.lock().unwrap().push(event);
+        self.events.lock().expect("no test panics with it").push(event);
     }
 
     async fn record(&self, event: Event) -> Result<Recorded, Unwritten> {
@@ -71,7 +71,12 @@ impl Recorder for Tape {
 }
 
 fn names(list: &Value) -> Vec<&str> {
-    list["tools"].as_array().expect("tools").iter().map(|tool| tool["name"].as_str().unwrap()).collect()
+    list["tools"]
+        .as_array()
+        .expect("tools")
+        .iter()
+        .map(|tool| tool["name"].as_str().expect("a name"))
+        .collect()
 }
 
 async fn listed(client: &Client) -> Value {
@@ -151,7 +156,10 @@ async fn a_yes_is_good_for_one_call_with_the_arguments_that_were_shown() {
     let asked = client.ask_once("tools/call", call).await;
     let state = asked.result()["requestState"].clone();
     let answer = json!({"tidegate_confirm": {"action": "accept", "content": {}}});
-    let retry = |text: &str| json!({"name": "echo", "arguments": {"text": text}, "requestState": state, "inputResponses": answer});
+    let retry = |text: &str| {
+        let arguments = json!({ "text": text });
+        json!({"name": "echo", "arguments": arguments, "requestState": state, "inputResponses": answer})
+    };
     let swapped = client.ask_once("tools/call", retry("other")).await;
     assert_eq!(swapped.code(), Some(-32602), "other arguments");
     assert_eq!(client.ask_once("tools/call", retry("hello")).await.text(), "hello");
