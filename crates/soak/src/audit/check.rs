@@ -135,6 +135,8 @@ pub fn check(answers: &[Answer], log: &[Entry], strict: bool, kills: u64) -> Rep
     for answer in answers {
         match ends.get(&*answer.digest) {
             None => missing.push(answer),
+            // That it was asked back has a record of its own; its end has none.
+            Some(outcomes) if outcomes.iter().all(|outcome| *outcome == "deferred") => missing.push(answer),
             Some(outcomes) if !outcomes.contains(answer.outcome) => report.violations.push(format!(
                 "{} was answered as {}, and the log says {outcomes:?}",
                 answer.about, answer.outcome
@@ -188,7 +190,8 @@ fn bounded(report: &mut Report, missing: &[&Answer], log: &[Entry], kills: u64) 
         report.violations.push(text);
     }
     for ((replica, life), number) in lives.into_iter().filter(|(_, number)| *number > each) {
-        let text = format!("start {life} of replica {} lost {number}, and at most {each} are told", replica + 1);
+        let text =
+            format!("start {life} of replica {} lost {number}, and at most {each} are told", replica + 1);
         report.violations.push(text);
     }
     if missing.len() as u64 > report.lost_max {
@@ -262,6 +265,13 @@ mod tests {
         let mut all = answers();
         all.push(answer("three", "allowed"));
         assert_eq!(check(&all, &log(), true, 1).violations, ["three: no record"]);
+    }
+
+    #[test]
+    fn a_question_alone_is_no_record_of_an_answer() {
+        let mut log = log();
+        log[1].outcome = "deferred".to_owned();
+        assert_eq!(check(&answers(), &log, true, 1).violations, ["one: no record"]);
     }
 
     #[test]

@@ -94,10 +94,17 @@ pub async fn work(world: Arc<World>, number: u64, mut random: Random) {
 fn keep(world: &World, end: &End, wanted: Wanted, about: &str) -> Option<&'static str> {
     match end {
         End::Result(result) => {
-            if wanted.denied {
+            let failed = result["isError"] == Value::Bool(true);
+            if wanted.denied && !failed {
                 world.journal.wrong(format!("{about} was let through"));
             }
-            Some(if result["isError"] == Value::Bool(true) { "error" } else { "allowed" })
+            Some(if wanted.denied {
+                "denied"
+            } else if failed {
+                "error"
+            } else {
+                "allowed"
+            })
         }
         End::Error { code, message } => {
             world.journal.refused(&format!("{code} {message}"));

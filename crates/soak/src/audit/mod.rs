@@ -121,7 +121,13 @@ pub async fn run(options: &Options) -> Result<bool> {
     for (number, address) in (1..).zip(&options.replicas) {
         replicas.push(Replica::start(number, address.clone(), plan.clone()).await?);
     }
-    println!("{:?}: seed {}, {} kills, {} replicas", options.mode, options.seed, options.kills, replicas.len());
+    println!(
+        "{:?}: seed {}, {} kills, {} replicas",
+        options.mode,
+        options.seed,
+        options.kills,
+        replicas.len()
+    );
     let world = Arc::new(World {
         places: options.replicas.clone(),
         lives: options.replicas.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -257,11 +263,12 @@ fn plan(options: &Options, upstreams: &Upstreams) -> Result<Plan> {
     );
     std::fs::write(&policies, text).map_err(|e| format!("{}: {e}", policies.display()))?;
     let mode = match options.mode {
-        Mode::Strict => "strict",
-        Mode::Relaxed => "relaxed",
+        Mode::Strict => "mode: strict",
+        // Small, so that the bound which a gap tells is one.
+        Mode::Relaxed => "mode: relaxed, queue_max: 512",
     };
     let text = format!(
-        "audit: {{mode: {mode}}}\n\
+        "audit: {{{mode}}}\n\
          policy: {{presets: [everyone], files: [soak.cedar], arguments: {{nonce: string}}}}\n\
          upstreams:\n  modern: {{url: \"{base}/modern/mcp\"}}\n  legacy: {{url: \"{base}/legacy/mcp\"}}\n"
     );
