@@ -188,8 +188,8 @@ pub fn kill_all(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Ran(counts))
 }
 
-/// Kills replicas that write the audit log, in both modes and with each of these stores that this machine has.
-/// All at the same time: most of it is waiting until others close what the dead had begun.
+/// Kills replicas that write the audit log, in both modes, with each of these stores that this machine has,
+/// all at the same time: most of it is waiting until others close what the dead had begun.
 fn kill_with_audit(
     workspace: &Workspace,
     stores: &[StoreKind],

@@ -91,7 +91,7 @@ async fn bury(
             break;
         }
     }
-    // What waited may have been for a log that it had not come to: that of the gateway itself tells of it always.
+    // What waited may have been for a log that it had not come to: that of the gateway tells of it always.
     let logs: BTreeSet<&str> = writer.logs.iter().map(String::as_str).chain([OWN]).collect();
     for log in logs.into_iter().filter(|_| !writer.strict) {
         let mut event = Event::new("audit_gap", now, log, "@tidegate");

@@ -110,8 +110,8 @@ impl State {
         }
     }
 
-    /// What it writes to for the first time is told before it does: whoever buries this process has to know in
-    /// which logs something may be missing.
+    /// Tells of logs that are written to for the first time, before they are: whoever buries this process has
+    /// to know in which something may be missing.
     fn announce(&mut self, items: &[Item]) {
         for item in items {
             if self.logs.len() < TAILS_MAX && !self.logs.contains(&*item.event.tenant) {

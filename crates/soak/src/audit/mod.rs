@@ -189,7 +189,7 @@ async fn settled(plan: &Plan, options: &Options) -> Result<()> {
         let log = read(plan).await?;
         let told = check::gaps(&log).0.len() as u64;
         let told = options.mode == Mode::Strict || told >= options.kills;
-        if (check::open(&log).is_empty() && told) || begun.elapsed() > SETTLE {
+        if (check::untold(&log).is_empty() && told) || begun.elapsed() > SETTLE {
             return Ok(());
         }
         sleep(LOOK).await;
