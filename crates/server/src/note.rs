@@ -33,6 +33,12 @@ struct Known {
     begun: bool,
 }
 
+impl Known {
+    fn is_denied(&self) -> bool {
+        self.event.decided.as_ref().is_some_and(|decided| decided.effect == "deny")
+    }
+}
+
 /// By which exit an operation is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -180,6 +186,8 @@ impl Noted {
             }
             event.outcome = known.outcome.unwrap_or(match (exit, ending) {
                 (_, Ending::Error { code: code::DENIED, .. }) => Outcome::Denied,
+                // Whom a name is hidden from is told that there is none; the log says why.
+                (_, Ending::Error { .. }) if known.is_denied() => Outcome::Denied,
                 (Exit::Questions | Exit::Task, _) => Outcome::Deferred,
                 (_, Ending::Result) => Outcome::Allowed,
                 _ => Outcome::Error,
