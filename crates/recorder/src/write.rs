@@ -29,6 +29,9 @@ const TAILS_MAX: usize = 1_000;
 /// How long the end may take, where the store does not answer.
 const END: Duration = Duration::from_secs(10);
 
+/// The pause between two batches that nobody waits for.
+const LINGER: Duration = Duration::from_millis(20);
+
 /// Takes events until nobody can give any more.
 pub(crate) async fn run(shared: Arc<Shared>, mut items: mpsc::Receiver<Item>) {
     let mut state = State { shared, tails: BTreeMap::new(), logs: BTreeSet::new(), beat: None };
@@ -43,6 +46,10 @@ pub(crate) async fn run(shared: Arc<Shared>, mut items: mpsc::Receiver<Item>) {
                     break;
                 }
                 state.take(std::mem::take(&mut batch)).await;
+                // Where nobody waits, others have the store meanwhile, and the next batch is larger.
+                if number < BATCH && !state.shared.options.strict {
+                    tokio::time::sleep(LINGER).await;
+                }
                 // While many come, the clock has its turn too.
                 if state.is_due(tick.period()) {
                     state.tick().await;
