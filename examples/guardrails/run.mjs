@@ -121,7 +121,7 @@ export const chapters = {
     const calls = of('--kind', 'tool_call', '--tool', 'refund');
     say(`the log has ${calls.length} records of refunds`);
     assert(calls.some((record) => JSON.stringify(record).includes('large-refunds')));
-    const outcomes = new Set(calls.map(({ outcome }) => outcome));
+    const outcomes = new Set(calls.map(({ record }) => record.outcome));
     for (const outcome of ['allowed', 'deferred']) assert(outcomes.has(outcome), [...outcomes].join());
     const folder = path.join(all.gateway.folder, 'log');
     tidegate(all, 'audit', 'export', '--format', 'tiles', '--to', folder);

@@ -45,6 +45,9 @@ usage: cargo xtask COMMAND
                                 three replicas that are killed, stopped and restarted at random
   soak --tasks KILLS [--store sqlite|postgres] [--seed S] [--waiting N]
                                 replicas that are killed while they have tasks: none may be lost or done twice
+  soak --audit KILLS [--store sqlite|postgres] [--seed S]
+                                replicas that are killed while they write the audit log, in each mode: no
+                                answer may be without its record, and no loss without its gap
   soak … --restart-database [--minutes N]
                                 either, while PostgreSQL is killed or stopped every 5 to 40 s; with --calm
                                 nothing else happens

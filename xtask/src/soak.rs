@@ -5,7 +5,7 @@
 use crate::cluster::balancer::{Balancer, Options as Balance};
 use crate::cluster::{Ground, STORE_URL, make_keys};
 use crate::postgres::{self, Control, Found, free_ports};
-use crate::run::{Counts, Outcome, bound};
+use crate::run::{Counts, Outcome, Running, bound};
 use crate::workspace::Workspace;
 use crate::{Result, build, cluster};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const FOLDER: &str = "out/soak";
 /// Where those of a run go that is a part of the benchmark.
 const FOLDER_OF_BENCH: &str = "out/bench/mix";
+/// Where those of the audit log go, each kind of run in a folder of its own.
+const FOLDER_OF_AUDIT: &str = "out/soak-audit";
 /// Where those of tasks go.
 const FOLDER_OF_TASKS: &str = "out/soak-tasks";
 /// How many replicas there are, unless the command line says so.
@@ -39,7 +41,9 @@ pub struct Options {
     replicas: Option<usize>,
     /// Kill replicas that have tasks, so often, and nothing else.
     tasks: Option<u64>,
-    /// With tasks: the store.
+    /// Kill replicas that write the audit log, so often in each of its modes, and nothing else.
+    audit: Option<u64>,
+    /// With tasks or the audit log: the store.
     store: Option<StoreKind>,
     /// Restart the database every 5 to 40 seconds, too.
     restart_database: bool,
@@ -91,6 +95,7 @@ impl Options {
                 "--restart-database" => options.restart_database = true,
                 "--waiting" => options.waiting = Some(number(arg, &value()?)?),
                 "--tasks" => options.tasks = Some(number(arg, &value()?)?),
+                "--audit" => options.audit = Some(number(arg, &value()?)?),
                 "--store" => {
                     options.store = Some(match value()?.as_str() {
                         "sqlite" => StoreKind::Sqlite,
@@ -117,6 +122,12 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
         Some(path) => std::path::absolute(path).map_err(|e| format!("{}: {e}", path.display()))?,
         None => gateway,
     };
+    if let Some(kills) = options.audit {
+        let stores = options.store.map_or(vec![StoreKind::Sqlite, StoreKind::Postgres], |store| vec![store]);
+        let seed = options.seed.unwrap_or_else(any_seed);
+        let counts = kill_with_audit(workspace, &stores, (kills, seed), [&gateway, &soak])?;
+        return if counts.failed == 0 { Ok(()) } else { Err(format!("the audit log failed: seed {seed}")) };
+    }
     let Some(cycles) = options.tasks else { return run_with(workspace, options, &gateway, &soak) };
     let stores = match options.store {
         Some(store) => vec![store],
@@ -147,8 +158,10 @@ fn control(workspace: &Workspace) -> Result<Control> {
 
 /// How often replicas are killed in a check, with each store.
 const CYCLES: u64 = 60;
+/// How often those that write the audit log are, in each mode.
+const AUDIT_KILLS: u64 = 6;
 
-/// Kills replicas that have tasks, with each store that this machine has.
+/// Kills replicas that have tasks, and such that write the audit log, with each store that this machine has.
 pub fn kill_all(workspace: &Workspace) -> Result<Outcome> {
     let [gateway, soak] = build::programs(workspace, ["tidegate", "tidegate-soak"])?;
     let mut counts = Counts::default();
@@ -170,7 +183,91 @@ pub fn kill_all(workspace: &Workspace) -> Result<Outcome> {
             },
         }
     }
+    let stores = [StoreKind::Sqlite, StoreKind::Postgres];
+    counts.add(kill_with_audit(workspace, &stores, (AUDIT_KILLS, seed), [&gateway, &soak])?);
     Ok(Outcome::Ran(counts))
+}
+
+/// Kills replicas that write the audit log, in both modes, with each of these stores that this machine has,
+/// all at the same time: most of it is waiting until others close what the dead had begun.
+fn kill_with_audit(
+    workspace: &Workspace,
+    stores: &[StoreKind],
+    (kills, seed): (u64, u64),
+    [gateway, soak]: [&Path; 2],
+) -> Result<Counts> {
+    let missing = cluster::missing_database(workspace)?;
+    let (mut counts, mut started) = (Counts::default(), Vec::new());
+    for store in stores {
+        if let Some(why) = missing.as_ref().filter(|_| *store == StoreKind::Postgres) {
+            println!("skipped the audit log with PostgreSQL: {why}");
+            counts.skipped += 1;
+            continue;
+        }
+        for mode in ["strict", "relaxed"] {
+            started.push(AuditRun::start(workspace, *store, mode, (kills, seed), [gateway, soak])?);
+        }
+    }
+    for mut run in started {
+        let status = run.running.finish(AUDIT_END)?;
+        println!("{}", run.running.whole_output()?.trim_end());
+        if status.success() {
+            counts.passed += 1;
+        } else {
+            println!("the audit log failed: cargo xtask soak --audit {kills} --seed {seed}; {}", run.place);
+            counts.failed += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// How long that may take.
+const AUDIT_END: Duration = Duration::from_secs(3_600);
+
+/// One mode with one store, under way.
+struct AuditRun {
+    running: Running,
+    place: String,
+    _ground: Option<Ground>,
+}
+
+impl AuditRun {
+    fn start(
+        workspace: &Workspace,
+        store: StoreKind,
+        mode: &str,
+        (kills, seed): (u64, u64),
+        [gateway, soak]: [&Path; 2],
+    ) -> Result<Self> {
+        let (word, count) = match store {
+            StoreKind::Sqlite => ("sqlite", 1),
+            StoreKind::Postgres => ("postgres", REPLICAS),
+        };
+        let name = format!("{mode}-{word}");
+        let place = format!("{FOLDER_OF_AUDIT}/{name}");
+        let folder = workspace.root.join(&place);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        }
+        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let ground = match store {
+            StoreKind::Sqlite => None,
+            StoreKind::Postgres => {
+                Some(Ground::start(workspace, gateway, &folder, &format!("soak-audit-{mode}"))?)
+            }
+        };
+        let (url, keys) = match &ground {
+            Some(ground) => (ground.store_url(), ground.keys()),
+            None => (format!("sqlite:{}", folder.join("store.db").display()), make_keys(gateway, &folder)?),
+        };
+        let addresses: Vec<_> = free_ports(count)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let mut command = bound(soak);
+        command.arg("audit").arg("--gateway").arg(gateway).arg("--keys").arg(keys);
+        command.arg("--replicas").arg(addresses.join(",")).env(STORE_URL, url).arg("--folder").arg(&folder);
+        command.args(["--mode", mode, "--kills", &kills.to_string(), "--seed", &seed.to_string()]);
+        let running = Running::start(&format!("the soak of {name}"), &mut command, &folder.join("soak.log"))?;
+        Ok(Self { running, place, _ground: ground })
+    }
 }
 
 /// Kills replicas that have tasks. Fails with the seed where one was lost, changed or done twice.
@@ -266,7 +363,8 @@ mod tests {
             |args: &[&str]| Options::parse(&args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>());
         let read = options(&["--minutes", "1.5", "--seed", "7", "--calm"]).expect("good");
         assert_eq!((read.minutes, read.seed, read.calm), (1.5, Some(7), true));
-        for bad in [&["--minutes", "0"][..], &["--seed", "x"], &["--seed"], &["--fast"]] {
+        assert_eq!(options(&["--audit", "20"]).expect("good").audit, Some(20));
+        for bad in [&["--audit"][..], &["--minutes", "0"][..], &["--seed", "x"], &["--seed"], &["--fast"]] {
             assert!(options(bad).is_err(), "{bad:?}");
         }
     }

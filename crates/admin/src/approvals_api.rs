@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use model::Timestamp;
+use policy::{Action, Target, ToolHints};
 use seal::time_to_text;
 use serde_json::{Value, json};
 use store::{Approval, ApprovalError, Decider};
@@ -76,6 +77,12 @@ pub async fn decide(
                 return Err(Problem::new(StatusCode::BAD_REQUEST, text));
             }
         }
+    }
+    let asked = own.approvals.find(id).await.map_err(|error| failed(&error.into()))?;
+    if let Some(asked) = asked {
+        let (endpoint, upstream, name) = (&*asked.endpoint, &*asked.upstream, &*asked.tool);
+        let target = Target { endpoint, upstream, name, hints: ToolHints::default(), labels: &[] };
+        own.forbids(who, Action::Approve, target)?;
     }
     let by = match &who.session {
         None => Decider::Operator(&who.name),

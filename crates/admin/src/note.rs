@@ -108,14 +108,24 @@ impl Own {
     /// Where they do, or cannot say.
     pub fn permit(&self, needs: Needs, who: Option<&Operator>, path: &str) -> Result<(), Problem> {
         let (Needs::Role(role), Some(who)) = (needs, who) else { return Ok(()) };
-        let Some(engine) = (self.policy)() else { return Ok(()) };
-        let session = who.session.as_ref();
-        let groups: Vec<String> = session.map(|session| session.groups().to_vec()).unwrap_or_default();
         let action = match role {
             Role::Viewer => Action::View,
             Role::Operator => Action::Operate,
             Role::Admin => Action::Administer,
         };
+        let target =
+            Target { endpoint: "", upstream: "", name: path, hints: ToolHints::default(), labels: &[] };
+        self.forbids(who, action, target)
+    }
+
+    /// Whether the policies forbid an operator to do this with that.
+    ///
+    /// # Errors
+    /// Where they do, or cannot say.
+    pub fn forbids(&self, who: &Operator, action: Action, target: Target<'_>) -> Result<(), Problem> {
+        let Some(engine) = (self.policy)() else { return Ok(()) };
+        let session = who.session.as_ref();
+        let groups: Vec<String> = session.map(|session| session.groups().to_vec()).unwrap_or_default();
         let decision = engine.decide(&Question {
             who: Who {
                 tenant: session.map_or(EVERYBODY, |session| session.principal.tenant()),
@@ -130,13 +140,7 @@ impl Own {
                 bound: false,
             },
             action,
-            target: Target {
-                endpoint: "",
-                upstream: "",
-                name: path,
-                hints: ToolHints::default(),
-                labels: &[],
-            },
+            target,
             circumstances: Circumstances {
                 arguments: None,
                 address: None,

@@ -424,7 +424,8 @@ impl Source {
         kind: Kind,
         caller: &Caller,
     ) -> Result<Arc<Listing>, ListError> {
-        let young = |l: &Listing| self.is_fresh(kind, l) || l.read_at.elapsed() < pinned.rule.reread;
+        // A server whose definitions are not believed is not believed how long they last, either.
+        let young = |l: &Listing| l.read_at.elapsed() < pinned.rule.reread;
         let current = |l: &Listing| l.epoch == self.epoch(kind).load(Ordering::Acquire);
         self.list_unless(kind, caller, |listing| current(listing) && young(listing)).await
     }

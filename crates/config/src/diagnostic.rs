@@ -43,8 +43,8 @@ impl fmt::Display for Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Puts them in the order of the file, those at one place as they came; `None` if there are none. Those of
-    /// several files stay in the order of the files.
+    /// Puts them in the order of the file, those at one place as they came; `None` if there are none. Those
+    /// of several files stay in the order of the files.
     #[must_use]
     pub fn new(mut list: Vec<Diagnostic>) -> Option<Self> {
         let mut files: Vec<String> = Vec::new();

@@ -1,8 +1,8 @@
 //! Arguments as policies see them: the members that the operator declared, of the declared types.
 //!
-//! A member that is there and of another type is *odd*. A policy that reads an odd member cannot be evaluated:
-//! it permits nothing, and what it would forbid is denied. To leave the member out instead would let a caller
-//! step around a rule by writing `"100"` for `100`.
+//! A member that is there and of another type is *odd*. A policy that reads an odd member cannot be
+//! evaluated: it permits nothing, and what it would forbid is denied. To leave the member out instead would
+//! let a caller step around a rule by writing `"100"` for `100`.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -174,7 +174,7 @@ impl Rules {
             };
             let Some((own, reads)) = counts else { continue };
             let kind = if policy.is_condition() { &mut conditions } else { &mut hard };
-            // The numbers are different ones, so nothing can be there twice; and to leave one out could widen.
+            // The numbers differ, so nothing can be there twice; and to leave one out could widen.
             whole &= kind.add(own.clone()).is_ok();
             plain &= !own.has_non_scope_constraint();
             uses = uses.and(reads.uses);
@@ -207,7 +207,7 @@ impl Rules {
         let arguments = self.arguments(candidates, question);
         let odd = match self.odd(candidates, &arguments) {
             Ok(odd) => odd,
-            Err(decision) => return decision,
+            Err(decision) => return *decision,
         };
         let facts = match facts::facts(question, principal, &arguments, candidates.uses) {
             Ok(facts) => facts,
@@ -264,7 +264,7 @@ impl Rules {
     ///
     /// # Errors
     /// The decision, where it is a forbid that reads them.
-    fn odd(&self, candidates: &Candidates, arguments: &Arguments) -> Result<Vec<usize>, Decision> {
+    fn odd(&self, candidates: &Candidates, arguments: &Arguments) -> Result<Vec<usize>, Box<Decision>> {
         if arguments.odd.is_empty() && !arguments.unreadable {
             return Ok(Vec::new());
         }
@@ -285,7 +285,8 @@ impl Rules {
                         |member| format!("the argument {member:?} is not of its declared type"),
                     );
                     let fault = format!("{what}, and policy {} reads it", policy.id);
-                    return Err(Decision { policies: Arc::from([Arc::clone(&policy.id)]), ..faulty(fault) });
+                    let policies = Arc::from([Arc::clone(&policy.id)]);
+                    return Err(Box::new(Decision { policies, ..faulty(fault) }));
                 }
             }
         }

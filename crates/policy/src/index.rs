@@ -122,6 +122,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// The index of policies; their numbers are their places in the list.
     pub fn new(policies: &[Checked]) -> Self {
         let count = policies.len();
         let (mut principals, mut resources) = (Part::new(count), Part::new(count));
@@ -162,10 +163,12 @@ impl Index {
         Self { principals, resources, actions, seeing }
     }
 
+    /// Those whose scope an entity with these ancestors fits as the principal.
     pub fn principal(&self, own: &EntityUid, ancestors: impl Iterator<Item = EntityUid>) -> Set {
         self.principals.of(own, ancestors)
     }
 
+    /// Those whose scope an entity with these ancestors fits as the resource.
     pub fn target(&self, own: &EntityUid, ancestors: impl Iterator<Item = EntityUid>) -> Set {
         self.resources.of(own, ancestors)
     }

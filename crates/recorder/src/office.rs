@@ -27,9 +27,9 @@ pub(crate) struct Writer {
     pub(crate) beat: u64,
     /// Whether nothing is answered before it is durable.
     pub(crate) strict: bool,
-    /// How many events may wait in it.
+    /// How many events may wait in it, those included that it is about to write.
     pub(crate) queue: u64,
-    /// The logs that it has written to.
+    /// The logs that it writes to.
     pub(crate) logs: BTreeSet<String>,
 }
 

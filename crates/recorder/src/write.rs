@@ -29,6 +29,9 @@ const TAILS_MAX: usize = 1_000;
 /// How long the end may take, where the store does not answer.
 const END: Duration = Duration::from_secs(10);
 
+/// The pause between two batches that nobody waits for.
+const LINGER: Duration = Duration::from_millis(20);
+
 /// Takes events until nobody can give any more.
 pub(crate) async fn run(shared: Arc<Shared>, mut items: mpsc::Receiver<Item>) {
     let mut state = State { shared, tails: BTreeMap::new(), logs: BTreeSet::new(), beat: None };
@@ -43,6 +46,10 @@ pub(crate) async fn run(shared: Arc<Shared>, mut items: mpsc::Receiver<Item>) {
                     break;
                 }
                 state.take(std::mem::take(&mut batch)).await;
+                // Where nobody waits, others have the store meanwhile, and the next batch is larger.
+                if number < BATCH && !state.shared.options.strict {
+                    tokio::time::sleep(LINGER).await;
+                }
                 // While many come, the clock has its turn too.
                 if state.is_due(tick.period()) {
                     state.tick().await;
@@ -82,10 +89,11 @@ impl State {
 
     /// Writes a batch, however often it takes; where nothing may be answered before, once.
     async fn take(&mut self, mut items: Vec<Item>) {
-        self.beat().await;
         for item in &mut items {
             rows::bound(&mut item.event);
         }
+        self.announce(&items);
+        self.beat().await;
         let mut pause = PAUSE;
         loop {
             let events: Vec<&Event> = items.iter().map(|item| &item.event).collect();
@@ -106,6 +114,17 @@ impl State {
             // They wait, and the queue behind them: what it has no room for is counted.
             sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Tells of logs that are written to for the first time, before they are: whoever buries this process has
+    /// to know in which something may be missing.
+    fn announce(&mut self, items: &[Item]) {
+        for item in items {
+            if self.logs.len() < TAILS_MAX && !self.logs.contains(&*item.event.tenant) {
+                self.logs.insert(item.event.tenant.to_string());
+                self.beat = None;
+            }
         }
     }
 
@@ -206,7 +225,6 @@ impl State {
         }
         self.shared.numbers.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.numbers.signed.fetch_add(signed, Ordering::Relaxed);
-        self.logs.extend(split.keys().map(ToString::to_string));
         self.tails.extend(tails);
         Ok(recorded.into_iter().collect())
     }
@@ -281,8 +299,8 @@ impl State {
             name: self.shared.writer.clone(),
             beat: self.now().0,
             strict: self.shared.options.strict,
-            queue: self.shared.options.queue as u64,
-            logs: self.logs.iter().take(TAILS_MAX).cloned().collect(),
+            queue: (self.shared.options.queue + BATCH) as u64,
+            logs: self.logs.clone(),
         };
         match AuditOffice(&*self.shared.store).writer_put(&writer).await {
             Ok(()) => self.beat = Some(Instant::now()),

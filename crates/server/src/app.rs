@@ -201,7 +201,7 @@ impl Generation {
         self.sources.values().flat_map(|source| source.all_upstreams()).collect()
     }
 
-    /// What decides who may do what; `None`: no policy is configured, and whoever is let in may do everything.
+    /// What decides who may do what; `None`: no policy is configured, and whoever is let in may do all.
     #[must_use]
     pub fn policy(&self) -> Option<&Arc<policy::Engine>> {
         Some(&self.policy).filter(|policy| policy.has_policies())
@@ -357,8 +357,8 @@ impl App {
         self.recorder.get()
     }
 
-    /// Keeps what users grant, who is barred, what waits for a yes, and which definitions are approved, in this
-    /// store from now on. Once, at the start.
+    /// Keeps what users grant, who is barred, what waits for a yes, and which definitions are approved, in
+    /// this store from now on. Once, at the start.
     pub fn keep_grants(&self, store: Arc<dyn store::Store>) {
         self.vault.keep_in(Arc::clone(&store));
         self.pins.keep_in(Arc::clone(&store));

@@ -133,10 +133,8 @@ pub fn compose(
 ) -> Result<Generation, ComposeError> {
     let Entrance { gate, issuers, sign_ins, broker } = Entrance::new(config, shared, before)?;
     let Policies { engine: policy, labels } = Policies::of(config)?;
-    let mut sources = HashMap::new();
-    let mut fingerprints = HashMap::new();
+    let (mut sources, mut fingerprints) = (HashMap::new(), HashMap::new());
     let mut forward_headers = HashMap::new();
-    let mut repeatable = HashMap::new();
     let mut made = Vec::new();
     let mut users: HashMap<String, Arc<Users>> = HashMap::new();
     for (name, section) in config.upstreams_enabled() {
@@ -166,8 +164,6 @@ pub fn compose(
         };
         let names = section.forward_headers.iter().filter_map(|h| h.parse().ok()).collect();
         forward_headers.insert(name.to_owned(), names);
-        let rules = Repeatable { named: section.idempotent.clone(), hints: section.trust_hints };
-        repeatable.insert(name.to_owned(), rules);
         fingerprints.insert(name.to_owned(), fingerprint);
         sources.insert(name.to_owned(), source);
     }
@@ -182,7 +178,7 @@ pub fn compose(
         sources,
         fingerprints,
         forward_headers,
-        repeatable,
+        repeatable: repeatable(config),
         hosting: Hosting::of(config),
         policy,
         labels,
@@ -199,6 +195,14 @@ pub fn compose(
         rates: config.rates.clone(),
         watch: watched(&config.telemetry),
     })
+}
+
+fn repeatable(config: &Config) -> HashMap<String, Repeatable> {
+    let rules = |section: &config::Upstream| Repeatable {
+        named: section.idempotent.clone(),
+        hints: section.trust_hints,
+    };
+    config.upstreams_enabled().map(|(name, section)| (name.to_owned(), rules(section))).collect()
 }
 
 fn guard(config: &Config) -> Guard {

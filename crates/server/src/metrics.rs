@@ -104,13 +104,18 @@ impl Default for Metrics {
 }
 
 /// Of what is held to approvals, and looked at.
-fn guards(r: &mut Registry) -> (Family<Pinned, Counter>, Family<CheckedLabels, Counter>) {
+fn guards(
+    r: &mut Registry,
+) -> (Family<Pinned, Counter>, Family<CheckedLabels, Counter>, Family<Limited, Counter>) {
     let (pins, checks) = (Family::<Pinned, Counter>::default(), Family::<CheckedLabels, Counter>::default());
     let found = "Contents in which a check found something";
     r.register("tidegate_check_findings", found, Family::clone(&checks));
     let text = "What happened to definitions: seen first, drifted, called or refused in spite of that";
     r.register("tidegate_pins", text, Family::clone(&pins));
-    (pins, checks)
+    let limited = Family::<Limited, Counter>::default();
+    let text = "Requests that a limit of what callers may do held back";
+    r.register("tidegate_limited_requests", text, Family::clone(&limited));
+    (pins, checks, limited)
 }
 
 impl Metrics {
@@ -156,11 +161,8 @@ impl Metrics {
         let shed = Family::<Refusal, Counter>::default();
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
-        let (pins, checks) = guards(r);
+        let (pins, checks, limited) = guards(r);
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
-        let limited = Family::<Limited, Counter>::default();
-        let text = "Requests that a limit of what callers may do held back";
-        r.register("tidegate_limited_requests", text, Family::clone(&limited));
         let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
         r.register("tidegate_memory_stage", text, Gauge::clone(&memory_stage));
         r.register("tidegate_memory_resident_bytes", "Memory in use", Gauge::clone(&memory_bytes));

@@ -1,7 +1,7 @@
 //! The audit records of an operation: one before anything is done, one at each exit.
 //!
-//! What the record says is put together as it comes to be known, by whoever knows it. Where the operator wants
-//! it so, nothing leaves before its record is durable.
+//! What the record says is put together as it comes to be known, by whoever knows it. Where the operator
+//! wants it so, nothing leaves before its record is durable.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,6 +38,12 @@ struct Known {
     captures: bool,
     /// Whether the client wants to be shown that it is recorded.
     wants_receipt: bool,
+}
+
+impl Known {
+    fn is_denied(&self) -> bool {
+        self.event.decided.as_ref().is_some_and(|decided| decided.effect == "deny")
+    }
 }
 
 /// By which exit an operation is left.
@@ -222,6 +228,8 @@ impl Noted {
             }
             event.outcome = known.outcome.unwrap_or(match (exit, ending) {
                 (_, Ending::Error { code: code::DENIED, .. }) => Outcome::Denied,
+                // Whom a name is hidden from is told that there is none; the log says why.
+                (_, Ending::Error { .. }) if known.is_denied() => Outcome::Denied,
                 (Exit::Questions | Exit::Task, _) => Outcome::Deferred,
                 (_, Ending::Result) => Outcome::Allowed,
                 _ => Outcome::Error,

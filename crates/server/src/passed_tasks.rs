@@ -9,6 +9,7 @@ use upstream::{Body, CallContext, CallErrorKind, Outcome, Reply, Watched};
 use crate::app::Exchange;
 use crate::hosted;
 use crate::line;
+use crate::may;
 use crate::modern::tasks_needed;
 
 /// Where a legacy result names the task that it belongs to (2025-11-25, "Tasks").
@@ -31,6 +32,7 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
             return Err(RpcError::invalid_params("Invalid params: \"taskId\" must be a string"));
         };
         let (upstream, id) = x.app.handles.open_task(x.holder(), &sealed)?;
+        may::may_use_task(x, &upstream, &id).await?;
         if upstream == hosted::OWN {
             return hosted::serve(x, call, &id, &sealed).await;
         }

@@ -4,6 +4,7 @@
 //! `cargo xtask soak` makes the ground (database, key ring, balancer) and starts this program. At the end the
 //! ledgers must agree: what clients saw, and what upstreams did.
 
+mod audit;
 mod client;
 mod database;
 mod ledger;
@@ -36,6 +37,8 @@ enum Role {
     Run(run::Options),
     /// Kill replicas while they have tasks, and exit with 1 where one was lost, changed or done twice.
     Tasks(tasks::Options),
+    /// Kill replicas while they write the audit log, and exit with 1 where an answer has no record.
+    Audit(audit::Options),
     /// Be a server on standard input and output.
     Stdio {
         /// The file for what was done.
@@ -49,6 +52,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().role {
         Role::Run(options) => run::run(&options).await,
         Role::Tasks(options) => tasks::run(&options).await,
+        Role::Audit(options) => audit::run(&options).await,
         Role::Stdio { ledger } => upstream::stdio(&ledger).await.map(|()| true),
     };
     match done {

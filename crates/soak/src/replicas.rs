@@ -40,14 +40,30 @@ pub struct Plan {
 impl Plan {
     /// What the gateway has to say about the store that the replicas share. Fails where that is not in order.
     pub async fn check_store(&self) -> Result<String> {
+        self.gateway(&["store", "check"]).await
+    }
+
+    /// What a command of the gateway prints that reads the configuration. Fails where it does.
+    pub async fn gateway(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.command().await;
-        command.args(["store", "check", "--config"]).arg(self.folder.join("replica1.yaml"));
-        command.env(STORE, &self.store_url).stdin(Stdio::null()).kill_on_drop(true);
-        let output = timeout(START, command.output()).await.map_err(|_| "store check: silent".to_owned())?;
-        let output = output.map_err(|e| format!("store check: {e}"))?;
+        command.args(arguments).arg("--config").arg(self.folder.join("replica1.yaml"));
+        Self::said(command.env(STORE, &self.store_url), arguments).await
+    }
+
+    /// The same, of a command that reads none.
+    pub async fn offline(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = self.command().await;
+        Self::said(command.args(arguments), arguments).await
+    }
+
+    async fn said(command: &mut Command, arguments: &[&str]) -> Result<String> {
+        let name = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let output = timeout(START, command.output()).await.map_err(|_| format!("{name}: silent"))?;
+        let output = output.map_err(|e| format!("{name}: {e}"))?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let complained = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() { Ok(said) } else { Err(format!("store check: {said}{complained}")) }
+        if output.status.success() { Ok(said) } else { Err(format!("{name}: {said}{complained}")) }
     }
 
     /// The gateway, which ends with this program even where that is killed, if the machine can arrange it.

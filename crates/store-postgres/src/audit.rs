@@ -136,7 +136,7 @@ impl AuditStore for PostgresStore {
     async fn audit_unclosed(&self, writer: &str, most: usize) -> Result<Vec<AuditEntryRow>, StoreError> {
         let query = "SELECT * FROM audit_entries s WHERE writer = $1 AND started AND NOT EXISTS \
                      (SELECT 1 FROM audit_entries e WHERE e.log = s.log AND e.operation = s.operation \
-                     AND e.operation <> '' AND NOT e.started) ORDER BY log, idx LIMIT $2";
+                     AND e.operation <> '' AND e.idx > s.idx AND NOT e.started) ORDER BY log, idx LIMIT $2";
         let query = || sqlx::query(query).bind(writer.to_owned()).bind(limit(most));
         all(self, query, |row| Ok(entry(row)?)).await
     }

@@ -172,7 +172,7 @@ impl AuditStore for SqliteStore {
     async fn audit_unclosed(&self, writer: &str, most: usize) -> Result<Vec<AuditEntryRow>, StoreError> {
         let query = "SELECT * FROM audit_entries s WHERE writer = ? AND started = 1 AND NOT EXISTS \
                      (SELECT 1 FROM audit_entries e WHERE e.log = s.log AND e.operation = s.operation \
-                     AND e.operation <> '' AND e.started = 0) ORDER BY log, idx LIMIT ?";
+                     AND e.operation <> '' AND e.idx > s.idx AND e.started = 0) ORDER BY log, idx LIMIT ?";
         self.audit_all(sqlx::query(query).bind(writer).bind(limit(most)), entry).await
     }
 

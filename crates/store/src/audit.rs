@@ -279,6 +279,8 @@ pub trait AuditStore: Send + Sync {
 
     /// Entries by which a writer told of beginnings, and which no end follows, of all logs; at most `limit`.
     ///
+    /// What was asked back has several turns with one operation id: an end counts for what began before it.
+    ///
     /// # Errors
     /// Where the database cannot be reached.
     async fn audit_unclosed(&self, writer: &str, limit: usize) -> Result<Vec<AuditEntryRow>, StoreError>;

@@ -321,7 +321,11 @@ fn diff(source: &Source, new: &Path, file: &Path, output: Output) -> anyhow::Res
     }
     match output {
         Output::Json => {
-            let change = |(name, a, b): &(String, Decision, Decision)| json!({"name": name, "before": policy::report(a), "after": policy::report(b)});
+            let change = |(name, a, b): &(String, Decision, Decision)| {
+                json!({
+                    "name": name, "before": policy::report(a), "after": policy::report(b),
+                })
+            };
             let changes: Vec<_> = changes.iter().map(change).collect();
             let report = json!({"cases": before.len(), "changes": changes});
             out::line(serde_json::to_string_pretty(&report).context("print the report")?);

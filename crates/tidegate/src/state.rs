@@ -12,7 +12,7 @@ use config::{Config, ReplicaPlace, StoreUrl};
 use model::{Clock as _, SystemClock};
 use seal::KeyRing;
 use server::{App, Prepared, StartError};
-use store::{Memory, Store};
+use store::{Memory, Store, StoreError};
 use store_postgres::{OpenError, PostgresStore, Settings};
 use store_sqlite::SqliteStore;
 use tokio::task::JoinHandle;
@@ -96,10 +96,25 @@ fn default_file(config: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) -
     Some(state.join("tidegate").join(name))
 }
 
+/// How often a store is opened that others keep busy, as the process does whose place this one takes.
+const OPENED: u32 = 6;
+/// How long between.
+const OPEN_PAUSE: Duration = Duration::from_millis(250);
+
 /// Opens a store; `None` where nothing outlives the process.
 pub async fn open_target(target: &StoreUrl) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    for _ in 1..OPENED {
+        match open_once(target).await? {
+            Err(StoreError::Busy) => tokio::time::sleep(OPEN_PAUSE).await,
+            opened => return opened.map_err(|error| Coded::store(&error).into()),
+        }
+    }
+    open_once(target).await?.map_err(|error| Coded::store(&error).into())
+}
+
+async fn open_once(target: &StoreUrl) -> anyhow::Result<Result<Option<Arc<dyn Store>>, StoreError>> {
     let opened: Result<Arc<dyn Store>, _> = match target {
-        StoreUrl::Memory => return Ok(None),
+        StoreUrl::Memory => return Ok(Ok(None)),
         StoreUrl::Sqlite(file) => {
             SqliteStore::open(file, SystemClock.now()).await.map(|store| Arc::new(store) as Arc<dyn Store>)
         }
@@ -112,7 +127,7 @@ pub async fn open_target(target: &StoreUrl) -> anyhow::Result<Option<Arc<dyn Sto
             }
         }
     };
-    opened.map(Some).map_err(|error| Coded::store(&error).into())
+    Ok(opened.map(Some))
 }
 
 /// The place of this process among others.

@@ -96,10 +96,7 @@ pub async fn run(
     let code = tokio::select! {
         () = async {
             end(gateway, replaced, &loaded.config).await;
-            if let Some(log) = &log {
-                audit::Recorder::note(&**log, audit_log::own("gateway_stop"));
-                log.stop().await;
-            }
+            stop_log(log.as_ref()).await;
             place.leave().await;
         } => 0,
         () = stop.asked() => {
@@ -163,6 +160,7 @@ async fn start(
     let operators = match Operators::start(config, operators, theirs).await {
         Ok(operators) => operators,
         Err(error) => {
+            stop_log(log.as_ref()).await;
             place.leave().await;
             return Err(error);
         }
@@ -174,6 +172,7 @@ async fn start(
     let gateway = match gateway {
         Ok(gateway) => gateway,
         Err(error) => {
+            stop_log(log.as_ref()).await;
             place.leave().await;
             return Err(Coded::start(&error).into());
         }
@@ -185,6 +184,14 @@ async fn start(
     let heirs = config.takeover.as_deref().map(Heirs::bind).transpose()?;
     service::ready();
     Ok(Started { gateway, heirs, place, log, operators })
+}
+
+/// Writes what waits for the log, and that the gateway stops.
+async fn stop_log(log: Option<&Arc<Recorder>>) {
+    if let Some(log) = log {
+        audit::Recorder::note(&**log, audit_log::own("gateway_stop"));
+        log.stop().await;
+    }
 }
 
 async fn replaced(heirs: Option<&Heirs>, gateway: &Gateway) {

@@ -89,21 +89,19 @@ fn start(stage: &Stage, way: &Way, policies: &Path) -> Result<Gateway> {
 fn many() -> String {
     let mut text = String::new();
     for at in 0..POLICIES - 1 {
-        let _ = match at % 3 {
-            0 => writeln!(
-                text,
-                "@id(\"p{at}\") forbid(principal in Group::\"default/team{at}\", action == Action::\"call_tool\", resource);"
-            ),
-            1 => writeln!(
-                text,
-                "@id(\"p{at}\") forbid(principal, action == Action::\"call_tool\", resource == Tool::\"modern/tool{at}\");"
-            ),
-            _ => writeln!(
-                text,
-                "@id(\"p{at}\") forbid(principal, action == Action::\"call_tool\", resource) \
-                 when {{ resource.labels.contains(\"label{at}\") }};"
-            ),
+        let (principal, resource, when) = match at % 3 {
+            0 => (format!(" in Group::\"default/team{at}\""), String::new(), String::new()),
+            1 => (String::new(), format!(" == Tool::\"modern/tool{at}\""), String::new()),
+            _ => {
+                let when = format!(" when {{ resource.labels.contains(\"label{at}\") }}");
+                (String::new(), String::new(), when)
+            }
         };
+        let action = "action == Action::\"call_tool\"";
+        let _ = writeln!(
+            text,
+            "@id(\"p{at}\") forbid(principal{principal}, {action}, resource{resource}){when};"
+        );
     }
     text
 }

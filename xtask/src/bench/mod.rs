@@ -64,7 +64,7 @@ pub struct Measured {
     details: Value,
 }
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     Part { name: "throughput", run: calls::throughput },
     Part { name: "paced", run: calls::paced },
     Part { name: "single", run: calls::single },

@@ -73,8 +73,8 @@ fn text(count: usize) -> String {
                  resource.labels.contains(\"l{n}\") }};"
             ),
             8 => format!(
-                "@ask(\"groups: g{group}\")\nforbid(principal in Group::\"acme/g{group}\", {call}, {at})\nwhen {{ \
-                 resource.destructive }};"
+                "@ask(\"groups: g{group}\")\nforbid(principal in Group::\"acme/g{group}\", {call}, {at})\n\
+                 when {{ resource.destructive }};"
             ),
             _ => format!(
                 "forbid(principal, {call}, {at})\nwhen {{ context.arguments has amount && \

@@ -26,7 +26,7 @@ pub struct Pins {
     ///
     /// A call whose tool was listed longer ago waits until the list has been read again. What changes within
     /// this time, and of which the server tells nobody, is noticed after it. `0s` reads the list before each
-    /// call, unless the server itself says that it is fresh for longer. Since 0.1.
+    /// call. How long the server calls its list fresh does not count here. Since 0.1.
     pub reread: Span,
 }
 

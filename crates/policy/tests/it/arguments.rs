@@ -118,7 +118,8 @@ fn texts_lists_and_members_of_members_are_seen() {
 #[test]
 fn in_a_list_a_tool_is_seen_that_some_arguments_may_be_called_with() {
     let engine = engine(
-        r#"permit(principal in Group::"acme/sales", action == Action::"call_tool", resource in Upstream::"crm")
+        r#"permit(principal in Group::"acme/sales", action == Action::"call_tool",
+               resource in Upstream::"crm")
         when { principal.bound && context.arguments has amount && context.arguments.amount < 100 };
         forbid(principal, action, resource == Tool::"crm/never");
         forbid(principal, action == Action::"call_tool", resource)

@@ -45,7 +45,8 @@ fn duties_of_several_forbids_add_up_and_a_plain_forbid_ends_them() {
         @id("all") permit(principal, action, resource);
         @id("a") @redact_results("/a") @result_bytes_max("100") @require_sign_in("1h")
         forbid(principal, action, resource);
-        @id("b") @redact_results("/b,/a") @result_bytes_max("50") @require_sign_in("15m") @require("bound_proof")
+        @id("b") @redact_results("/b,/a") @result_bytes_max("50") @require_sign_in("15m")
+        @require("bound_proof")
         forbid(principal, action, resource in Upstream::"crm");
         @id("c") @capture("true") forbid(principal, action, resource in Upstream::"files");
     "#;

@@ -282,7 +282,9 @@ proptest! {
     }
 
     #[test]
-    fn to_take_a_permit_out_never_widens(policies in policies(), asked in asked(), at in any::<prop::sample::Index>()) {
+    fn to_take_a_permit_out_never_widens(
+        policies in policies(), asked in asked(), at in any::<prop::sample::Index>(),
+    ) {
         let permits: Vec<usize> = (0..policies.len()).filter(|n| policies[*n].permits).collect();
         prop_assume!(!permits.is_empty());
         let mut fewer = policies.clone();
@@ -322,12 +324,14 @@ proptest! {
     #[test]
     fn a_fault_never_allows_more(policies in policies(), asked in asked(), amount in any::<i64>()) {
         let Some(engine) = engine(&policies) else { return Err(TestCaseError::reject("refused")) };
-        let with = |arguments: &str| Asked { arguments: Some(arguments.to_owned()), ..asked.clone() }.of(&engine);
+        let with = |arguments: &str| {
+            Asked { arguments: Some(arguments.to_owned()), ..asked.clone() }.of(&engine)
+        };
         let good = with(&format!("{{\"amount\": {amount}}}"));
         for odd in ["{\"amount\": \"1\"}", "{\"amount\": 1, \"amount\": 2}", "{\"amount\"", "[]"] {
             let less = with(odd);
-            // A policy that reads the argument and cannot be evaluated for the good one is as good as one that
-            // does not fit, so that what is compared is a decision without faults.
+            // A policy that reads the argument and cannot be evaluated for the good one is as good as one
+            // that does not fit, so that what is compared is a decision without faults.
             if good.fault.is_none() {
                 prop_assert!(no_wider(&less, &good), "{odd}: {less:?} is wider than {good:?}");
             }
@@ -349,13 +353,17 @@ proptest! {
             engine(&changed)
         };
         // 2^63 - 1 and one more is no whole number of 64 bits, whoever asks.
-        let fails = with("when { principal.bound == (9223372036854775807 + (if principal.bound then 1 else 2) > 0) }");
+        let fails = with(
+            "when { principal.bound == (9223372036854775807 + (if principal.bound then 1 else 2) > 0) }",
+        );
         let holds = with("when { principal.bound || !principal.bound }");
         let (Some(fails), Some(holds)) = (fails, holds) else { return Err(TestCaseError::reject("refused")) };
         let mut without = policies.clone();
         without.remove(number);
         let file = policy::PolicyFile { name: "team.cedar".to_owned(), text: text(&without) };
-        let Ok(not) = Engine::load(vec![file], options()) else { return Err(TestCaseError::reject("refused")) };
+        let Ok(not) = Engine::load(vec![file], options()) else {
+            return Err(TestCaseError::reject("refused"));
+        };
         let failed = asked.of(&fails);
         for (name, other) in [("holds", holds), ("does not", not)] {
             let other = asked.of(&other);

@@ -37,14 +37,16 @@ fn what_does_not_parse_has_a_place() {
     );
     says(
         "permit(principal, action, resource",
-        "team.cedar:1:35: unexpected end of input: expected `!=`, `)`, `,`, `:`, `<`, `<=`, `==`, `>`, `>=`, `in`, or `is`",
+        "team.cedar:1:35: unexpected end of input: expected `!=`, `)`, `,`, `:`, `<`, `<=`, `==`, `>`, `>=`, \
+         `in`, or `is`",
     );
 }
 
 #[test]
 fn what_contradicts_the_schema_has_a_place() {
     let said = faults(
-        "permit(principal, action, resource);\n\npermit(principal, action, resource)\nwhen { principal.age > 3 };",
+        "permit(principal, action, resource);\n\n\
+         permit(principal, action, resource)\nwhen { principal.age > 3 };",
     );
     assert!(said.starts_with("team.cedar:4:8: attribute `age`"), "{said}");
     let said = faults("permit(principal, action == Action::\"call_tol\", resource);");
@@ -69,11 +71,13 @@ fn what_refers_to_nothing_is_a_fault() {
     );
     says(
         "permit(principal in Group::\"security\", action, resource);",
-        "team.cedar:1:28: Group::\"security\" does not say in which tenant; write Group::\"tenant/security\"; \
+        "team.cedar:1:28: Group::\"security\" does not say in which tenant; write \
+         Group::\"tenant/security\"; \
          where there are no tenants, that of all is \"default\"",
     );
     says(
-        "permit(principal, action == Action::\"call_tool\", resource)\nwhen { resource.upstream == \"file\" };",
+        "permit(principal, action == Action::\"call_tool\", resource)\n\
+         when { resource.upstream == \"file\" };",
         "team.cedar:2:30: there is no upstream \"file\"; did you mean \"files\"?",
     );
     says(
@@ -107,7 +111,8 @@ fn annotations_are_known_ones_with_a_meaning() {
     );
     assert_eq!(
         on("ask(\"everybody\")"),
-        "team.cedar:1:1: \"everybody\" says not whom to ask; write \"caller\", or \"groups: security, oncall\""
+        "team.cedar:1:1: \"everybody\" says not whom to ask; write \"caller\", or \
+         \"groups: security, oncall\""
     );
     assert_eq!(
         on("stands(\"5m\")"),
@@ -115,8 +120,8 @@ fn annotations_are_known_ones_with_a_meaning() {
     );
     assert_eq!(
         on("ask(\"caller\") @stands(\"8d\")"),
-        "team.cedar:1:16: not a time that a question can stand; write a time such as \"15m\", \"8h\" or \"2d\"; \
-         at most 7d"
+        "team.cedar:1:16: not a time that a question can stand; write a time such as \"15m\", \"8h\" or \
+         \"2d\"; at most 7d"
     );
     assert_eq!(
         on("result_bytes_max(\"many\")"),

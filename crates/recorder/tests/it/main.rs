@@ -224,11 +224,6 @@ async fn what_a_process_that_died_had_begun_is_closed_and_its_gap_recorded() {
     dead.record(ended.clone()).await.expect("recorded");
     ended.phase = Phase::Completed;
     dead.record(ended).await.expect("recorded");
-    // It tells of itself, with the log that it has written to, and no more.
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    dead.note(call("acme"));
-    world.wait_for("acme", "tool_call", 4).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
     std::mem::forget(dead);
     world.clock.advance(Duration::from_secs(3_600));
     let recorder = world.start(Options::default());
@@ -239,6 +234,25 @@ async fn what_a_process_that_died_had_begun_is_closed_and_its_gap_recorded() {
     assert_eq!(closed.iter().map(|entry| entry.operation.as_str()).collect::<Vec<_>>(), ["op1"]);
     assert_eq!((closed[0].principal.as_str(), closed[0].tool.as_str()), ("acme/ann", "export"));
     assert_eq!(closed[0].outcome, Outcome::Error.as_str());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_dies_young_has_its_gap_too() {
+    let world = World::new();
+    let dead = world.start(Options { queue: 10, ..Options::default() });
+    dead.note(call("acme"));
+    world.wait_for("acme", "tool_call", 1).await;
+    std::mem::forget(dead);
+    world.clock.advance(Duration::from_secs(3_600));
+    let recorder = world.start(Options::default());
+    for tenant in ["acme", "default"] {
+        world.wait_for(tenant, "audit_gap", 1).await;
+    }
+    recorder.stop().await;
+    let entries = world.store.audit_entries("acme", 0, 99).await.expect("read");
+    let gap = entries.iter().find(|entry| entry.kind == "audit_gap").expect("the gap");
+    // Those that wait, and those of one batch.
+    assert!(String::from_utf8_lossy(&gap.line).contains(r#""lost_max":"266""#), "{gap:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
 //! The stage that says *may*: what the policies decide on a call, and what comes of it.
 //!
 //! A call is let through, refused, or waits for somebody's yes: that of whoever calls, by a question, or that
-//! of somebody else, by a task or by calling again. Denials have the shape of SEP-2643 (a draft): they say that
-//! nothing ran. What may not be seen is answered as what does not exist.
+//! of somebody else, by a task or by calling again. Denials have the shape of SEP-2643 (a draft): they say
+//! that nothing ran. What may not be seen is answered as what does not exist.
 
 mod approve;
 mod confirm;
@@ -18,6 +18,7 @@ use upstream::Reply;
 
 use crate::app::Exchange;
 use crate::handles::Pass;
+use crate::hosted;
 
 pub(crate) use approve::{envelope as approval_envelope, keep as keep_approval};
 pub(crate) use duties::{body as body_under, result as result_under};
@@ -177,6 +178,54 @@ impl Asked<'_> {
     fn note(&self, outcome: audit::Outcome) {
         if let Some(noted) = &self.x.noted {
             noted.ends(outcome);
+        }
+    }
+}
+
+/// Whether a task may be seen, answered and cancelled by its caller. One that may not is as one that is not
+/// there.
+///
+/// # Errors
+/// Where it may not, or nobody knows of what it is.
+pub(crate) async fn may_use_task(x: &Exchange, upstream: &str, id: &str) -> Result<(), RpcError> {
+    let Some(engine) = x.generation.policy() else { return Ok(()) };
+    let (upstream, tool) = match x.app.tasks.get().filter(|_| upstream == hosted::OWN) {
+        None => (upstream.to_owned(), String::new()),
+        Some(tasks) => {
+            let unknown = |_| RpcError::invalid_params("Unknown task");
+            let view = tasks.get(id, &hosted::holder(&x.caller.principal, x.endpoint.name())).await;
+            let labels = view.map_err(unknown)?.task.labels;
+            let of = |name: &str| labels.get(name).cloned().unwrap_or_default();
+            (of("upstream"), of("tool"))
+        }
+    };
+    let decision = engine.decide(&policy::Question {
+        who: question::who(x),
+        action: Action::UseTask,
+        target: policy::Target {
+            endpoint: x.endpoint.name(),
+            upstream: &upstream,
+            name: &tool,
+            hints: policy::ToolHints::default(),
+            labels: &x.generation.labels.get(&upstream, &tool),
+        },
+        circumstances: policy::Circumstances {
+            arguments: Some("{}"),
+            address: x.address,
+            now: x.app.clock.now(),
+            task: true,
+        },
+    });
+    if let Some(noted) = &x.noted {
+        noted.decided(&decision);
+    }
+    match decision.effect {
+        Effect::Allow => Ok(()),
+        Effect::Deny | Effect::Ask(_) => {
+            if let Some(noted) = &x.noted {
+                noted.ends(audit::Outcome::Denied);
+            }
+            Err(RpcError::invalid_params("Unknown task"))
         }
     }
 }

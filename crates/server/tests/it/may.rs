@@ -47,7 +47,7 @@ struct Tape {
 
 impl Tape {
     fn all(&self) -> Vec<Event> {
-        self.events.lock().unwrap().clone()
+        self.events.lock().expect("no test panics with it").clone()
     }
 }
 
@@ -58,7 +58,7 @@ impl Recorder for Tape {
     }
 
     fn note(&self, event: Event) {
-        self.events.lock().unwrap().push(event);
+        self.events.lock().expect("no test panics with it").push(event);
     }
 
     async fn record(&self, event: Event) -> Result<Recorded, Unwritten> {
@@ -71,7 +71,12 @@ impl Recorder for Tape {
 }
 
 fn names(list: &Value) -> Vec<&str> {
-    list["tools"].as_array().expect("tools").iter().map(|tool| tool["name"].as_str().unwrap()).collect()
+    list["tools"]
+        .as_array()
+        .expect("tools")
+        .iter()
+        .map(|tool| tool["name"].as_str().expect("a name"))
+        .collect()
 }
 
 async fn listed(client: &Client) -> Value {
@@ -151,7 +156,10 @@ async fn a_yes_is_good_for_one_call_with_the_arguments_that_were_shown() {
     let asked = client.ask_once("tools/call", call).await;
     let state = asked.result()["requestState"].clone();
     let answer = json!({"tidegate_confirm": {"action": "accept", "content": {}}});
-    let retry = |text: &str| json!({"name": "echo", "arguments": {"text": text}, "requestState": state, "inputResponses": answer});
+    let retry = |text: &str| {
+        let arguments = json!({ "text": text });
+        json!({"name": "echo", "arguments": arguments, "requestState": state, "inputResponses": answer})
+    };
     let swapped = client.ask_once("tools/call", retry("other")).await;
     assert_eq!(swapped.code(), Some(-32602), "other arguments");
     assert_eq!(client.ask_once("tools/call", retry("hello")).await.text(), "hello");
@@ -229,6 +237,27 @@ async fn a_task_waits_for_somebody_elses_yes_or_no() {
         assert_eq!(ended["result"]["isError"] == true, !yes);
     }
     assert_eq!(world.demo("a").server.stats().requests("tools/call"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_may_not_be_used_is_as_one_that_is_not_there() {
+    let hidden = policies("forbid(principal, action == Action::\"use_task\", resource in Upstream::\"a\");");
+    let rule =
+        HostRule { tools: Glob::new("*").expect("a pattern"), when: HostWhen::Always, required: false };
+    let world = under(&hidden).config(|config| config.tasks.host = vec![rule]).start().await;
+    let mut capabilities = everything(Revision::V2026_07_28);
+    capabilities["extensions"][TASKS] = json!({});
+    let options = Options { capabilities: Some(capabilities), ..Options::default() };
+    let client = world.client_with("a", Revision::V2026_07_28, options).await;
+    let made = echo(&client, "one").await;
+    assert_eq!(made.result()["resultType"], "task");
+    for method in ["tasks/get", "tasks/cancel", "tasks/update"] {
+        let params = json!({"taskId": made.result()["taskId"], "inputResponses": {}});
+        let refused = client.request(method, params).await;
+        let unknown = client.request(method, json!({"taskId": "x", "inputResponses": {}})).await;
+        assert_eq!(refused.end, unknown.end, "{method}");
+        assert_eq!(refused.code(), Some(-32602), "{method}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,7 +121,8 @@ impl AuditStore for Memory {
         let state = self.state.lock().await;
         let entries = &state.open()?.audit.entries;
         let ended = |row: &AuditEntryRow| {
-            entries.values().any(|end| end.log == row.log && end.operation == row.operation && !end.started)
+            let mut ends = entries.values().filter(|end| end.log == row.log && !end.started);
+            ends.any(|end| end.operation == row.operation && end.index > row.index)
         };
         let found = entries.values().filter(|row| row.started && row.writer == writer && !ended(row));
         Ok(found.take(limit).cloned().collect())

@@ -45,12 +45,12 @@ async fn a_store_is_checked_and_says_what_is_in_it() {
 async fn a_schema_goes_back_one_step_and_forward_again() {
     let folder = filled().await;
     let said = folder.run(&["store", "migrate"]).await.good();
-    assert_eq!(said, "the schema has version 4 already\n");
-    let said = folder.run(&["store", "migrate", "--to", "3"]).await;
-    assert_eq!((said.code, &*said.stdout), (0, "the schema went from version 4 to 3\n"));
+    assert_eq!(said, "the schema has version 5 already\n");
+    let said = folder.run(&["store", "migrate", "--to", "4"]).await;
+    assert_eq!((said.code, &*said.stdout), (0, "the schema went from version 5 to 4\n"));
     folder.run(&["store", "migrate"]).await;
     let said = folder.run(&["store", "migrate", "--to", "7"]).await.bad(1);
-    assert!(said.contains("its schema has version 7, and this program works with 4"), "{said}");
+    assert!(said.contains("its schema has version 7, and this program works with 5"), "{said}");
 }
 
 #[tokio::test]

@@ -144,6 +144,7 @@ fn activated(folder: &Folder, socket: &std::net::TcpListener) -> Program {
     #[expect(clippy::disallowed_methods, reason = "the program under test, behind a shell")]
     let mut command = tokio::process::Command::new("sh");
     command.args(["-c", script, PROGRAM]).current_dir(folder.path("")).kill_on_drop(true);
+    command.env("XDG_STATE_HOME", folder.path(""));
     Program::start_with(command, OwnedFd::from(socket.try_clone().unwrap()))
 }
 
