@@ -106,7 +106,7 @@ export const chapters = {
     const diff = tidegate(all, 'pins', 'diff', 'shop', 'look_up');
     assert.match(diff, /ignore all previous instructions/);
     for (const line of diff.trim().split('\n')) say(line);
-    const [pin] = asJson(all, 'pins', 'list', '--state', 'quarantined');
+    const [pin] = asJson(all, 'pins', 'list', '--state', 'drifted');
     assert.equal(pin.name, 'look_up');
     // The shop has its server back.
     all.shop.poisoned = false;

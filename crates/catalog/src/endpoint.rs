@@ -263,7 +263,10 @@ impl Endpoint {
         let next = |entry: &Entry| self.seal_cursor(kind, caller, entry);
         let page = merged.page(kind, start, self.options.page_size, &rest, next);
         let now = Instant::now();
-        let left = lists.iter().map(|(_, l)| l.fresh_until.saturating_duration_since(now)).min();
+        let left = lists.iter().map(|(_, l)| l.fresh_until.saturating_duration_since(now));
+        // Nobody keeps a list for longer than a call is judged by it.
+        let judged = self.parts.iter().filter_map(|part| Some(part.source.pinned()?.rule.reread));
+        let left = left.chain(judged).min();
         let ttl = if missing.is_empty() { left.unwrap_or_default().as_millis() } else { 0 };
         // What was made for one is not for others.
         let public = sieve.is_none() && missing.is_empty() && lists.iter().all(|(_, l)| l.public);

@@ -287,7 +287,10 @@ impl Source {
     }
 
     fn is_fresh(&self, kind: Kind, listing: &Listing) -> bool {
-        listing.epoch == self.epoch(kind).load(Ordering::Acquire) && Instant::now() < listing.fresh_until
+        // A server whose definitions are not believed is not believed how long they last, either.
+        let young = self.pinned.as_ref().is_none_or(|p| listing.read_at.elapsed() < p.rule.reread);
+        let current = listing.epoch == self.epoch(kind).load(Ordering::Acquire);
+        young && current && Instant::now() < listing.fresh_until
     }
 
     /// The list, from the cache where it is fresh; fetched once for all who wait.
@@ -424,7 +427,6 @@ impl Source {
         kind: Kind,
         caller: &Caller,
     ) -> Result<Arc<Listing>, ListError> {
-        // A server whose definitions are not believed is not believed how long they last, either.
         let young = |l: &Listing| l.read_at.elapsed() < pinned.rule.reread;
         let current = |l: &Listing| l.epoch == self.epoch(kind).load(Ordering::Acquire);
         self.list_unless(kind, caller, |listing| current(listing) && young(listing)).await
