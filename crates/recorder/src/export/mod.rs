@@ -1,8 +1,8 @@
 //! Entries on their way to others, as they come: each export has a task, of which one among all replicas
 //! works at a time, and a cursor for each log in the store.
 //!
-//! A cursor moves once the other side has taken the entries before it. Where it cannot be moved then, they are
-//! sent once more: nothing is left out, and what comes twice is told apart by its log and its index.
+//! A cursor moves once the other side has taken the entries before it. Where it cannot be moved then, they
+//! are sent once more: nothing is left out, and what comes twice is told apart by its log and its index.
 
 mod file;
 mod http;

@@ -1,7 +1,7 @@
 //! To a syslog server: messages of RFC 5424, each with its length before it (RFC 6587, RFC 5425).
 //!
 //! The protocol says nothing back. So each batch has a connection of its own, which this side closes for
-//! writing: a server that then closes in order has read to the end, and one that fails resets or stays silent.
+//! writing: a server that then closes in order has read to the end, and one that fails resets or is silent.
 
 use std::io;
 use std::time::Duration;

@@ -44,14 +44,17 @@ impl Receiver {
     }
 
     fn way(&self) -> Way {
-        self.plan.lock().unwrap().pop_front().unwrap_or(Way::Take)
+        self.plan.lock().expect("it is there").pop_front().unwrap_or(Way::Take)
     }
 
     /// The places of what it has, of one log.
     fn places(&self, log: &str) -> Vec<u64> {
-        let lines = self.lines.lock().unwrap();
+        let lines = self.lines.lock().expect("it is there");
         let parsed = lines.iter().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-        parsed.filter(|line| line["log"] == log).map(|line| line["index"].as_u64().unwrap()).collect()
+        parsed
+            .filter(|line| line["log"] == log)
+            .map(|line| line["index"].as_u64().expect("it is there"))
+            .collect()
     }
 
     async fn wait_for(&self, log: &str, number: u64) {
@@ -104,9 +107,9 @@ async fn requests(receiver: Arc<Receiver>, mut tcp: TcpStream) {
         }
         let body = String::from_utf8(read[end..whole].to_vec()).expect("text");
         read.drain(..whole);
-        receiver.heads.lock().unwrap().push(head);
+        receiver.heads.lock().expect("it is there").push(head);
         if matches!(way, Way::Take | Way::TakeInSilence) {
-            receiver.lines.lock().unwrap().extend(body.lines().map(ToOwned::to_owned));
+            receiver.lines.lock().expect("it is there").extend(body.lines().map(ToOwned::to_owned));
         }
         let status = match way {
             Way::Take => "204 No Content\r\n\r\n",
@@ -157,10 +160,10 @@ async fn frames(receiver: Arc<Receiver>, mut stream: impl AsyncRead + AsyncWrite
         let message = String::from_utf8(rest[space + 1..space + 1 + length].to_vec()).expect("text");
         rest = &rest[space + 1 + length..];
         let (head, line) = message.split_once(" - {").expect("a message");
-        receiver.heads.lock().unwrap().push(head.to_owned());
+        receiver.heads.lock().expect("it is there").push(head.to_owned());
         lines.push(format!("{{{line}"));
     }
-    receiver.lines.lock().unwrap().extend(lines);
+    receiver.lines.lock().expect("it is there").extend(lines);
     let _ = stream.shutdown().await;
 }
 
@@ -242,7 +245,12 @@ async fn a_file_gets_all_entries_of_its_tenants_in_order_and_goes_on_after_a_res
     assert_eq!(lines.remove(7), "{\"half");
     let parsed = lines.iter().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let places: Vec<(String, u64)> = parsed
-        .map(|line| (line["log"].as_str().unwrap().to_owned(), line["index"].as_u64().unwrap()))
+        .map(|line| {
+            (
+                line["log"].as_str().expect("it is there").to_owned(),
+                line["index"].as_u64().expect("it is there"),
+            )
+        })
         .collect();
     let expected: Vec<(String, u64)> = (0..9).map(|index| ("acme".to_owned(), index)).collect();
     assert_eq!(places, expected, "each once, and of this tenant alone");
@@ -284,10 +292,10 @@ async fn a_receiver_that_refuses_hangs_breaks_off_and_comes_back_misses_nothing(
     let places = receiver.places("acme");
     in_order(&places, 10);
     in_order(&receiver.places("globex"), 4);
-    assert!(receiver.lines.lock().unwrap().len() > 14, "what was taken in silence came again");
+    assert!(receiver.lines.lock().expect("it is there").len() > 14, "what was taken in silence came again");
     assert_eq!((told.delivered, told.missed, told.behind), (14, 0, Some(0)));
     assert!(told.failed >= 6, "{told:?}");
-    let heads = receiver.heads.lock().unwrap();
+    let heads = receiver.heads.lock().expect("it is there");
     assert!(heads.iter().all(|head| head.starts_with("POST /in HTTP/1.1")), "{heads:?}");
     assert!(heads.iter().all(|head| head.contains("authorization: Bearer one")), "{heads:?}");
     assert!(heads.iter().all(|head| head.contains("content-type: application/x-ndjson")), "{heads:?}");
@@ -316,7 +324,7 @@ async fn a_cursor_that_cannot_be_moved_sends_again_and_leaves_nothing_out() {
     world.store.faults().heal();
     recorder.stop().await;
     let places = receiver.places("acme");
-    in_order(&places, places.iter().max().unwrap() + 1);
+    in_order(&places, places.iter().max().expect("it is there") + 1);
 }
 
 #[tokio::test]
@@ -332,7 +340,7 @@ async fn a_syslog_server_gets_frames_and_what_it_has_not_read_comes_again() {
     assert!(figures(&recorder).failed >= 2);
     recorder.stop().await;
     in_order(&receiver.places("acme"), 8);
-    let heads = receiver.heads.lock().unwrap();
+    let heads = receiver.heads.lock().expect("it is there");
     let head = "<110>1 2026-11-23T06:48:00.123Z - tidegate - tool_call";
     assert!(heads.iter().all(|found| found == head), "{heads:?}");
 }
