@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use audit::{ExportFigures, Figures};
 
+/// One of the counts of an export.
+type Count = fn(&ExportFigures) -> u64;
+
 /// What the writer of the audit log counts.
 pub(super) fn render(out: &mut String, figures: &Figures) {
     let Figures { written, lost, waiting, commits, failed, signed, exports } = figures;
@@ -24,7 +27,7 @@ pub(super) fn render(out: &mut String, figures: &Figures) {
     if exports.is_empty() {
         return;
     }
-    let counters: [(&str, &str, fn(&ExportFigures) -> u64); 3] = [
+    let counters: [(&str, &str, Count); 3] = [
         ("exported", "Entries that an export delivered", |export| export.delivered),
         ("export_failed", "Deliveries that failed", |export| export.failed),
         ("export_missed", "Entries that were pruned before they were delivered", |export| export.missed),
