@@ -87,9 +87,12 @@ fn text(count: usize) -> String {
 }
 
 fn tool(n: usize) -> Tool {
-    let hints =
-        ToolHints { read_only: Some(n % 3 == 0), destructive: Some(n % 7 == 0), ..ToolHints::default() };
-    let labels = if n % 11 == 0 { vec!["pii".to_owned(), format!("l{n}")] } else { Vec::new() };
+    let hints = ToolHints {
+        read_only: Some(n.is_multiple_of(3)),
+        destructive: Some(n.is_multiple_of(7)),
+        ..ToolHints::default()
+    };
+    let labels = if n.is_multiple_of(11) { vec!["pii".to_owned(), format!("l{n}")] } else { Vec::new() };
     Tool { upstream: format!("u{}", n % UPSTREAMS), name: format!("t{n}"), hints, labels }
 }
 
