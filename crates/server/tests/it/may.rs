@@ -319,3 +319,49 @@ async fn where_nothing_is_answered_without_a_record_nothing_is_done_either() {
     }
     assert_eq!(world.demo("a").server.stats().requests("tools/call"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_that_changes_something_is_recorded_where_it_is_served() {
+    let world = World::builder().demo("crm", Server::builder()).start().await;
+    let tape = Arc::new(Tape::default());
+    world.gateway().app().record_with(tape.clone());
+    let http = testkit::http::Http::new(world.address());
+    for (path, methods) in tidegate_server::ROUTES.iter().filter(|(path, _)| path.starts_with("/oauth")) {
+        for method in *methods {
+            let before = tape.all().len();
+            let request = http.request(method.parse().expect("a method"), path);
+            let status =
+                request.header("content-type", "application/x-www-form-urlencoded").send().await.status;
+            let events = tape.all().split_off(before);
+            // Somebody comes back from an issuer, who may have signed in.
+            if *method != "POST" && path != &"/oauth/callback" {
+                assert_eq!(events, [], "{method} {path}");
+                continue;
+            }
+            let [event] = events.as_slice() else { panic!("{method} {path}: {events:?}") };
+            assert_eq!(event.details["status"], status.to_string(), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_disclosed_and_subscribed_to_is_recorded_and_what_only_looks_is_not() {
+    let world = World::builder().demo("a", Server::builder()).start().await;
+    let tape = Arc::new(Tape::default());
+    let client = world.client("a", Revision::V2025_06_18).await;
+    world.gateway().app().record_with(tape.clone());
+    let uri = client.request("resources/list", json!({})).await.result()["resources"][0]["uri"].clone();
+    for (method, params, kinds) in [
+        ("ping", json!({}), &[][..]),
+        ("tools/list", json!({}), &["list_disclosure"]),
+        ("prompts/get", json!({"name": "greet", "arguments": {"name": "x"}}), &["prompt_get", "prompt_get"]),
+        ("resources/read", json!({ "uri": uri }), &["resource_read", "resource_read"]),
+        ("resources/subscribe", json!({ "uri": uri }), &["subscribe"]),
+        ("resources/unsubscribe", json!({ "uri": uri }), &["unsubscribe"]),
+    ] {
+        let before = tape.all().len();
+        let _ = client.request(method, params).await;
+        let found: Vec<&str> = tape.all()[before..].iter().map(|event| event.kind).collect();
+        assert_eq!(found, kinds, "{method}");
+    }
+}
