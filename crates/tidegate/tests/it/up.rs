@@ -102,7 +102,9 @@ async fn a_second_signal_ends_it_at_once() {
     up.program.stderr.find("stopping").await;
     up.program.signal(Signal::INT);
     assert_eq!(up.program.ended().await, 1);
-    assert!(up.program.stderr.rest().await.last().unwrap().contains("told twice to stop"));
+    // Parts that are cut off with it may have a last word.
+    let said = up.program.stderr.rest().await;
+    assert!(said.iter().any(|line| line.contains("told twice to stop")), "{said:#?}");
 }
 
 #[tokio::test]
