@@ -44,7 +44,7 @@ impl Noted {
         let mut event = Event::new(kind, own.clock.now(), tenant, &subject);
         let mut random = [0; 12];
         own.rng.fill(&mut random);
-        event.operation = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        event.operation = audit::hex(&random).into();
         event.target = Some(Arc::from(model::cut(name, 512))).filter(|name: &Arc<str>| !name.is_empty());
         event.details.insert("route", format!("{method} {path}"));
         if let Some(who) = who {

@@ -277,7 +277,7 @@ impl Noted {
 fn new_operation(x: &Exchange) -> Arc<str> {
     let mut random = [0; 12];
     x.app.rng.fill(&mut random);
-    Arc::from(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    Arc::from(audit::hex(&random))
 }
 
 fn cut(text: &str) -> &str {

@@ -45,6 +45,15 @@ pub(crate) enum Wish {
     Slow(Duration),
 }
 
+/// Whether a client takes a task as the answer to this call: one that asks for it, or that knows what a task
+/// is, by what its revision has.
+pub(crate) fn takes_task(x: &Exchange, call: &Call) -> bool {
+    match x.revision.era() {
+        Era::Legacy => call.params.has("task"),
+        Era::Modern => x.caller.capabilities.tasks,
+    }
+}
+
 /// Whether a call becomes a task: only one of a client that knows what a task is.
 ///
 /// # Errors
@@ -58,8 +67,7 @@ pub(crate) fn wish(x: &Exchange, call: &Call, routed: &catalog::Routed) -> Resul
     let hosting = &x.generation.hosting;
     let when = hosting.when(x.endpoint.name(), &tool);
     let legacy = x.revision.era() == Era::Legacy;
-    let able = if legacy { call.params.has("task") } else { x.caller.capabilities.tasks };
-    if !able {
+    if !takes_task(x, call) {
         return if hosting.requires(x.endpoint.name(), &tool) {
             Err(required(&tool, legacy))
         } else {

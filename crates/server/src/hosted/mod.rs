@@ -14,7 +14,7 @@ mod runner;
 mod serve;
 mod shape;
 
-pub(crate) use begin::{Promise, Wish, adopt, begin, begin_waiting, new_task, wish};
+pub(crate) use begin::{Promise, Wish, adopt, begin, begin_waiting, new_task, takes_task, wish};
 pub(crate) use call::{hex, holder};
 pub(crate) use feed::{Feed, News};
 pub(crate) use lists::{advertise, legacy_capability, mark_tools};

@@ -1,7 +1,7 @@
 //! Somebody else's yes: a task that waits for it, or a call that is made again once it was given.
 
 use policy::{Ask, Decision, Whom};
-use protocol::{Era, Method, Raw, RpcError, code};
+use protocol::{Method, Raw, RpcError, code};
 use serde_json::{Value, json};
 use store::{Approval, ApprovalError, ApprovalState, StoreError, Taken};
 
@@ -86,10 +86,8 @@ pub(super) async fn approve(
 /// Whether the client can wait for a task.
 fn can_wait(asked: &Asked<'_>) -> bool {
     let x = asked.x;
-    let legacy = x.revision.era() == Era::Legacy;
-    let able = if legacy { asked.call.params.has("task") } else { x.caller.capabilities.tasks };
     let possible = x.app.tasks.get().is_some() && x.hosted.is_none() && asked.routed.session.is_none();
-    able && possible && asked.call.method == Method::ToolsCall
+    hosted::takes_task(x, asked.call) && possible && asked.call.method == Method::ToolsCall
 }
 
 /// The name of what one caller asks for: the same each time, or once for each task.

@@ -82,7 +82,7 @@ fn question(asked: &Asked<'_>, ask: &Ask, bound: &str) -> Result<Reply, RpcError
     }
     let mut random = [0; 16];
     x.app.rng.fill(&mut random);
-    let nonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let nonce = audit::hex(&random);
     let state = json!({
         "bound": bound, "nonce": nonce, "until": x.app.clock.now().plus(ask.stands).0,
         "requestState": call.params.get("requestState").map(|state| state.to_value()),
