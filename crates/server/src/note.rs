@@ -19,6 +19,8 @@ use crate::app::{App, Exchange};
 
 /// The longest name that is recorded, in bytes.
 const NAME_BYTES_MAX: usize = 512;
+/// As much as a record says of checks, in bytes.
+const CHECKS_BYTES_MAX: usize = 2_048;
 /// Where a client asks for a receipt, and gets it (docs/extensions/audit-receipt.md).
 const RECEIPT: &str = "io.tidegate/audit-receipt";
 
@@ -196,6 +198,18 @@ impl Noted {
     /// Something more that is known of it.
     pub fn detail(&self, name: &'static str, value: impl Into<String>) {
         self.change(|known| known.event.details.insert(name, value.into()));
+    }
+
+    /// What a check made of it.
+    pub fn checked(&self, what: &str) {
+        self.change(|known| {
+            let said = known.event.details.entry("checks").or_default();
+            let before = if said.is_empty() { "" } else { "; " };
+            if said.len() + before.len() + what.len() <= CHECKS_BYTES_MAX {
+                said.push_str(before);
+                said.push_str(what);
+            }
+        });
     }
 
     /// Writes that it begins: before anything is done.

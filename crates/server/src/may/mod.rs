@@ -35,6 +35,16 @@ pub(crate) enum May {
     Waits(Box<store::Approval>),
 }
 
+impl May {
+    /// What is answered in place of the call.
+    fn answer(self) -> Option<Reply> {
+        match self {
+            Self::Answered(reply) => Some(reply),
+            Self::Go(_) | Self::Waits(_) => None,
+        }
+    }
+}
+
 /// A call that is looked at.
 pub(crate) struct Asked<'a> {
     pub x: &'a Exchange,
@@ -74,7 +84,7 @@ pub(crate) async fn may(
     let decision = engine.decide(&facts.question(x, action, &asked.what(), true));
     // Whoever is asked sees what will run.
     if let Some(made) = duties::arguments(&routed.call, &decision.duties)? {
-        routed.call = made;
+        (routed.call, routed.remade) = (made, true);
     }
     let asked = Asked { x, call, routed };
     if let Some(noted) = &x.noted {
@@ -108,6 +118,44 @@ pub(crate) async fn may(
             }
         }
     }
+}
+
+/// Decides again on a call whose arguments somebody else has changed: it has to be allowed as it is now. What
+/// somebody has said yes to was another one. `Some`: it is not made, and this is the answer.
+///
+/// # Errors
+/// Where it is refused, or cannot be decided.
+pub(crate) fn still(
+    x: &Exchange,
+    call: &Call,
+    routed: &mut Routed,
+    duties: &mut Duties,
+) -> Result<Option<Reply>, RpcError> {
+    let Some(engine) = x.generation.policy() else { return Ok(None) };
+    let Some((action, kind)) = action(&call.method) else { return Ok(None) };
+    let asked = Asked { x, call, routed };
+    let facts = question::Facts::of(&asked, kind);
+    let decision = engine.decide(&facts.question(x, action, &asked.what(), true));
+    if let Some(noted) = &x.noted {
+        noted.decided(&decision);
+    }
+    match &decision.effect {
+        Effect::Allow => {}
+        Effect::Deny => return Ok(asked.denied(&decision)?.answer()),
+        Effect::Ask(_) => {
+            asked.note_denied();
+            let text = "It takes somebody's yes, and a check has changed what was said yes to.";
+            return refusal::answer(call, refusal::Remedy::Unavailable, text).map(Some);
+        }
+    }
+    if let Some(answer) = asked.under(decision.duties.clone())?.answer() {
+        return Ok(Some(answer));
+    }
+    if let Some(made) = duties::arguments(&routed.call, &decision.duties)? {
+        routed.call = made;
+    }
+    duties.join(&decision.duties);
+    Ok(None)
 }
 
 /// What may not be used is not completed either, and is what nobody has.
