@@ -146,15 +146,16 @@ impl Noted {
         });
     }
 
-    /// This was decided on it.
-    pub fn decided(&self, decision: &policy::Decision) {
+    /// This was decided on it, by policies of this version.
+    pub fn decided(&self, decision: &policy::Decision, version: &str) {
         let effect = match decision.effect {
             policy::Effect::Allow => "allow",
             policy::Effect::Deny => "deny",
             policy::Effect::Ask(_) => "ask",
         };
         let reason = decision.fault.clone().or_else(|| decision.reason.clone());
-        let decided = Decided { effect, policies: Arc::clone(&decision.policies), reason };
+        let (policies, version) = (Arc::clone(&decision.policies), Arc::from(version));
+        let decided = Decided { effect, policies, version, reason };
         self.change(|known| known.event.decided = Some(decided));
     }
 

@@ -16,6 +16,7 @@ use crate::changes::{Lists, Watch};
 use crate::drain::{self, Phase};
 use crate::hosted::{Feed, OWN};
 use crate::hub::{Heard, Subscription};
+use crate::may;
 use crate::overload::{Reason, Shed, Stage};
 use crate::trace::Operation;
 
@@ -107,13 +108,16 @@ async fn agree(x: &Exchange, filter: &Object) -> Result<(Watch, Vec<(String, Str
     let mut watch = Watch::find(x, lists, uris).await;
     let mut hosted = Vec::new();
     for sealed in tasks {
-        // An id that means nothing here is left out, as a resource is that nobody has.
-        match x.app.handles.open_task(x.holder(), &sealed) {
-            Ok((upstream, own)) if upstream == OWN => hosted.push((own, sealed.to_string())),
-            Ok((upstream, own)) if tells_of_tasks(x, &upstream).await => {
-                watch.add_task(&upstream, &own, &sealed);
-            }
-            _ => {}
+        // An id that means nothing here is left out, as a resource is that nobody has; and so is one that may
+        // not be asked for.
+        let Ok((upstream, own)) = x.app.handles.open_task(x.holder(), &sealed) else { continue };
+        if may::may_use_task(x, &upstream, &own).await.is_err() {
+            continue;
+        }
+        if upstream == OWN {
+            hosted.push((own, sealed.to_string()));
+        } else if tells_of_tasks(x, &upstream).await {
+            watch.add_task(&upstream, &own, &sealed);
         }
     }
     Ok((watch, hosted))
