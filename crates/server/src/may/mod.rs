@@ -7,6 +7,7 @@
 mod approve;
 mod confirm;
 mod duties;
+mod known;
 mod lists;
 mod question;
 mod refusal;
@@ -23,7 +24,7 @@ use crate::hosted;
 pub(crate) use approve::{envelope as approval_envelope, keep as keep_approval};
 pub(crate) use duties::{body as body_under, result as result_under};
 pub(crate) use lists::Sieve;
-pub(crate) use refusal::AUTHORIZATION;
+pub(crate) use refusal::{AUTHORIZATION, as_unknown};
 
 /// What becomes of a call.
 pub(crate) enum May {
