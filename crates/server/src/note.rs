@@ -3,6 +3,8 @@
 //! What the record says is put together as it comes to be known, by whoever knows it. Where the operator
 //! wants it so, nothing leaves before its record is durable.
 
+pub(crate) mod aside;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use audit::{Content, Decided, Event, Outcome, Phase, Recorded, Recorder};

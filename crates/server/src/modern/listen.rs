@@ -17,6 +17,7 @@ use crate::drain::{self, Phase};
 use crate::hosted::{Feed, OWN};
 use crate::hub::{Heard, Subscription};
 use crate::may;
+use crate::note::aside::Told;
 use crate::overload::{Reason, Shed, Stage};
 use crate::trace::Operation;
 
@@ -39,8 +40,11 @@ pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, R
 /// Opens the stream of messages, however they travel.
 pub(crate) async fn open(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     let operation = Operation::begin(&x, call);
+    let name = operation.recorded_as();
     let opened = start(x, id, call).await;
-    operation.over(opened).await
+    let mut stream = operation.over(opened).await?;
+    stream.told.operation = name;
+    Ok(stream)
 }
 
 async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
@@ -73,7 +77,18 @@ async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     let subscription = x.app.hub.subscribe(watch.wanted()).await;
     let (queue, x) = (VecDeque::new(), x.unplaced());
     let feed = Feed::of(&x, own);
-    Ok(Stream { x, id, watch, feed, subscription, queue, opened: false, ended: false, _place: place })
+    Ok(Stream {
+        x,
+        id,
+        watch,
+        feed,
+        subscription,
+        queue,
+        told: Told::default(),
+        opened: false,
+        ended: false,
+        _place: place,
+    })
 }
 
 /// The data of an error that says that the Tasks extension is needed.
@@ -160,6 +175,12 @@ impl Drop for Place {
     }
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.told.over(&self.x);
+    }
+}
+
 /// A stream of changes.
 pub(crate) struct Stream {
     x: Exchange,
@@ -168,6 +189,7 @@ pub(crate) struct Stream {
     feed: Feed,
     subscription: Subscription,
     queue: VecDeque<Bytes>,
+    told: Told,
     opened: bool,
     ended: bool,
     _place: Place,
@@ -195,6 +217,7 @@ impl Stream {
                 },
                 params = self.feed.next() => {
                     let message = self.message("notifications/tasks", Some(&params));
+                    self.told.count("notifications/tasks");
                     self.queue.push_back(message);
                 }
                 generation = app.newer(self.x.generation.number) => {
@@ -224,6 +247,7 @@ impl Stream {
     fn enqueue(&mut self, heard: &Heard) {
         for (method, params) in self.watch.messages(heard) {
             let message = self.message(method, params.as_ref());
+            self.told.count(method);
             self.queue.push_back(message);
         }
     }
