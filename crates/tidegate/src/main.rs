@@ -6,6 +6,7 @@ mod ask;
 mod audit_command;
 mod audit_log;
 mod auth_command;
+mod by_hand;
 mod call;
 mod cli;
 mod config_command;
