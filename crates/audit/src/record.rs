@@ -107,7 +107,11 @@ fn id(at: Timestamp, rng: &dyn Rng) -> String {
 fn seal_line(event: &Event, detail: &Map<String, Value>, previous: Option<&[u8; 32]>, rng: &dyn Rng) -> Line {
     let detail = Value::Object(detail.clone());
     let evidence = canonical::canonical_detail(&detail).expect("every text in it was cleaned");
-    let policy = event.decided.as_ref().and_then(|decided| decided.policies.first());
+    let policy = event.decided.as_ref().and_then(|decided| Some((decided.policies.first()?, decided)));
+    let policy = policy.map_or_else(
+        || "tidegate/none@0".to_owned(),
+        |(policy, decided)| clean(&format!("{policy}@{}", short(&decided.version))),
+    );
     let said = |name, or: &str| clean(event.details.get(name).map_or(or, String::as_str));
     let mut core = json!({
         "event_id": id(event.at, rng),
@@ -120,7 +124,7 @@ fn seal_line(event: &Event, detail: &Map<String, Value>, previous: Option<&[u8; 
             "drift_status": said("drift_status", "none"),
             "severity": said("severity", severity(event)),
             "quarantine_decision": said("quarantine", "release"),
-            "policy_id": policy.map_or_else(|| "tidegate/none@0".to_owned(), |policy| clean(policy)),
+            "policy_id": policy,
             "evidence_hash": format!("sha256:{}", hex(&seal::sha256(&evidence))),
         }},
         "previous_hash": previous.map(|hash| hex(hash)),
@@ -131,6 +135,11 @@ fn seal_line(event: &Event, detail: &Map<String, Value>, previous: Option<&[u8; 
     let text = canonical::canonical_detail(&core).expect("every text in it was cleaned");
     let text = String::from_utf8(text).expect("JSON is UTF-8");
     Line { text, hash, captured: Vec::new() }
+}
+
+/// Enough of a version to tell it from others; the whole of it is in the detail.
+fn short(version: &str) -> &str {
+    model::cut(version, 12)
 }
 
 fn severity(event: &Event) -> &'static str {
@@ -161,6 +170,7 @@ fn detail(event: &Event, rng: &dyn Rng, captured: &mut Vec<Captured>) -> Map<Str
     put("attempts", event.attempts.map(|attempts| attempts.to_string()));
     if let Some(decided) = &event.decided {
         put("decision", Some(decided.effect.to_owned()));
+        put("policy_version", Some(decided.version.to_string()).filter(|text| !text.is_empty()));
         put("reason", text(&decided.reason));
     }
     let list = |all: Vec<&str>| Value::Array(all.into_iter().map(|text| json!(clean(text))).collect());

@@ -3,6 +3,8 @@
 //! What the record says is put together as it comes to be known, by whoever knows it. Where the operator
 //! wants it so, nothing leaves before its record is durable.
 
+pub(crate) mod aside;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use audit::{Content, Decided, Event, Outcome, Phase, Recorded, Recorder};
@@ -148,15 +150,16 @@ impl Noted {
         });
     }
 
-    /// This was decided on it.
-    pub fn decided(&self, decision: &policy::Decision) {
+    /// This was decided on it, by policies of this version.
+    pub fn decided(&self, decision: &policy::Decision, version: &str) {
         let effect = match decision.effect {
             policy::Effect::Allow => "allow",
             policy::Effect::Deny => "deny",
             policy::Effect::Ask(_) => "ask",
         };
         let reason = decision.fault.clone().or_else(|| decision.reason.clone());
-        let decided = Decided { effect, policies: Arc::clone(&decision.policies), reason };
+        let (policies, version) = (Arc::clone(&decision.policies), Arc::from(version));
+        let decided = Decided { effect, policies, version, reason };
         self.change(|known| known.event.decided = Some(decided));
     }
 

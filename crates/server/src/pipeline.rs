@@ -242,7 +242,10 @@ async fn perform(
         None => reach(x, call, routed, on).await,
     };
     match reached {
-        Ok((routed, reply)) => Ok(shape(x, call, Located { routed, record, pass, duties }, reply).await),
+        Ok((routed, reply)) => {
+            let reply = may::as_unknown(x, call, reply);
+            Ok(shape(x, call, Located { routed, record, pass, duties }, reply).await)
+        }
         Err(error) if handles && error.code == code::SESSION_GONE => {
             Ok(Reply::result(line::unknown_handle()))
         }
