@@ -1,5 +1,6 @@
 //! Logs as they are verified, by this crate and by others.
 
+mod case;
 mod independent;
 mod keys;
 mod receipts;
