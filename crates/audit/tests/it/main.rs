@@ -3,6 +3,7 @@
 mod case;
 mod independent;
 mod keys;
+mod lines;
 mod receipts;
 mod tampering;
 

@@ -138,7 +138,7 @@ pub(crate) fn still(
     let facts = question::Facts::of(&asked, kind);
     let decision = engine.decide(&facts.question(x, action, &asked.what(), true));
     if let Some(noted) = &x.noted {
-        noted.decided(&decision);
+        noted.decided(&decision, engine.version());
     }
     match &decision.effect {
         Effect::Allow => {}
