@@ -248,7 +248,9 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
     let (vault_clock, vault_rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
     let barred = Arc::new(StoreBars::new(Arc::clone(&handles.clock)));
     let watch = Watch::new(tracer);
-    let pins = Arc::new(PinBoard::new(Arc::clone(&handles.clock), Arc::clone(&watch.metrics)));
+    let (clock, metrics, hub) =
+        (Arc::clone(&handles.clock), Arc::clone(&watch.metrics), Arc::new(Hub::default()));
+    let pins = Arc::new(PinBoard::new(clock, metrics, Arc::clone(&hub)));
     let shared = Shared {
         barred,
         pins,
@@ -256,7 +258,7 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
         vault: Arc::new(StoreVault::new(Arc::clone(&handles.keys), vault_clock, vault_rng)),
         dpop: Arc::new(Dpop::new(proofs, Arc::clone(&handles.keys))),
         handles,
-        hub: Arc::new(Hub::default()),
+        hub,
         server_info: Raw::from_value(&info),
         parked: Arc::default(),
         watch,
