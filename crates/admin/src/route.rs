@@ -10,7 +10,7 @@ use crate::note::Noted;
 use crate::page::Site;
 use crate::problem::{Answer, Problem};
 use crate::role::Role;
-use crate::{approvals_api, pins_api, sign_in, tasks_api, users_api};
+use crate::{approvals_api, pins_api, sign_in, tasks_api, upstreams_api, users_api};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,7 @@ enum Route {
     Pins,
     Refuse,
     RollBackPin,
+    Upstreams,
 }
 
 /// What somebody must be who asks for something.
@@ -69,7 +70,7 @@ const fn post(path: &'static str, role: Role, route: Route) -> Row {
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 
 /// Every route, with what it needs.
-const TABLE: [Row; 23] = [
+const TABLE: [Row; 24] = [
     get("/", Needs::Nothing, Route::Home),
     get("/sign-in", Needs::Nothing, Route::SignIn),
     get(sign_in::CALLBACK, Needs::Nothing, Route::Callback),
@@ -93,6 +94,7 @@ const TABLE: [Row; 23] = [
     post("/v1/pins/approve", Role::Operator, Route::ApprovePin),
     post("/v1/pins/roll-back", Role::Operator, Route::RollBackPin),
     post("/v1/pins/deny", Role::Operator, Route::DenyPin),
+    get("/v1/upstreams", VIEWER, Route::Upstreams),
 ];
 
 /// Every route: its method, and its path, in which `*` stands for a name.
@@ -197,6 +199,7 @@ async fn answer(
         Route::ApprovePin => pins_api::approve(own, known()?, uri.query()).await,
         Route::RollBackPin => pins_api::roll_back(own, known()?, uri.query()).await,
         Route::DenyPin => pins_api::deny(own, known()?, uri.query()).await,
+        Route::Upstreams => upstreams_api::list(own, uri.query()),
     }
 }
 

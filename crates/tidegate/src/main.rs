@@ -22,6 +22,7 @@ mod operators;
 mod out;
 mod pins_command;
 mod policy_command;
+mod running_command;
 mod service;
 mod signals;
 mod sockets;

@@ -132,6 +132,7 @@ impl Desk {
         Place {
             recorder: None,
             policy: Arc::new(|| None),
+            upstreams: Arc::new(Vec::new),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng) as Arc<dyn Rng>,
