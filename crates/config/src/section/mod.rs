@@ -45,7 +45,7 @@ pub use pins::{Drift, FirstSight, Pins};
 pub use policy::{ArgumentType, Policy, Preset};
 pub use rates::{CostRule, Quota, QuotaTime, Rate, RateKey, RateMatch};
 pub use replica::{Replica, ReplicaError, ReplicaPlace};
-pub use resilience::{Breaker, Eject, Resilience};
+pub use resilience::{Breaker, Eject, HealthCheck, Resilience};
 pub use retry::{KeyPlace, RetryOn, RetryRule};
 pub use sessions::Sessions;
 pub use store::{Store, StoreError};
