@@ -20,6 +20,7 @@ mod parity;
 mod pins;
 mod policy;
 mod program;
+mod recorded;
 mod reload;
 mod routes;
 mod secure;
