@@ -52,6 +52,13 @@ impl KeyRing {
     }
 }
 
+/// HMAC-SHA256 (RFC 2104) with a key of somebody else's, as requests to his services are signed with it.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; MAC_BYTES] {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    hmac::sign(&key, message).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
 fn mark(key: &Ready, label: &str, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
     let info = [b"mac ".as_slice(), label.as_bytes()];
     let derived = key.prk.expand(&info, hmac::HMAC_SHA256).expect("32 bytes are within HKDF's bounds");
@@ -72,6 +79,13 @@ mod tests {
 
     fn key(byte: u8, active_from: u64, retired_at: Option<u64>) -> Key {
         Key::new([byte; KEY_BYTES], Timestamp(0), Timestamp(active_from), retired_at.map(Timestamp))
+    }
+
+    #[test]
+    fn a_key_of_somebody_elses_marks_as_the_standard_has_it() {
+        // RFC 4231, section 4.3.
+        let mark = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(mark[..8], [0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e]);
     }
 
     fn ring(keys: &[Key]) -> KeyRing {
