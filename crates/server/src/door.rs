@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -395,6 +396,25 @@ pub(crate) fn barred(app: &App, generation: &Generation, knock: &Knock<'_>) -> A
     let denied = generation.gate.barred(knock.endpoint, &knock.presented(&base));
     app.metrics.refused(denied.reason.as_str());
     refusal(&denied)
+}
+
+/// The answer with a challenge to sign in anew, where one can still be given: what it says stays what it is.
+pub(crate) fn stale(
+    app: &App,
+    generation: &Generation,
+    knock: &Knock<'_>,
+    max_age: Duration,
+    mut answer: Answer,
+) -> Answer {
+    let base = base(app, generation, knock.headers);
+    let denied = generation.gate.stale(knock.endpoint, &knock.presented(&base), max_age);
+    let Some(denied) = denied.filter(|_| !answer::streams(&answer)) else { return answer };
+    app.metrics.refused(denied.reason.as_str());
+    *answer.status_mut() = denied.status();
+    for (name, value) in denied.headers {
+        answer.headers_mut().append(name, value);
+    }
+    answer
 }
 
 /// What somebody shows whose case is explained.
