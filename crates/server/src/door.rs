@@ -398,16 +398,18 @@ pub(crate) fn barred(app: &App, generation: &Generation, knock: &Knock<'_>) -> A
     refusal(&denied)
 }
 
-/// The answer with a challenge to sign in anew, where one can still be given: what it says stays what it is.
-pub(crate) fn stale(
+/// The answer; where the user signed in longer ago than he may, with a challenge to do it anew, if one can
+/// still be given. What it says stays what it is.
+pub(crate) fn unless_stale(
     app: &App,
     generation: &Generation,
     knock: &Knock<'_>,
-    max_age: Duration,
+    max_age: Option<&Duration>,
     mut answer: Answer,
 ) -> Answer {
+    let Some(max_age) = max_age else { return answer };
     let base = base(app, generation, knock.headers);
-    let denied = generation.gate.stale(knock.endpoint, &knock.presented(&base), max_age);
+    let denied = generation.gate.stale(knock.endpoint, &knock.presented(&base), *max_age);
     let Some(denied) = denied.filter(|_| !answer::streams(&answer)) else { return answer };
     app.metrics.refused(denied.reason.as_str());
     *answer.status_mut() = denied.status();

@@ -182,10 +182,7 @@ where
             let stale = Arc::clone(&x.stale);
             let answer = endpoint_request(x, route, (&method, &uri), body).await;
             let knock = Knock { endpoint: name, method: &method, uri: &uri, headers: &headers, certificate };
-            let answer = match stale.get() {
-                Some(age) => door::stale(app, generation, &knock, *age, answer),
-                None => answer,
-            };
+            let answer = door::unless_stale(app, generation, &knock, stale.get(), answer);
             unless_barred((app, generation), who, &knock, answer)
         }
     }

@@ -56,8 +56,8 @@ pub struct Audit {
     /// Nothing is captured but what a policy says. Only a start can change it. Since 0.1.
     pub capture_retention: Span,
 
-    /// How many days longer entries are kept, at most, that an export has not delivered. 0: retention does not
-    /// wait for exports.
+    /// How many days longer entries are kept, at most, that an export has not delivered. 0: retention does
+    /// not wait for exports.
     ///
     /// What is pruned before it was delivered is counted and logged. Only a start can change it. Since 0.1.
     #[schemars(range(min = 0))]
@@ -124,8 +124,8 @@ pub struct AuditExport {
     /// An OpenTelemetry collector that takes logs over HTTP (OTLP, its JSON encoding), as in
     /// `http://127.0.0.1:4318`.
     ///
-    /// Each entry is a log record, whose body is its line in `format`. What the collector says it has rejected
-    /// is counted and not sent again. By default none. Since 0.1.
+    /// Each entry is a log record, whose body is its line in `format`. What the collector says it has
+    /// rejected is counted and not sent again. By default none. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otlp: Option<String>,
 
