@@ -27,7 +27,7 @@ mod tls;
 mod upstream;
 
 pub use admin::{Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn};
-pub use audit::{Audit, AuditExport, AuditFormat, AuditMode};
+pub use audit::{Audit, AuditBucket, AuditExport, AuditFormat, AuditMode};
 pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer, SignIn};
 pub use broker::{Broker, BrokerClient};
 pub use cache::Cache;

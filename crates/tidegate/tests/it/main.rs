@@ -10,6 +10,7 @@ mod canary;
 mod child;
 mod config;
 mod drain;
+mod exports;
 mod health;
 mod keys;
 mod limits;
