@@ -24,7 +24,7 @@ use upstream::{
 
 use crate::app::{EVERYTHING, Generation, Limits};
 use crate::barred::StoreBars;
-use crate::checks::{CheckError, Checks};
+use crate::checks::{Checks, Unprepared};
 use crate::credentials;
 use crate::door::{self, DoorError, Issuers};
 use crate::guard::Guard;
@@ -104,13 +104,8 @@ pub enum ComposeError {
         source: EgressError,
     },
     /// A check cannot be made as the configuration says.
-    #[error("prepare the check {check:?}")]
-    Check {
-        /// Which.
-        check: String,
-        /// Why not.
-        source: CheckError,
-    },
+    #[error(transparent)]
+    Check(#[from] Unprepared),
     /// There is nothing to decide by.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -140,9 +135,7 @@ pub fn compose(
     before: Option<&Generation>,
 ) -> Result<Generation, ComposeError> {
     let Entrance { gate, issuers, sign_ins, broker } = Entrance::new(config, shared, before)?;
-    let Policies { engine: policy, labels } = Policies::of(config)?;
-    let checks = Checks::of(config, shared);
-    let checks = checks.map_err(|(check, source)| ComposeError::Check { check, source })?;
+    let (Policies { engine: policy, labels }, checks) = (Policies::of(config)?, Checks::of(config, shared)?);
     let (mut sources, mut fingerprints) = (HashMap::new(), HashMap::new());
     let mut forward_headers = HashMap::new();
     let mut made = Vec::new();

@@ -45,6 +45,7 @@ mod trace;
 mod vault;
 
 pub use app::{App, EVERYTHING, Generation, Limits};
+pub use checks::{CheckError, Unprepared};
 pub use compose::{ComposeError, Shared, compose};
 pub use door::{DoorError, Shown, explain};
 pub use drain::Phase;
