@@ -19,6 +19,8 @@ pub enum Effect {
 pub struct Ask {
     /// Who.
     pub whom: Whom,
+    /// Whether a caller says it on a page, signed in, and nowhere else.
+    pub page: bool,
     /// What the policy's author wants to be said.
     pub message: Option<Arc<str>>,
     /// How long the question stands.

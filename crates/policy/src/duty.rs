@@ -165,15 +165,20 @@ fn id(value: &str) -> Result<String, Wrong> {
 }
 
 fn ask(value: &str) -> Result<Ask, Wrong> {
+    let mut page = false;
     let whom = match value.split_once(':') {
         None if value.trim() == "caller" => Whom::Caller,
+        Some((kind, how)) if kind.trim() == "caller" && how.trim() == "page" => {
+            page = true;
+            Whom::Caller
+        }
         Some((kind, groups)) if kind.trim() == "groups" => Whom::Groups(words("ask", groups)?),
         _ => {
-            let hint = "write \"caller\", or \"groups: security, oncall\"";
+            let hint = "write \"caller\", \"caller: page\", or \"groups: security, oncall\"";
             return Err(Wrong::new("ask", format!("{value:?} says not whom to ask"), hint));
         }
     };
-    Ok(Ask { whom, message: None, stands: STANDS })
+    Ok(Ask { whom, page, message: None, stands: STANDS })
 }
 
 fn words(name: &str, value: &str) -> Result<Vec<Arc<str>>, Wrong> {
@@ -267,5 +272,5 @@ pub(crate) fn join(a: Ask, b: &Ask) -> Ask {
         (Some(a), Some(b)) if a != *b => Some(Arc::from(format!("{a}\n{b}"))),
         (a, b) => a.or_else(|| b.clone()),
     };
-    Ask { whom, message, stands }
+    Ask { whom, page: a.page || b.page, message, stands }
 }

@@ -218,6 +218,7 @@ pub fn report(decision: &Decision) -> Value {
 
 fn ask_report(ask: &Ask) -> Value {
     let whom = match &ask.whom {
+        Whom::Caller if ask.page => json!("caller: page"),
         Whom::Caller => json!("caller"),
         Whom::Groups(groups) => json!({ "groups": texts(groups) }),
     };

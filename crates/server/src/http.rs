@@ -24,7 +24,7 @@ use crate::drain::{self, Phase};
 use crate::overload::{Reason, SIGNED_ON, Shed, Stage};
 use crate::replica::{self, Received};
 use crate::route::{BrokerRoute, Route, route};
-use crate::{account, broker, consent, legacy, modern, note};
+use crate::{account, agree, broker, consent, legacy, modern, note};
 
 /// Serves a request. Never fails: whatever goes wrong has an answer.
 pub(crate) async fn serve<B>(app: Arc<App>, request: Request<B>) -> Answer
@@ -141,7 +141,7 @@ where
             note::form_answered(app, ("sign_in_return", None), came.address, answer).await
         }
         Route::Client if get => consent::client_document(app, generation, &headers),
-        Route::Account | Route::Broker(_) => {
+        Route::Account | Route::Agree | Route::Broker(_) => {
             let parts = (&method, &uri, &headers);
             Box::pin(pages((app, generation), route, parts, (came.address, body))).await
         }
@@ -221,6 +221,10 @@ where
     } else {
         Bytes::new()
     };
+    if route == Route::Agree && method == Method::POST {
+        let form = broker::form(headers, &body).unwrap_or_default();
+        return agree::said((app, generation), form, headers, address).await;
+    }
     let answer = page((app, generation), &route, (method, uri, headers), &body).await;
     if method != Method::POST {
         return answer;
@@ -250,6 +254,7 @@ async fn page(
     let part = match route {
         Route::Account if get => return account::shown(app, generation, uri, headers).await,
         Route::Account if post => return account::changed(app, generation, form(), headers).await,
+        Route::Agree if get => return agree::shown(app, generation, uri, headers).await,
         Route::Broker(part) => part,
         _ => return not_allowed("GET, POST"),
     };

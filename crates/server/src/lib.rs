@@ -1,6 +1,7 @@
 //! Composition: listeners, the way of a call, the edges for both eras, metrics, drain.
 
 mod account;
+mod agree;
 mod answer;
 mod app;
 mod barred;

@@ -379,7 +379,6 @@ pub(crate) async fn form_answered(
     address: Option<std::net::IpAddr>,
     answer: Answer,
 ) -> Answer {
-    let Some(recorder) = app.recorder.get() else { return answer };
     let subject =
         client.map_or_else(|| "client:unknown".to_owned(), |client| format!("client:{}", cut(client)));
     let mut event = Event::new(kind, app.clock.now(), EVERYBODY, &subject);
@@ -392,16 +391,28 @@ pub(crate) async fn form_answered(
         _ => Outcome::Allowed,
     };
     event.details.insert("status", status.as_u16().to_string());
+    match recorded(app, event).await {
+        Ok(()) => answer,
+        Err(refusal) => *refusal,
+    }
+}
+
+/// Records what a form is about, before it is answered where nothing is answered without its record.
+///
+/// # Errors
+/// The answer, where there has to be a record and is none.
+pub(crate) async fn recorded(app: &App, event: Event) -> Result<(), Box<Answer>> {
+    let Some(recorder) = app.recorder.get() else { return Ok(()) };
     if !recorder.is_strict() {
         recorder.note(event);
-        return answer;
+        return Ok(());
     }
     match recorder.record(event).await {
-        Ok(_) => answer,
+        Ok(_) => Ok(()),
         Err(error) => {
             tracing::error!(%error, "a form is refused: nothing is answered without its record");
             let text = "The audit log takes no record, and nothing is answered without one.\n";
-            answer::text(StatusCode::SERVICE_UNAVAILABLE, text)
+            Err(Box::new(answer::text(StatusCode::SERVICE_UNAVAILABLE, text)))
         }
     }
 }

@@ -6,6 +6,7 @@ use identity::{
 };
 
 use crate::account::ACCOUNT;
+use crate::agree::AGREE;
 use crate::consent::{CALLBACK, CLIENT, CONNECT};
 
 /// What a path names.
@@ -28,6 +29,8 @@ pub(crate) enum Route<'a> {
     Client,
     /// `/oauth/account`: what a user has granted, for himself.
     Account,
+    /// `/oauth/agree`: where a user says yes or no to a call of his own.
+    Agree,
     /// What the gateway's own authorization server serves.
     Broker(BrokerRoute),
     /// `/metrics`
@@ -77,6 +80,7 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     (CALLBACK, &["GET"]),
     (CLIENT, &["GET"]),
     (ACCOUNT, &["GET", "POST"]),
+    (AGREE, &["GET", "POST"]),
     (METADATA, &["GET"]),
     (OPENID, &["GET"]),
     (JWKS, &["GET"]),
@@ -116,6 +120,7 @@ pub(crate) fn route(path: &str) -> Route<'_> {
         CALLBACK => Route::Callback,
         CLIENT => Route::Client,
         ACCOUNT => Route::Account,
+        AGREE => Route::Agree,
         METADATA | OPENID => Route::Broker(BrokerRoute::Metadata),
         JWKS => Route::Broker(BrokerRoute::Jwks),
         AUTHORIZE => Route::Broker(BrokerRoute::Authorize),
@@ -153,11 +158,12 @@ mod tests {
             Route::Callback => 9,
             Route::Client => 10,
             Route::Account => 11,
-            Route::Broker(of) => 12 + of as u8,
+            Route::Agree => 12,
+            Route::Broker(of) => 13 + of as u8,
         };
         let found: std::collections::BTreeSet<_> =
             ROUTES.iter().map(|(path, _)| number(route(path))).collect();
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), (0..18).collect::<Vec<_>>());
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), (0..19).collect::<Vec<_>>());
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::{GrantFilter, GrantRow, Store, StoreError};
 const APPROVALS: &str = "@approval";
 /// What begins their names.
 const PREFIX: &str = "~approval/";
+/// What begins the ids of those that whoever calls decides himself, on a page.
+const OWN: &str = "own-";
 /// What begins the names of what is said once. They come before those of approvals.
 const ONCE: &str = "once/";
 /// Rows that are read at once.
@@ -102,6 +104,31 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// The id of one that whoever calls decides himself.
+    #[must_use]
+    pub fn own_id(digest: &str) -> String {
+        format!("{OWN}{digest}")
+    }
+
+    /// Whether whoever calls decides on it himself, and nobody else does.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.id.starts_with(OWN)
+    }
+
+    /// What becomes of it, where it can still be decided.
+    fn decided(mut self, now: Timestamp, yes: bool, by: String) -> Result<Self, ApprovalError> {
+        if self.is_over(now) {
+            return Err(ApprovalError::Expired);
+        }
+        if self.state != ApprovalState::Pending {
+            return Err(ApprovalError::Decided(self.state.word()));
+        }
+        self.state = if yes { ApprovalState::Approved } else { ApprovalState::Refused };
+        (self.decider, self.decided) = (Some(by), Some(now));
+        Ok(self)
+    }
+
     /// Whether nothing can become of it any more, as its time is over.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
@@ -254,7 +281,7 @@ impl ApprovalOffice {
         row.filter(|row| row.upstream == APPROVALS).map(|row| Approval::read(&row)).transpose()
     }
 
-    /// All that are known, of one tenant where that is given, by name; the ended ones for a day.
+    /// All that somebody else decides on, of one tenant where that is given, by name; the ended ones for a day.
     ///
     /// # Errors
     /// Those of the store.
@@ -268,7 +295,7 @@ impl ApprovalOffice {
         loop {
             let page = self.store.grants(&filter, Some(&after), PAGE.min(limit)).await?;
             for row in &page {
-                all.push(Approval::read(row)?);
+                all.extend(Some(Approval::read(row)?).filter(|approval| !approval.is_own()));
             }
             match page.last() {
                 Some(last) if page.len() == PAGE && all.len() < limit => after.clone_from(&last.name),
@@ -308,20 +335,26 @@ impl ApprovalOffice {
     ) -> Result<Approval, ApprovalError> {
         let now = self.clock.now();
         let changed = self.change(id, |found| {
-            let mut approval = found.ok_or(ApprovalError::Unknown)?;
+            let approval = found.filter(|found| !found.is_own()).ok_or(ApprovalError::Unknown)?;
             may(&approval).map_err(ApprovalError::Forbidden)?;
             entitled(&approval, by)?;
-            if approval.is_over(now) {
-                return Err(ApprovalError::Expired);
-            }
-            if approval.state != ApprovalState::Pending {
-                return Err(ApprovalError::Decided(approval.state.word()));
-            }
-            approval.state = if yes { ApprovalState::Approved } else { ApprovalState::Refused };
-            approval.decider = Some(by.name());
+            let mut approval = approval.decided(now, yes, by.name())?;
             approval.reason = reason.map(str::to_owned);
-            approval.decided = Some(now);
             Ok(Some(approval))
+        });
+        changed.await?.ok_or(ApprovalError::Unknown)
+    }
+
+    /// Says the own yes or no of whoever calls.
+    ///
+    /// # Errors
+    /// [`ApprovalError`]; one of somebody else's is unknown.
+    pub async fn decide_own(&self, id: &str, caller: (&str, &str), yes: bool) -> Result<Approval, ApprovalError> {
+        let now = self.clock.now();
+        let changed = self.change(id, |found| {
+            let own = |found: &Approval| found.is_own() && (&*found.tenant, &*found.subject) == caller;
+            let approval = found.filter(own).ok_or(ApprovalError::Unknown)?;
+            approval.decided(now, yes, caller.1.to_owned()).map(Some)
         });
         changed.await?.ok_or(ApprovalError::Unknown)
     }

@@ -12,7 +12,7 @@ use super::visit::{QUERY_BYTES_MAX, To, Visit, not_now, over};
 use super::{CALLBACK, CLIENT, CONNECT};
 use crate::answer::{self, Answer};
 use crate::app::{App, Generation};
-use crate::{account, broker, door, note};
+use crate::{account, agree, broker, door, note};
 
 impl Visit<'_> {
     fn users(&self, ticket: &Ticket) -> Option<&Users> {
@@ -115,6 +115,10 @@ async fn signed_in(visit: &Visit<'_>, issuer: &str, away: &Away, returned: &Retu
             }
         }
         Errand::Authorize(request) => broker::approved(visit, &user, request).await,
+        Errand::Agree(id) => {
+            let url = format!("{}{}?call={id}", visit.base, agree::AGREE);
+            redirect(&url).unwrap_or_else(not_now)
+        }
         Errand::Account => redirect(&format!("{}{}", visit.base, account::ACCOUNT)).unwrap_or_else(not_now),
     };
     visit.remember(&mut answer, &user);

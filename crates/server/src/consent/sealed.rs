@@ -60,6 +60,8 @@ pub(crate) enum Errand {
     Authorize(Box<AuthRequest>),
     /// He wants to see what he has granted.
     Account,
+    /// He is to say yes or no to a call of his own, which is known by this id.
+    Agree(String),
 }
 
 impl Errand {
@@ -68,6 +70,7 @@ impl Errand {
             Self::Connect(ticket) => json!({"connect": ticket.to_value()}),
             Self::Authorize(request) => json!({"authorize": request.to_value()}),
             Self::Account => json!({"account": true}),
+            Self::Agree(id) => json!({"agree": id}),
         }
     }
 
@@ -77,6 +80,9 @@ impl Errand {
         }
         if let Some(request) = value.get("authorize") {
             return AuthRequest::of_value(request).map(|request| Self::Authorize(Box::new(request)));
+        }
+        if let Some(id) = value.get("agree") {
+            return id.as_str().map(|id| Self::Agree(id.to_owned()));
         }
         value.get("account").map(|_| Self::Account)
     }

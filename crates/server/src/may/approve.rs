@@ -91,7 +91,7 @@ fn can_wait(asked: &Asked<'_>) -> bool {
 }
 
 /// The name of what one caller asks for: the same each time, or once for each task.
-fn name_of(x: &Exchange, bound: &str, once: Option<&Exchange>) -> String {
+pub(super) fn name_of(x: &Exchange, bound: &str, once: Option<&Exchange>) -> String {
     let mut random = [0; 16];
     if let Some(x) = once {
         x.app.rng.fill(&mut random);
@@ -102,7 +102,7 @@ fn name_of(x: &Exchange, bound: &str, once: Option<&Exchange>) -> String {
     digest[..24].to_owned()
 }
 
-fn new(asked: &Asked<'_>, (ask, decision): (&Ask, &Decision), bound: &str, id: String) -> Approval {
+pub(super) fn new(asked: &Asked<'_>, (ask, decision): (&Ask, &Decision), bound: &str, id: String) -> Approval {
     let x = asked.x;
     let now = x.app.clock.now();
     let groups = match &ask.whom {

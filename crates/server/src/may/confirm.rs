@@ -1,18 +1,19 @@
 //! The caller's own yes: a question of the call's.
 
 use catalog::Routed;
-use policy::Ask;
-use protocol::{Raw, RpcError};
+use policy::{Ask, Decision};
+use protocol::{Call, Raw, RpcError};
 use serde_json::{Value, json};
 use upstream::Reply;
 
 use super::refusal::{self, AUTHORIZATION, Remedy};
+use super::on_page::Page;
 use super::{Asked, May};
 
 /// What begins the request state of a call that waits for its caller's yes.
-const MARK: &str = "io.tidegate/confirm ";
+pub(super) const MARK: &str = "io.tidegate/confirm ";
 /// What the question is called.
-const QUESTION: &str = "tidegate_confirm";
+pub(super) const QUESTION: &str = "tidegate_confirm";
 /// The most of the arguments that a question shows, in bytes.
 const SHOWN_BYTES_MAX: usize = 4 * 1024;
 
@@ -22,7 +23,12 @@ pub(super) struct Said {
     bound: String,
     nonce: String,
     until: u64,
-    action: Option<String>,
+    pub(super) action: Option<String>,
+}
+
+/// What a call has of earlier rounds, for its state.
+pub(super) fn before(call: &Call, name: &str) -> Option<Value> {
+    call.params.get(name).map(|value| value.to_value())
 }
 
 /// Takes the call back to where it was before its caller was asked.
@@ -46,11 +52,22 @@ pub(super) fn resume(routed: &mut Routed) -> Option<Said> {
 /// Where it cannot be known whether he said it before.
 pub(super) async fn confirm(
     asked: &Asked<'_>,
-    ask: &Ask,
+    (ask, decision): (&Ask, &Decision),
     said: Option<Said>,
     bound: &str,
 ) -> Result<Option<May>, RpcError> {
     let x = asked.x;
+    let form = asked.routed.call.method.may_ask() && x.caller.capabilities.elicit_form;
+    match Page::of(x) {
+        Some(page) if ask.page || !form => return page.confirm(asked, (ask, decision), said, bound).await,
+        None if ask.page => {
+            asked.note(audit::Outcome::Denied);
+            let text = "It takes the user's yes on a page, and there is none where he could sign in.";
+            return refusal::answer(asked.call, Remedy::Unavailable, text)
+                .map(|reply| Some(May::Answered(reply)));
+        }
+        _ => {}
+    }
     let now = x.app.clock.now();
     match said.filter(|said| said.bound == bound && now.0 < said.until) {
         Some(Said { action: Some(action), nonce, .. }) if action == "accept" => {
@@ -85,8 +102,7 @@ fn question(asked: &Asked<'_>, ask: &Ask, bound: &str) -> Result<Reply, RpcError
     let nonce = audit::hex(&random);
     let state = json!({
         "bound": bound, "nonce": nonce, "until": x.app.clock.now().plus(ask.stands).0,
-        "requestState": call.params.get("requestState").map(|state| state.to_value()),
-        "inputResponses": call.params.get("inputResponses").map(|all| all.to_value()),
+        "requestState": before(call, "requestState"), "inputResponses": before(call, "inputResponses"),
     });
     let params = json!({
         "mode": "form",

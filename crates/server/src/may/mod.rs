@@ -9,6 +9,7 @@ mod confirm;
 mod duties;
 mod known;
 mod lists;
+mod on_page;
 mod question;
 mod refusal;
 
@@ -107,7 +108,7 @@ pub(crate) async fn may(
             }
             let ask = ask.clone();
             let went = match ask.whom {
-                Whom::Caller => confirm::confirm(&asked, &ask, answer, &bound).await?,
+                Whom::Caller => confirm::confirm(&asked, (&ask, &decision), answer, &bound).await?,
                 Whom::Groups(_) => approve::approve(&asked, &ask, &decision, &bound).await?,
             };
             match went {
