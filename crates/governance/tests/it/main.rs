@@ -1,0 +1,3 @@
+//! Rules, as those who write them and those who live under them see them.
+
+mod presets;
