@@ -1,9 +1,9 @@
-//! Who may decide what: roles on a ladder, domains that decide for themselves, a core with a veto, quorums and
-//! clocks.
+//! Who may decide what: roles on a ladder, domains that decide for themselves, a core with a veto, quorums
+//! and clocks.
 //!
-//! Pure: rules are a text, time is an argument, and the state is what events add up to. [`Engine::decide`] turns
-//! a command into events or into a refusal that names the rule; [`Engine::why`] says what a proposal still needs.
-//! Rules that deadlock, go in a circle or let somebody decide alone are refused with an example.
+//! Pure: rules are a text, time is an argument, and the state is what events add up to. [`Engine::decide`]
+//! turns a command into events or into a refusal that names the rule; [`Engine::why`] says what a proposal
+//! still needs. Rules that deadlock, go in a circle or let somebody decide alone are refused with an example.
 
 mod check;
 mod command;
@@ -17,7 +17,7 @@ mod time;
 
 pub use check::{Fault, Witness, WitnessStep};
 pub use command::{Act, Command, Refusal, Rule};
-pub use engine::{Demand, Engine, Why, grant_name};
+pub use engine::{Demand, Engine, Useful, Why, grant_name};
 pub use presets::{PRESETS, Preset, preset};
 pub use ruleset::{
     Apart, Area, Base, Body, Deadline, Decision, Delegation, Distinct, Domain, Emergency, Entry, Escalation,

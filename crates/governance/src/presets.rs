@@ -38,7 +38,8 @@ pub const PRESETS: [Preset; 4] = [
     },
     Preset {
         name: "enterprise",
-        about: "Domains decide for themselves under limits; a core with veto, escalation and audit by sample.",
+        about: "Domains decide for themselves under limits; a core with veto, escalation and audit by \
+            sample.",
         text: include_str!("../presets/enterprise.yaml"),
     },
     Preset {

@@ -14,8 +14,8 @@ use crate::state::NewProposal;
 /// # Errors
 /// Tracks on which nobody can be successful, and those on which somebody is alone.
 pub(crate) fn behaviour(engine: &Engine) -> Result<(), Vec<Fault>> {
-    // A grant that has run out is no reason to refuse the rules, so it is tried as if it had not; and a reminder
-    // changes nothing.
+    // A grant that has run out is no reason to refuse the rules, so it is tried as if it had not; and a
+    // reminder changes nothing.
     let mut rules = engine.rules().clone();
     for grant in &mut rules.delegation.grants {
         grant.until = None;
@@ -54,8 +54,8 @@ pub(crate) fn behaviour(engine: &Engine) -> Result<(), Vec<Fault>> {
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// One person for each set of qualities that a rule could ask for. `sides`: organizations and teams too, which
-/// say nothing where only one person does anything.
+/// One person for each set of qualities that a rule could ask for. `sides`: organizations and teams too,
+/// which say nothing where only one person does anything.
 fn proposers(engine: &Engine, sides: bool) -> Vec<String> {
     let rules = engine.rules();
     let mut of = BTreeMap::new();

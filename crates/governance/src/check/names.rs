@@ -24,7 +24,8 @@ impl Faults<'_> {
             let plain = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@'));
             if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || !plain {
                 let message = format!(
-                    "{name:?} is no name: letters, digits, \"-\", \"_\", \".\" and \"@\", at most {NAME_CHARS_MAX}"
+                    "{name:?} is no name: letters, digits, \"-\", \"_\", \".\" and \"@\", at most \
+                        {NAME_CHARS_MAX}"
                 );
                 self.add(place, message);
             } else if !seen.insert(name) {

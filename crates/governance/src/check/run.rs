@@ -7,9 +7,7 @@ use crate::command::{Act, Command};
 use crate::engine::Engine;
 use crate::limits::RUN_STEPS_MAX;
 use crate::ruleset::Risk;
-use crate::state::{
-    Answer, Ballot, Event, EvidenceOutcome, NewProposal, Outcome, Proposal, Route, State, Status, What,
-};
+use crate::state::{Ballot, Event, NewProposal, Proposal, Route, State, Status, What};
 use crate::time::Date;
 
 /// What is run.
@@ -190,67 +188,35 @@ impl<'a> Run<'a> {
 
     /// Whoever takes part does what helps. Whether anybody could do anything.
     fn act(&mut self) -> bool {
-        let people: Vec<String> = match self.others {
-            Others::Help => self.engine.rules().people.iter().map(|person| person.name.clone()).collect(),
-            Others::Silent | Others::Object => vec![self.trial.proposer.clone()],
-        };
         let mut acted = false;
-        for person in people {
-            for act in self.helpful() {
+        if self.trial.emergency && self.proposal().status.is_pending() {
+            let (hash, reason) = (self.proposal().hash().to_owned(), "an example".to_owned());
+            for person in self.taking_part() {
+                let act = Act::Emergency { hash: hash.clone(), reason: reason.clone() };
                 acted |= self.on(&person, act);
+            }
+        }
+        for useful in self.engine.useful(&self.state, self.id, self.now) {
+            // Evidence is attested once at a moment, however many could.
+            let once = matches!(useful.act, Act::Attach { .. } | Act::Decide { .. } | Act::Answer { .. });
+            for person in &useful.whom {
+                let helps = self.others == Others::Help || *person == self.trial.proposer;
+                if helps && self.on(person, useful.clone().with("an example")) {
+                    acted = true;
+                    if once {
+                        break;
+                    }
+                }
             }
         }
         acted
     }
 
-    /// Acts that help the proposal on from where it is.
-    fn helpful(&self) -> Vec<Act> {
-        let proposal = self.proposal();
-        let hash = proposal.hash().to_owned();
-        let about = "an example".to_owned();
-        let mut acts = Vec::new();
-        if self.trial.emergency && proposal.status.is_pending() {
-            acts.push(Act::Emergency { hash: hash.clone(), reason: about.clone() });
+    fn taking_part(&self) -> Vec<String> {
+        match self.others {
+            Others::Help => self.engine.rules().people.iter().map(|person| person.name.clone()).collect(),
+            Others::Silent | Others::Object => vec![self.trial.proposer.clone()],
         }
-        if proposal.status == Status::Provisional {
-            acts.push(Act::Review { hash: hash.clone(), confirms: true, note: about.clone() });
-        }
-        if proposal.escalated.as_ref().is_some_and(|escalated| escalated.answer.is_none()) {
-            acts.push(Act::Answer { answer: Answer::TakeOver, rationale: about.clone() });
-        }
-        let Some(track) = self.engine.track(proposal) else { return acts };
-        let domain = matches!(proposal.route, Route::Domain { .. });
-        let gate = match proposal.status {
-            Status::Proposed => &track.draft,
-            Status::Draft => &track.review,
-            Status::InReview => &track.acceptance,
-            Status::Accepted => track.completion.as_ref().unwrap_or(&track.acceptance),
-            _ => return acts,
-        };
-        let mut gates = vec![gate];
-        gates.extend(track.delegated.as_ref().filter(|_| domain || proposal.status == Status::InReview));
-        for gate in gates {
-            if gate.sponsors.is_some() {
-                acts.push(Act::Sponsor);
-            }
-            if !gate.votes.is_empty() {
-                acts.push(Act::Vote { hash: hash.clone(), ballot: Ballot::Yes });
-            }
-            for rule in gate.evidence.iter().filter(|rule| !self.shown(&rule.kind)) {
-                let (kind, outcome) = (rule.kind.clone(), EvidenceOutcome::Passed);
-                acts.push(Act::Attach { hash: hash.clone(), kind, outcome, about: about.clone() });
-            }
-            if gate.decision.is_some() {
-                let outcome = Outcome::Advance;
-                acts.push(Act::Decide { hash: hash.clone(), outcome, rationale: about.clone() });
-            }
-        }
-        acts
-    }
-
-    /// Whether something was shown already; what is too old is shown again by whoever waits for it.
-    fn shown(&self, kind: &str) -> bool {
-        self.proposal().evidence.iter().any(|one| one.kind == kind && one.at == self.now)
     }
 
     /// Everybody else objects. Whether anybody could.

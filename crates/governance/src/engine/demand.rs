@@ -80,7 +80,12 @@ impl<'a> View<'a> {
         demands.extend(gate.evidence.iter().map(|rule| self.evidence(rule)));
         demands.extend(gate.decision.as_ref().map(|rule| self.decision(rule)));
         if self.proposal.status == Status::InReview {
-            demands.extend(self.escalation());
+            let escalation = self.escalation();
+            if escalation.as_ref().is_some_and(|demand| !demand.met) {
+                // Votes begin anew once the answer is there, so that none has failed before.
+                demands.iter_mut().for_each(|demand| demand.failed = false);
+            }
+            demands.extend(escalation);
             demands.extend(self.engine.lifecycle(self.state, self.proposal, self.now));
         }
         if self.proposal.status == Status::Accepted {
@@ -105,7 +110,7 @@ impl<'a> View<'a> {
         self.engine.rules().calendar.due(from, span)
     }
 
-    fn sponsors(&self, rule: &Sponsors) -> Demand {
+    pub(super) fn sponsors(&self, rule: &Sponsors) -> Demand {
         let bodies = self.bodies();
         let judges = bodies.judges(&rule.from, rule.apart);
         let have: Vec<&str> =
@@ -124,7 +129,7 @@ impl<'a> View<'a> {
     }
 
     /// The votes on this revision in this state, by one rule.
-    fn vote(&self, rule: &'a VoteRule) -> Vec<Demand> {
+    pub(super) fn vote(&self, rule: &'a VoteRule) -> Vec<Demand> {
         let proposal = self.proposal;
         let now = proposal.votes.iter().filter(|vote| proposal.is_now(vote.revision, vote.stage));
         let count = Count {
@@ -134,7 +139,7 @@ impl<'a> View<'a> {
             electors: electors(self.bodies(), rule),
             ballots: now.map(|vote| (vote.by.as_str(), vote.ballot)).collect(),
             more: self.more(),
-            since: proposal.open_since(),
+            since: proposal.voted_since(),
             percent: self.percent(),
             now: self.now,
         };
@@ -144,12 +149,7 @@ impl<'a> View<'a> {
     fn lazy(&self, rule: &'a Lazy) -> Demand {
         let silence = self.clock(rule.silence);
         let end = self.due(self.proposal.open_since(), silence);
-        let bodies = self.bodies();
-        let blocks = self.proposal.blocks.iter().filter(|block| {
-            self.proposal.is_now(block.revision, block.stage)
-                && bodies.may_judge(&rule.blocks, None, &block.by)
-        });
-        let blocks: Vec<&str> = blocks.map(|block| block.by.as_str()).collect();
+        let blocks = self.blocks(rule);
         let over = self.now >= end;
         let mut demand = format!("{silence} in which nobody of {} blocks", rule.blocks);
         let mut have = if blocks.is_empty() { "nobody blocks".to_owned() } else { blocked(&blocks) };
@@ -166,16 +166,26 @@ impl<'a> View<'a> {
         Demand { next: (!over).then_some(end), ..demand }
     }
 
-    /// The last word of its kind on this revision counts.
-    fn evidence(&self, rule: &EvidenceRule) -> Demand {
-        let last = self.proposal.evidence.iter().rfind(|one| {
-            one.kind == rule.kind
-                && one.revision == self.proposal.revision()
-                && self.may_attest(rule, &one.by)
+    /// Those who block this revision.
+    pub(super) fn blocks(&self, rule: &Lazy) -> Vec<&'a str> {
+        let (bodies, proposal) = (self.bodies(), self.proposal);
+        let blocks = proposal.blocks.iter().filter(|block| {
+            proposal.is_now(block.revision, block.stage) && bodies.may_judge(&rule.blocks, None, &block.by)
         });
+        blocks.map(|block| block.by.as_str()).collect()
+    }
+
+    /// The last word of its kind on this revision counts.
+    pub(super) fn evidence(&self, rule: &EvidenceRule) -> Demand {
+        let last = self
+            .proposal
+            .evidence
+            .iter()
+            .rfind(|one| one.kind == rule.kind && one.revision == self.proposal.revision());
         let fresh = |at| rule.fresh.is_none_or(|span| self.due(at, span) > self.now);
         let (have, met) = match last {
             None => ("nothing for this revision".to_owned(), false),
+            Some(one) if !self.may_attest(rule, &one.by) => (format!("{} attests it no more", one.by), false),
             Some(one) if one.outcome == EvidenceOutcome::Failed => {
                 (format!("{} says it failed", one.by), false)
             }
@@ -191,7 +201,7 @@ impl<'a> View<'a> {
         bodies.is_in(&rule.from, person) && (rule.authors || !bodies.is_author(person))
     }
 
-    fn decision(&self, rule: &Decision) -> Demand {
+    pub(super) fn decision(&self, rule: &Decision) -> Demand {
         let bodies = self.bodies();
         let said = self.proposal.rulings.iter().rfind(|ruling| {
             self.proposal.is_now(ruling.revision, ruling.stage)

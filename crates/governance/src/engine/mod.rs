@@ -10,6 +10,7 @@ mod nominations;
 mod oversight;
 mod route;
 mod tally;
+mod useful;
 mod why;
 mod work;
 
@@ -20,13 +21,14 @@ use model::Timestamp;
 
 use crate::check::{self, Fault};
 use crate::command::{Command, Refusal, Rule};
-use crate::limits::{NAME_CHARS_MAX, OPEN_MAX, RECORDS_MAX, TEXT_CHARS_MAX};
+use crate::limits::{MOMENTS_MAX, NAME_CHARS_MAX, OPEN_MAX, RECORDS_MAX, TEXT_CHARS_MAX};
 use crate::ruleset::{Ruleset, Track};
 use crate::state::{Event, NewProposal, Proposal, Standing, State, What};
 
 pub(crate) use bodies::Bodies;
 pub use demand::Demand;
 pub use route::grant_name;
+pub use useful::Useful;
 pub use why::Why;
 use work::Work;
 
@@ -44,8 +46,8 @@ impl Engine {
     /// Takes a ruleset.
     ///
     /// # Errors
-    /// Everything that is wrong with it: what has no meaning, and how it would deadlock, delegate in a circle or
-    /// let somebody decide alone, each with an example.
+    /// Everything that is wrong with it: what has no meaning, and how it would deadlock, delegate in a circle
+    /// or let somebody decide alone, each with an example.
     pub fn new(rules: Ruleset) -> Result<Self, Vec<Fault>> {
         check::structure(&rules)?;
         let engine = Self::unchecked(rules);
@@ -117,14 +119,34 @@ impl Engine {
         for event in &events {
             state.to_mut().apply(event);
         }
-        let ids: Vec<u64> = state.proposals.values().filter(|p| self.is_live(p)).map(|p| p.id).collect();
+        let live = |state: &State| -> Vec<u64> {
+            state.proposals.values().filter(|proposal| self.is_live(proposal)).map(|p| p.id).collect()
+        };
+        // What fell due before, in the order of its moments: what one proposal becomes can matter to another.
+        let ids = live(&state);
+        let mut left = ids.len().saturating_mul(MOMENTS_MAX);
+        let mut due: BTreeSet<(Timestamp, u64)> = BTreeSet::new();
         for id in ids {
-            let proposal = state.proposals[&id].clone();
-            let new = Work::new(self, &state, proposal, now).finish();
-            for event in &new {
-                state.to_mut().apply(event);
-            }
-            events.extend(new);
+            due.extend(
+                Work::due_after(self, &state, id, Timestamp(0)).filter(|at| *at < now).map(|at| (at, id)),
+            );
+        }
+        while let Some((at, id)) = due.pop_first().filter(|_| left > 0) {
+            left -= 1;
+            events.extend(self.tick_one(&mut state, id, at));
+            due.extend(Work::due_after(self, &state, id, at).filter(|at| *at < now).map(|at| (at, id)));
+        }
+        for id in live(&state) {
+            events.extend(self.tick_one(&mut state, id, now));
+        }
+        events
+    }
+
+    fn tick_one(&self, state: &mut Cow<'_, State>, id: u64, at: Timestamp) -> Vec<Event> {
+        let Some(proposal) = state.proposals.get(&id).cloned() else { return Vec::new() };
+        let events = Work::at(self, state, proposal, at).finish();
+        for event in &events {
+            state.to_mut().apply(event);
         }
         events
     }

@@ -259,7 +259,8 @@ impl Engine {
     }
 }
 
-/// A number from 0 to 99 that follows from words and a number alone (FNV-1a, then a finalizer that spreads it).
+/// A number from 0 to 99 that follows from words and a number alone (FNV-1a, then a finalizer that spreads
+/// it).
 fn draw(words: &[&str], number: u64) -> u32 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let ends = words.iter().flat_map(|word| word.bytes().chain([0]));

@@ -87,7 +87,8 @@ impl<'a> Count<'a> {
         let rules = self.engine.rules();
         let recent = |person: &&&str| {
             let known = self.state.people.get(**person);
-            known.is_some_and(|known| rules.calendar.due(known.last_active, rules.active_within) > self.now)
+            let acted = |at| rules.calendar.due(at, rules.active_within) > self.now;
+            self.ballots.contains_key(**person) || known.is_some_and(|known| acted(known.last_active))
         };
         self.electors.iter().filter(recent).count()
     }

@@ -11,8 +11,8 @@ use super::work::Work;
 use crate::state::{Route, State, Status};
 use crate::time::Calendar;
 
-/// Every rule that a proposal has to satisfy now: what it demands, what is there, what is missing, and when next
-/// something happens by itself.
+/// Every rule that a proposal has to satisfy now: what it demands, what is there, what is missing, and when
+/// next something happens by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
     /// The proposal's number.

@@ -30,6 +30,23 @@ impl<'a> Work<'a> {
         work
     }
 
+    /// The proposal at a moment, up to which nothing fell due that has not happened.
+    pub fn at(engine: &'a Engine, state: &'a State, proposal: Proposal, now: Timestamp) -> Self {
+        let route = proposal.route.clone();
+        let mut work = Self { engine, state, proposal, now, route, events: Vec::new() };
+        work.settle();
+        work
+    }
+
+    /// The first moment after another at which something happens to a proposal by itself.
+    pub fn due_after(engine: &Engine, state: &State, id: u64, after: Timestamp) -> Option<Timestamp> {
+        let proposal = state.proposals.get(&id)?.clone();
+        let (now, route) = (after.max(proposal.active).max(proposal.entered), proposal.route.clone());
+        let mut work = Work { engine, state, proposal, now, route, events: Vec::new() };
+        work.reroute();
+        work.next_due()
+    }
+
     /// A proposal that is new.
     pub fn begin(engine: &'a Engine, state: &'a State, event: Event) -> Self {
         let proposal = Proposal::begin(event.at, &event.what).unwrap_or_default();
@@ -84,14 +101,19 @@ impl<'a> Work<'a> {
         self.settle();
     }
 
-    fn reroute(&mut self) {
-        self.route = self.engine.route(self.state, &self.proposal, self.now).0;
+    fn reroute(&mut self) -> String {
+        let (route, reason) = self.engine.route(self.state, &self.proposal, self.now);
+        self.route = route;
+        reason
     }
 
     /// Carries out whatever is possible at this moment.
     pub fn settle(&mut self) {
         for _ in 0..STEPS_MAX {
-            self.reroute();
+            let reason = self.reroute();
+            if self.proposal.status == Status::InReview && self.route != self.proposal.route {
+                self.emit(What::Rerouted { id: self.id(), route: self.route.clone(), reason });
+            }
             if !self.step() && !self.overdue() {
                 break;
             }

@@ -39,6 +39,8 @@ pub enum What {
     Decided { id: u64, by: String, outcome: Outcome, rationale: String },
     /// It came into a state, for a reason.
     Entered { id: u64, status: Status, route: Route, reason: String },
+    /// Others accept it than before: votes that take a time begin anew.
+    Rerouted { id: u64, route: Route, reason: String },
     /// The change is in force from now on: whoever drives the engine applies it.
     Applied { id: u64 },
     /// The change is no longer in force: whoever drives the engine takes it back.
@@ -100,6 +102,7 @@ impl What {
             | Self::Attached { id, .. }
             | Self::Decided { id, .. }
             | Self::Entered { id, .. }
+            | Self::Rerouted { id, .. }
             | Self::Applied { id }
             | Self::RolledBack { id, .. }
             | Self::Escalated { id, .. }
@@ -157,6 +160,7 @@ impl What {
             | Self::GrantEnded { by: None, .. }
             | Self::Left { by: None, .. }
             | Self::Entered { .. }
+            | Self::Rerouted { .. }
             | Self::Applied { .. }
             | Self::Sampled { .. }
             | Self::Reminded { .. }

@@ -336,6 +336,8 @@ pub struct Proposal {
     pub rulings: Vec<Ruling>,
     /// Who accepts, or accepted.
     pub route: Route,
+    /// Since when it is they.
+    pub routed: Timestamp,
     /// When it was accepted.
     pub accepted: Option<Timestamp>,
     /// Whether its change is in force.
@@ -395,6 +397,12 @@ impl Proposal {
         self.revisions.last().map_or(self.entered, |revision| revision.at.max(self.entered))
     }
 
+    /// Since when it is voted on by those who now do.
+    #[must_use]
+    pub fn voted_since(&self) -> Timestamp {
+        self.open_since().max(self.routed)
+    }
+
     /// Whether a vote, a block or a ruling is about the present revision in the present state.
     pub(crate) fn is_now(&self, revision: usize, stage: Status) -> bool {
         revision == self.revision() && stage == self.status
@@ -448,6 +456,7 @@ impl Proposal {
                     self.accepted = Some(at);
                 }
             }
+            What::Rerouted { route, .. } => (self.route, self.routed) = (route.clone(), at),
             What::Applied { .. } => self.applied = true,
             What::RolledBack { .. } => self.applied = false,
             What::Escalated { level, due, .. } => {
@@ -459,6 +468,7 @@ impl Proposal {
                 if let Some(escalated) = &mut self.escalated {
                     escalated.answer = Some(*answer);
                 }
+                self.routed = at;
             }
             What::Hand { by, due, .. } => {
                 self.hands.insert(by.clone());
