@@ -1,6 +1,6 @@
 //! A year under rules, with delegation and without.
 
-use governance::simulate::{Figures, Habits, Parameters, simulate, stream};
+use governance::simulate::{Figures, Habits, Parameters, plot, simulate, stream};
 use governance::{Engine, Status, preset};
 
 fn year(name: &str, delegation: bool, parameters: &Parameters) -> Figures {
@@ -37,4 +37,37 @@ fn delegation_takes_work_from_the_core_and_days_from_those_who_wait() {
     assert_eq!(off.rows.len(), on.rows.len());
     assert!(on.csv().lines().count() == on.rows.len() + 1);
     assert!(on.rows.iter().all(|row| row.status != Status::InReview), "half a year later all is decided");
+}
+
+/// The plot and the figures of the documents are those of the code: `UPDATE_DOCS=1` writes them anew.
+#[test]
+fn the_documented_year_is_the_one_that_the_code_gives() {
+    let mut told = Vec::new();
+    for (name, per_month) in [("usual", 10), ("crowded", 20)] {
+        let parameters = Parameters { per_month, ..Parameters::default() };
+        let (off, on) = (year("mcp-2026", false, &parameters), year("mcp-2026", true, &parameters));
+        let lines = [off.summary("without delegation"), on.summary("with delegation")].join("\n");
+        let table = format!("{}\n{lines}\n", Figures::HEADING);
+        let title = format!("A {name} year under mcp-2026: {} proposals", off.rows.len());
+        let drawn = plot(&title, [("without delegation", &off), ("with delegation", &on)]);
+        told.push((name, table, drawn));
+    }
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let page = docs.join("governance.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        for (name, table, drawn) in &told {
+            std::fs::write(docs.join(format!("governance-{name}.svg")), drawn).expect("written");
+            let text = std::fs::read_to_string(&page).unwrap_or_default();
+            let (begin, end) = (format!("<!-- year {name} -->\n"), "<!-- end -->");
+            let Some((before, rest)) = text.split_once(&begin) else { continue };
+            let (_, after) = rest.split_once(end).expect("an end");
+            std::fs::write(&page, format!("{before}{begin}{table}{end}{after}")).expect("written");
+        }
+    }
+    let text = std::fs::read_to_string(&page).expect("docs/governance.md");
+    for (name, table, drawn) in told {
+        assert!(text.contains(&table), "docs/governance.md is of another year than:\n{table}");
+        let kept = std::fs::read_to_string(docs.join(format!("governance-{name}.svg"))).expect("a plot");
+        assert!(kept == drawn, "docs/governance-{name}.svg is of another year: run with UPDATE_DOCS=1");
+    }
 }
