@@ -13,6 +13,7 @@ pub(super) struct Faults<'a> {
 }
 
 impl Faults<'_> {
+    /// Something is wrong at a place.
     pub fn add(&mut self, place: &str, message: impl Into<String>) {
         self.found.push(Fault::new(place, message));
     }
@@ -34,21 +35,25 @@ impl Faults<'_> {
         }
     }
 
+    /// That there is such a role.
     pub fn role(&mut self, place: &str, name: &str) {
         let known = self.rules.roles.iter().map(|role| role.name.as_str()).collect();
         self.known(place, "role", name, known);
     }
 
+    /// That there is such a group.
     pub fn group(&mut self, place: &str, name: &str) {
         let known = self.rules.groups.iter().map(|group| group.name.as_str()).collect();
         self.known(place, "group", name, known);
     }
 
+    /// That there is such a person.
     pub fn person(&mut self, place: &str, name: &str) {
         let known = self.rules.people.iter().map(|person| person.name.as_str()).collect();
         self.known(place, "person", name, known);
     }
 
+    /// That a name is one of those that are known.
     pub fn known(&mut self, place: &str, what: &str, name: &str, known: Vec<&str>) {
         if known.contains(&name) {
             return;

@@ -116,6 +116,7 @@ impl<'a> Run<'a> {
         self.object();
     }
 
+    /// What it is about.
     pub fn proposal(&self) -> &Proposal {
         &self.state.proposals[&self.id]
     }

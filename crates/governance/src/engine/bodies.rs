@@ -21,6 +21,7 @@ impl<'a> Bodies<'a> {
         Self { engine, state, proposal: None, route: None }
     }
 
+    /// For one proposal, by the route that it goes.
     pub fn of(engine: &'a Engine, state: &'a State, proposal: &'a Proposal, route: &'a Route) -> Self {
         Self { engine, state, proposal: Some(proposal), route: Some(route) }
     }

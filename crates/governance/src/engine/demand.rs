@@ -43,6 +43,7 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// Who is one of whom for it.
     pub fn bodies(&self) -> Bodies<'a> {
         Bodies::of(self.engine, self.state, self.proposal, self.route)
     }

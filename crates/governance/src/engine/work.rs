@@ -59,6 +59,7 @@ impl<'a> Work<'a> {
         self.events
     }
 
+    /// Something happens: the proposal changes by it.
     pub fn emit(&mut self, what: What) {
         if let What::RecordChanged { record, .. } = &what {
             let before = self.state.records.get(record).cloned();
@@ -70,15 +71,18 @@ impl<'a> Work<'a> {
         self.events.push(Event { at: self.now, what });
     }
 
+    /// The proposal as it is at this moment.
     pub fn view(&self) -> View<'_> {
         let Self { engine, state, proposal, now, route, .. } = self;
         View { engine, state, proposal, route, now: *now }
     }
 
+    /// The proposal's number.
     pub fn id(&self) -> u64 {
         self.proposal.id
     }
 
+    /// It comes into a state.
     pub fn enter(&mut self, status: Status, reason: impl Into<String>) {
         let (id, route) = (self.id(), self.route.clone());
         self.emit(What::Entered { id, status, route, reason: reason.into() });

@@ -63,6 +63,7 @@ pub(super) struct Year<'a> {
 }
 
 impl<'a> Year<'a> {
+    /// The first morning.
     pub fn new(engine: &'a Engine, habits: &'a Habits) -> Self {
         let rules = engine.rules();
         let group = rules.groups.iter().find(|group| Some(&group.name) == rules.oversight.group.as_ref());
@@ -244,6 +245,7 @@ impl<'a> Year<'a> {
         true
     }
 
+    /// What came of it.
     pub fn figures(&self, arrivals: &[Arrival]) -> Figures {
         let rows = self.of.iter().map(|(id, index)| {
             let (proposal, arrival) = (&self.state.proposals[id], &arrivals[*index]);

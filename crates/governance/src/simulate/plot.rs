@@ -32,10 +32,11 @@ pub fn plot(title: &str, years: [(&str, &Figures); 2]) -> String {
     text(&mut body, (60.0, 318.0), "start", "note", "acts of the core in the year");
     for (index, (name, figures)) in years.iter().enumerate() {
         let y = 328.0 + 40.0 * index as f64;
-        let width = 300.0 * f64::from(figures.core_acts()) / f64::from(most);
+        let width = 620.0 * f64::from(figures.core_acts()) / f64::from(most);
         let _ = writeln!(
             body,
-            r#"<rect class="bar{index}" x="60" y="{y:.0}" width="{width:.1}" height="26" rx="2"/>"#
+            r#"<rect class="bar{index}" x="60" y="{:.0}" width="{width:.1}" height="14" rx="2"/>"#,
+            y + 16.0
         );
         let waiting = figures.waiting();
         let words = format!(
@@ -45,7 +46,7 @@ pub fn plot(title: &str, years: [(&str, &Figures); 2]) -> String {
             waiting.p90,
             figures.by_domain_percent()
         );
-        text(&mut body, (68.0 + width, y + 17.0), "start", "", &words);
+        text(&mut body, (60.0, y + 11.0), "start", "", &words);
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH:.0} {HEIGHT:.0}\" \

@@ -72,6 +72,7 @@ pub struct Arrival {
 pub(super) struct Chance(SeededRng);
 
 impl Chance {
+    /// The same for the same seed.
     pub fn new(seed: u64) -> Self {
         Self(SeededRng::new(seed))
     }
@@ -87,6 +88,7 @@ impl Chance {
         self.below(100) < percent as usize
     }
 
+    /// Any number.
     pub fn number(&self) -> u64 {
         self.0.next_u64()
     }
