@@ -9,7 +9,7 @@ use crate::address::{Address, URL_BYTES_MAX};
 use crate::auth::Auth;
 use crate::input::{INPUTS_MAX, Input, NAME_CHARS_MAX, Named, variables, write_variables};
 use crate::read::{Desk, Members, word};
-use crate::template::{Template, Value};
+use crate::template::{Piece, Template, Value};
 use crate::write::{Extra, Out};
 
 /// How a remote speaks.
@@ -120,15 +120,18 @@ impl Remote {
 /// What is wrong with the template of a URL: with something plain in it, it has to be a plain URL.
 pub(crate) fn check_template(url: &str, declared: impl Fn(&str) -> bool) -> Result<(), String> {
     let template = Template::parse(url, &declared);
-    let mut first = true;
-    let begins = url.starts_with('{') && template.names().next().is_some();
-    let value = |_: &str| {
-        let whole = std::mem::take(&mut first) && begins;
-        Some(Value::text(if whole { "https://a.example" } else { "1" }))
-    };
-    let filled = template.fill(value).unwrap_or_default();
+    let mut text = String::new();
+    for piece in template.pieces() {
+        match piece {
+            Piece::Text(plain) => text.push_str(plain),
+            // Something plain of the kind that can stand there: a whole URL, a port, a word.
+            Piece::Name(_) if text.is_empty() => text.push_str("https://a.example"),
+            Piece::Name(_) if text.ends_with(':') => text.push('1'),
+            Piece::Name(_) => text.push('a'),
+        }
+    }
     // A name that nobody declared stays as it stands, which is no URL: it is looked at without its braces.
-    let text = filled.as_text().unwrap_or_default().replace(['{', '}'], "");
+    let text = text.replace(['{', '}'], "");
     Address::parse(&text).map(|_| ()).map_err(|error| error.to_string())
 }
 

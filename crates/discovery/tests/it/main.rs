@@ -2,8 +2,13 @@
 
 mod cards;
 mod catalogs;
+mod crawl;
+mod launches;
+mod mirrors;
+mod remotes;
 mod schema;
 mod servers;
+mod shelves;
 
 use bytes::Bytes;
 use discovery::Fault;
