@@ -29,7 +29,8 @@ pub struct AddressError {
     url: String,
 }
 
-/// Who can be behind a host's name, as far as the name tells. What it resolves to is judged where it is dialled.
+/// Who can be behind a host's name, as far as the name tells. What it resolves to is judged where it is
+/// dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// Nothing says that it is not public.
@@ -237,7 +238,7 @@ fn reach_of(ip: IpAddr) -> Reach {
                 || (a == 192 && b == 0 && c == 0)
                 || (a == 198 && (18..20).contains(&b))
         }
-        // Only what is given out to hosts of the internet; within it, what carries an IPv4 address is judged by that.
+        // Only what is given out to hosts of the internet; what carries an IPv4 address is judged by that.
         IpAddr::V6(ip) => {
             let s = ip.segments();
             let inner = match s {

@@ -77,6 +77,8 @@ pub enum Method {
         /// All else.
         extra: Extra,
     },
+    /// A way that the draft did not know, as it came. It is never taken.
+    Other(Raw),
 }
 
 impl Method {
@@ -86,6 +88,7 @@ impl Method {
         match self {
             Self::Oauth { .. } => "oauth",
             Self::Headers { .. } => "headers",
+            Self::Other(_) => "other",
         }
     }
 }
@@ -115,7 +118,8 @@ impl Auth {
         let mut methods: Vec<Method> = Vec::new();
         for item in members.items(desk, "methods", INPUTS_MAX).unwrap_or_default() {
             let Some(method) = read_method(desk, &item.at, &item.raw) else { continue };
-            if methods.iter().any(|known| known.word() == method.word()) {
+            let known = !matches!(method, Method::Other(_));
+            if known && methods.iter().any(|other| other.word() == method.word()) {
                 desk.refuse(&item.at, format!("a second method of the type {}", method.word()));
             }
             methods.push(method);
@@ -154,9 +158,9 @@ fn read_method(desk: &mut Desk, at: &str, raw: &Raw) -> Option<Method> {
             Some(Method::Headers { headers, extra: members.rest() })
         }
         _ => {
-            // A draft grows; an unknown method is one that is not taken.
+            // A draft grows.
             desk.remark(at, "a method that is not known here");
-            None
+            Some(Method::Other(raw.clone()))
         }
     }
 }
@@ -211,6 +215,7 @@ fn endpoints_fit(authorization: &str, token: &str) -> Result<(), String> {
 
 fn write_method(method: &Method) -> Raw {
     match method {
+        Method::Other(raw) => raw.clone(),
         Method::Headers { headers, extra } => Out::new()
             .text("type", "headers")
             .list("headers", headers.iter().map(Named::write))

@@ -17,7 +17,8 @@ pub const CATALOG_BYTES_MAX: usize = 4_194_304;
 pub const ENTRIES_MAX: usize = 10_000;
 /// How deep catalogs may stand in catalogs.
 pub const NESTING_MAX: usize = 4;
-/// The version of the format that is written; of a later one with the same first number, what is known is read.
+/// The version of the format that is written. Of a later one with the same first number, what is known is
+/// read.
 pub const SPEC_VERSION: &str = "1.0";
 
 /// A catalog.
@@ -96,10 +97,8 @@ fn read_raw(desk: &mut Desk, raw: &Raw) -> Option<Catalog> {
     if let Some(version) = &spec_version {
         check_version(desk, version);
     }
-    if !members.has("entries") {
-        desk.refuse("", "\"entries\" is missing");
-    }
-    let items = members.items(desk, "entries", ENTRIES_MAX)?;
+    let found = members.must(desk, "entries")?;
+    let items = Members::items_of(desk, &found, ENTRIES_MAX)?;
     let mut entries: Vec<Entry> = Vec::with_capacity(items.len());
     let mut seen = std::collections::HashSet::new();
     for item in &items {

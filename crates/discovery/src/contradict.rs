@@ -1,7 +1,7 @@
 //! What is said in one place and denied in another: a card against the server itself, a catalog, a registry.
 //!
-//! Whatever was published beforehand may be wrong by age or by intent. The live server is right about itself, and
-//! nobody is right about whom to trust.
+//! Whatever was published beforehand may be wrong by age or by intent. The live server is right about itself,
+//! and nobody is right about whom to trust.
 
 use protocol::Raw;
 use serde::Serialize;
@@ -113,7 +113,7 @@ impl Found {
     }
 
     fn finish(mut self) -> Vec<Contradiction> {
-        self.0.sort_by(|a, b| b.severity.cmp(&a.severity));
+        self.0.sort_by_key(|one| std::cmp::Reverse(one.severity));
         self.0
     }
 }

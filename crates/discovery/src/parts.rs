@@ -167,9 +167,10 @@ pub fn version_fault(version: &str) -> Option<&'static str> {
         Some("a version has 1 to 255 characters")
     } else if version.eq_ignore_ascii_case("latest") {
         Some("names whatever is newest, and no version")
-    } else if version.contains(['^', '~', '>', '<', '=', '|', '*', ',']) || version.contains(" - ") {
-        Some("a range, and no version")
-    } else if version.split(['.', '-', '+']).any(shaped) {
+    } else if version.contains(['^', '~', '>', '<', '=', '|', '*', ','])
+        || version.contains(" - ")
+        || version.split(['.', '-', '+']).any(shaped)
+    {
         Some("a range, and no version")
     } else if !version.bytes().all(|byte| byte.is_ascii_graphic()) {
         Some("a version with a character that may not stand in one")
@@ -191,6 +192,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Reads it of a card or, with other rules for pictures, of a registry's entry.
     pub fn read(desk: &mut Desk, members: &mut Members, registry: bool) -> Option<Self> {
         let name = members.needed(desk, "name", NAME_CHARS_MAX);
         if let Some(what) = name.as_deref().and_then(name_fault) {

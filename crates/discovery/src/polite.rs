@@ -23,7 +23,8 @@ pub struct Manners {
     pub pause: Duration,
     /// How often one URL is asked for.
     pub tries: u32,
-    /// The longest that a host can ask to be left alone within this crawl; one that asks for more is left out.
+    /// The longest that a host can ask to be left alone within this crawl; of one that asks for more, the URL
+    /// is given up.
     pub patience: Duration,
     /// URLs of one host.
     pub urls_per_host: usize,

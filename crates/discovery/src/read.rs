@@ -38,14 +38,17 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// Blames what is wrong on this one.
     pub fn new(by: By) -> Self {
         Self { by, old_names: false, auth: false, faults: Vec::new(), told_old: false }
     }
 
+    /// Tells a reason to refuse.
     pub fn refuse(&mut self, pointer: &str, what: impl Into<String>) {
         self.push(Fault::refused(self.by, pointer, what));
     }
 
+    /// Tells something that is no reason to refuse.
     pub fn remark(&mut self, pointer: &str, what: impl Into<String>) {
         self.push(Fault::remark(self.by, pointer, what));
     }
@@ -62,6 +65,7 @@ impl Desk {
         }
     }
 
+    /// Whether something was a reason to refuse.
     pub fn refused(&self) -> bool {
         self.faults.iter().any(|fault| fault.weight == Weight::Refused)
     }
@@ -201,8 +205,8 @@ impl Members {
         text_of(desk, &found.at, &found.raw, chars_max)
     }
 
-    /// The same for a member that must be there.
-    pub fn needed(&mut self, desk: &mut Desk, name: &str, chars_max: usize) -> Option<String> {
+    /// The member where it must be there, and be something.
+    pub fn must(&mut self, desk: &mut Desk, name: &str) -> Option<Found> {
         let older = old_name(name).filter(|old| self.has(old));
         match older {
             Some(old) if !self.has(name) && !desk.old_names => {
@@ -212,7 +216,23 @@ impl Members {
             None if !self.has(name) => desk.refuse(&self.at, format!("{name:?} is missing")),
             _ => {}
         }
-        self.text(desk, name, chars_max)
+        let there = self.has(name) || desk.old_names && old_name(name).is_some_and(|old| self.has(&old));
+        let found = self.take(desk, name);
+        if there && found.is_none() {
+            desk.refuse(&step(&self.at, name), "is null");
+        }
+        found
+    }
+
+    /// A text of at least a character that must be there.
+    pub fn needed(&mut self, desk: &mut Desk, name: &str, chars_max: usize) -> Option<String> {
+        let found = self.must(desk, name)?;
+        let text = text_of(desk, &found.at, &found.raw, chars_max)?;
+        if text.is_empty() {
+            desk.refuse(&found.at, "is empty");
+            return None;
+        }
+        Some(text)
     }
 
     /// A truth value.
@@ -228,6 +248,11 @@ impl Members {
     /// The items of a list, each with its pointer.
     pub fn items(&mut self, desk: &mut Desk, name: &str, max: usize) -> Option<Vec<Found>> {
         let found = self.take(desk, name)?;
+        Self::items_of(desk, &found, max)
+    }
+
+    /// The items of a value that has to be a list.
+    pub fn items_of(desk: &mut Desk, found: &Found, max: usize) -> Option<Vec<Found>> {
         let Some(items) = found.raw.items() else {
             desk.refuse(&found.at, "has to be a list");
             return None;

@@ -143,6 +143,7 @@ pub(crate) fn read_raw(desk: &mut Desk, at: &str, raw: &Raw) -> Option<Server> {
     let remotes = Remote::list(desk, &mut members);
     desk.old_names = false;
     let head = head?;
+    check_meta(desk, &members.at, head.meta.as_ref());
     Some(Server {
         name: head.name,
         version: head.version,
@@ -157,6 +158,15 @@ pub(crate) fn read_raw(desk: &mut Desk, at: &str, raw: &Raw) -> Option<Server> {
         meta: head.meta,
         extra: members.rest(),
     })
+}
+
+/// What the publisher adds for registries has to be an object; what others add is theirs.
+fn check_meta(desk: &mut Desk, at: &str, meta: Option<&Raw>) {
+    let own = "io.modelcontextprotocol.registry/publisher-provided";
+    if let Some(own) = meta.and_then(|meta| meta.get(own)) {
+        let at = format!("{at}/_meta/io.modelcontextprotocol.registry~1publisher-provided");
+        Members::open(desk, at, &own);
+    }
 }
 
 /// The date in the URL of a schema. One that is not known is told of; the document is read all the same.
@@ -221,10 +231,7 @@ pub(crate) fn is_sha256(hash: &str) -> bool {
 }
 
 fn read_transport(desk: &mut Desk, members: &mut Members) -> Option<Transport> {
-    if !members.has("transport") {
-        desk.refuse(&members.at, "\"transport\" is missing");
-    }
-    let found = members.take(desk, "transport")?;
+    let found = members.must(desk, "transport")?;
     let mut inner = Members::open(desk, found.at, &found.raw)?;
     let kind = inner.needed(desk, "type", NAME_CHARS_MAX)?;
     if kind == "stdio" {

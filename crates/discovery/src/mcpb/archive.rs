@@ -156,7 +156,8 @@ fn path_of(head: &Head) -> Result<String, String> {
     }
     let hidden = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     if name.chars().any(hidden) {
         return wrong("a name with characters that nobody sees");

@@ -179,10 +179,7 @@ fn read_raw(desk: &mut Desk, raw: &Raw) -> Option<Manifest> {
 }
 
 fn part(desk: &mut Desk, members: &mut Members, name: &str, needed: bool) -> Option<Members> {
-    if needed && !members.has(name) {
-        desk.refuse(&members.at, format!("{name:?} is missing"));
-    }
-    let found = members.take(desk, name)?;
+    let found = if needed { members.must(desk, name) } else { members.take(desk, name) }?;
     Members::open(desk, found.at, &found.raw)
 }
 

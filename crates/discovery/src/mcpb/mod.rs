@@ -1,4 +1,4 @@
-//! Bundles (`.mcpb`): an archive with a `manifest.json`. What may be unpacked, and what would then be started.
+//! Bundles (`.mcpb`): archives with a `manifest.json`. What may be unpacked, and what would then be started.
 
 mod archive;
 mod manifest;

@@ -80,7 +80,7 @@ fn start_on(manifest: &Manifest, platform: &str) -> Override {
     }
 }
 
-/// The program: the one of its kind, or a file of the bundle. Never a shell and never what is found by chance.
+/// The program: the one of its kind, or a file of the bundle. Never a shell, and nothing found by chance.
 fn program(
     asker: &mut Asker<'_>,
     manifest: &Manifest,

@@ -1,8 +1,8 @@
 //! A copy of somebody else's registry, kept up to date.
 //!
 //! First the whole list by its cursors; then, every so often, what changed since the newest change that was
-//! seen, less some time for clocks that differ. A registry that lies can waste a bounded number of requests, and
-//! can make nothing disappear: what it stops to list is doubted once before it counts as gone.
+//! seen, less some time for clocks that differ. A registry that lies can waste a bounded number of requests,
+//! and what it suddenly stops to list is doubted once before it counts as gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

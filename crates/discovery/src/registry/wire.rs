@@ -147,10 +147,7 @@ fn read_entry(at: &str, raw: &Raw) -> Result<(Entry, Vec<Fault>), Vec<Fault>> {
 
 fn entry_of(desk: &mut Desk, at: &str, raw: &Raw) -> Option<Entry> {
     let mut members = Members::open(desk, at, raw)?;
-    if !members.has("server") {
-        desk.refuse(at, "\"server\" is missing");
-    }
-    let found = members.take(desk, "server")?;
+    let found = members.must(desk, "server")?;
     if found.raw.as_bytes().len() > SERVER_BYTES_MAX {
         desk.refuse(&found.at, format!("larger than {SERVER_BYTES_MAX} bytes"));
         return None;

@@ -16,8 +16,10 @@ pub fn full() -> Value {
         "title": "Acme CRM",
         "description": "Customer records",
         "websiteUrl": "https://acme.example/crm",
-        "repository": {"url": "https://github.com/acme/crm", "source": "github", "subfolder": "src/x", "id": "7"},
-        "icons": [{"src": "https://acme.example/i.png", "mimeType": "image/png", "sizes": ["48x48"], "theme": "dark"}],
+        "repository": {"url": "https://github.com/acme/crm", "source": "github",
+                       "subfolder": "src/x", "id": "7"},
+        "icons": [{"src": "https://acme.example/i.png", "mimeType": "image/png",
+                   "sizes": ["48x48"], "theme": "dark"}],
         "remotes": [{
             "type": "streamable-http",
             "url": "https://gw.acme.example/{region}/crm/mcp",
@@ -45,8 +47,10 @@ fn a_card_is_written_as_it_was_read() {
 #[test]
 fn what_nobody_knows_is_kept_byte_for_byte() {
     let text = format!(
-        r#"{{"$schema":"{CARD_SCHEMA}","name":"a/b","version":"1","description":"d","x":{{"n":1.50e0,"s":"\u0041","d":[ 1 , 2 ]}},
-        "remotes":[{{"type":"sse","url":"https://a.example/","webhooks":{{"k":0.10}},"variables":{{"v":{{"z":-0}}}}}}]}}"#
+        r#"{{"$schema":"{CARD_SCHEMA}","name":"a/b","version":"1","description":"d",
+        "x":{{"n":1.50e0,"s":"\u0041","d":[ 1 , 2 ]}},
+        "remotes":[{{"type":"sse","url":"https://a.example/","webhooks":{{"k":0.10}},
+        "variables":{{"v":{{"z":-0}}}}}}]}}"#
     );
     let card = read(&Bytes::from(text), Options::default()).expect("a card").value;
     let written = write(&card);
@@ -202,4 +206,9 @@ fn a_declaration_that_would_send_a_token_elsewhere_is_refused() {
     let card = read(&bytes(&with_auth(&unknown)), Options { auth: true }).expect("the draft may grow");
     assert_eq!(card.value.remotes[0].auth.as_ref().map(|auth| auth.posture), Some(Posture::Required));
     assert_eq!(card.remarks.len(), 1);
+    assert_eq!(
+        write(&card.value).to_value()["remotes"][0]["auth"]["methods"],
+        unknown["methods"],
+        "and is kept"
+    );
 }

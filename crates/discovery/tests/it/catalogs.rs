@@ -78,7 +78,8 @@ fn what_is_no_catalog_is_refused() {
 #[test]
 fn the_older_name_of_the_media_type_is_read_and_parameters_do_not_count() {
     let old = json!({"identifier": "urn:x:1", "displayName": "One",
-                     "mediaType": "Application/MCP-server-card+JSON; charset=utf-8", "url": "https://a.example/c"});
+                     "mediaType": "Application/MCP-server-card+JSON; charset=utf-8",
+                     "url": "https://a.example/c"});
     let nested =
         json!({"identifier": "urn:x:2", "type": "application/ai-catalog+json", "url": "https://a.example/d"});
     let read = read(&bytes(&catalog(&[old, nested]))).expect("a catalog");

@@ -276,19 +276,21 @@ fn variables_that_decide_which_code_runs_are_nobody_elses_to_set() {
     }
 }
 
+/// A package with plain arguments for its runtime.
+fn with(kind: &str, hint: &str, arguments: &[&str]) -> Value {
+    let list: Vec<Value> = arguments.iter().map(|a| json!({"type": "positional", "value": a})).collect();
+    let identifier = if kind == "oci" { "ghcr.io/acme/crm:1.2.3" } else { "acme" };
+    let mut package = json!({"registryType": kind, "identifier": identifier, "runtimeHint": hint,
+                             "transport": {"type": "stdio"}, "runtimeArguments": list});
+    if kind != "oci" {
+        package["version"] = json!("1.0.0");
+    }
+    package
+}
+
 #[test]
 fn options_that_run_other_code_or_open_the_machine_do_not_reach_the_runtime() {
     let none = Answers::default();
-    let with = |kind: &str, hint: &str, arguments: &[&str]| {
-        let list: Vec<Value> = arguments.iter().map(|a| json!({"type": "positional", "value": a})).collect();
-        let identifier = if kind == "oci" { "ghcr.io/acme/crm:1.2.3" } else { "acme" };
-        let mut package = json!({"registryType": kind, "identifier": identifier, "runtimeHint": hint,
-                                 "transport": {"type": "stdio"}, "runtimeArguments": list});
-        if kind != "oci" {
-            package["version"] = json!("1.0.0");
-        }
-        package
-    };
     for (kind, hint, arguments) in [
         ("npm", "npx", vec!["-c", "id"]),
         ("npm", "npx", vec!["--call=id"]),

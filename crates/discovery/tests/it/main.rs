@@ -1,10 +1,14 @@
 //! What is published by others and by us, as those see it who read and write it.
 
+mod bundles;
 mod cards;
 mod catalogs;
+mod contradictions;
 mod crawl;
 mod launches;
 mod mirrors;
+mod properties;
+mod published;
 mod remotes;
 mod schema;
 mod servers;
@@ -28,13 +32,14 @@ fn lines(faults: &[Fault]) -> Vec<String> {
 fn with(document: &Value, pointer: &str, value: Value) -> Value {
     let mut document = document.clone();
     let (above, name) = pointer.rsplit_once('/').expect("a pointer");
+    let name = &name.replace("~1", "/").replace("~0", "~");
     let place = document.pointer_mut(above).expect("a place");
     match place {
         Value::Object(members) if value.is_null() => {
             members.remove(name);
         }
         Value::Object(members) => {
-            members.insert(name.to_owned(), value);
+            members.insert(name.clone(), value);
         }
         Value::Array(items) => items[name.parse::<usize>().expect("a number")] = value,
         _ => panic!("no place at {pointer}"),

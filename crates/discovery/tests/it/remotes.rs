@@ -126,7 +126,8 @@ fn remotes_inside_are_named_and_this_machine_is_for_development() {
 #[test]
 fn headers_carry_secrets_by_name_and_nothing_that_splits_them() {
     let document = json!({"type": "sse", "url": "https://gw.example/sse", "headers": [
-        {"name": "Authorization", "value": "Bearer {t}", "variables": {"t": {"isSecret": true, "isRequired": true}}},
+        {"name": "Authorization", "value": "Bearer {t}",
+         "variables": {"t": {"isSecret": true, "isRequired": true}}},
         {"name": "X-Tenant", "isRequired": true},
         {"name": "X-Optional"},
     ]});

