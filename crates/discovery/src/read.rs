@@ -213,7 +213,13 @@ impl Members {
                 let what = format!("{name:?} is missing; {old:?} is how it was spelled before 2025-09-16");
                 desk.refuse(&self.at, what);
             }
-            None if !self.has(name) => desk.refuse(&self.at, format!("{name:?} is missing")),
+            None if !self.has(name) => {
+                let older = OLDEST.iter().find(|(new, old)| *new == name && self.has(old));
+                let hint = older.map_or(String::new(), |(_, old)| {
+                    format!("; {old:?} is how it was said before the first dated schema, of 2025-07-09")
+                });
+                desk.refuse(&self.at, format!("{name:?} is missing{hint}"));
+            }
             _ => {}
         }
         let there = self.has(name) || desk.old_names && old_name(name).is_some_and(|old| self.has(&old));
@@ -325,6 +331,14 @@ pub(crate) fn word<T: Copy>(desk: &mut Desk, at: &str, text: &str, words: &[(&st
     }
     found
 }
+
+/// What members were called before any schema had a date. Documents of that time are not read.
+const OLDEST: [(&str, &str); 4] = [
+    ("version", "version_detail"),
+    ("type", "transport_type"),
+    ("registryType", "registry_name"),
+    ("identifier", "name"),
+];
 
 /// `registry_type` for `registryType`.
 fn old_name(name: &str) -> Option<String> {

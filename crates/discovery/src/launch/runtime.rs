@@ -26,6 +26,8 @@ enum Verdict {
     Variable,
     /// It shows the container a folder of this machine.
     Mount,
+    /// It names a version of the language, which could as well be a program.
+    Version,
 }
 
 /// One option of a runtime.
@@ -53,7 +55,7 @@ const NPX: [Known; 4] = [
 const UVX: [Known; 4] = [
     flag(&["-q", "--quiet", "--isolated", "--offline", "-n", "--no-cache"], Verdict::Fine),
     flag(&["--native-tls", "--no-progress", "--no-config"], Verdict::Fine),
-    option(&["-p", "--python"], Verdict::Fine),
+    option(&["-p", "--python"], Verdict::Version),
     option(&["--from"], Verdict::Same),
 ];
 
@@ -195,6 +197,13 @@ fn apply(
                 None => asker.risk(format!("the container sees what is mounted: {}", shown(text))),
             }
         }
+        Verdict::Version => {
+            let text = value.as_ref().and_then(Value::as_text).unwrap_or_default();
+            let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".@+-".contains(&byte));
+            if !plain || text.is_empty() {
+                asker.refuse(By::Publisher, at, format!("{} is no version", shown(text)));
+            }
+        }
         Verdict::Risky(why) => {
             asker.risk(format!("{why}: {name} {}", shown(&value.clone().unwrap_or_default().to_string())));
         }
@@ -220,14 +229,7 @@ fn variable(asker: &mut Asker<'_>, at: &str, value: Value, judged: &mut Judged) 
 
 /// What of this machine no container gets to see.
 fn mount_fault(text: &str) -> Option<&'static str> {
-    // In both spellings: `/a:/b:ro` and `type=bind,src=/a,dst=/b`.
-    let sources: Vec<&str> = if text.contains("src=") || text.contains("source=") {
-        let fields = text.split(',').filter_map(|field| field.split_once('='));
-        fields.filter(|(name, _)| matches!(*name, "src" | "source")).map(|(_, value)| value).collect()
-    } else {
-        text.split(':').take(1).collect()
-    };
-    let [source] = sources[..] else { return Some("no mount that can be read") };
+    let Some(source) = mount_source(text) else { return Some("no mount that can be read") };
     if source.split('/').any(|part| part == ".." || part == ".") {
         return Some("a mount with a way back");
     }
@@ -241,6 +243,37 @@ fn mount_fault(text: &str) -> Option<&'static str> {
         _ if source.contains(['~', '$']) => Some("a mount of a folder that a shell would have to find"),
         _ => None,
     }
+}
+
+/// What is mounted, in both spellings: `/a:/b:ro` and `type=bind,src=/a,dst=/b`. Only plain members
+/// pass, each once: others choose drivers and devices, and a value could bring them along.
+fn mount_source(text: &str) -> Option<&str> {
+    if !text.contains('=') {
+        let parts: Vec<&str> = text.split(':').collect();
+        return match parts.as_slice() {
+            [source, target] | [source, target, "ro" | "rw" | "z" | "Z"] if target.starts_with('/') => {
+                Some(source)
+            }
+            _ => None,
+        };
+    }
+    let (mut kind, mut source, mut target, mut mode) = (None, None, None, None);
+    for field in text.split(',') {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        let place = match name {
+            "type" => &mut kind,
+            "src" | "source" => &mut source,
+            "dst" | "destination" | "target" => &mut target,
+            "ro" | "readonly" => &mut mode,
+            _ => return None,
+        };
+        if place.replace(value).is_some() {
+            return None;
+        }
+    }
+    let fits =
+        matches!(kind, Some("bind" | "volume")) && target.is_some_and(|target| target.starts_with('/'));
+    source.filter(|_| fits)
 }
 
 fn refuse(asker: &mut Asker<'_>, at: &str, runtime: Runtime, text: &str) {

@@ -232,10 +232,15 @@ fn settings(
             variables: &BTreeMap::new(),
             repeated: setting.multiple,
         };
-        let Some(found) = asker.values(&question) else {
+        let Some(mut found) = asker.values(&question) else {
             complete = false;
             continue;
         };
+        if setting.multiple && !asker.answers.values.contains_key(name) {
+            // What is asked for has one default, and this one has several.
+            let more = setting.default.iter().skip(1).filter_map(|text| default_of(text, folders));
+            found.extend(more.filter(|text| input.check(text).is_ok()).map(Value::text));
+        }
         for value in found.iter().filter_map(Value::as_text) {
             let number: Option<f64> = value.parse().ok();
             let small = number.zip(setting.min).is_some_and(|(number, min)| number < min);
@@ -250,6 +255,13 @@ fn settings(
     complete.then_some(values)
 }
 
+/// A default with its folders filled in. `None`: a folder that nobody lets it have is no default.
+fn default_of(text: &str, folders: &Folders) -> Option<String> {
+    let template = Template::parse_dollar(text, |name| folders.others.contains_key(name));
+    let filled = template.fill(|name| folders.others.get(name).map(Value::text))?;
+    filled.as_text().filter(|text| !text.contains("${")).map(str::to_owned)
+}
+
 /// A setting as something that is asked for.
 fn input(setting: &Setting, folders: &Folders) -> Input {
     let format = match setting.kind {
@@ -258,12 +270,7 @@ fn input(setting: &Setting, folders: &Folders) -> Input {
         SettingKind::Boolean => Format::Boolean,
         SettingKind::Directory | SettingKind::File => Format::Filepath,
     };
-    let default = setting.default.first().and_then(|text| {
-        let template = Template::parse_dollar(text, |name| folders.others.contains_key(name));
-        let filled = template.fill(|name| folders.others.get(name).map(Value::text))?;
-        // A folder that nobody lets it have is no default.
-        filled.as_text().filter(|text| !text.contains("${")).map(str::to_owned)
-    });
+    let default = setting.default.first().and_then(|text| default_of(text, folders));
     Input {
         description: Some(format!("{}: {}", setting.title, setting.description)),
         is_required: Some(setting.required),

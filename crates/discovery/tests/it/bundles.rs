@@ -192,6 +192,20 @@ fn a_bundle_becomes_a_command_with_its_settings() {
 }
 
 #[test]
+fn folders_of_a_person_are_there_only_where_the_operator_gives_them() {
+    let mut document = manifest();
+    document["user_config"]["folders"]["default"] = json!(["${HOME}/Desktop", "/srv", "${DOCUMENTS}"]);
+    let manifest = read(&bytes(&document)).expect("a manifest").value;
+    let planned = |others: &[(&str, &str)]| {
+        let others = others.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect();
+        let folders = Folders { bundle: "/var/b/1".into(), others };
+        line(&plan(&manifest, "linux", &folders, &answers(&[]), &Rules::default()))[4..].to_vec()
+    };
+    assert_eq!(planned(&[]), ["/srv"]);
+    assert_eq!(planned(&[("HOME", "/home/ann")]), ["/home/ann/Desktop", "/srv"]);
+}
+
+#[test]
 fn settings_that_do_not_fit_are_refused() {
     for (key, value) in [
         ("level", "9"),

@@ -5,6 +5,7 @@ mod cards;
 mod catalogs;
 mod contradictions;
 mod crawl;
+mod field;
 mod launches;
 mod mirrors;
 mod properties;
