@@ -268,7 +268,9 @@ impl Mirror {
             Some(Oddity::PagesRepeat)
         } else if walk.pages >= limits.pages_max {
             Some(Oddity::TooManyPages)
-        } else if self.count >= limits.rows_max {
+        } else if report.oddities.contains(&Oddity::TooManyRows) {
+            // Told already; the page that does not fit ends the walk.
+            report.oddities.retain(|oddity| *oddity != Oddity::TooManyRows);
             Some(Oddity::TooManyRows)
         } else {
             None
@@ -345,6 +347,9 @@ impl Mirror {
         let old = self.rows.get(&name).and_then(|versions| versions.get(&version)).cloned();
         if old.is_none() {
             if self.count >= limits.rows_max {
+                if !report.oddities.contains(&Oddity::TooManyRows) {
+                    report.odd(Oddity::TooManyRows);
+                }
                 return false;
             }
             self.count += 1;

@@ -126,6 +126,12 @@ fn a_registry_cannot_fill_the_memory() {
         assert_eq!(report.oddities.contains(&Oddity::TooManyRows), n == 1);
     }
     assert_eq!(mirror.len(), 5);
+    let mut mirror = Mirror::default();
+    mirror.ask(START, &limits);
+    let entries: Vec<Value> = (0..9).map(|n| entry(n, 0)).collect();
+    let report = mirror.page(START, &limits, page(&entries, None));
+    assert_eq!((report.turn, mirror.len()), (Turn::Done, 5));
+    assert_eq!(report.oddities, [Oddity::TooManyRows], "what does not fit is told of on the last page, too");
     let limits = Limits { pages_max: 4, ..Limits::default() };
     let mut mirror = Mirror::default();
     let turns: Vec<Turn> = (0..4)
