@@ -7,6 +7,7 @@
 mod agreement;
 mod bridge;
 mod configuration;
+mod content;
 mod envelope;
 mod framing;
 mod json;
@@ -15,6 +16,7 @@ mod sse;
 pub use agreement::agreement;
 pub use bridge::bridge;
 pub use configuration::config;
+pub use content::content;
 pub use envelope::envelope;
 pub use framing::framing;
 pub use sse::sse;
@@ -23,11 +25,12 @@ pub use sse::sse;
 pub type Target = fn(&[u8]);
 
 /// All targets by name. The corpus of each is the folder of that name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("envelope", envelope),
     ("agreement", agreement),
     ("sse", sse),
     ("framing", framing),
     ("bridge", bridge),
     ("config", config),
+    ("content", content),
 ];

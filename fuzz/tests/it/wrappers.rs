@@ -9,6 +9,8 @@ mod agreement;
 mod bridge;
 #[path = "../../libfuzzer/targets/config.rs"]
 mod config;
+#[path = "../../libfuzzer/targets/content.rs"]
+mod content;
 #[path = "../../libfuzzer/targets/envelope.rs"]
 mod envelope;
 #[path = "../../libfuzzer/targets/framing.rs"]
@@ -17,13 +19,14 @@ mod framing;
 mod sse;
 
 /// Every wrapper, and what it runs.
-const WRAPPERS: [(&str, Target); 6] = [
+const WRAPPERS: [(&str, Target); 7] = [
     ("envelope", envelope::RUN),
     ("agreement", agreement::RUN),
     ("sse", sse::RUN),
     ("framing", framing::RUN),
     ("bridge", bridge::RUN),
     ("config", config::RUN),
+    ("content", content::RUN),
 ];
 
 #[test]
