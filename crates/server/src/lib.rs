@@ -33,6 +33,7 @@ mod passed_tasks;
 mod pins;
 mod pipeline;
 pub mod policies;
+mod published;
 mod rates;
 mod recheck;
 mod replay;
