@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use model::{Clock, Principal, Rng};
+use protocol::json::Object;
 use protocol::latest::meta;
 use protocol::{Raw, Revision, RpcError, code};
 use seal::{Binding, KeyRing, Purpose};
@@ -38,8 +39,16 @@ pub struct EndpointOptions {
     pub page_size: usize,
     /// Who the gateway says it is: an `Implementation`.
     pub server_info: Raw,
+    /// Whether that is said in the place of what an upstream says of itself, too.
+    pub by_card: bool,
     /// In place of what upstreams say.
     pub instructions: Option<String>,
+}
+
+/// The revisions that every endpoint is served in, the newest first.
+#[must_use]
+pub fn served() -> Vec<&'static str> {
+    Revision::ALL.iter().rev().map(|revision| revision.as_str()).collect()
 }
 
 /// Says what of a list somebody may see.
@@ -156,18 +165,26 @@ impl Endpoint {
         if known.is_empty() && !missing.is_empty() {
             return Err(none_answered(missing));
         }
-        let versions = json!(Revision::ALL.iter().rev().map(|r| r.as_str()).collect::<Vec<_>>());
-        let versions = Raw::from_value(&versions);
+        let versions = Raw::from_value(&json!(served()));
         if self.options.direct
             && let Some(object) = known.first().and_then(|d| d.object().ok().flatten())
         {
             let mut edit = object.edit().set("supportedVersions", versions);
+            if self.options.by_card {
+                edit = edit.set("_meta", self.known_as(object.get("_meta").as_ref()));
+            }
             if let Some(text) = &self.options.instructions {
                 edit = edit.set("instructions", Raw::string(text));
             }
             return Ok(edit.finish());
         }
         Ok(self.merged_discover(&known, &versions, &missing))
+    }
+
+    /// What an upstream says beside a result, with the name that the operator gave the endpoint.
+    fn known_as(&self, meta: Option<&Raw>) -> Raw {
+        let meta = meta.and_then(|meta| meta.object().ok().flatten()).unwrap_or_else(Object::empty);
+        meta.edit().set(meta::SERVER_INFO, self.options.server_info.clone()).finish()
     }
 
     /// The experimental tasks of 2025-11-25, where the endpoint is one upstream that has them. Not where
@@ -312,7 +329,11 @@ impl Endpoint {
     /// What stands beside the entries: what a direct upstream says there, or what the gateway has to say.
     fn rest(&self, lists: &[(usize, Arc<Listing>)], missing: &[(String, RpcError)]) -> Raw {
         if let (true, [(_, only)]) = (self.options.direct, lists) {
-            return only.rest.clone();
+            let meta = only.rest.get("_meta").filter(|_| self.options.by_card);
+            return match (meta, only.rest.object()) {
+                (Some(meta), Ok(Some(rest))) => rest.edit().set("_meta", self.known_as(Some(&meta))).finish(),
+                _ => only.rest.clone(),
+            };
         }
         let mut entries = json!({meta::SERVER_INFO: self.options.server_info.to_value()});
         if !missing.is_empty() {

@@ -14,7 +14,7 @@ mod route;
 mod source;
 mod uris;
 
-pub use endpoint::{Allows, Endpoint, EndpointOptions, MISSING, Sieve};
+pub use endpoint::{Allows, Endpoint, EndpointOptions, MISSING, Sieve, served};
 pub use filter::Filter;
 pub use handles::{ARGUMENTS, SessionUse};
 pub use listing::{Item, Kind, Listing};

@@ -30,6 +30,7 @@ use crate::note::{Noted, aside};
 use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
 use crate::pins::PinBoard;
 use crate::policies::Labels;
+use crate::published::Shown;
 use crate::rates::Keeper;
 use crate::replay::Repeatable;
 use crate::replica::Replicas;
@@ -176,6 +177,8 @@ pub struct Generation {
     pub(crate) broker_sign_ins: Vec<String>,
     /// What clients reach the gateway by, where the operator says so.
     pub(crate) url: Option<String>,
+    /// What is told about endpoints to those who look before they connect.
+    pub(crate) shown: Shown,
     /// Limits.
     pub limits: Limits,
     /// What is told of calls.

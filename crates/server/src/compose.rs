@@ -34,6 +34,7 @@ use crate::hub::Hub;
 use crate::overload::Gate;
 use crate::pins::{PinBoard, UpstreamPins};
 use crate::policies::{Policies, PolicyError};
+use crate::published::{self, Shown};
 use crate::replay::Repeatable;
 use crate::trace::{Choices, LogCalls, Watch};
 use crate::vault::StoreVault;
@@ -109,6 +110,14 @@ pub enum ComposeError {
     /// There is nothing to decide by.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// Nothing can be told about an endpoint as the configuration says.
+    #[error("publish discovery.cards.{endpoint}: {fault}")]
+    Card {
+        /// Which.
+        endpoint: String,
+        /// Why not.
+        fault: String,
+    },
     /// Nobody can be let in as the configuration says.
     #[error(transparent)]
     Door(#[from] DoorError),
@@ -136,6 +145,7 @@ pub fn compose(
 ) -> Result<Generation, ComposeError> {
     let Entrance { gate, issuers, sign_ins, broker } = Entrance::new(config, shared, before)?;
     let (Policies { engine: policy, labels }, checks) = (Policies::of(config)?, Checks::of(config, shared)?);
+    let shown = Shown::of(config, &gate, (before.map(|g| &g.shown), shared.handles.clock.now()))?;
     let (mut sources, mut fingerprints) = (HashMap::new(), HashMap::new());
     let mut forward_headers = HashMap::new();
     let mut made = Vec::new();
@@ -194,6 +204,7 @@ pub fn compose(
         users,
         sign_ins,
         url: config.auth.url.clone(),
+        shown,
         limits: limits(config),
         rates: config.rates.clone(),
         watch: watched(&config.telemetry),
@@ -535,13 +546,17 @@ fn endpoints(
         let h = &shared.handles;
         Arc::new(Endpoint::new(options, parts, Arc::clone(&h.keys), Arc::clone(&h.clock), Arc::clone(&h.rng)))
     };
-    let options = |name: &str, direct: bool| EndpointOptions {
-        name: name.to_owned(),
-        direct,
-        filter: Filter::default(),
-        page_size: config.limits.page_size,
-        server_info: shared.server_info.clone(),
-        instructions: None,
+    let options = |name: &str, direct: bool| {
+        let card = published::server_info(config, name);
+        EndpointOptions {
+            name: name.to_owned(),
+            direct,
+            filter: Filter::default(),
+            page_size: config.limits.page_size,
+            by_card: card.is_some(),
+            server_info: card.unwrap_or_else(|| shared.server_info.clone()),
+            instructions: None,
+        }
     };
     let enabled: Vec<&str> = config.upstreams_enabled().map(|(name, _)| name).collect();
     let none = || std::iter::empty();

@@ -108,7 +108,7 @@ pub(crate) fn gate(
 }
 
 /// Who may come in at each endpoint.
-fn endpoint_rules(config: &Config) -> Result<HashMap<String, EndpointRules>, DoorError> {
+pub(crate) fn endpoint_rules(config: &Config) -> Result<HashMap<String, EndpointRules>, DoorError> {
     let auth = &config.auth;
     let by_default = match &auth.allow {
         Some(ways) => ways.clone(),
@@ -354,6 +354,7 @@ fn certificates(section: &config::Mtls) -> Certificates {
 }
 
 /// A request at an endpoint, as it comes in.
+#[derive(Clone, Copy)]
 pub(crate) struct Knock<'a> {
     pub endpoint: &'a str,
     pub method: &'a Method,
@@ -388,6 +389,13 @@ pub(crate) async fn admit(
         app.metrics.refused(denied.reason.as_str());
         Box::new(refusal(&denied))
     })
+}
+
+/// Whether somebody who proves who he is would be let in at an endpoint. Nobody is refused by that.
+pub(crate) async fn would_admit(app: &App, generation: &Generation, knock: &Knock<'_>) -> bool {
+    let base = base(app, generation, knock.headers);
+    let admitted = generation.gate.admit(knock.endpoint, &knock.presented(&base)).await;
+    admitted.is_ok_and(|who| who.issuer.is_some())
 }
 
 /// What somebody is told who was let in, and was barred before there was an answer.

@@ -35,6 +35,9 @@ impl Guard {
                 "This gateway does not answer to that Host. See `hosts`.\n",
             ));
         }
+        if route(uri.path()).is_for_any_page() {
+            return None;
+        }
         let mut origins = headers.get_all(ORIGIN).iter();
         let fits = match (origins.next(), origins.next()) {
             (None, _) => true,
@@ -79,6 +82,18 @@ impl Guard {
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static("mcp-session-id, mcp-protocol-version, www-authenticate"),
         );
+    }
+
+    /// The headers that let a page of any origin read what is published for everybody. It is the same with
+    /// whatever a browser sends along, and a page that sends anything of a user's along reads nothing.
+    #[expect(clippy::unused_self, reason = "what a page may see is the guard's business")]
+    pub(crate) fn cors_for_any(&self, answer: &mut Answer) {
+        let headers = answer.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET"));
+        let allowed = HeaderValue::from_static("Content-Type, If-None-Match");
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));
     }
 
     /// The answer to a browser that asks before it calls.

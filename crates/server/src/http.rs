@@ -24,7 +24,7 @@ use crate::drain::{self, Phase};
 use crate::overload::{Reason, SIGNED_ON, Shed, Stage};
 use crate::replica::{self, Received};
 use crate::route::{BrokerRoute, Route, route};
-use crate::{account, agree, broker, consent, legacy, modern, note};
+use crate::{account, agree, broker, consent, legacy, modern, note, published};
 
 /// Serves a request. Never fails: whatever goes wrong has an answer.
 pub(crate) async fn serve<B>(app: Arc<App>, request: Request<B>) -> Answer
@@ -83,12 +83,15 @@ where
         return refusal;
     }
     let origin = head.headers.get(ORIGIN).cloned();
+    let for_any_page = route(head.uri.path()).is_for_any_page();
     let mut answer = if head.method == Method::OPTIONS {
         guard.preflight(&head.headers)
     } else {
         dispatch(&app, &generation, (head, Came { forwarded, certificate, address }), body).await
     };
-    if let Some(origin) = origin {
+    if for_any_page {
+        guard.cors_for_any(&mut answer);
+    } else if let Some(origin) = origin {
         guard.cors(origin, &mut answer);
     }
     answer
@@ -150,6 +153,23 @@ where
         }
         Route::ResourceMetadata(name, path) if get => door::metadata(app, generation, (name, path), &headers),
         Route::ResourceMetadata(..) => not_allowed("GET"),
+        Route::Card(name) if get || method == Method::HEAD => {
+            published::card(app, generation, name, &headers)
+        }
+        Route::Catalog if get || method == Method::HEAD => published::catalog(app, generation, &headers),
+        Route::Card(_) | Route::Catalog => not_allowed("GET, HEAD"),
+        Route::Registry(rest) if get => {
+            let max = generation.limits.calls_max.saturating_add(generation.limits.queue_max);
+            let Some(_call) = Call::begin(app, max) else {
+                app.metrics.refused("calls_max");
+                let max = generation.limits.calls_max;
+                return shed(app, None, &Shed { reason: Reason::QueueFull, tenant: None, max });
+            };
+            let certificate = came.certificate.as_ref();
+            let knock = Knock { endpoint: "", method: &method, uri: &uri, headers: &headers, certificate };
+            Box::pin(published::registry(app, generation, rest, &knock)).await
+        }
+        Route::Registry(_) => not_allowed("GET"),
         Route::Unknown => answer::text(
             StatusCode::NOT_FOUND,
             "Nothing is served here. Endpoints are at /mcp and /NAME/mcp.\n",

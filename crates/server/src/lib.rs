@@ -34,6 +34,7 @@ mod passed_tasks;
 mod pins;
 mod pipeline;
 pub mod policies;
+mod published;
 mod rates;
 mod recheck;
 mod replay;

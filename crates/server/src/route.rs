@@ -1,5 +1,6 @@
 //! From a path to what is served there.
 
+use discovery::{CARD_SUFFIX, CATALOG_PATH};
 use identity::{
     AUTHORIZE_PATH as AUTHORIZE, JWKS_PATH as JWKS, REGISTER_PATH as REGISTER, REVOKE_PATH as REVOKE,
     TOKEN_PATH as TOKEN,
@@ -8,6 +9,7 @@ use identity::{
 use crate::account::ACCOUNT;
 use crate::agree::AGREE;
 use crate::consent::{CALLBACK, CLIENT, CONNECT};
+use crate::published::REGISTRY;
 
 /// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,12 @@ pub(crate) enum Route<'a> {
     Agree,
     /// What the gateway's own authorization server serves.
     Broker(BrokerRoute),
+    /// `/mcp/server-card` and `/NAME/mcp/server-card`: what an endpoint is, for those who look beforehand.
+    Card(&'a str),
+    /// `/.well-known/ai-catalog.json`: which cards there are.
+    Catalog,
+    /// `/registry/v0.1/` and what follows.
+    Registry(&'a str),
     /// `/metrics`
     Metrics,
     /// `/healthz`: the process lives.
@@ -76,6 +84,12 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/messages", &["POST"]),
     ("/.well-known/oauth-protected-resource/crm/mcp", &["GET"]),
     ("/.well-known/oauth-protected-resource", &["GET"]),
+    ("/crm/mcp/server-card", &["GET", "HEAD"]),
+    ("/mcp/server-card", &["GET", "HEAD"]),
+    (CATALOG_PATH, &["GET", "HEAD"]),
+    ("/registry/v0.1/servers", &["GET"]),
+    ("/registry/v0.1/servers/com.example%2Fcrm/versions", &["GET"]),
+    ("/registry/v0.1/servers/com.example%2Fcrm/versions/latest", &["GET"]),
     (CONNECT, &["GET"]),
     (CALLBACK, &["GET"]),
     (CLIENT, &["GET"]),
@@ -100,6 +114,11 @@ impl Route<'_> {
     pub(crate) fn is_probe(self) -> bool {
         matches!(self, Route::Live | Route::Ready)
     }
+
+    /// Whether pages of any origin may read it: what is published for everybody, and the same for everybody.
+    pub(crate) fn is_for_any_page(self) -> bool {
+        matches!(self, Route::Card(_) | Route::Catalog)
+    }
 }
 
 /// Reads a path. Names are compared byte for byte: what is encoded or has an extra slash names nothing.
@@ -112,7 +131,17 @@ pub(crate) fn route(path: &str) -> Route<'_> {
             _ => Route::Unknown,
         };
     }
+    if let Some(rest) = path.strip_suffix(CARD_SUFFIX) {
+        return match route(rest) {
+            Route::Mcp(name) => Route::Card(name),
+            _ => Route::Unknown,
+        };
+    }
+    if let Some(rest) = path.strip_prefix(REGISTRY) {
+        return Route::Registry(rest);
+    }
     match path {
+        CATALOG_PATH => Route::Catalog,
         "/mcp" => Route::Mcp(everything),
         "/sse" => Route::Sse(everything),
         "/messages" => Route::Messages(everything),
@@ -158,12 +187,15 @@ mod tests {
             Route::Callback => 9,
             Route::Client => 10,
             Route::Account => 11,
-            Route::Agree => 12,
-            Route::Broker(of) => 13 + of as u8,
+            Route::Agree => 21,
+            Route::Broker(of) => 12 + of as u8,
+            Route::Card(_) => 18,
+            Route::Catalog => 19,
+            Route::Registry(_) => 20,
         };
         let found: std::collections::BTreeSet<_> =
             ROUTES.iter().map(|(path, _)| number(route(path))).collect();
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), (0..19).collect::<Vec<_>>());
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), (0..22).collect::<Vec<_>>());
     }
 
     #[test]
@@ -172,6 +204,13 @@ mod tests {
         assert_eq!(route("/crm/mcp"), Route::Mcp("crm"));
         assert_eq!(route("/crm/sse"), Route::Sse("crm"));
         assert_eq!(route("/crm/messages"), Route::Messages("crm"));
+        assert_eq!(route("/mcp/server-card"), Route::Card("mcp"));
+        assert_eq!(route("/crm/mcp/server-card"), Route::Card("crm"));
+        assert_eq!(route("/registry/v0.1/servers"), Route::Registry("servers"));
+        assert_eq!(route("/registry/mcp"), Route::Mcp("registry"));
+        for nothing in ["/server-card", "/crm/sse/server-card", "/registry/v0.1", "/registry/v0/servers"] {
+            assert_eq!(route(nothing), Route::Unknown, "{nothing}");
+        }
         for nothing in
             ["", "/", "/MCP", "/mcp/", "//mcp", "/crm/mcp/", "/a/b/mcp", "/crm", "/crm/..%2fmcp", "/metrics/"]
         {

@@ -14,7 +14,7 @@ const WAYS: [&str; 4] = ["broker", "keys", MTLS, "anonymous"];
 /// Client certificates among them.
 const MTLS: &str = "mtls";
 /// The endpoint of everything.
-const EVERYTHING: &str = "mcp";
+pub(super) const EVERYTHING: &str = "mcp";
 /// The longest scope, in bytes.
 const SCOPE_BYTES_MAX: usize = 256;
 

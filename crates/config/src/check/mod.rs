@@ -8,6 +8,7 @@ mod auth;
 mod broker;
 mod checks;
 mod credentials;
+mod discovery;
 mod endpoint;
 mod limits;
 mod listener;
@@ -46,6 +47,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     replicas::check(config, report);
     admin::check(config, report);
     auth::check(config, report);
+    discovery::check(config, report);
     mtls::check(config, report);
     limits::check(config, report);
     tasks::check(&config.tasks, report);

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Audit, Auth, Cache, CheckRule, Endpoint, Keys, Limits, ListenTls, Names, Pins, Policy, Rate,
-    Replica, Sessions, Store, Tasks, Telemetry, Upstream,
+    Admin, Audit, Auth, Cache, CheckRule, Discovery, Endpoint, Keys, Limits, ListenTls, Names, Pins, Policy,
+    Rate, Replica, Sessions, Store, Tasks, Telemetry, Upstream,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -58,6 +58,11 @@ pub struct Config {
     ///
     /// A name has 1 to 32 of `a-z`, `0-9` and `-`, and is not the name of an upstream. Since 0.1.
     pub endpoints: IndexMap<String, Endpoint>,
+
+    /// What is published about endpoints: cards, a catalog, a registry.
+    ///
+    /// By default nothing. Since 0.1.
+    pub discovery: Discovery,
 
     /// Who may call.
     ///
@@ -170,6 +175,7 @@ impl Default for Config {
             origins: None,
             upstreams: IndexMap::new(),
             endpoints: IndexMap::new(),
+            discovery: Discovery::default(),
             auth: Auth::default(),
             policy: None,
             names: Names::default(),

@@ -7,6 +7,7 @@ mod broker;
 mod cache;
 mod checks;
 mod credentials;
+mod discovery;
 mod endpoint;
 mod gateway;
 mod keys;
@@ -35,6 +36,7 @@ pub use checks::{
     CheckAction, CheckFail, CheckInterceptors, CheckMode, CheckRule, CheckWebhook, Checked, Detector,
 };
 pub use credentials::{Enterprise, Exchange, UpstreamAuth, Voucher};
+pub use discovery::{Card, CardIcon, CardVisibility, Discovery};
 pub use endpoint::Endpoint;
 pub use gateway::Config;
 pub use keys::Keys;

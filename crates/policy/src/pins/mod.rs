@@ -1,6 +1,5 @@
 //! Definitions that were approved: what of one counts, its hash, and what is different in another.
 
-mod canonical;
 mod diff;
 mod likeness;
 
@@ -8,9 +7,9 @@ use std::fmt;
 
 use protocol::Raw;
 
-pub use canonical::canonical;
 pub use diff::{Change, Difference, Fragment, diff, diff_text, visible};
 pub use likeness::{Named, Warning, warnings};
+pub use protocol::json::canonical;
 
 /// What is defined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

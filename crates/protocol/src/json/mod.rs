@@ -4,12 +4,14 @@
 //! split once, [`Raw`] values point into its bytes, and a change is a splice: everything that needs no
 //! change leaves as it came, byte for byte, number spellings and unknown members included.
 
+mod canonical;
 mod extract;
 mod object;
 mod raw;
 mod scan;
 mod write;
 
+pub use canonical::canonical;
 pub use extract::{Extractor, Piece};
 pub use object::{Edit, Member, Object};
 pub use raw::{Kind, Raw};

@@ -1,7 +1,6 @@
 //! One spelling for all texts that say the same (after RFC 8785).
 
-use protocol::Raw;
-use protocol::json::string;
+use super::{Raw, string};
 
 /// The canonical spelling of a value: no space, members by name (in UTF-16 code units), strings with as few
 /// escapes as can be, numbers as short as they can be read back.
