@@ -3,8 +3,8 @@
 /// An estimate of how many tokens a text is for the models of today. No tokenizer ships: each vendor has his
 /// own. What it is off by on lists of tools is in `docs/finding.md`.
 ///
-/// A run of letters counts one for each six characters begun, a run of digits one for each three, a run of
-/// signs one for each two; a space goes with what follows it; other characters count one each.
+/// A run of letters counts one for each ten characters begun, a run of digits one for each three, a run of
+/// signs one for each four; a space goes with what follows it; other characters count one each.
 #[must_use]
 pub fn estimate(text: &str) -> usize {
     let mut total = 0;
@@ -43,9 +43,9 @@ impl Class {
 
     fn tokens(self, length: usize) -> usize {
         match self {
-            Self::Letter => length.div_ceil(6),
+            Self::Letter => length.div_ceil(10),
             Self::Digit => length.div_ceil(3),
-            Self::Sign => length.div_ceil(2),
+            Self::Sign => length.div_ceil(4),
             Self::Space => length.saturating_sub(1).div_ceil(8),
             Self::Other => length,
         }
@@ -60,7 +60,7 @@ mod tests {
     fn a_text_costs_about_what_its_words_and_signs_do() {
         assert_eq!(estimate(""), 0);
         assert_eq!(estimate("List the files"), 3);
-        assert_eq!(estimate("{\"type\":\"string\"}"), 6);
+        assert_eq!(estimate("{\"type\":\"string\"}"), 5);
         assert_eq!(estimate("2026"), 2);
         assert_eq!(estimate("検索"), 2);
     }

@@ -1,11 +1,12 @@
 //! A document, and the tools that are made of it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use crate::refs::Doc;
-use crate::schema::known_dialect;
+use crate::schema::{Work, known_dialect};
 use crate::security::{Scheme, schemes};
 use crate::tool::{Found, tool};
 use crate::{Fault, Limits, Reason, Server, Tool, Version, names, read};
@@ -132,14 +133,21 @@ impl Document {
             .collect();
         let dialect = self.doc.root.get("jsonSchemaDialect").and_then(Value::as_str);
         let foreign = dialect.filter(|dialect| !known_dialect(dialect));
+        let (work, mut bytes) = (Work(Cell::new(options.limits.schemas_max)), 0);
         for (found, name) in found.into_iter().zip(names::tools(&wanted)) {
             let made = match (foreign, self.other_server(&found)) {
                 (Some(dialect), _) => Err(Reason::Dialect(dialect.chars().take(128).collect())),
                 (None, Some(server)) => Err(Reason::Server(server)),
-                (None, None) => tool(&self.doc, found, name, &self.schemes, options),
+                (None, None) => tool(&self.doc, &work, found, name, &self.schemes, options),
             };
             match made {
-                Ok(tool) => out.tools.push(tool),
+                Ok(tool) => {
+                    bytes += tool.definition.as_bytes().len();
+                    if bytes > options.limits.tools_bytes_max {
+                        return Err(Fault::TooMuch { max: options.limits.tools_bytes_max });
+                    }
+                    out.tools.push(tool);
+                }
                 Err(reason) => out.left_out.push(left_out(found.method, found.path, reason)),
             }
         }

@@ -26,6 +26,12 @@ pub enum Fault {
         /// How many there may be.
         max: usize,
     },
+    /// The tools are more than somebody should keep.
+    #[error("the tools of the document have more than {max} bytes; choose some of its operations")]
+    TooMuch {
+        /// How many they may have.
+        max: usize,
+    },
     /// Nothing can be called.
     #[error("the document has no operation that can be called{0}")]
     Nothing(String),
@@ -59,6 +65,9 @@ pub enum Reason {
         /// Of what.
         unit: &'static str,
     },
+    /// The schemas of operations before it were as much as is looked at.
+    #[error("the schemas of the document are too much; choose some of its operations")]
+    Work,
     /// It belongs to another server than the document does.
     #[error("it has a server of its own, {0:?}")]
     Server(String),

@@ -11,6 +11,10 @@ pub struct Limits {
     pub parameters_max: usize,
     /// The largest input or output schema of one tool, in bytes.
     pub schema_bytes_max: usize,
+    /// How large the definitions of all tools may be together, in bytes.
+    pub tools_bytes_max: usize,
+    /// How many schemas are looked at for all tools, those that are looked at twice counted twice.
+    pub schemas_max: usize,
     /// The longest description of a tool, in characters.
     pub description_chars_max: usize,
     /// The longest path with its query, in bytes.
@@ -30,6 +34,8 @@ impl Default for Limits {
             operations_max: 5_000,
             parameters_max: 128,
             schema_bytes_max: 128 * 1024,
+            tools_bytes_max: 32 * 1024 * 1024,
+            schemas_max: 5_000_000,
             description_chars_max: 1_024,
             target_bytes_max: 8 * 1024,
             body_bytes_max: 8 * 1024 * 1024,

@@ -1,5 +1,6 @@
 //! Schemas of a document as schemas of a tool: JSON Schema 2020-12 that needs nothing else.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
@@ -46,9 +47,22 @@ pub(crate) enum Detail {
 /// How deep descriptions are kept in a short schema.
 const SHORT_DEPTH: usize = 3;
 
+/// How many schemas may still be looked at for all tools of a document.
+#[derive(Debug)]
+pub(crate) struct Work(pub(crate) Cell<usize>);
+
+impl Work {
+    fn one_more(&self) -> Result<(), Reason> {
+        let left = self.0.get().checked_sub(1).ok_or(Reason::Work)?;
+        self.0.set(left);
+        Ok(())
+    }
+}
+
 /// Translates one schema of a tool with all that it refers to.
 pub(crate) struct Translator<'d> {
     doc: &'d Doc,
+    work: &'d Work,
     way: Way,
     detail: Detail,
     /// How often each target is referred to; filled by a first pass.
@@ -65,14 +79,14 @@ impl<'d> Translator<'d> {
     /// used in several or contains itself stands in `$defs`.
     pub(crate) fn run(
         doc: &'d Doc,
-        way: Way,
-        detail: Detail,
+        work: &'d Work,
+        (way, detail): (Way, Detail),
         build: impl Fn(&mut Self) -> Result<Value, Reason>,
     ) -> Result<Value, Reason> {
-        let mut first = Self::new(doc, way, detail, HashMap::new(), true);
+        let mut first = Self::new(doc, work, (way, detail), HashMap::new(), true);
         build(&mut first)?;
         first.definitions()?;
-        let mut second = Self::new(doc, way, detail, first.uses, false);
+        let mut second = Self::new(doc, work, (way, detail), first.uses, false);
         let mut schema = build(&mut second)?;
         let definitions = second.definitions()?;
         if let (false, Value::Object(object)) = (definitions.is_empty(), &mut schema) {
@@ -81,9 +95,16 @@ impl<'d> Translator<'d> {
         Ok(schema)
     }
 
-    fn new(doc: &'d Doc, way: Way, detail: Detail, uses: HashMap<&'d str, usize>, counting: bool) -> Self {
+    fn new(
+        doc: &'d Doc,
+        work: &'d Work,
+        (way, detail): (Way, Detail),
+        uses: HashMap<&'d str, usize>,
+        counting: bool,
+    ) -> Self {
         Self {
             doc,
+            work,
             way,
             detail,
             uses,
@@ -114,6 +135,7 @@ impl<'d> Translator<'d> {
         let mut seen = HashSet::new();
         let mut waiting = vec![self.doc.target(reference)?];
         while let Some(Value::Object(object)) = waiting.pop() {
+            self.work.one_more()?;
             if let Some(Value::String(next)) = object.get("$ref") {
                 if next == reference {
                     return Err(Reason::Circle(crate::refs::short(reference)));
@@ -132,6 +154,7 @@ impl<'d> Translator<'d> {
 
     /// Translates a schema that stands `depth` levels deep.
     pub(crate) fn schema(&mut self, value: &'d Value, depth: usize) -> Result<Value, Reason> {
+        self.work.one_more()?;
         self.nodes += 1;
         if self.nodes > SCHEMA_NODES_MAX {
             let what = self.way.word();

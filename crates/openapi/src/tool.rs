@@ -13,7 +13,7 @@ use crate::paging::{Paging, recognise};
 use crate::parameters::{BodyOf, Declared, body, essence, is_json, parameters};
 use crate::plan::encode_fixed;
 use crate::refs::Doc;
-use crate::schema::{Detail, Translator, Way};
+use crate::schema::{Detail, Translator, Way, Work};
 use crate::security::{self, Requirement, Scheme};
 use crate::{Limits, Reason, text};
 
@@ -51,6 +51,7 @@ pub(crate) struct Found<'d> {
 /// Makes a tool of an operation.
 pub(crate) fn tool(
     doc: &Doc,
+    work: &Work,
     found: Found<'_>,
     name: String,
     schemes: &BTreeMap<String, Scheme>,
@@ -64,11 +65,11 @@ pub(crate) fn tool(
     let body = body(doc, found.operation)?;
     let names = arguments_of(&declared, body.is_some());
     let input = within(limits, "input", |detail| {
-        Translator::run(doc, Way::In, detail, |t| input(t, &declared, &names, body.as_ref()))
+        Translator::run(doc, work, (Way::In, detail), |t| input(t, &declared, &names, body.as_ref()))
     })?;
     let answers = Answers::read(doc, found.operation)?;
     let output = match answers.object.filter(|_| options.outputs) {
-        Some(schema) => output(doc, schema, limits, &mut notes),
+        Some(schema) => output(doc, work, schema, limits, &mut notes)?,
         None => None,
     };
     let operation = Operation {
@@ -364,11 +365,24 @@ fn is_object(doc: &Doc, schema: &Value, depth: usize, members: &mut Vec<String>)
 }
 
 /// The output schema. One that cannot be made is no reason to lose the tool.
-fn output(doc: &Doc, schema: &Value, limits: &Limits, notes: &mut Vec<String>) -> Option<Value> {
+fn output(
+    doc: &Doc,
+    work: &Work,
+    schema: &Value,
+    limits: &Limits,
+    notes: &mut Vec<String>,
+) -> Result<Option<Value>, Reason> {
     let made = within(limits, "output", |detail| {
-        Translator::run(doc, Way::Out, detail, |t| t.schema(schema, 1).map(rooted))
+        Translator::run(doc, work, (Way::Out, detail), |t| t.schema(schema, 1).map(rooted))
     });
-    made.map_err(|reason| notes.push(format!("it has no output schema: {reason}"))).ok()
+    match made {
+        Ok(schema) => Ok(Some(schema)),
+        Err(Reason::Work) => Err(Reason::Work),
+        Err(reason) => {
+            notes.push(format!("it has no output schema: {reason}"));
+            Ok(None)
+        }
+    }
 }
 
 /// Older clients want to read `type` at the root.

@@ -176,6 +176,40 @@ fn thousands_of_operations_are_read_and_more_are_refused() {
 }
 
 #[test]
+fn a_small_document_whose_tools_are_huge_together_is_refused() {
+    let schemas: Value =
+        (0..400).map(|at| (format!("S{at}"), json!({ "type": "string", "pattern": "a" }))).collect();
+    let one = |at| json!({ "$ref": format!("#/components/schemas/S{at}") });
+    let all: Vec<Value> = (0..400).chain(0..400).map(one).collect();
+    let operation = body(json!({ "anyOf": [{ "$ref": "#/components/schemas/All" }] }));
+    let mut schemas = schemas;
+    schemas["All"] = json!({ "prefixItems": all });
+    let paths: Value = (0..1_500).map(|at| (format!("/p{at}"), json!({ "post": operation }))).collect();
+    let text = document("3.1.0", paths, json!({ "schemas": schemas })).to_string();
+    assert!(text.len() < 300_000, "{}", text.len());
+    let read = |limits: Limits| {
+        let document = Document::read(text.as_bytes(), &limits).expect("a document");
+        document.tools(&Options { limits, ..Options::default() })
+    };
+    let max = 1024 * 1024;
+    let refused = read(Limits { tools_bytes_max: max, ..Limits::default() }).expect_err("too much");
+    assert_eq!(refused, Fault::TooMuch { max });
+}
+
+#[test]
+fn what_takes_too_much_work_leaves_out_the_rest() {
+    let inner = json!({ "prefixItems": (0..40).map(|_| json!({ "const": 1 })).collect::<Vec<_>>() });
+    let paths: Value =
+        (0..90).map(|at| (format!("/p{at}"), json!({ "post": body(inner.clone()) }))).collect();
+    let text = document("3.1.0", paths, json!({})).to_string();
+    let limits = Limits { schemas_max: 1_000, ..Limits::default() };
+    let read = Document::read(text.as_bytes(), &limits).expect("a document");
+    let tools = read.tools(&Options { limits, ..Options::default() }).expect("some tools");
+    assert!(tools.left_out.iter().all(|left| left.reason == Reason::Work));
+    assert_eq!((tools.tools.len(), tools.left_out.len()), (12, 78));
+}
+
+#[test]
 fn annotations_of_the_gateway_s_own_do_not_come_from_a_document() {
     let schema = json!({ "type": "object", "x-mcp-header": "Authorization", "properties": {
         "a": { "type": "number", "x-mcp-header": "A\r\nB" },
