@@ -109,6 +109,22 @@ impl Index {
         self.by_name.is_empty()
     }
 
+    /// How many different words it knows.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        self.words.len()
+    }
+
+    /// The servers of which somebody may see a tool, by name, with how many.
+    #[must_use]
+    pub fn groups(&self, may: &dyn Fn(&str, &Entry) -> bool) -> BTreeMap<&str, usize> {
+        let mut out = BTreeMap::new();
+        for tool in self.tools.iter().flatten().filter(|tool| may(&tool.group, &tool.entry)) {
+            *out.entry(tool.group.as_str()).or_default() += 1;
+        }
+        out
+    }
+
     /// How many bytes it holds, about.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -117,7 +117,18 @@ fn what_may_not_be_seen_changes_nothing_that_is_shown() {
         assert_eq!(scored(&both), scored(&alone), "{question}");
     }
     let may = |group: &str, _: &Entry| group != "h";
+    assert_eq!(both.groups(&may).into_iter().collect::<Vec<_>>(), [("s", 3)]);
     assert_eq!(both.describe(["file_secret0", "move_it", "no"], &may).count(), 1);
+}
+
+#[test]
+fn words_that_may_not_be_seen_do_not_crowd_out_the_readings_of_others() {
+    let mut index = index_of(&[("deployments", "")]);
+    let hidden = (b'a'..=b'z').map(|c| entry(&format!("deplo{}x", char::from(c)), "")).collect();
+    index.update("h", hidden);
+    let hits = index.search("deplo", 10, None, &|group, _| group != "h");
+    assert_eq!(hits.len(), 1);
+    assert_eq!(index.search("deplo", 10, None, &|_, _| true).len(), 6, "six readings and no more");
 }
 
 #[test]

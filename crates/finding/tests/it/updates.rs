@@ -39,8 +39,9 @@ fn an_index_that_was_changed_is_as_one_that_was_made_anew() {
         hits.iter().map(|hit| (hit.entry.name.clone(), hit.score.to_bits())).collect::<Vec<_>>()
     };
     assert_eq!((scored(&changed), changed.bytes(), changed.len()), (scored(&fresh), fresh.bytes(), 2));
+    assert_eq!(changed.words(), fresh.words());
     changed.update("s", Vec::new());
-    assert_eq!((changed.bytes(), changed.is_empty()), (0, true));
+    assert_eq!((changed.bytes(), changed.words(), changed.is_empty()), (0, 0, true));
 }
 
 #[test]

@@ -82,7 +82,9 @@ fn a_value_never_leaves_its_segment_of_the_path() {
     }
     let label =
         tool_at("get", "/a/{v}", json!({ "parameters": [{ "name": "v", "in": "path", "style": "label" }] }));
-    assert!(plan(&label, json!({ "v": "." })).is_err(), "the style's own dot counts");
+    for value in [json!("."), json!(""), json!(["", ""])] {
+        assert!(plan(&label, json!({ "v": value })).is_err(), "the style's own dot counts: {value}");
+    }
 }
 
 #[test]
