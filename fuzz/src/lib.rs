@@ -10,6 +10,7 @@ mod configuration;
 mod envelope;
 mod framing;
 mod json;
+mod openapi;
 mod sse;
 
 pub use agreement::agreement;
@@ -17,17 +18,19 @@ pub use bridge::bridge;
 pub use configuration::config;
 pub use envelope::envelope;
 pub use framing::framing;
+pub use openapi::openapi;
 pub use sse::sse;
 
 /// A target: any bytes go in, and it panics where a property does not hold.
 pub type Target = fn(&[u8]);
 
 /// All targets by name. The corpus of each is the folder of that name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("envelope", envelope),
     ("agreement", agreement),
     ("sse", sse),
     ("framing", framing),
     ("bridge", bridge),
     ("config", config),
+    ("openapi", openapi),
 ];

@@ -13,17 +13,20 @@ mod config;
 mod envelope;
 #[path = "../../libfuzzer/targets/framing.rs"]
 mod framing;
+#[path = "../../libfuzzer/targets/openapi.rs"]
+mod openapi;
 #[path = "../../libfuzzer/targets/sse.rs"]
 mod sse;
 
 /// Every wrapper, and what it runs.
-const WRAPPERS: [(&str, Target); 6] = [
+const WRAPPERS: [(&str, Target); 7] = [
     ("envelope", envelope::RUN),
     ("agreement", agreement::RUN),
     ("sse", sse::RUN),
     ("framing", framing::RUN),
     ("bridge", bridge::RUN),
     ("config", config::RUN),
+    ("openapi", openapi::RUN),
 ];
 
 #[test]
