@@ -48,6 +48,9 @@ usage: cargo xtask COMMAND
   soak --audit KILLS [--store sqlite|postgres] [--seed S]
                                 replicas that are killed while they write the audit log, in each mode: no
                                 answer may be without its record, and no loss without its gap
+  soak --limits SECONDS [--store sqlite|postgres] [--replicas N]
+                                replicas that are asked for more than a rate lets through: together they
+                                keep it within a twentieth
   soak … --restart-database [--minutes N]
                                 either, while PostgreSQL is killed or stopped every 5 to 40 s; with --calm
                                 nothing else happens

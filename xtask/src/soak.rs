@@ -19,6 +19,8 @@ const FOLDER_OF_BENCH: &str = "out/bench/mix";
 const FOLDER_OF_AUDIT: &str = "out/soak-audit";
 /// Where those of tasks go.
 const FOLDER_OF_TASKS: &str = "out/soak-tasks";
+/// Where those of limits go.
+const FOLDER_OF_LIMITS: &str = "out/soak-limits";
 /// How many replicas there are, unless the command line says so.
 const REPLICAS: usize = 3;
 /// As many as fit on one machine.
@@ -43,7 +45,9 @@ pub struct Options {
     tasks: Option<u64>,
     /// Kill replicas that write the audit log, so often in each of its modes, and nothing else.
     audit: Option<u64>,
-    /// With tasks or the audit log: the store.
+    /// Ask replicas for more than a rate lets through, for so many seconds, and nothing else.
+    limits: Option<u64>,
+    /// With tasks, the audit log or limits: the store.
     store: Option<StoreKind>,
     /// Restart the database every 5 to 40 seconds, too.
     restart_database: bool,
@@ -96,6 +100,10 @@ impl Options {
                 "--waiting" => options.waiting = Some(number(arg, &value()?)?),
                 "--tasks" => options.tasks = Some(number(arg, &value()?)?),
                 "--audit" => options.audit = Some(number(arg, &value()?)?),
+                "--limits" => {
+                    let seconds = Some(number(arg, &value()?)?).filter(|seconds| *seconds > 0);
+                    options.limits = Some(seconds.ok_or_else(|| format!("{arg}: 1 or more"))?);
+                }
                 "--store" => {
                     options.store = Some(match value()?.as_str() {
                         "sqlite" => StoreKind::Sqlite,
@@ -127,6 +135,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
         let seed = options.seed.unwrap_or_else(any_seed);
         let counts = kill_with_audit(workspace, &stores, (kills, seed), [&gateway, &soak])?;
         return if counts.failed == 0 { Ok(()) } else { Err(format!("the audit log failed: seed {seed}")) };
+    }
+    if let Some(seconds) = options.limits {
+        return flood(workspace, options, seconds, [&gateway, &soak]);
     }
     let Some(cycles) = options.tasks else { return run_with(workspace, options, &gateway, &soak) };
     let stores = match options.store {
@@ -219,6 +230,36 @@ fn kill_with_audit(
         }
     }
     Ok(counts)
+}
+
+/// Asks replicas for more than a rate lets through. Fails where together they let through more, or less.
+fn flood(workspace: &Workspace, options: &Options, seconds: u64, [gateway, soak]: [&Path; 2]) -> Result {
+    let folder = workspace.root.join(FOLDER_OF_LIMITS);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let ground = match options.store {
+        Some(StoreKind::Sqlite) => None,
+        Some(StoreKind::Postgres) | None => Some(Ground::start(workspace, gateway, &folder, "soak-limits")?),
+    };
+    let (url, keys) = match &ground {
+        Some(ground) => (ground.store_url(), ground.keys()),
+        None => (format!("sqlite:{}", folder.join("store.db").display()), make_keys(gateway, &folder)?),
+    };
+    let addresses = free_ports(options.replicas.unwrap_or(REPLICAS))?;
+    let addresses: Vec<_> = addresses.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let mut command = bound(soak);
+    command.arg("limits").arg("--gateway").arg(gateway).arg("--keys").arg(keys);
+    command.arg("--replicas").arg(addresses.join(",")).env(STORE_URL, url).arg("--folder").arg(&folder);
+    command.arg("--seconds").arg(seconds.to_string());
+    let status = command.status().map_err(|e| format!("tidegate-soak does not start: {e}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "the limit was not kept: cargo xtask soak --limits {seconds}; logs are in {FOLDER_OF_LIMITS}"
+    ))
 }
 
 /// How long that may take.
@@ -364,7 +405,15 @@ mod tests {
         let read = options(&["--minutes", "1.5", "--seed", "7", "--calm"]).expect("good");
         assert_eq!((read.minutes, read.seed, read.calm), (1.5, Some(7), true));
         assert_eq!(options(&["--audit", "20"]).expect("good").audit, Some(20));
-        for bad in [&["--audit"][..], &["--minutes", "0"][..], &["--seed", "x"], &["--seed"], &["--fast"]] {
+        assert_eq!(options(&["--limits", "60"]).expect("good").limits, Some(60));
+        for bad in [
+            &["--audit"][..],
+            &["--limits", "0"],
+            &["--minutes", "0"],
+            &["--seed", "x"],
+            &["--seed"],
+            &["--fast"],
+        ] {
             assert!(options(bad).is_err(), "{bad:?}");
         }
     }

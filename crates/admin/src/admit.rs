@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
@@ -27,8 +28,8 @@ const KIND: HeaderName = HeaderName::from_static("sec-fetch-dest");
 pub const SESSION: &str = "tidegate-operator";
 /// How large a form may be, in bytes.
 const FORM_BYTES_MAX: usize = 4 * 1024;
-/// How long it may take.
-const FORM_TIME: Duration = Duration::from_secs(10);
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Somebody who may do something.
 pub struct Operator {
@@ -145,7 +146,7 @@ impl Own {
         needs: Needs,
         who: Option<&Operator>,
         (method, headers): (&Method, &HeaderMap),
-        body: Incoming,
+        body: &mut Unread,
     ) -> Result<(), Problem> {
         let session = who.and_then(|who| who.session.as_ref());
         if headers.contains_key(ORIGIN) && session.is_none() {
@@ -176,7 +177,7 @@ impl Own {
         &self,
         session: &Session,
         (method, headers): (&Method, &HeaderMap),
-        body: Incoming,
+        body: &mut Unread,
     ) -> Result<(), Problem> {
         let forbidden = |text: &str| Err(Problem::new(StatusCode::FORBIDDEN, text));
         let site = headers.contains_key(&SITE).then(|| one(headers, SITE).unwrap_or_default());
@@ -204,13 +205,21 @@ impl Own {
     }
 }
 
-async fn form_field(headers: &HeaderMap, body: Incoming) -> Option<String> {
+/// A body that nobody has read.
+pub type Unread = Option<Incoming>;
+
+/// All of a body. `None`: it is larger, takes too long, or was read before.
+pub async fn whole(body: Unread, bytes_max: usize) -> Option<Bytes> {
+    let read = tokio::time::timeout(BODY_TIME, Limited::new(body?, bytes_max).collect());
+    Some(read.await.ok()?.ok()?.to_bytes())
+}
+
+async fn form_field(headers: &HeaderMap, body: &mut Unread) -> Option<String> {
     let kind = one(headers, CONTENT_TYPE)?.split(';').next()?.trim();
     if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return None;
     }
-    let read = tokio::time::timeout(FORM_TIME, Limited::new(body, FORM_BYTES_MAX).collect());
-    let form = read.await.ok()?.ok()?.to_bytes();
+    let form = whole(body.take(), FORM_BYTES_MAX).await?;
     let mut found = form_urlencoded::parse(&form).filter(|(name, _)| name == CSRF_FIELD);
     match (found.next(), found.next()) {
         (Some((_, value)), None) => Some(value.into_owned()),

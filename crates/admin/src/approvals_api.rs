@@ -78,12 +78,11 @@ pub async fn decide(
             }
         }
     }
-    let asked = own.approvals.find(id).await.map_err(|error| failed(&error.into()))?;
-    if let Some(asked) = asked {
+    let may = |asked: &Approval| {
         let (endpoint, upstream, name) = (&*asked.endpoint, &*asked.upstream, &*asked.tool);
         let target = Target { endpoint, upstream, name, hints: ToolHints::default(), labels: &[] };
-        own.forbids(who, Action::Approve, target)?;
-    }
+        own.forbids(who, Action::Approve, target).map_err(|problem| problem.detail)
+    };
     let by = match &who.session {
         None => Decider::Operator(&who.name),
         Some(session) => {
@@ -94,7 +93,8 @@ pub async fn decide(
             }
         }
     };
-    let decided = own.approvals.decide(id, &by, yes, reason.as_deref()).await.map_err(|e| failed(&e))?;
+    let decided = own.approvals.decide_if(id, &by, yes, reason.as_deref(), may).await;
+    let decided = decided.map_err(|error| failed(&error))?;
     tracing::info!(approval = id, by = by.name(), yes, "an approval was decided");
     if let Some(task) = &decided.task {
         // One that is not let begin now begins when the approval ends, and is over then.
@@ -108,7 +108,9 @@ pub async fn decide(
 fn failed(error: &ApprovalError) -> Problem {
     let status = match error {
         ApprovalError::Unknown => StatusCode::NOT_FOUND,
-        ApprovalError::Own | ApprovalError::NotEntitled(_) => StatusCode::FORBIDDEN,
+        ApprovalError::Own | ApprovalError::NotEntitled(_) | ApprovalError::Forbidden(_) => {
+            StatusCode::FORBIDDEN
+        }
         ApprovalError::Expired | ApprovalError::Decided(_) => StatusCode::CONFLICT,
         ApprovalError::TooLarge => StatusCode::BAD_REQUEST,
         ApprovalError::Store(_) => {

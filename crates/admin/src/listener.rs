@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use crate::admit::Address;
 use crate::bound::{Bound, Wrong};
 use crate::ledger::Ledger;
+use crate::policy_api::Explains;
 use crate::problem::Answer;
 use crate::route;
 use crate::session::{Sessions, SignInPlace};
@@ -52,6 +53,8 @@ pub struct Place {
     pub recorder: Option<Arc<dyn audit::Recorder>>,
     /// The policies in force, which may forbid operators something; `None`: there are none.
     pub policy: Policies,
+    /// Who answers what the policies would decide.
+    pub explain: Arc<dyn Explains>,
 }
 
 /// Gives the policies in force.
@@ -75,6 +78,8 @@ pub struct Own {
     pub recorder: Option<Arc<dyn audit::Recorder>>,
     /// The policies in force.
     pub policy: Policies,
+    /// Who answers what they would decide.
+    pub explain: Arc<dyn Explains>,
     /// For names.
     pub rng: Arc<dyn Rng>,
     /// Definitions.
@@ -160,7 +165,7 @@ async fn connection(own: Arc<Own>, stream: TcpStream) {
 
 impl Own {
     fn of(place: Place) -> io::Result<Self> {
-        let Place { store, clock, rng, keys, token, url, sign_in, recorder, policy } = place;
+        let Place { store, clock, rng, keys, token, url, sign_in, recorder, policy, explain } = place;
         let no_url = || io::Error::new(io::ErrorKind::InvalidInput, "the URL for operators is none");
         let address = url.map(|url| Address::of(&url).ok_or_else(no_url)).transpose()?;
         let office = Office::new(Arc::clone(&store), Arc::clone(&clock));
@@ -180,6 +185,7 @@ impl Own {
             pins,
             recorder,
             policy,
+            explain,
             rng,
             clock,
             sessions,

@@ -11,11 +11,13 @@ use policy::{Action, Circumstances, Effect, Question, Target, ToolHints, Who};
 use crate::admit::Operator;
 use crate::listener::Own;
 use crate::problem::Problem;
-use crate::role::Role;
-use crate::route::Needs;
 
 /// The tenant of what belongs to none.
 const EVERYBODY: &str = "default";
+
+/// What an answer says to the log alone.
+#[derive(Debug, Clone)]
+pub struct Said(pub Vec<(&'static str, String)>);
 
 /// Something that is being done.
 pub struct Noted {
@@ -66,7 +68,8 @@ impl Noted {
     ///
     /// # Errors
     /// Where nothing may be answered without a record, and there is none.
-    pub async fn completed(mut self, status: StatusCode) -> Result<(), Problem> {
+    pub async fn completed(mut self, status: StatusCode, said: Option<Said>) -> Result<(), Problem> {
+        self.event.details.extend(said.into_iter().flat_map(|Said(all)| all));
         self.event.at = self.clock.now();
         self.event.outcome = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Denied,
@@ -81,7 +84,7 @@ impl Noted {
     /// Writes that it was refused, and gives why.
     pub async fn refused(noted: Option<Self>, problem: Problem) -> Problem {
         let Some(noted) = noted else { return problem };
-        match noted.completed(problem.status).await {
+        match noted.completed(problem.status, None).await {
             Ok(()) => problem,
             Err(unrecorded) => unrecorded,
         }
@@ -106,13 +109,8 @@ impl Own {
     ///
     /// # Errors
     /// Where they do, or cannot say.
-    pub fn permit(&self, needs: Needs, who: Option<&Operator>, path: &str) -> Result<(), Problem> {
-        let (Needs::Role(role), Some(who)) = (needs, who) else { return Ok(()) };
-        let action = match role {
-            Role::Viewer => Action::View,
-            Role::Operator => Action::Operate,
-            Role::Admin => Action::Administer,
-        };
+    pub fn permit(&self, action: Option<Action>, who: Option<&Operator>, path: &str) -> Result<(), Problem> {
+        let (Some(action), Some(who)) = (action, who) else { return Ok(()) };
         let target =
             Target { endpoint: "", upstream: "", name: path, hints: ToolHints::default(), labels: &[] };
         self.forbids(who, action, target)

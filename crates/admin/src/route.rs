@@ -2,15 +2,16 @@
 
 use http::{HeaderMap, Method, Request, Uri};
 use hyper::body::Incoming;
+use policy::Action;
 
-use crate::admit::{Operator, SESSION};
+use crate::admit::{Operator, SESSION, Unread};
 use crate::home;
 use crate::listener::Own;
 use crate::note::Noted;
 use crate::page::Site;
 use crate::problem::{Answer, Problem};
 use crate::role::Role;
-use crate::{approvals_api, pins_api, sign_in, tasks_api, users_api};
+use crate::{approvals_api, pins_api, policy_api, sign_in, tasks_api, users_api};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,7 @@ enum Route {
     Barred,
     DisableUser,
     EnableUser,
+    Explain,
     SignOutUser,
     Grants,
     RevokeGrant,
@@ -69,7 +71,7 @@ const fn post(path: &'static str, role: Role, route: Route) -> Row {
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 
 /// Every route, with what it needs.
-const TABLE: [Row; 23] = [
+const TABLE: [Row; 24] = [
     get("/", Needs::Nothing, Route::Home),
     get("/sign-in", Needs::Nothing, Route::SignIn),
     get(sign_in::CALLBACK, Needs::Nothing, Route::Callback),
@@ -93,7 +95,54 @@ const TABLE: [Row; 23] = [
     post("/v1/pins/approve", Role::Operator, Route::ApprovePin),
     post("/v1/pins/roll-back", Role::Operator, Route::RollBackPin),
     post("/v1/pins/deny", Role::Operator, Route::DenyPin),
+    post("/v1/policy/explain", Role::Operator, Route::Explain),
 ];
+
+impl Row {
+    /// What policies call it, which may forbid it to an operator. `None`: it is a way in.
+    fn action(&self) -> Option<Action> {
+        match (self.needs, self.route) {
+            (Needs::Nothing, _) => None,
+            (Needs::Role(_), Route::Explain) => Some(Action::Explain),
+            (Needs::Role(Role::Viewer), _) => Some(Action::View),
+            (Needs::Role(Role::Operator), _) => Some(Action::Operate),
+            (Needs::Role(Role::Admin), _) => Some(Action::Administer),
+        }
+    }
+
+    /// Whether it is recorded: what changes something, who comes in, and what is asked about others. What is
+    /// only looked at is not.
+    fn is_recorded(&self) -> bool {
+        self.method != "GET" || matches!(self.route, Route::Callback)
+    }
+}
+
+/// What a route needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right {
+    /// The method.
+    pub method: &'static str,
+    /// The path, in which `*` stands for a name.
+    pub path: &'static str,
+    /// The least role; `None`: it is a way in, for anybody.
+    pub role: Option<Role>,
+    /// What policies call it.
+    pub action: Option<Action>,
+    /// Whether it is recorded.
+    pub recorded: bool,
+}
+
+/// Every route, with what it needs.
+pub fn rights() -> impl Iterator<Item = Right> {
+    TABLE.iter().map(|row| {
+        let role = match row.needs {
+            Needs::Nothing => None,
+            Needs::Role(role) => Some(role),
+        };
+        let Row { method, path, .. } = *row;
+        Right { method, path, role, action: row.action(), recorded: row.is_recorded() }
+    })
+}
 
 /// Every route: its method, and its path, in which `*` stands for a name.
 pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -144,21 +193,22 @@ pub async fn serve(own: &Own, request: Request<Incoming>) -> Result<Answer, Prob
         Err(_) if who.is_none() => return Err(own.nobody()),
         Err(problem) => return Err(problem),
     };
-    // What changes something, and who comes in, is recorded; what is only looked at is not.
-    let changes = row.method != "GET" || matches!(row.route, Route::Callback);
-    let mut noted = changes.then(|| Noted::begin(own, who.as_ref(), (row.method, row.path), name)).flatten();
-    let allowed = own.allow(row.needs, who.as_ref(), (method, headers), body).await;
-    let allowed = allowed.and_then(|()| own.permit(row.needs, who.as_ref(), row.path));
+    let mut body = Some(body);
+    let mut noted =
+        row.is_recorded().then(|| Noted::begin(own, who.as_ref(), (row.method, row.path), name)).flatten();
+    let allowed = own.allow(row.needs, who.as_ref(), (method, headers), &mut body).await;
+    let allowed = allowed.and_then(|()| own.permit(row.action(), who.as_ref(), row.path));
     if let Err(problem) = allowed {
         return Err(Noted::refused(noted, problem).await);
     }
     if let Some(noted) = &mut noted {
         noted.started().await?;
     }
-    let done = answer(own, row.route, (who.as_ref(), name), (&head.uri, headers)).await;
+    let done = answer(own, row.route, (who.as_ref(), name), (&head.uri, headers), body).await;
     let mut answer = done.unwrap_or_else(Answer::from);
     if let Some(noted) = noted {
-        noted.completed(answer.status()).await?;
+        let said = answer.extensions_mut().remove();
+        noted.completed(answer.status(), said).await?;
     }
     if let Some(who) = &who {
         told_anew(own, who, headers, &mut answer);
@@ -171,6 +221,7 @@ async fn answer(
     route: Route,
     (who, name): (Option<&Operator>, &str),
     (uri, headers): (&Uri, &HeaderMap),
+    body: Unread,
 ) -> Result<Answer, Problem> {
     let known = || who.ok_or_else(|| own.nobody());
     match route {
@@ -197,6 +248,7 @@ async fn answer(
         Route::ApprovePin => pins_api::approve(own, known()?, uri.query()).await,
         Route::RollBackPin => pins_api::roll_back(own, known()?, uri.query()).await,
         Route::DenyPin => pins_api::deny(own, known()?, uri.query()).await,
+        Route::Explain => policy_api::explain(own, body).await,
     }
 }
 

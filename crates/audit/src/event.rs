@@ -36,6 +36,8 @@ pub struct Decided {
     pub effect: &'static str,
     /// The policies that decided.
     pub policies: Arc<[Arc<str>]>,
+    /// Of which version: the digest of all that were in force.
+    pub version: Arc<str>,
     /// Why.
     pub reason: Option<Arc<str>>,
 }

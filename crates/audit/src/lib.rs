@@ -14,6 +14,7 @@ mod note;
 mod port;
 mod receipt;
 pub mod record;
+mod spell;
 pub mod tree;
 mod verify;
 
@@ -27,9 +28,9 @@ pub use verify::{CHECKPOINT, Finding, HISTORY, Known, Report, Tampering, verify}
 /// Bytes in hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    let mut digits = Vec::with_capacity(bytes.len() * 2);
+    spell::hex_to(bytes, &mut digits);
+    digits.into_iter().map(char::from).collect()
 }
 
 /// A digest from hex.

@@ -138,6 +138,16 @@ impl Note {
             }),
         })
     }
+
+    /// Whether all that is signed by this name is signed with one of these keys. Of others it says nothing.
+    #[must_use]
+    pub fn is_signed_by_none_but(&self, name: &str, keys: &[PublicKey]) -> bool {
+        let mut own = self.signatures.iter().filter(|signature| signature.name == name);
+        own.all(|signature| {
+            let mut fitting = keys.iter().filter(|key| key.name == name && key.id() == signature.id);
+            fitting.any(|key| seal::verify_signature(&key.key, self.text.as_bytes(), &signature.bytes))
+        })
+    }
 }
 
 fn cosigned(text: &str, seconds: u64) -> String {

@@ -1,9 +1,10 @@
 //! The record of an event, and the line of the log that it is in.
 
 use model::{Rng, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::canonical::{self, clean};
+use crate::spell::{Members, Spelled, object};
 use crate::{Content, Event, Outcome, Phase, hex};
 
 /// How long a line may be: an entry bundle has two bytes for its length (C2SP `tlog-tiles`).
@@ -84,53 +85,67 @@ pub fn principal(tenant: &str, subject: &str) -> String {
 #[must_use]
 pub fn line(event: &Event, previous: Option<&[u8; 32]>, rng: &dyn Rng) -> Line {
     let mut captured = Vec::new();
-    let mut detail = detail(event, rng, &mut captured);
-    let mut line = seal_line(event, &detail, previous, rng);
+    let said = [("arguments", &event.arguments), ("result", &event.result)].map(|(part, said)| {
+        let said = said.as_ref()?;
+        Some((said, capture(part, said, rng, &mut captured)))
+    });
+    let mut line = seal_line(event, &detail(event, &said, false), previous, rng);
     if line.text.len() > LINE_BYTES_MAX {
-        for member in ["details", "policies", "actors", "reason"] {
-            detail.remove(member);
-        }
-        detail.insert("cut".to_owned(), json!("true"));
-        line = seal_line(event, &detail, previous, rng);
+        line = seal_line(event, &detail(event, &said, true), previous, rng);
     }
     line.captured = captured;
     line
 }
 
-fn id(at: Timestamp, rng: &dyn Rng) -> String {
+fn id(at: Timestamp, rng: &dyn Rng) -> [u8; 16] {
     let mut bytes = [0; 16];
     rng.fill(&mut bytes[6..]);
     bytes[..6].copy_from_slice(&at.0.to_be_bytes()[2..]);
-    hex(&bytes)
+    bytes
 }
 
-fn seal_line(event: &Event, detail: &Map<String, Value>, previous: Option<&[u8; 32]>, rng: &dyn Rng) -> Line {
-    let detail = Value::Object(detail.clone());
-    let evidence = canonical::canonical_detail(&detail).expect("every text in it was cleaned");
-    let policy = event.decided.as_ref().and_then(|decided| decided.policies.first());
-    let said = |name, or: &str| clean(event.details.get(name).map_or(or, String::as_str));
-    let mut core = json!({
-        "event_id": id(event.at, rng),
-        "occurred_at": moment(event.at),
-        "principal_id": principal(&event.tenant, &event.subject),
-        "event_type": clean(event.kind),
-        "tool_name": event.target.as_deref().map(clean),
-        "outcome": event.outcome.as_str(),
-        "extensions": {"runtime-security": {
-            "drift_status": said("drift_status", "none"),
-            "severity": said("severity", severity(event)),
-            "quarantine_decision": said("quarantine", "release"),
-            "policy_id": policy.map_or_else(|| "tidegate/none@0".to_owned(), |policy| clean(policy)),
-            "evidence_hash": format!("sha256:{}", hex(&seal::sha256(&evidence))),
-        }},
-        "previous_hash": previous.map(|hash| hex(hash)),
+fn seal_line(event: &Event, detail: &[u8], previous: Option<&[u8; 32]>, rng: &dyn Rng) -> Line {
+    let id = id(event.at, rng);
+    let policy = event.decided.as_ref().and_then(|decided| Some((decided.policies.first()?, decided)));
+    let policy = policy.map(|(policy, decided)| format!("{policy}@{}", short(&decided.version)));
+    let core = |members: &mut Members<'_>| {
+        members.put("event_id", Spelled::Digest("", &id));
+        members.text("event_type", event.kind);
+        members.object("extensions", |all| {
+            all.object("runtime-security", |own| {
+                let said = |name, or| event.details.get(name).map_or(or, String::as_str);
+                own.text("drift_status", said("drift_status", "none"));
+                own.put("evidence_hash", Spelled::Digest("sha256:", &seal::sha256(detail)));
+                own.text("policy_id", policy.as_deref().unwrap_or("tidegate/none@0"));
+                own.text("quarantine_decision", said("quarantine", "release"));
+                own.text("severity", said("severity", severity(event)));
+            });
+        });
+        members.text("occurred_at", &moment(event.at));
+        members.text("outcome", event.outcome.as_str());
+        members.put("previous_hash", previous.map_or(Spelled::Null, |hash| Spelled::Digest("", hash)));
+        members.text("principal_id", &principal(&event.tenant, &event.subject));
+        members.put("tool_name", event.target.as_deref().map_or(Spelled::Null, Spelled::Text));
+    };
+    let mut record = Vec::with_capacity(640);
+    object(&mut record, core);
+    let hash = seal::sha256(&record);
+    // The two members that the digest does not see come before all others.
+    let mut text = Vec::with_capacity(record.len() + detail.len() + 100);
+    object(&mut text, |members| {
+        members.spelled("detail", detail);
+        members.put("event_hash", Spelled::Digest("", &hash));
     });
-    let hash = seal::sha256(&canonical::canonical(&core).expect("every text in it was cleaned"));
-    core["event_hash"] = json!(hex(&hash));
-    core["detail"] = detail;
-    let text = canonical::canonical_detail(&core).expect("every text in it was cleaned");
-    let text = String::from_utf8(text).expect("JSON is UTF-8");
+    text.pop();
+    text.push(b',');
+    text.extend_from_slice(&record[1..]);
+    let text = String::from_utf8(text).expect("JSON of texts is UTF-8");
     Line { text, hash, captured: Vec::new() }
+}
+
+/// Enough of a version to tell it from others; the whole of it is in the detail.
+fn short(version: &str) -> &str {
+    model::cut(version, 12)
 }
 
 fn severity(event: &Event) -> &'static str {
@@ -141,58 +156,75 @@ fn severity(event: &Event) -> &'static str {
     }
 }
 
-fn detail(event: &Event, rng: &dyn Rng, captured: &mut Vec<Captured>) -> Map<String, Value> {
-    let mut all = Map::new();
-    let mut put = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            all.insert(name.to_owned(), json!(clean(&value)));
+/// What is said of arguments or a result: their digest, or that of what is kept of them.
+type Said<'a> = Option<(&'a Content, Option<[u8; 32]>)>;
+
+/// What else is known, with less of it where it would be too long.
+fn detail(event: &Event, [arguments, result]: &[Said<'_>; 2], short: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    let decided = event.decided.as_ref();
+    object(&mut out, |all| {
+        if !event.actors.is_empty() && !short {
+            all.put("actors", Spelled::Texts(&mut event.actors.iter().map(String::as_str)));
         }
-    };
-    let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
-    put("operation", Some(event.operation.to_string()).filter(|text| !text.is_empty()));
-    put("phase", Some(event.phase.as_str().to_owned()));
-    put("client", text(&event.client));
-    put("endpoint", text(&event.endpoint));
-    put("upstream", text(&event.upstream));
-    put("trace", text(&event.trace));
-    put("address", event.address.map(|address| address.to_string()));
-    put("code", event.code.map(|code| code.to_string()));
-    put("took_us", event.took_us.map(|took| took.to_string()));
-    put("attempts", event.attempts.map(|attempts| attempts.to_string()));
-    if let Some(decided) = &event.decided {
-        put("decision", Some(decided.effect.to_owned()));
-        put("reason", text(&decided.reason));
-    }
-    let list = |all: Vec<&str>| Value::Array(all.into_iter().map(|text| json!(clean(text))).collect());
-    if let Some(decided) = event.decided.as_ref().filter(|decided| !decided.policies.is_empty()) {
-        all.insert("policies".to_owned(), list(decided.policies.iter().map(|policy| &**policy).collect()));
-    }
-    if !event.actors.is_empty() {
-        all.insert("actors".to_owned(), list(event.actors.iter().map(String::as_str).collect()));
-    }
-    for (part, said) in [("arguments", &event.arguments), ("result", &event.result)] {
-        if let Some(said) = said {
-            all.insert(part.to_owned(), content(part, said, rng, captured));
+        all.number("address", event.address);
+        content(all, "arguments", *arguments);
+        all.number("attempts", event.attempts);
+        all.maybe("client", event.client.as_deref());
+        all.number("code", event.code);
+        all.maybe("cut", short.then_some("true"));
+        all.maybe("decision", decided.map(|decided| decided.effect));
+        if !event.details.is_empty() && !short {
+            all.object("details", |details| {
+                for (key, value) in &event.details {
+                    if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                        details.text(key, value);
+                    }
+                }
+            });
         }
-    }
-    if !event.details.is_empty() {
-        let details = event.details.iter().filter(|(key, _)| key.bytes().all(|byte| byte.is_ascii_graphic()));
-        let details = details.map(|(key, value)| ((*key).to_owned(), json!(clean(value)))).collect();
-        all.insert("details".to_owned(), Value::Object(details));
-    }
-    all
+        all.maybe("endpoint", event.endpoint.as_deref());
+        all.maybe("operation", Some(&*event.operation).filter(|text| !text.is_empty()));
+        all.text("phase", event.phase.as_str());
+        if let Some(decided) = decided {
+            if !decided.policies.is_empty() && !short {
+                all.put("policies", Spelled::Texts(&mut decided.policies.iter().map(|policy| &**policy)));
+            }
+            all.maybe("policy_version", Some(&*decided.version).filter(|text| !text.is_empty()));
+            all.maybe("reason", decided.reason.as_deref().filter(|_| !short));
+        }
+        content(all, "result", *result);
+        all.number("took_us", event.took_us);
+        all.maybe("trace", event.trace.as_deref());
+        all.maybe("upstream", event.upstream.as_deref());
+    });
+    out
 }
 
-fn content(part: &'static str, said: &Content, rng: &dyn Rng, captured: &mut Vec<Captured>) -> Value {
-    let bytes = said.bytes.to_string();
-    let Some(kept) = &said.captured else {
-        return json!({"bytes": bytes, "digest": format!("sha256:{}", hex(&said.digest))});
-    };
+fn content(all: &mut Members<'_>, part: &'static str, said: Said<'_>) {
+    let Some((said, captured)) = said else { return };
+    all.object(part, |own| {
+        own.number("bytes", Some(said.bytes));
+        match &captured {
+            Some(digest) => own.put("captured", Spelled::Digest("sha256:", digest)),
+            None => own.put("digest", Spelled::Digest("sha256:", &said.digest)),
+        }
+    });
+}
+
+/// The salted digest of what is to be kept, where it is.
+fn capture(
+    part: &'static str,
+    said: &Content,
+    rng: &dyn Rng,
+    captured: &mut Vec<Captured>,
+) -> Option<[u8; 32]> {
+    let kept = said.captured.as_ref()?;
     let mut salt = [0; 16];
     rng.fill(&mut salt);
     let digest = Captured::digest(&salt, kept);
     captured.push(Captured { part, salt, bytes: std::sync::Arc::clone(kept) });
-    json!({"bytes": bytes, "captured": format!("sha256:{}", hex(&digest))})
+    Some(digest)
 }
 
 /// What is wrong with a line by itself.

@@ -27,7 +27,7 @@ pub enum Tampering {
     Replayed,
     /// Another key has signed it.
     OtherKey,
-    /// A tile is not the one of these records.
+    /// A tile is not the one of these records, or is missing.
     Tile,
     /// The checkpoint cannot be read.
     Checkpoint,
@@ -48,7 +48,7 @@ impl Tampering {
             Self::Forked => "forked",
             Self::Replayed => "replayed from another log",
             Self::OtherKey => "signed by another key",
-            Self::Tile => "a tile was changed",
+            Self::Tile => "a tile was changed or removed",
             Self::Checkpoint => "the checkpoint was changed",
             Self::Unwitnessed => "no witness has signed it",
         }
@@ -138,14 +138,15 @@ fn run(files: &dyn Files, known: &Known, report: &mut Report) -> Result<(), Find
     if known.keys.iter().any(|key| key.name() != checkpoint.origin) {
         return Err(Finding::whole(Tampering::Replayed, "the checkpoint is of another log than the key"));
     }
-    let older = files.read(HISTORY).unwrap_or_default();
-    let older = older.split(|byte| *byte == b'\n').filter_map(|line| {
-        let line = std::str::from_utf8(line).ok().filter(|line| !line.is_empty())?;
-        read_note(&crate::unhex_bytes(line)?)
-    });
-    let mut notes: Vec<(Note, Checkpoint)> = older.collect();
-    notes.extend(known.checkpoints.iter().filter_map(|bytes| read_note(bytes)));
+    let mut notes = history(&files.read(HISTORY).unwrap_or_default())
+        .ok_or_else(|| Finding::whole(Tampering::Checkpoint, "an earlier checkpoint cannot be read"))?;
     notes.push((note.clone(), checkpoint.clone()));
+    let own = notes.len();
+    let elsewhere: Option<Vec<_>> = known.checkpoints.iter().map(|bytes| read_note(bytes)).collect();
+    let elsewhere = elsewhere
+        .ok_or_else(|| Finding::whole(Tampering::Checkpoint, "a checkpoint from elsewhere cannot be read"))?;
+    notes.extend(elsewhere);
+    let (own, elsewhere) = notes.split_at(own);
     let sizes = notes.iter().map(|(_, checkpoint)| checkpoint.size).collect();
 
     let log = Log::read(files, &checkpoint, &sizes);
@@ -161,6 +162,16 @@ fn run(files: &dyn Files, known: &Known, report: &mut Report) -> Result<(), Find
     }
     if !signed {
         return Err(Finding::whole(Tampering::OtherKey, "the checkpoint is not signed by a key of this log"));
+    }
+    // What somebody remembers is never passed over: a log that was set back before a change of its key would
+    // make the checkpoint signed with the new one look as if it were of nobody.
+    if !elsewhere.iter().all(|(note, _)| is_trusted(note, &trusted, known)) {
+        let why = "a checkpoint from elsewhere is signed by no key that is trusted";
+        return Err(Finding::whole(Tampering::OtherKey, why));
+    }
+    if !own.iter().all(|(note, checkpoint)| log.names_keys_of(note, checkpoint, &known.keys)) {
+        let why = "a checkpoint has a signature of a key that the log does not name";
+        return Err(Finding::whole(Tampering::Checkpoint, why));
     }
     let mut others: Vec<_> = notes.iter().filter(|(note, _)| is_trusted(note, &trusted, known)).collect();
     others.sort_by_key(|(_, checkpoint)| checkpoint.size);
@@ -178,6 +189,12 @@ fn is_trusted(note: &Note, trusted: &[PublicKey], known: &Known) -> bool {
     trusted.iter().chain(&known.witnesses).any(|key| note.is_signed_by(key))
 }
 
+/// The checkpoints that were signed when keys changed.
+fn history(bytes: &[u8]) -> Option<Vec<(Note, Checkpoint)>> {
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| read_note(&crate::unhex_bytes(std::str::from_utf8(line).ok()?)?)).collect()
+}
+
 fn read_note(bytes: &[u8]) -> Option<(Note, Checkpoint)> {
     let note = Note::parse(bytes)?;
     let checkpoint = Checkpoint::parse(note.text())?;
@@ -187,11 +204,9 @@ fn read_note(bytes: &[u8]) -> Option<(Note, Checkpoint)> {
 /// The keys that are trusted: those that are known, and those whose coming is recorded under a trusted one.
 fn trusted(log: &Log, notes: &[(Note, Checkpoint)], known: &[PublicKey]) -> Vec<PublicKey> {
     let mut trusted = known.to_vec();
-    for (index, key) in &log.key_changes {
+    for KeyChange { index, leaf, key, .. } in &log.key_changes {
         let vouched = notes.iter().any(|(note, checkpoint)| {
-            checkpoint.size > *index
-                && log.roots.get(&checkpoint.size) == Some(&checkpoint.root)
-                && trusted.iter().any(|key| note.is_signed_by(key))
+            trusted.iter().any(|key| note.is_signed_by(key)) && log.is_under(checkpoint, *index, leaf)
         });
         if vouched && !trusted.contains(key) {
             trusted.push(key.clone());
@@ -209,17 +224,27 @@ struct Log {
     leaves: Vec<Hash>,
     /// The hashes that the tiles have, from zero on.
     tiles: Vec<Hash>,
-    /// The first tile that is not that of these entries.
+    /// The first tile that is not that of these entries, or that is missing.
     wrong_tile: Option<TileId>,
+    /// How many entries the checkpoint covers: tiles of as many have to be there.
+    signed: u64,
     /// The roots of the sizes that were asked for.
     roots: BTreeMap<u64, Hash>,
     /// What is wrong with entries by themselves and with what links them.
     faults: Vec<(u64, Fault)>,
-    key_changes: Vec<(u64, PublicKey)>,
-    /// Up to where the log says that it was pruned.
-    pruned: u64,
+    key_changes: Vec<KeyChange>,
+    /// Where the log says that it was pruned, the hash of that entry, and up to where.
+    prunings: Vec<(u64, Hash, u64)>,
     /// The records' digests, by which the next ones name them.
     hashes: HashMap<Hash, u64>,
+}
+
+/// An entry that says that the log is signed with another key from there on.
+struct KeyChange {
+    index: u64,
+    leaf: Hash,
+    key: PublicKey,
+    before: Option<PublicKey>,
 }
 
 /// What is wrong with an entry by itself, or with its link.
@@ -234,7 +259,8 @@ enum Fault {
 
 impl Log {
     fn read(files: &dyn Files, checkpoint: &Checkpoint, sizes: &HashSet<u64>) -> Self {
-        let mut log = Self { origin: checkpoint.origin.clone(), ..Self::default() };
+        let (origin, signed) = (checkpoint.origin.clone(), checkpoint.size);
+        let mut log = Self { origin, signed, ..Self::default() };
         log.read_tiles(files, checkpoint.size);
         let tenant = tenant_of(&checkpoint.origin);
         let mut edge = Edge::default();
@@ -298,23 +324,20 @@ impl Log {
     }
 
     fn push(&mut self, edge: &mut Edge, leaf: Hash, files: &dyn Files, sizes: &HashSet<u64>) {
-        let wrong = &mut self.wrong_tile;
-        edge.push(leaf, &mut |tile, hashes| {
-            let bytes = files.read(&tile_path(tile, TILE_WIDTH));
-            if wrong.is_none() && bytes.is_some_and(|bytes| bytes != crate::tree::tile_bytes(hashes)) {
+        let (wrong, signed) = (&mut self.wrong_tile, self.signed);
+        let at = edge.size() + 1;
+        let mut hold = |tile: TileId, hashes: &[Hash], needed: bool| {
+            let bytes = files.read(&tile_path(tile, hashes.len() as u64));
+            let fits = bytes.map_or(!needed, |bytes| bytes == crate::tree::tile_bytes(hashes));
+            if wrong.is_none() && !fits {
                 *wrong = Some(tile);
             }
-        });
-        if sizes.contains(&edge.size()) {
-            self.roots.insert(edge.size(), edge.root());
-            for (tile, hashes) in edge.partial() {
-                let bytes = files.read(&tile_path(tile, hashes.len() as u64));
-                if self.wrong_tile.is_none()
-                    && bytes.is_some_and(|bytes| bytes != crate::tree::tile_bytes(hashes))
-                {
-                    self.wrong_tile = Some(tile);
-                }
-            }
+        };
+        edge.push(leaf, &mut |tile, hashes| hold(tile, hashes, at <= signed));
+        if sizes.contains(&at) {
+            self.roots.insert(at, edge.root());
+            // Those of an earlier checkpoint grew since, and need not be there as they were.
+            edge.partial().for_each(|(tile, hashes)| hold(tile, hashes, at == signed));
         }
     }
 
@@ -346,12 +369,14 @@ impl Log {
         let text = |name: &str| details.get(name).and_then(serde_json::Value::as_str);
         match kind.as_str() {
             "key_change" => {
-                let key = text("key").and_then(PublicKey::parse).filter(|key| key.name() == self.origin);
-                self.key_changes.extend(key.map(|key| (index, key)));
+                let key =
+                    |name| text(name).and_then(PublicKey::parse).filter(|key| key.name() == self.origin);
+                let (leaf, before) = (leaf_hash(entry), key("before"));
+                self.key_changes.extend(key("key").map(|key| KeyChange { index, leaf, key, before }));
             }
             "audit_prune" => {
-                let below = text("below").and_then(|text| text.parse().ok()).unwrap_or(0);
-                self.pruned = self.pruned.max(below);
+                let below = text("below").and_then(|text| text.parse().ok());
+                self.prunings.extend(below.map(|below| (index, leaf_hash(entry), below)));
             }
             _ => {}
         }
@@ -359,10 +384,33 @@ impl Log {
         Some(hash)
     }
 
+    /// Whether what is signed in the log's name is signed with keys that it names. Which those were before it
+    /// was pruned, nothing says any more.
+    fn names_keys_of(&self, note: &Note, checkpoint: &Checkpoint, known: &[PublicKey]) -> bool {
+        let changes = self.key_changes.iter().flat_map(|change| [Some(&change.key), change.before.as_ref()]);
+        let keys: Vec<PublicKey> = changes.flatten().chain(known).cloned().collect();
+        checkpoint.size <= self.first || note.is_signed_by_none_but(&self.origin, &keys)
+    }
+
+    /// Whether a checkpoint covers an entry. Where the entries are not those of the checkpoint, the tiles may
+    /// be, and then the entry stands among them.
+    fn is_under(&self, checkpoint: &Checkpoint, index: u64, leaf: &Hash) -> bool {
+        if self.roots.get(&checkpoint.size) == Some(&checkpoint.root) {
+            return index < checkpoint.size;
+        }
+        let size = usize::try_from(checkpoint.size).unwrap_or(usize::MAX);
+        let tiles = self.tiles.get(..size).filter(|tiles| tiles.contains(leaf));
+        tiles.is_some_and(|tiles| root_of(tiles) == checkpoint.root)
+    }
+
     /// Holds entries and tiles against the checkpoint.
     fn against(&self, checkpoint: &Checkpoint) -> Result<(), Finding> {
         let signed = usize::try_from(checkpoint.size).unwrap_or(usize::MAX);
-        if self.first > self.pruned {
+        // What nobody has signed, anybody may have said.
+        let mut prunings = self.prunings.iter();
+        let said =
+            |(at, leaf, below): &(_, _, _)| *below >= self.first && self.is_under(checkpoint, *at, leaf);
+        if self.first > 0 && !prunings.any(said) {
             return Err(Finding::at(
                 0,
                 Tampering::Removed,
@@ -375,7 +423,11 @@ impl Log {
             return match self.wrong_tile {
                 Some(tile) => {
                     let index = tile.index.saturating_mul(TILE_WIDTH.saturating_pow(tile.level + 1));
-                    Err(Finding::at(index, Tampering::Tile, "a tile is not that of the records"))
+                    Err(Finding::at(
+                        index,
+                        Tampering::Tile,
+                        "a tile is missing, or is not that of the records",
+                    ))
                 }
                 None => Ok(()),
             };

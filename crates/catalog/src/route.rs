@@ -29,6 +29,8 @@ pub struct Routed {
     pub session: Option<SessionUse>,
     /// The hash of the definition by which it is called, where definitions are pinned.
     pub pin: Option<Arc<str>>,
+    /// Whether it says something else than the client said: no header of the client's repeats that.
+    pub remade: bool,
 }
 
 impl Endpoint {
@@ -51,6 +53,7 @@ impl Endpoint {
                     wrapped: None,
                     session: None,
                     pin: None,
+                    remade: false,
                 }),
                 _ => Err(RpcError::method_not_found(call.method.as_str())),
             },
@@ -81,7 +84,7 @@ impl Endpoint {
             }
             _ => None,
         };
-        Ok(Routed { source, call, rules, wrapped: None, session, pin })
+        Ok(Routed { source, call, rules, wrapped: None, session, pin, remade: false })
     }
 
     /// The upstream that a name belongs to, and its own name for it.
@@ -119,7 +122,7 @@ impl Endpoint {
             true => (call.clone(), None),
             false => (call.with("uri", Some(Raw::string(&own))), Some((own, uri))),
         };
-        Ok(Routed { source, call, rules: None, wrapped, session: None, pin: None })
+        Ok(Routed { source, call, rules: None, wrapped, session: None, pin: None, remade: false })
     }
 
     /// The upstream that a URI belongs to, and its own URI.
@@ -189,7 +192,7 @@ impl Endpoint {
         let reference = reference.edit().set(member, Raw::string(&own)).finish();
         let call = call.with("ref", Some(reference));
         let source = self.parts()[part].source.of(&caller.principal);
-        Ok(Routed { source, call, rules: None, wrapped: None, session: None, pin })
+        Ok(Routed { source, call, rules: None, wrapped: None, session: None, pin, remade: false })
     }
 }
 
@@ -246,6 +249,12 @@ async fn rules_of(
 }
 
 impl Routed {
+    /// Says something else there than the client did.
+    pub fn remake(&mut self, member: &str, value: Raw) {
+        self.call = self.call.with(member, Some(value));
+        self.remade = true;
+    }
+
     /// A result with the URIs that the client knows.
     #[must_use]
     pub fn shape(&self, result: Raw) -> Raw {

@@ -88,6 +88,12 @@ pub struct CaseWho {
     pub client: Option<String>,
     /// Whether his proof is bound to a key or a certificate.
     pub bound: bool,
+    /// Who vouches for him, by the name that `auth.issuers` has for it.
+    pub issuer: Option<String>,
+    /// Who acts for him, the nearest first.
+    pub actors: Vec<String>,
+    /// When he proved himself, as in `2026-07-28T12:00:00Z`.
+    pub issued: Option<String>,
 }
 
 impl Default for CaseWho {
@@ -100,6 +106,9 @@ impl Default for CaseWho {
             scopes: Vec::new(),
             client: None,
             bound: false,
+            issuer: None,
+            actors: Vec::new(),
+            issued: None,
         }
     }
 }

@@ -25,12 +25,13 @@ pub use load::{FILE_BYTES_MAX, load_slice, load_str};
 pub use section::{
     Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn, Algorithm, ApiKey, ArgumentType, Audit,
     AuditExport, AuditFormat, AuditMode, Auth, Breaker, Broker, BrokerClient, Cache, CertificateName,
-    CheckAction, CheckFail, CheckMode, CheckRule, Checked, Config, CostRule, Detector, Dpop, Drift, Eject,
-    Endpoint, EndpointAuth, Enterprise, Exchange, FirstSight, HostRule, HostWhen, Introspection, Issuer,
-    KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls, Names, Pins, Policy, Preset,
-    Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError, ReplicaPlace, Resilience, Resolved,
-    RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio, Store, StoreError, Tasks, Telemetry,
-    Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks, UpstreamTls, Voucher,
+    CheckAction, CheckFail, CheckInterceptors, CheckMode, CheckRule, CheckWebhook, Checked, Config, CostRule,
+    Detector, Dpop, Drift, Eject, Endpoint, EndpointAuth, Enterprise, Exchange, FirstSight, HostRule,
+    HostWhen, Introspection, Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls,
+    Names, Pins, Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError,
+    ReplicaPlace, Resilience, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio,
+    Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks,
+    UpstreamTls, Voucher,
 };
 pub use value::{
     Address, GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, Pace, PaceError, RuleError,

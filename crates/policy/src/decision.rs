@@ -68,6 +68,32 @@ impl Duties {
     pub fn are_none(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Those of both.
+    pub fn join(&mut self, other: &Self) {
+        let Self {
+            redact_arguments,
+            redact_results,
+            detect_arguments,
+            detect_results,
+            result_bytes_max,
+            requires,
+            capture,
+        } = other;
+        for (own, more) in [
+            (&mut self.redact_arguments, redact_arguments),
+            (&mut self.redact_results, redact_results),
+            (&mut self.detect_arguments, detect_arguments),
+            (&mut self.detect_results, detect_results),
+        ] {
+            own.extend(more.iter().filter(|one| !own.contains(one)).cloned().collect::<Vec<_>>());
+        }
+        self.requires
+            .extend(requires.iter().filter(|one| !self.requires.contains(one)).cloned().collect::<Vec<_>>());
+        let both = self.result_bytes_max.into_iter().chain(*result_bytes_max);
+        self.result_bytes_max = both.min();
+        self.capture |= capture;
+    }
 }
 
 /// What was decided, and by which policies.

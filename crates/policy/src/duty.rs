@@ -13,7 +13,7 @@ pub const STANDS: Duration = Duration::from_secs(15 * 60);
 pub const STANDS_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The annotations that there are.
-const KNOWN: [&str; 13] = [
+pub const ANNOTATIONS: [&str; 13] = [
     "id",
     "reason",
     "ask",
@@ -71,7 +71,7 @@ pub(crate) fn read(annotations: &[(&str, &str)], permits: bool, wrong: &mut Vec<
     let mut found = Annotations::default();
     let (mut message, mut stands) = (None, None);
     for (name, value) in annotations {
-        if permits && KNOWN.contains(name) && !matches!(*name, "id" | "reason") {
+        if permits && ANNOTATIONS.contains(name) && !matches!(*name, "id" | "reason") {
             let hint = "write it on a forbid, which then denies unless the duty is carried out";
             wrong.push(Wrong::new(name, format!("@{name} has no meaning on a permit"), hint));
             continue;
@@ -147,7 +147,7 @@ fn one(name: &str, value: &str, found: &mut Annotations) -> Result<(), Wrong> {
             ));
         }
         other => {
-            let hint = near(other, KNOWN);
+            let hint = near(other, ANNOTATIONS);
             let message = format!("there is no annotation @{other}");
             return Err(Wrong { name: other.to_owned(), message, hint });
         }

@@ -11,7 +11,7 @@ use crate::engine::{Rules, principal_place};
 use crate::facts::{self, Uses, target_parents};
 use crate::names::target_uid;
 use crate::source::Checked;
-use crate::{Ask, Decision, Duties, Effect, Engine, Question, Requirement, Whom};
+use crate::{Action, Ask, Circumstances, Decision, Duties, Effect, Engine, Question, Requirement, Whom};
 
 /// How many permits that nearly fit are told.
 const NEAR_MAX: usize = 5;
@@ -22,6 +22,10 @@ pub struct Explanation {
     /// The decision, for programs.
     #[serde(flatten)]
     pub decision: Value,
+    /// The version of the policies: the digest of all of them.
+    pub version: String,
+    /// Whether it is seen in a list, where it is something that is listed.
+    pub seen: Option<bool>,
     /// The policies that decided.
     pub deciding: Vec<Place>,
     /// What was known of the question.
@@ -71,14 +75,10 @@ impl Engine {
     #[must_use]
     pub fn explain(&self, question: &Question<'_>) -> Explanation {
         let decision = self.decide(question);
+        let (version, seen) = (self.version().to_owned(), self.seen(question));
         let Some(rules) = &self.rules else {
-            let facts = Value::Null;
-            return Explanation {
-                decision: report(&decision),
-                deciding: Vec::new(),
-                facts,
-                near: Vec::new(),
-            };
+            let (facts, deciding, near) = (Value::Null, Vec::new(), Vec::new());
+            return Explanation { decision: report(&decision), version, seen, deciding, facts, near };
         };
         let named = |id: &Arc<str>| rules.policies.iter().find(|policy| policy.id == *id);
         let deciding = decision.policies.iter().filter_map(named).map(place).collect();
@@ -86,7 +86,23 @@ impl Engine {
             (Effect::Deny, 0) => rules.near(question),
             (Effect::Allow | Effect::Ask(_) | Effect::Deny, _) => Vec::new(),
         };
-        Explanation { decision: report(&decision), deciding, facts: rules.facts(question), near }
+        let (decision, facts) = (report(&decision), rules.facts(question));
+        Explanation { decision, version, seen, deciding, facts, near }
+    }
+
+    /// Whether it may be seen in a list: whether it might be done, with some arguments.
+    fn seen(&self, question: &Question<'_>) -> Option<bool> {
+        match question.action {
+            Action::CallTool | Action::GetPrompt | Action::ReadResource => {}
+            Action::UseTask
+            | Action::View
+            | Action::Operate
+            | Action::Administer
+            | Action::Approve
+            | Action::Explain => return None,
+        }
+        let circumstances = Circumstances { arguments: None, ..question.circumstances };
+        Some(self.decide(&Question { circumstances, ..*question }).effect != Effect::Deny)
     }
 }
 

@@ -26,7 +26,7 @@ mod text;
 
 pub use arguments::ArgumentType;
 pub use decision::{Ask, Decision, Duties, Effect, Requirement, Whom};
-pub use duty::{STANDS, STANDS_MAX};
+pub use duty::{ANNOTATIONS, STANDS, STANDS_MAX};
 pub use engine::Engine;
 pub use explain::{Change, Explanation, Near, Place, diff, report};
 pub use fault::Fault;

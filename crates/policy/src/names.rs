@@ -77,7 +77,9 @@ pub(crate) fn target_type(action: Action, target: &Target<'_>) -> &'static Entit
         Action::ReadResource => &TYPES.resource,
         Action::UseTask => &TYPES.task,
         Action::Approve if !target.upstream.is_empty() => &TYPES.tool,
-        Action::View | Action::Operate | Action::Administer | Action::Approve => &TYPES.office,
+        Action::View | Action::Operate | Action::Administer | Action::Approve | Action::Explain => {
+            &TYPES.office
+        }
     }
 }
 
@@ -90,7 +92,7 @@ pub(crate) fn target_uid(question: &Question<'_>) -> EntityUid {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CallTool,
         Self::GetPrompt,
         Self::ReadResource,
@@ -99,6 +101,7 @@ impl Action {
         Self::Operate,
         Self::Administer,
         Self::Approve,
+        Self::Explain,
     ];
 
     /// Its name in policies: `call_tool` is `Action::"call_tool"`.
@@ -113,6 +116,7 @@ impl Action {
             Self::Operate => "operate",
             Self::Administer => "administer",
             Self::Approve => "approve",
+            Self::Explain => "explain",
         }
     }
 
@@ -127,7 +131,7 @@ impl Action {
     pub const fn group(self) -> &'static str {
         match self {
             Self::CallTool | Self::GetPrompt | Self::ReadResource | Self::UseTask => "use",
-            Self::View | Self::Operate | Self::Administer | Self::Approve => "govern",
+            Self::View | Self::Operate | Self::Administer | Self::Approve | Self::Explain => "govern",
         }
     }
 }

@@ -46,6 +46,8 @@ pub enum Action {
     Administer,
     /// Decides over another's call.
     Approve,
+    /// Asks what is decided over another's questions, and by which policies.
+    Explain,
 }
 
 /// What a server says of its tool. A hint, unless the operator trusts the server.

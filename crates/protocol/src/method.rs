@@ -13,6 +13,9 @@ macro_rules! methods {
         }
 
         impl Method {
+            /// The names of all that we know.
+            pub const NAMES: &'static [&'static str] = &[$($text,)*];
+
             /// Reads a method's name.
             #[must_use]
             pub fn parse(text: &str) -> Self {

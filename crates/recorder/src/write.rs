@@ -15,8 +15,10 @@ use crate::office::{AuditOffice, Writer};
 use crate::tail::Tail;
 use crate::{Item, Shared, rows};
 
-/// Records of one commit, and records after which it is signed.
-pub(crate) const BATCH: usize = 256;
+/// Records of one commit at most: what one costs, a wait for the disk above all, is shared by many.
+pub(crate) const BATCH: usize = 1_024;
+/// Records after which a log is signed, though its time has not come.
+const SIGN_AFTER: u64 = 256;
 /// How often another one may have been first before it is given up.
 const TRIES: u32 = 20;
 /// The pause after a failure, and the longest one.
@@ -188,7 +190,7 @@ impl State {
             for ((at, _), place) in events.iter().zip(places) {
                 recorded[*at] = Some(place);
             }
-            let sign = self.shared.options.strict || tail.size() - tail.signed >= BATCH as u64;
+            let sign = self.shared.options.strict || tail.size() - tail.signed >= SIGN_AFTER;
             let change = if sign { tail.key_change(&self.shared, now) } else { None };
             if let Some(change) = &change {
                 let (more, _) = tail.batch(&self.shared, &[change]);

@@ -24,7 +24,7 @@ use model::Rng;
 
 pub use handle::{Binding, HANDLE_CHARS_MAX, Purpose};
 pub use key::{KEY_BYTES, Key, KeyId, KeyIdError, State, Term, active, states};
-pub use mac::MAC_BYTES;
+pub use mac::{MAC_BYTES, hmac_sha256};
 pub use pair::Pair;
 pub use ring::{CLOCK_SKEW_MAX, Fingerprint, FingerprintError, KEYS_MAX, KeyRing, RingError};
 pub use rotate::{ChangeError, FORGET_AFTER, Rotation, first, overview, retire, rotate};

@@ -52,6 +52,14 @@ impl KeyRing {
     }
 }
 
+/// HMAC-SHA256 (RFC 2104) of `parts` as one text, with a key that somebody else gave out.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; MAC_BYTES] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+    parts.iter().for_each(|part| context.update(part));
+    context.sign().as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
 fn mark(key: &Ready, label: &str, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
     let info = [b"mac ".as_slice(), label.as_bytes()];
     let derived = key.prk.expand(&info, hmac::HMAC_SHA256).expect("32 bytes are within HKDF's bounds");
@@ -76,6 +84,19 @@ mod tests {
 
     fn ring(keys: &[Key]) -> KeyRing {
         KeyRing::new(keys, NOW).expect("a ring")
+    }
+
+    #[test]
+    fn a_foreign_keys_mac_is_that_of_the_rfc_however_the_text_is_cut() {
+        // RFC 4231, section 4.3.
+        let mac = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        for parts in
+            [&[b"what do ya want ".as_slice(), b"for nothing?"][..], &[b"what do ya want for nothing?"]]
+        {
+            assert_eq!(hex(&hmac_sha256(b"Jefe", parts)), mac);
+        }
+        assert_ne!(hex(&hmac_sha256(b"jefe", &[b"what do ya want for nothing?"])), mac);
     }
 
     #[test]

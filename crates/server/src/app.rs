@@ -26,7 +26,7 @@ use crate::hub::Hub;
 use crate::legacy::{Pair, Sessions, SharedSessions};
 use crate::line::Lines;
 use crate::metrics::Metrics;
-use crate::note::Noted;
+use crate::note::{Noted, aside};
 use crate::overload::{Gate, GateLimits, MemoryWatch, Place, Tenant};
 use crate::pins::PinBoard;
 use crate::policies::Labels;
@@ -348,6 +348,7 @@ impl App {
 
     /// Records what is done from now on. Once, at the start.
     pub fn record_with(&self, recorder: Arc<dyn audit::Recorder>) {
+        self.sessions.record_with(aside::expiries(self, &recorder));
         let _ = self.recorder.set(recorder);
     }
 

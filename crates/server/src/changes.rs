@@ -9,7 +9,7 @@ use upstream::Change;
 
 use crate::app::Exchange;
 use crate::hub::{Heard, Wanted, is_within};
-use crate::may::may_watch;
+use crate::may::{self, may_watch};
 
 /// The lists whose changes a client wants to hear of.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,7 +72,9 @@ impl Watch {
     /// The same under another configuration, whose upstreams may be others.
     pub async fn renewed(&self, x: &Exchange) -> Self {
         let uris: Vec<_> = self.resources.iter().map(|thing| Arc::clone(&thing.given)).collect();
-        Self { tasks: self.tasks.clone(), ..Self::find(x, self.lists, uris).await }
+        // Its policies may be others, too.
+        let tasks = self.tasks.iter().filter(|thing| may::may_use(x, &thing.upstream, ""));
+        Self { tasks: tasks.cloned().collect(), ..Self::find(x, self.lists, uris).await }
     }
 
     /// Also of a task.

@@ -24,7 +24,7 @@ use upstream::{
 
 use crate::app::{EVERYTHING, Generation, Limits};
 use crate::barred::StoreBars;
-use crate::checks::Checks;
+use crate::checks::{CheckError, Checks};
 use crate::credentials;
 use crate::door::{self, DoorError, Issuers};
 use crate::guard::Guard;
@@ -103,6 +103,14 @@ pub enum ComposeError {
         /// Why.
         source: EgressError,
     },
+    /// A check cannot be made as the configuration says.
+    #[error("prepare the check {check:?}")]
+    Check {
+        /// Which.
+        check: String,
+        /// Why not.
+        source: CheckError,
+    },
     /// There is nothing to decide by.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -133,6 +141,8 @@ pub fn compose(
 ) -> Result<Generation, ComposeError> {
     let Entrance { gate, issuers, sign_ins, broker } = Entrance::new(config, shared, before)?;
     let Policies { engine: policy, labels } = Policies::of(config)?;
+    let checks = Checks::of(config, shared);
+    let checks = checks.map_err(|(check, source)| ComposeError::Check { check, source })?;
     let (mut sources, mut fingerprints) = (HashMap::new(), HashMap::new());
     let mut forward_headers = HashMap::new();
     let mut made = Vec::new();
@@ -182,7 +192,7 @@ pub fn compose(
         hosting: Hosting::of(config),
         policy,
         labels,
-        checks: Checks::of(config),
+        checks,
         guard: guard(config),
         broker,
         broker_sign_ins: broker_sign_ins(config),

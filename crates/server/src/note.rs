@@ -3,6 +3,8 @@
 //! What the record says is put together as it comes to be known, by whoever knows it. Where the operator
 //! wants it so, nothing leaves before its record is durable.
 
+pub(crate) mod aside;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use audit::{Content, Decided, Event, Outcome, Phase, Recorded, Recorder};
@@ -19,6 +21,8 @@ use crate::app::{App, Exchange};
 
 /// The longest name that is recorded, in bytes.
 const NAME_BYTES_MAX: usize = 512;
+/// As much as a record says of checks, in bytes.
+const CHECKS_BYTES_MAX: usize = 2_048;
 /// Where a client asks for a receipt, and gets it (docs/extensions/audit-receipt.md).
 const RECEIPT: &str = "io.tidegate/audit-receipt";
 
@@ -146,15 +150,16 @@ impl Noted {
         });
     }
 
-    /// This was decided on it.
-    pub fn decided(&self, decision: &policy::Decision) {
+    /// This was decided on it, by policies of this version.
+    pub fn decided(&self, decision: &policy::Decision, version: &str) {
         let effect = match decision.effect {
             policy::Effect::Allow => "allow",
             policy::Effect::Deny => "deny",
             policy::Effect::Ask(_) => "ask",
         };
         let reason = decision.fault.clone().or_else(|| decision.reason.clone());
-        let decided = Decided { effect, policies: Arc::clone(&decision.policies), reason };
+        let (policies, version) = (Arc::clone(&decision.policies), Arc::from(version));
+        let decided = Decided { effect, policies, version, reason };
         self.change(|known| known.event.decided = Some(decided));
     }
 
@@ -196,6 +201,18 @@ impl Noted {
     /// Something more that is known of it.
     pub fn detail(&self, name: &'static str, value: impl Into<String>) {
         self.change(|known| known.event.details.insert(name, value.into()));
+    }
+
+    /// What a check made of it.
+    pub fn checked(&self, what: &str) {
+        self.change(|known| {
+            let said = known.event.details.entry("checks").or_default();
+            let before = if said.is_empty() { "" } else { "; " };
+            if said.len() + before.len() + what.len() <= CHECKS_BYTES_MAX {
+                said.push_str(before);
+                said.push_str(what);
+            }
+        });
     }
 
     /// Writes that it begins: before anything is done.

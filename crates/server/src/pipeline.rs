@@ -89,7 +89,7 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
         let sieve = sieve.as_ref().map(|sieve| sieve as &dyn catalog::Sieve);
         let list = x.endpoint.list(kind, &x.caller, cursor.as_ref(), sieve).await?;
         let list = if kind == Kind::Tools { hosted::mark_tools(x, list) } else { list };
-        let list = checks::listed(x, kind, list);
+        let list = checks::listed(x, kind, list).await?;
         return Ok(admitted.over(Reply::result(list)));
     }
     match &call.method {
@@ -120,11 +120,8 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
                 }
             };
             // After the policies: what may not be seen is not told apart by what is in it.
-            if let Some(blocked) = checks::before(x, &mut located.routed)? {
-                if let Some(noted) = &x.noted {
-                    noted.ends(audit::Outcome::Denied);
-                }
-                return Ok(Reply::result(blocked));
+            if let Some(blocked) = checks::before(x, call, &mut located.routed, &mut located.duties).await? {
+                return Ok(blocked);
             }
             let admitted = rates::admit(x, call, &located.routed).await?;
             if let Some(noted) = &x.noted {
@@ -245,7 +242,10 @@ async fn perform(
         None => reach(x, call, routed, on).await,
     };
     match reached {
-        Ok((routed, reply)) => Ok(shape(x, call, Located { routed, record, pass, duties }, reply).await),
+        Ok((routed, reply)) => {
+            let reply = may::as_unknown(x, call, reply);
+            Ok(shape(x, call, Located { routed, record, pass, duties }, reply).await)
+        }
         Err(error) if handles && error.code == code::SESSION_GONE => {
             Ok(Reply::result(line::unknown_handle()))
         }
@@ -281,8 +281,8 @@ async fn reach(x: &Exchange, call: &Call, routed: Routed, on: On) -> Result<(Rou
             return Ok((routed, reply));
         }
         // What was decided on, looked at and perhaps blanked is what goes on.
-        let decided = routed.call;
-        let routed = Routed { call: decided, ..locate(x, call).await?.routed };
+        let (decided, remade) = (routed.call, routed.remade);
+        let routed = Routed { call: decided, remade, ..locate(x, call).await?.routed };
         let reply = send(x, &routed, on).await?;
         Ok((routed, reply))
     })

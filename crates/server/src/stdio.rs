@@ -22,6 +22,7 @@ use crate::app::{App, Exchange};
 use crate::legacy::{self, LocalSession};
 use crate::local::exchange;
 use crate::modern;
+use crate::note::aside;
 
 /// How many messages may wait to be written.
 const OUT_MAX: usize = 256;
@@ -163,7 +164,11 @@ impl Conversation {
                     RpcError::invalid_params("Invalid params: _meta lacks the protocol version").to_raw();
                 self.say(envelope::error(Some(&request.id), &error)).await;
             }
-            (Message::Notification(note), _) => self.cancel(&note),
+            (Message::Notification(note), _) => {
+                if aside::may_take(&x, &note).await {
+                    self.cancel(&note);
+                }
+            }
             (Message::Response(_), _) => {}
         }
     }

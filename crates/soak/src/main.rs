@@ -8,6 +8,7 @@ mod audit;
 mod client;
 mod database;
 mod ledger;
+mod limits;
 mod random;
 mod replicas;
 mod run;
@@ -39,6 +40,8 @@ enum Role {
     Tasks(tasks::Options),
     /// Kill replicas while they write the audit log, and exit with 1 where an answer has no record.
     Audit(audit::Options),
+    /// Ask replicas for more than a limit lets through, and exit with 1 where they do not keep it together.
+    Limits(limits::Options),
     /// Be a server on standard input and output.
     Stdio {
         /// The file for what was done.
@@ -53,6 +56,7 @@ async fn main() -> ExitCode {
         Role::Run(options) => run::run(&options).await,
         Role::Tasks(options) => tasks::run(&options).await,
         Role::Audit(options) => audit::run(&options).await,
+        Role::Limits(options) => limits::run(&options).await,
         Role::Stdio { ledger } => upstream::stdio(&ledger).await.map(|()| true),
     };
     match done {

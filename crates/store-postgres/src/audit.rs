@@ -211,7 +211,7 @@ impl Change {
                 let put = put.bind(&row.last).bind(int(row.signed)).bind(&row.checkpoint).bind(&row.hold);
                 self.run(put).await.map(drop)
             }
-            Record::AuditEntry(row) => self.audit_entry(row).await,
+            Record::AuditEntry(row) => self.audit_entries(std::slice::from_ref(row)).await,
             Record::AuditTile(row) => {
                 let put = "INSERT INTO audit_tiles (log, level, idx, hashes) VALUES ($1, $2, $3, $4)";
                 let put = sqlx::query(put).bind(&row.log).bind(i64::from(row.level)).bind(int(row.index));
@@ -226,14 +226,25 @@ impl Change {
         }
     }
 
-    async fn audit_entry(&mut self, row: &AuditEntryRow) -> Result<(), StoreError> {
+    /// Adds entries with one statement, which costs one way to the server and back.
+    async fn audit_entries(&mut self, rows: &[AuditEntryRow]) -> Result<(), StoreError> {
+        fn texts(rows: &[AuditEntryRow], text: fn(&AuditEntryRow) -> &str) -> Vec<&str> {
+            rows.iter().map(text).collect()
+        }
         let put = "INSERT INTO audit_entries (log, idx, at, principal, kind, tool, outcome, upstream, \
                    operation, started, writer, line) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-        let put = sqlx::query(put).bind(&row.log).bind(int(row.index)).bind(int(row.at.0));
-        let put = put.bind(&row.principal).bind(&row.kind).bind(&row.tool).bind(&row.outcome);
-        let put = put.bind(&row.upstream).bind(&row.operation).bind(row.started).bind(&row.writer);
-        self.run(put.bind(&row.line[..])).await.map(drop)
+                   SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], \
+                   $6::text[], $7::text[], $8::text[], $9::text[], $10::boolean[], $11::text[], $12::bytea[])";
+        let index: Vec<i64> = rows.iter().map(|row| int(row.index)).collect();
+        let at: Vec<i64> = rows.iter().map(|row| int(row.at.0)).collect();
+        let started: Vec<bool> = rows.iter().map(|row| row.started).collect();
+        let lines: Vec<&[u8]> = rows.iter().map(|row| &row.line[..]).collect();
+        let put = sqlx::query(put).bind(texts(rows, |row| &row.log)).bind(index).bind(at);
+        let put = put.bind(texts(rows, |row| &row.principal)).bind(texts(rows, |row| &row.kind));
+        let put = put.bind(texts(rows, |row| &row.tool)).bind(texts(rows, |row| &row.outcome));
+        let put = put.bind(texts(rows, |row| &row.upstream)).bind(texts(rows, |row| &row.operation));
+        let put = put.bind(started).bind(texts(rows, |row| &row.writer)).bind(lines);
+        self.run(put).await.map(drop)
     }
 
     async fn audit_content(&mut self, row: &AuditContentRow) -> Result<(), StoreError> {
@@ -257,8 +268,8 @@ impl AuditTx for Change {
         if self.run(grow).await? == 0 {
             return Ok(false);
         }
-        for row in &batch.entries {
-            self.audit_entry(row).await?;
+        if !batch.entries.is_empty() {
+            self.audit_entries(&batch.entries).await?;
         }
         for row in &batch.tiles {
             let put = "INSERT INTO audit_tiles (log, level, idx, hashes) VALUES ($1, $2, $3, $4) \

@@ -73,6 +73,19 @@ fn note(row: &SqliteRow) -> Result<AuditNoteRow, sqlx::Error> {
     })
 }
 
+/// How many entries one statement adds: few lengths, so that each is prepared once.
+const ENTRIES_AT_ONCE: [usize; 4] = [64, 16, 4, 1];
+
+/// The statement that adds so many entries.
+fn insert_entries(count: usize) -> String {
+    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    format!(
+        "INSERT INTO audit_entries (log, idx, at, principal, kind, tool, outcome, upstream, operation, \
+         started, writer, line) VALUES {}",
+        vec![row; count].join(", ")
+    )
+}
+
 /// All that a store holds of audit logs.
 pub(crate) async fn export(moment: &mut SqliteConnection, to: &mut dyn RecordSink) -> Result<(), StoreError> {
     use futures_util::TryStreamExt as _;
@@ -204,7 +217,7 @@ impl Change {
                 let put = put.bind(&row.last).bind(int(row.signed)).bind(&row.checkpoint).bind(&row.hold);
                 self.run(put).await.map(drop)
             }
-            Record::AuditEntry(row) => self.audit_entry(row).await,
+            Record::AuditEntry(row) => self.audit_entries(std::slice::from_ref(row)).await,
             Record::AuditTile(row) => {
                 let put = "INSERT INTO audit_tiles (log, level, idx, hashes) VALUES (?, ?, ?, ?)";
                 let put = sqlx::query(put).bind(&row.log).bind(i64::from(row.level)).bind(int(row.index));
@@ -219,13 +232,22 @@ impl Change {
         }
     }
 
-    async fn audit_entry(&mut self, row: &AuditEntryRow) -> Result<(), StoreError> {
-        let put = "INSERT INTO audit_entries (log, idx, at, principal, kind, tool, outcome, upstream, \
-                   operation, started, writer, line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let put = sqlx::query(put).bind(&row.log).bind(int(row.index)).bind(int(row.at.0));
-        let put = put.bind(&row.principal).bind(&row.kind).bind(&row.tool).bind(&row.outcome);
-        let put = put.bind(&row.upstream).bind(&row.operation).bind(row.started).bind(&row.writer);
-        self.run(put.bind(&row.line[..])).await.map(drop)
+    /// Adds entries, many with one statement: each statement wakes the thread that has the file, which takes
+    /// several times what it takes to write an entry.
+    async fn audit_entries(&mut self, mut rows: &[AuditEntryRow]) -> Result<(), StoreError> {
+        while let Some(at_once) = ENTRIES_AT_ONCE.into_iter().find(|&most| most <= rows.len()) {
+            let (these, others) = rows.split_at(at_once);
+            let put = insert_entries(at_once);
+            let mut put = sqlx::query(sqlx::AssertSqlSafe(put));
+            for row in these {
+                put = put.bind(&row.log).bind(int(row.index)).bind(int(row.at.0)).bind(&row.principal);
+                put = put.bind(&row.kind).bind(&row.tool).bind(&row.outcome).bind(&row.upstream);
+                put = put.bind(&row.operation).bind(row.started).bind(&row.writer).bind(&row.line[..]);
+            }
+            self.run(put).await?;
+            rows = others;
+        }
+        Ok(())
     }
 
     async fn audit_content(&mut self, row: &AuditContentRow) -> Result<(), StoreError> {
@@ -249,9 +271,7 @@ impl AuditTx for Change {
         if self.run(grow).await? == 0 {
             return Ok(false);
         }
-        for row in &batch.entries {
-            self.audit_entry(row).await?;
-        }
+        self.audit_entries(&batch.entries).await?;
         for row in &batch.tiles {
             let put = "INSERT OR REPLACE INTO audit_tiles (log, level, idx, hashes) VALUES (?, ?, ?, ?)";
             let put = sqlx::query(put).bind(&row.log).bind(i64::from(row.level)).bind(int(row.index));

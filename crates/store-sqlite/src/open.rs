@@ -48,9 +48,13 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// How much of the file the connection that writes keeps in memory, in KiB, negative as SQLite wants it: enough
+/// for the inner pages of the indexes that an audit log adds to everywhere.
+const WRITER_CACHE: &str = "-16384";
+
 /// The connection that writes.
 pub(crate) async fn writer(file: &Path) -> Result<SqliteConnection, StoreError> {
-    let mut connection = options(file).connect().await.map_err(failed)?;
+    let mut connection = options(file).pragma("cache_size", WRITER_CACHE).connect().await.map_err(failed)?;
     let found: String =
         sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut connection).await.map_err(failed)?;
     new_enough(&found)?;

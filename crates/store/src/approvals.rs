@@ -189,6 +189,9 @@ pub enum ApprovalError {
     /// He is of none of the groups.
     #[error("only members of {0} decide on it")]
     NotEntitled(String),
+    /// The policies forbid him to.
+    #[error("{0}")]
+    Forbidden(String),
     /// The arguments are too long for anybody to look at.
     #[error("arguments of more than {APPROVAL_ARGUMENTS_BYTES_MAX} bytes cannot be approved")]
     TooLarge,
@@ -288,9 +291,25 @@ impl ApprovalOffice {
         yes: bool,
         reason: Option<&str>,
     ) -> Result<Approval, ApprovalError> {
+        self.decide_if(id, by, yes, reason, |_| Ok(())).await
+    }
+
+    /// The same, where `may` has nothing against it, which is asked about the approval as it is decided on.
+    ///
+    /// # Errors
+    /// [`ApprovalError`]
+    pub async fn decide_if(
+        &self,
+        id: &str,
+        by: &Decider<'_>,
+        yes: bool,
+        reason: Option<&str>,
+        may: impl Fn(&Approval) -> Result<(), String>,
+    ) -> Result<Approval, ApprovalError> {
         let now = self.clock.now();
         let changed = self.change(id, |found| {
             let mut approval = found.ok_or(ApprovalError::Unknown)?;
+            may(&approval).map_err(ApprovalError::Forbidden)?;
             entitled(&approval, by)?;
             if approval.is_over(now) {
                 return Err(ApprovalError::Expired);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use store::{Approval, ApprovalError, ApprovalOffice, Decider, Store};
 use tasks::Office;
 
+use crate::by_hand::ByHand;
 use crate::cli::Output;
 use crate::exit::{Coded, FAILURE};
 use crate::store_command::{self, Chosen};
@@ -110,9 +111,11 @@ fn failed(id: &str, error: &ApprovalError) -> Coded {
 
 async fn decide(chosen: &Chosen, said: &Said, yes: bool) -> anyhow::Result<u8> {
     let (office, store) = open(chosen).await?;
+    let command = if yes { "approvals approve" } else { "approvals refuse" };
+    let doing = ByHand::begin(chosen.source(), &store, command, &said.id).await?.says("as", &said.by);
     let by = Decider::Operator(&said.by);
     let decided = office.decide(&said.id, &by, yes, said.reason.as_deref()).await;
-    let decided = decided.map_err(|error| failed(&said.id, &error))?;
+    let decided = doing.end(decided.map_err(|error| failed(&said.id, &error))).await?;
     if let Some(task) = &decided.task {
         // One that is not let begin now begins when the approval ends, and is over then.
         let hastened = Office::new(store, Arc::new(SystemClock)).hasten(task).await;

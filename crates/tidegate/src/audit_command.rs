@@ -10,15 +10,14 @@ use anyhow::Context as _;
 use audit::{Event, PublicKey, Recorder as _, origin};
 use clap::{Args, Subcommand, ValueEnum};
 use model::{Clock as _, SystemClock, Timestamp};
-use recorder::{Format, LABEL, Recorder};
-use seal::SystemRng;
+use recorder::{Format, LABEL};
 use serde_json::{Value, json};
 use store::{AuditEntryRow, AuditFilter, Store, StoreError};
 
 use crate::cli::Output;
 use crate::exit::{Coded, FAILURE};
 use crate::store_command::{self, Chosen};
-use crate::{audit_log, keys, load, out, table};
+use crate::{audit_log, by_hand, keys, load, out, table};
 
 /// Entries that are read at a time.
 const PAGE: usize = 500;
@@ -201,13 +200,8 @@ impl Of {
 
     /// Records what an operator does, durably, before it is done.
     async fn record(&self, store: &Arc<dyn Store>, mut event: Event, reason: &str) -> anyhow::Result<()> {
-        let loaded = load::load(self.chosen.source())?;
-        let ring = keys::Follow::start(&loaded.config, Some(store)).await?;
-        let options = audit_log::options(&loaded.config, true);
-        let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
-        let recorder = Recorder::start(Arc::clone(store), clock, rng, Arc::clone(ring.ring()), options);
+        let recorder = audit_log::by_hand(self.chosen.source(), store).await?;
         event.details.insert("reason", reason.to_owned());
-        event.details.insert("by", "the command line".to_owned());
         let recorded = recorder.record(event).await;
         recorder.stop().await;
         recorded.map(drop).map_err(|error| Coded::store(&error).into())
@@ -383,7 +377,7 @@ async fn erase(of: &Of, subject: &str, reason: &str) -> anyhow::Result<u8> {
     if let Some(why) = log.hold {
         return Err(Coded::new(FAILURE, format!("erase anything: the log is held ({why})")).into());
     }
-    let mut event = Event::new("audit_erase", SystemClock.now(), &of.tenant, "@operator");
+    let mut event = by_hand::event("audit_erase", &of.tenant);
     event.details.insert("of", subject.to_owned());
     of.record(&store, event, reason).await?;
     let principal = audit::principal(&of.tenant, subject);
@@ -408,7 +402,7 @@ async fn erase(of: &Of, subject: &str, reason: &str) -> anyhow::Result<u8> {
 async fn hold(of: &Of, reason: &str, release: bool) -> anyhow::Result<u8> {
     let store = of.open().await?;
     let kind = if release { "audit_release" } else { "audit_hold" };
-    of.record(&store, Event::new(kind, SystemClock.now(), &of.tenant, "@operator"), reason).await?;
+    of.record(&store, by_hand::event(kind, &of.tenant), reason).await?;
     let mut tx = store.begin().await.map_err(failed)?;
     tx.audit_hold(&of.tenant, Some(reason).filter(|_| !release)).await.map_err(failed)?;
     tx.commit().await.map_err(failed)?;

@@ -12,6 +12,10 @@ use recorder::{Export, Format, Options, Recorder, Sending};
 use seal::{KeyRing, SystemRng};
 use store::Store;
 
+use crate::cli::Source;
+use crate::exit::Coded;
+use crate::{keys, load, state};
+
 /// Whose log tells of the gateway itself: that of callers who are in no other tenant.
 pub const OWN: &str = "default";
 /// Who does what the gateway does by itself.
@@ -93,6 +97,50 @@ pub fn start(
     let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
     let options = Options { exports: exports(config)?, ..options(config, strict) };
     Ok(Some(Recorder::start(Arc::clone(store), clock, rng, Arc::clone(keys), options)))
+}
+
+/// Writes to the logs for a command: each record is durable once it was taken.
+///
+/// # Errors
+/// Where the configuration or the key ring cannot be used.
+pub async fn by_hand(source: &Source, store: &Arc<dyn Store>) -> anyhow::Result<Arc<Recorder>> {
+    let loaded = load::load(source)?;
+    let ring = keys::Follow::start(&loaded.config, Some(store)).await?;
+    let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
+    let options = options(&loaded.config, true);
+    Ok(Recorder::start(Arc::clone(store), clock, rng, Arc::clone(ring.ring()), options))
+}
+
+/// The log of a command that makes calls, where the configuration names a store or says how a log is written:
+/// otherwise no gateway need ever run here. What goes on by itself is left to the gateway.
+///
+/// # Errors
+/// Where nothing may be done without a record, and there can be none.
+pub async fn of_calls(loaded: &load::Loaded) -> anyhow::Result<Option<Arc<Recorder>>> {
+    let config = &loaded.config;
+    let named = config.store.url.is_some() || config.audit.mode.is_some();
+    let strict = config.audit.mode == Some(AuditMode::Strict);
+    if !named || config.audit.mode == Some(AuditMode::Off) {
+        return Ok(None);
+    }
+    let opened = async {
+        let Some(store) = state::open(loaded).await? else { return Ok(None) };
+        let ring = keys::Follow::start(config, Some(&store)).await?;
+        let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
+        let options = options(config, strict);
+        Ok(Some(Recorder::start(store, clock, rng, Arc::clone(ring.ring()), options)))
+    };
+    match opened.await {
+        Ok(None) if strict => {
+            Err(Coded::config("record calls: what there is ends with the process; give store.url".to_owned())
+                .into())
+        }
+        Err(error) if !strict => {
+            eprintln!("warning: calls are not in the audit log: {error:#}");
+            Ok(None)
+        }
+        opened => opened,
+    }
 }
 
 /// That the gateway begins to serve, by which policies.

@@ -12,6 +12,7 @@ use upstream::{Body, Item, Outcome, Reply};
 
 use crate::arguments::{self, Given};
 use crate::cli::{Output, Use};
+use crate::embedded::Recorded;
 use crate::exit::{Coded, REFUSED, TOOL_FAILED};
 use crate::{ask, embedded, list, out};
 
@@ -39,10 +40,19 @@ const ROUNDS_MAX: usize = 64;
 /// Calls the tool and prints its result.
 pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let given = arguments::read(&arguments)?;
-    let gateway = embedded::start(&arguments.wanted.source).await?;
+    let recorded = Recorded::start(&arguments.wanted.source, true).await?;
+    let called = call(&recorded.gateway, &arguments, given).await;
+    recorded.stop().await;
+    let result = called?;
+    print(&result, arguments.wanted.output)?;
+    Ok(if result["isError"] == json!(true) { TOOL_FAILED } else { 0 })
+}
+
+/// The tool's result.
+async fn call(gateway: &Embedded, arguments: &Arguments, given: Given) -> anyhow::Result<Value> {
     let interactive = std::io::stdin().is_terminal();
     let capabilities = if interactive { ON_TERMINAL } else { "{}" };
-    let endpoint = embedded::endpoint(&gateway, &arguments.wanted.endpoint, capabilities)?;
+    let endpoint = embedded::endpoint(gateway, &arguments.wanted.endpoint, capabilities)?;
     let values = match given {
         Given::Whole(values) => values,
         Given::Each(texts) => arguments::typed(texts, schema(&endpoint, &arguments.name).await.as_ref()),
@@ -53,7 +63,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         let result = match outcome(reply).await {
             Ok(result) => result,
             Err(error) => {
-                return Err(refused(&gateway, &endpoint, &arguments.name, interactive, &error).await);
+                return Err(refused(gateway, &endpoint, &arguments.name, interactive, &error).await);
             }
         };
         if result["resultType"] == "input_required" {
@@ -61,9 +71,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             params = tokio::task::spawn_blocking(move || answer(params, &result)).await??;
             continue;
         }
-        gateway.stop().await;
-        print(&result, arguments.wanted.output)?;
-        return Ok(if result["isError"] == json!(true) { TOOL_FAILED } else { 0 });
+        return Ok(result);
     }
     let text = format!("call {}: it has asked {ROUNDS_MAX} times and is not done", arguments.name);
     Err(Coded::new(REFUSED, text).into())

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use config::Config;
 use model::SystemClock;
 use protocol::{Capabilities, Raw, RpcError};
+use recorder::Recorder;
 use seal::SystemRng;
 use server::{Embedded, Local};
 use telemetry::Telemetry;
@@ -12,34 +12,63 @@ use telemetry::Telemetry;
 use crate::cli::Source;
 use crate::exit::{Coded, REFUSED, USAGE};
 use crate::up::Additions;
-use crate::{load, logging, out, traces};
+use crate::{audit_log, load, logging, out, traces};
 
 /// Starts one, with the demo server where nothing is configured.
 pub async fn start(source: &Source) -> anyhow::Result<Embedded> {
     let mut loaded = load::load(source)?;
     // The commands that print results: what is only information stays quiet.
     loaded.config.telemetry.log_level = config::LogLevel::Error;
-    let config = prepare(loaded).await?;
-    let gateway = Embedded::start(&config, Arc::new(SystemClock), Arc::new(SystemRng));
+    prepare(&mut loaded).await?;
+    let gateway = Embedded::start(&loaded.config, Arc::new(SystemClock), Arc::new(SystemRng));
     gateway.map_err(|error| Coded::compose(&error).into())
 }
 
-/// The same, with traces where a collector is configured.
-pub async fn start_traced(source: &Source) -> anyhow::Result<(Embedded, Option<Telemetry>)> {
-    let config = prepare(load::load(source)?).await?;
-    let telemetry = traces::start(&config)?;
-    let tracer = telemetry.as_ref().map(Telemetry::tracer);
-    let gateway = Embedded::start_traced(&config, Arc::new(SystemClock), Arc::new(SystemRng), tracer);
-    Ok((gateway.map_err(|error| Coded::compose(&error))?, telemetry))
+/// One for what is recorded: calls.
+pub struct Recorded {
+    /// The gateway.
+    pub gateway: Embedded,
+    log: Option<Arc<Recorder>>,
+    telemetry: Option<Telemetry>,
 }
 
-async fn prepare(mut loaded: load::Loaded) -> anyhow::Result<Config> {
+impl Recorded {
+    /// Starts one, with the audit log that the configuration asks for, and where `quiet` is not meant with
+    /// traces where a collector is configured.
+    pub async fn start(source: &Source, quiet: bool) -> anyhow::Result<Self> {
+        let mut loaded = load::load(source)?;
+        if quiet {
+            loaded.config.telemetry.log_level = config::LogLevel::Error;
+        }
+        prepare(&mut loaded).await?;
+        let telemetry = if quiet { None } else { traces::start(&loaded.config)? };
+        let tracer = telemetry.as_ref().map(Telemetry::tracer);
+        let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
+        let gateway = Embedded::start_traced(&loaded.config, clock, rng, tracer);
+        let gateway = gateway.map_err(|error| Coded::compose(&error))?;
+        let log = audit_log::of_calls(&loaded).await?;
+        if let Some(log) = &log {
+            gateway.app().record_with(Arc::clone(log) as Arc<dyn audit::Recorder>);
+        }
+        Ok(Self { gateway, log, telemetry })
+    }
+
+    /// Ends it, once all that was done is recorded.
+    pub async fn stop(self) {
+        self.gateway.stop().await;
+        if let Some(log) = &self.log {
+            log.stop().await;
+        }
+        traces::stop(self.telemetry).await;
+    }
+}
+
+async fn prepare(loaded: &mut load::Loaded) -> anyhow::Result<()> {
     logging::start(&loaded.config.telemetry);
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
-    Additions::default().apply(&mut loaded.config).await?;
-    Ok(loaded.config)
+    Additions::default().apply(&mut loaded.config).await
 }
 
 /// An endpoint of it, for a client with these capabilities.

@@ -9,9 +9,10 @@ use model::{Clock as _, SystemClock, Timestamp};
 use seal::{CLOCK_SKEW_MAX, Key, KeyId, Rotation, State, SystemRng, Term, time_to_text};
 use serde_json::{Value, json};
 
+use crate::by_hand::ByHand;
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, FAILURE};
-use crate::{load, out, state, table};
+use crate::{load, out, state, store_command, table};
 pub use follow::Follow;
 use place::Place;
 
@@ -93,10 +94,12 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
                 // Read here, as the file may have been waited for.
                 seal::rotate(keys, &SystemRng, SystemClock.now(), rotation)
             };
-            change(&ring, "rotate", print, rotated).await?;
+            change(&ring, ("rotate", None), print, rotated).await?;
         }
         Command::Retire { key, ring, print } => {
-            change(&ring, "retire", print, |keys| seal::retire(keys, key, SystemClock.now())).await?;
+            let name = key.to_string();
+            let retired = |keys: &[Key]| seal::retire(keys, key, SystemClock.now());
+            change(&ring, ("retire", Some(&name)), print, retired).await?;
         }
     }
     Ok(0)
@@ -117,13 +120,17 @@ async fn generate(ring: &Ring, print: bool, now: Timestamp) -> anyhow::Result<()
             None => Ok(text),
         })
         .await?;
+    // Before, there was no key to sign its record with.
+    if let Some(store) = store_command::open_if_there(&ring.source).await? {
+        ByHand::once(&ring.source, &store, "keys generate", "").await?;
+    }
     ring.tell(&keys, now)
 }
 
 /// Changes the ring where it is, or prints what it would be.
 async fn change(
     ring: &Ring,
-    command: &str,
+    (command, key): (&str, Option<&str>),
     print: bool,
     change: impl FnOnce(&[Key]) -> Result<Vec<Key>, seal::ChangeError>,
 ) -> anyhow::Result<()> {
@@ -144,13 +151,22 @@ async fn change(
         out::line(seal::text::write(&keys).trim_end());
         return Ok(());
     }
+    let doing = match store_command::open_if_there(&ring.source).await? {
+        Some(store) => {
+            Some(ByHand::begin(&ring.source, &store, &format!("keys {command}"), key.unwrap_or("")).await?)
+        }
+        None => None,
+    };
     let mut keys = Vec::new();
-    place
-        .change(command, |before| {
-            keys = changed(before.ok_or_else(|| place.missing())?)?;
-            Ok(seal::text::write(&keys))
-        })
-        .await?;
+    let done = place.change(command, |before| {
+        keys = changed(before.ok_or_else(|| place.missing())?)?;
+        Ok(seal::text::write(&keys))
+    });
+    let done = done.await;
+    match doing {
+        Some(doing) => doing.end(done).await?,
+        None => done?,
+    }
     ring.tell(&keys, SystemClock.now())
 }
 

@@ -15,6 +15,7 @@ use store::Store;
 use tokio::task::JoinHandle;
 
 use crate::exit::Coded;
+use crate::question::InForce;
 
 /// How often is tried to listen where the process whose place this one takes still does.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -53,6 +54,7 @@ impl Operators {
             sign_in: how.as_ref().map(|how| sign_in(how, &app)),
             recorder: app.recorder().cloned(),
             policy: policies(&app),
+            explain: Arc::new(InForce(Arc::clone(&app))),
         };
         match Admin::bind(listen, place()).await {
             Err(error) if error.kind() == ErrorKind::AddrInUse && config.takeover.is_some() => {

@@ -8,6 +8,7 @@ use policy::pins::visible;
 use serde_json::Value;
 use store::{PinError, PinKey, PinOffice, PinRow, PinState};
 
+use crate::by_hand::ByHand;
 use crate::cli::Output;
 use crate::exit::{Coded, FAILURE};
 use crate::store_command::{self, Chosen};
@@ -153,14 +154,20 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
         }
         Command::Diff { chosen, pin, hash } => diff(&chosen, &pin.key(), hash.as_deref()).await,
         Command::Approve { chosen, pin, hash, by, also } => {
-            let done = open(&chosen).await?.approve(&pin.key(), &hash, also, &by).await;
-            told(&chosen, &done.map_err(refused)?)
+            let (office, doing) = begin(&chosen, "pins approve", &pin).await?;
+            let doing = doing.says("as", &by).says("hash", &hash);
+            let done = office.approve(&pin.key(), &hash, also, &by).await;
+            told(&chosen, &doing.end(done.map_err(refused)).await?)
         }
         Command::RollBack { chosen, pin, by } => {
-            told(&chosen, &open(&chosen).await?.roll_back(&pin.key(), &by).await.map_err(refused)?)
+            let (office, doing) = begin(&chosen, "pins roll-back", &pin).await?;
+            let done = office.roll_back(&pin.key(), &by).await;
+            told(&chosen, &doing.says("as", &by).end(done.map_err(refused)).await?)
         }
         Command::Deny { chosen, pin, by } => {
-            told(&chosen, &open(&chosen).await?.deny(&pin.key(), &by).await.map_err(refused)?)
+            let (office, doing) = begin(&chosen, "pins deny", &pin).await?;
+            let done = office.deny(&pin.key(), &by).await;
+            told(&chosen, &doing.says("as", &by).end(done.map_err(refused)).await?)
         }
     }
 }
@@ -168,6 +175,15 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 async fn open(chosen: &Chosen) -> anyhow::Result<PinOffice> {
     let store = store_command::open_in_use(chosen).await?;
     Ok(PinOffice::new(store, Arc::new(SystemClock)))
+}
+
+/// The same, for what changes something, which is recorded.
+async fn begin(chosen: &Chosen, command: &str, pin: &Pin) -> anyhow::Result<(PinOffice, ByHand)> {
+    let store = store_command::open_in_use(chosen).await?;
+    let PinKey { upstream, kind, name } = pin.key();
+    let doing = ByHand::begin(chosen.source(), &store, command, &name).await?;
+    let office = PinOffice::new(store, Arc::new(SystemClock));
+    Ok((office, doing.says("upstream", &upstream).says("kind", &kind)))
 }
 
 async fn find(office: &PinOffice, key: &PinKey) -> anyhow::Result<PinRow> {

@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use config::{Case, Cases, Config, Expected};
-use model::{Clock as _, SystemClock, Timestamp};
-use policy::{
-    Action, Circumstances, Decision, Effect, Engine, Explanation, Question, Target, ToolHints, Who,
-};
+use policy::{Decision, Effect, Engine, Explanation};
 use serde_json::{Value, json};
 use server::policies::{self, Labels};
 
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, REFUSED, USAGE};
+use crate::question::Asked;
 use crate::{load, out, table};
 
 /// What to do with policies.
@@ -84,6 +82,15 @@ pub struct Explain {
     /// His proof is bound to a key or a certificate.
     #[arg(long)]
     bound: bool,
+    /// Who vouches for him, by the name of it in `auth.issuers`.
+    #[arg(long, value_name = "NAME")]
+    issuer: Option<String>,
+    /// Who acts for him; the nearest first.
+    #[arg(long = "actor", value_name = "SUBJECT")]
+    actors: Vec<String>,
+    /// When he proved himself, as in `2026-07-28T12:00:00Z`.
+    #[arg(long, value_name = "TIME")]
+    issued: Option<String>,
     /// What he wants to do, as policies name it.
     #[arg(long, default_value = "call_tool")]
     action: String,
@@ -162,89 +169,6 @@ fn check(source: &Source, output: Output) -> anyhow::Result<u8> {
         }
     }
     Ok(0)
-}
-
-/// A question with values of its own.
-#[derive(Debug)]
-struct Asked {
-    case: Case,
-    action: Action,
-    upstream: String,
-    name: String,
-    labels: Vec<String>,
-    address: Option<IpAddr>,
-    now: Timestamp,
-}
-
-impl Asked {
-    fn new(case: Case, labels: &Labels) -> anyhow::Result<Self> {
-        let wrong = |what: String| Coded::new(USAGE, format!("use the case {:?}: {what}", case.name));
-        let action = Action::parse(&case.action).ok_or_else(|| {
-            let known: Vec<_> = Action::ALL.iter().map(|action| action.name()).collect();
-            wrong(format!("there is no action {:?}; there are {}", case.action, known.join(", ")))
-        })?;
-        let (upstream, name) = match case.target.split_once('/') {
-            Some((upstream, name)) => (upstream.to_owned(), name.to_owned()),
-            None if action.group() == "govern" => (String::new(), case.target.clone()),
-            None => return Err(wrong(format!("write the target {:?} as upstream/name", case.target)).into()),
-        };
-        let address = case.address.as_deref().map(str::parse).transpose();
-        let address = address.map_err(|_| wrong("the address is none".to_owned()))?;
-        let now = match &case.at {
-            None => SystemClock.now(),
-            Some(text) => seal::time_from_text(text)
-                .ok_or_else(|| wrong(format!("{text:?} is no time; write 2026-07-28T12:00:00Z")))?,
-        };
-        let mut all = labels.get(&upstream, &name);
-        all.extend(case.labels.iter().cloned());
-        Ok(Self { action, upstream, name, labels: all, address, now, case })
-    }
-
-    fn question(&self) -> Question<'_> {
-        let (who, hints) = (&self.case.who, &self.case.hints);
-        Question {
-            who: Who {
-                tenant: &who.tenant,
-                subject: &who.subject,
-                kind: &who.kind,
-                groups: &who.groups,
-                scopes: &who.scopes,
-                client: who.client.as_deref(),
-                issuer: None,
-                actors: &[],
-                issued: None,
-                bound: who.bound,
-            },
-            action: self.action,
-            target: Target {
-                endpoint: &self.case.endpoint,
-                upstream: &self.upstream,
-                name: &self.name,
-                hints: ToolHints {
-                    read_only: hints.read_only,
-                    destructive: hints.destructive,
-                    idempotent: hints.idempotent,
-                    open_world: hints.open_world,
-                },
-                labels: &self.labels,
-            },
-            circumstances: Circumstances {
-                arguments: self.case.arguments.as_deref(),
-                address: self.address,
-                now: self.now,
-                task: self.case.task,
-            },
-        }
-    }
-
-    /// What it is about.
-    fn title(&self) -> String {
-        if self.case.name.is_empty() {
-            let who = &self.case.who;
-            return format!("{}/{} {} {}", who.tenant, who.subject, self.case.action, self.case.target);
-        }
-        self.case.name.clone()
-    }
 }
 
 fn asked(file: &Path, config: &Config) -> anyhow::Result<Vec<Asked>> {
@@ -393,6 +317,9 @@ impl Explain {
             scopes: self.scopes,
             client: self.client,
             bound: self.bound,
+            issuer: self.issuer,
+            actors: self.actors,
+            issued: self.issued,
         };
         Ok(Case {
             name: "the question".to_owned(),
@@ -416,6 +343,9 @@ fn show(found: &Explanation) {
     let decision = &found.decision;
     let text = |key: &str| decision[key].as_str().unwrap_or_default().to_owned();
     out::line(format!("decision: {}", text("effect")));
+    if found.seen == Some(false) {
+        out::line("it is not seen in lists, and is as what does not exist");
+    }
     for (key, title) in [("ask", "asks"), ("duties", "duties"), ("reason", "reason"), ("fault", "fault")] {
         let value = &decision[key];
         let is_empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);

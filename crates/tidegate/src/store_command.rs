@@ -15,6 +15,7 @@ use serde_json::json;
 use std::sync::Arc;
 use store::{Dump, DumpError, Record, RecordSink, Store, StoreError};
 
+use crate::by_hand::ByHand;
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, FAILURE};
 use crate::{load, out, state};
@@ -104,6 +105,13 @@ pub async fn open_in_use(chosen: &Chosen) -> anyhow::Result<Arc<dyn Store>> {
         return Err(Coded::new(FAILURE, format!("use the store: {}", fault_of(found, latest))).into());
     }
     open(&target).await
+}
+
+/// The store of a configuration, if there is one by now with the schema of this program.
+pub async fn open_if_there(source: &Source) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    let target = state::target(&load::load(source)?)?;
+    let (found, latest) = versions(&target).await?;
+    if target == StoreUrl::Memory || found != latest { Ok(None) } else { open(&target).await.map(Some) }
 }
 
 /// What is wrong with the version of a schema.
@@ -252,6 +260,10 @@ async fn migrate(chosen: &Chosen, to: Option<u32>) -> anyhow::Result<u8> {
         let text = format!("migrate the store: from version {found} it goes back one step at a time");
         return Err(Coded::new(FAILURE, text).into());
     }
+    // A log is written with the schema of this program alone: before it goes, or once it is there.
+    if found == latest && wanted != found {
+        recorded(chosen, "store migrate", &format!("{found} to {wanted}")).await?;
+    }
     match &target {
         StoreUrl::Memory => {}
         StoreUrl::Sqlite(file) => {
@@ -261,12 +273,24 @@ async fn migrate(chosen: &Chosen, to: Option<u32>) -> anyhow::Result<u8> {
             store_postgres::migrate(url.expose(), wanted, now).await.map_err(|error| Coded::store(&error))?;
         }
     }
+    // One that was just made has no log yet, nor the keys that sign it.
+    if found != 0 && found != latest && wanted == latest {
+        recorded(chosen, "store migrate", &format!("{found} to {wanted}")).await?;
+    }
     match chosen.output {
         Output::Json => out::line(json!({"from": found, "to": wanted}).to_string()),
         Output::Table if found == wanted => out::line(format!("the schema has version {found} already")),
         Output::Table => out::line(format!("the schema went from version {found} to {wanted}")),
     }
     Ok(0)
+}
+
+/// Records something that cannot be recorded both before and after it.
+async fn recorded(chosen: &Chosen, command: &str, target: &str) -> anyhow::Result<()> {
+    match open_if_there(&chosen.source).await? {
+        Some(store) => ByHand::once(&chosen.source, &store, command, target).await,
+        None => Ok(()),
+    }
 }
 
 fn refused(error: DumpError) -> anyhow::Error {
@@ -282,6 +306,8 @@ fn not_empty() -> anyhow::Error {
 
 async fn backup(chosen: &Chosen, file: &Path) -> anyhow::Result<u8> {
     let store = open(&chosen.target()?).await?;
+    // The keys are in it: whoever has it has all. Before it, so that it is in there.
+    recorded(chosen, "store backup", &file.display().to_string()).await?;
     // For its owner alone: the keys are in it.
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     let opened = opened.with_context(|| format!("make {}", file.display()))?;
@@ -306,6 +332,7 @@ async fn restore(chosen: &Chosen, file: &Path) -> anyhow::Result<u8> {
     empty(&*store).await?;
     store::read_dump(&*store, &mut BufReader::new(from)).await.map_err(refused)?;
     let dump = store::write_dump(&*store, &mut std::io::sink()).await.map_err(refused)?;
+    ByHand::once(&chosen.source, &store, "store restore", &file.display().to_string()).await?;
     store.close().await;
     told(chosen, &dump, &format!("restored {}", file.display()))
 }
@@ -323,6 +350,8 @@ async fn move_to(chosen: &Chosen, url: &str, force: bool) -> anyhow::Result<u8> 
     }
     let to = open(&target).await?;
     empty(&*to).await?;
+    // It goes along to the other one.
+    ByHand::once(&chosen.source, &from, "store move", &state::name(&target)).await?;
     store::copy(&*from, &*to).await.map_err(|error| match error {
         StoreError::Conflict => not_empty(),
         other => Coded::store(&other).into(),

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use model::task::TaskState;
+use model::task::{Task, TaskState};
 use model::{Clock, SystemClock};
 use seal::time_to_text;
 use serde_json::{Value, json};
 use store::{TaskFilter, TaskPhase};
 use tasks::{Office, TaskError, View};
 
+use crate::by_hand::ByHand;
 use crate::cli::Output;
 use crate::exit::{Coded, FAILURE};
 use crate::store_command::{self, Chosen};
@@ -130,12 +131,18 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
         }
         Command::Watch { chosen, id } => watch(&chosen, &id).await,
         Command::Cancel { chosen, id } => {
-            let done = open(&chosen).await?.cancel(&id).await.map_err(|error| refused(&error))?;
-            told(&chosen, &id, "cancel", done.map(|task| task.state))
+            let (office, doing) = begin(&chosen, "tasks cancel", &id).await?;
+            doing
+                .end(changed(&id, "cancel", office.cancel(&id).await))
+                .await
+                .and_then(|state| told(&chosen, &id, state))
         }
         Command::Retry { chosen, id } => {
-            let done = open(&chosen).await?.hasten(&id).await.map_err(|error| refused(&error))?;
-            told(&chosen, &id, "retry", done.map(|task| task.state))
+            let (office, doing) = begin(&chosen, "tasks retry", &id).await?;
+            doing
+                .end(changed(&id, "retry", office.hasten(&id).await))
+                .await
+                .and_then(|state| told(&chosen, &id, state))
         }
         Command::Export { chosen, which } => export(&chosen, &which).await,
     }
@@ -150,13 +157,24 @@ fn refused(error: &TaskError) -> Coded {
     Coded::store(error)
 }
 
-fn told<R: std::fmt::Display>(
-    chosen: &Chosen,
+/// The same, for what changes something, which is recorded.
+async fn begin(chosen: &Chosen, command: &str, id: &str) -> anyhow::Result<(Office, ByHand)> {
+    let store = store_command::open_in_use(chosen).await?;
+    let doing = ByHand::begin(chosen.source(), &store, command, id).await?;
+    Ok((Office::new(store, Arc::new(SystemClock)), doing))
+}
+
+/// What a task that was to be changed has become.
+fn changed<R: std::fmt::Display>(
     id: &str,
     what: &str,
-    done: Result<TaskState, R>,
-) -> anyhow::Result<u8> {
-    let state = done.map_err(|refusal| Coded::new(FAILURE, format!("{what} the task {id}: {refusal}")))?;
+    done: Result<Result<Task, R>, TaskError>,
+) -> Result<TaskState, Coded> {
+    let refusal = |refusal| Coded::new(FAILURE, format!("{what} the task {id}: {refusal}"));
+    done.map_err(|error| refused(&error))?.map(|task| task.state).map_err(refusal)
+}
+
+fn told(chosen: &Chosen, id: &str, state: TaskState) -> anyhow::Result<u8> {
     match chosen.output() {
         Output::Json => out::line(json!({"id": id, "state": state.word()}).to_string()),
         Output::Table => out::line(format!("{id} is {}", state.word())),

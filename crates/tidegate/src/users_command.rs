@@ -8,6 +8,7 @@ use seal::time_to_text;
 use serde_json::{Value, json};
 use store::{BarRow, Enabled, GrantFilter, GrantRow, StoreError, UserError, UserOffice};
 
+use crate::by_hand::ByHand;
 use crate::cli::Output;
 use crate::exit::{Coded, FAILURE};
 use crate::store_command::{self, Chosen};
@@ -100,12 +101,14 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
         Command::List { chosen, tenant, limit } => list(&chosen, tenant.as_deref(), limit).await,
         Command::Show { chosen, user } => show(&chosen, &user).await,
         Command::Disable { chosen, user } => {
-            let gone = open(&chosen).await?.disable(&user.tenant, &user.subject).await.map_err(refused)?;
+            let (office, doing) = begin(&chosen, "users disable", &user.name()).await?;
+            let gone = doing.end(office.disable(&user.tenant, &user.subject).await.map_err(refused)).await?;
             barred(&chosen, &user, "disabled", gone)
         }
         Command::Enable { chosen, user } => enable(&chosen, &user).await,
         Command::SignOut { chosen, user } => {
-            let gone = open(&chosen).await?.sign_out(&user.tenant, &user.subject).await.map_err(refused)?;
+            let (office, doing) = begin(&chosen, "users sign-out", &user.name()).await?;
+            let gone = doing.end(office.sign_out(&user.tenant, &user.subject).await.map_err(refused)).await?;
             barred(&chosen, &user, "signed_out", gone)
         }
         Command::Grants { chosen, tenant, user, upstream, limit } => {
@@ -119,10 +122,10 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
             Ok(0)
         }
         Command::Revoke { chosen, name } => {
-            let gone = open(&chosen).await?.grant_remove(&name).await.map_err(failed)?;
-            let Some(row) = gone else {
-                return Err(Coded::new(FAILURE, format!("revoke {name}: there is no such grant")).into());
-            };
+            let (office, doing) = begin(&chosen, "users revoke", &name).await?;
+            let none = || Coded::new(FAILURE, format!("revoke {name}: there is no such grant"));
+            let gone = office.grant_remove(&name).await.map_err(failed).and_then(|row| row.ok_or_else(none));
+            let row = doing.end(gone).await?;
             match chosen.output() {
                 Output::Json => out::line(admin::grant_report(&row)),
                 Output::Table => {
@@ -138,6 +141,19 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 async fn open(chosen: &Chosen) -> anyhow::Result<UserOffice> {
     let store = store_command::open_in_use(chosen).await?;
     Ok(UserOffice::new(store, Arc::new(SystemClock)))
+}
+
+/// The same, for what changes something, which is recorded.
+async fn begin(chosen: &Chosen, command: &str, whom: &str) -> anyhow::Result<(UserOffice, ByHand)> {
+    let store = store_command::open_in_use(chosen).await?;
+    let doing = ByHand::begin(chosen.source(), &store, command, whom).await?;
+    Ok((UserOffice::new(store, Arc::new(SystemClock)), doing))
+}
+
+impl User {
+    fn name(&self) -> String {
+        format!("{}/{}", self.tenant, self.subject)
+    }
 }
 
 fn failed(error: StoreError) -> Coded {
@@ -171,7 +187,8 @@ fn barred(chosen: &Chosen, user: &User, state: &str, gone: u64) -> anyhow::Resul
 
 async fn enable(chosen: &Chosen, user: &User) -> anyhow::Result<u8> {
     let User { subject, tenant } = user;
-    let done = open(chosen).await?.enable(tenant, subject).await.map_err(refused)?;
+    let (office, doing) = begin(chosen, "users enable", &user.name()).await?;
+    let done = doing.end(office.enable(tenant, subject).await.map_err(refused)).await?;
     match chosen.output() {
         Output::Json => out::line(admin::enabled_report((tenant, subject), done)),
         Output::Table => out::line(match done {

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use admin::{Admin, Place, Roles, SignInPlace};
+use admin::{Admin, Explained, Explains, Place, Roles, SignInPlace};
+use bytes::Bytes;
 use identity::{
     Algorithm, Claim, Client, ClientProof, EgressFetch, Issuer as Known, IssuerOptions, Mapping, SignIn,
     Tenant,
@@ -54,6 +55,16 @@ fn names(all: &[&str]) -> Vec<String> {
 /// Claims of somebody in these groups, whose ID token outlives the test.
 pub fn user(subject: &str, groups: &[&str]) -> Value {
     json!({"sub": subject, "groups": groups, "tid": "acme", "exp": 4_000_000_000_u64})
+}
+
+/// Knows no policies.
+struct Nothing;
+
+#[async_trait::async_trait]
+impl Explains for Nothing {
+    async fn explain(&self, _question: Bytes) -> Result<Explained, String> {
+        Err("there are none".to_owned())
+    }
 }
 
 impl Desk {
@@ -132,6 +143,7 @@ impl Desk {
         Place {
             recorder: None,
             policy: Arc::new(|| None),
+            explain: Arc::new(Nothing),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng) as Arc<dyn Rng>,

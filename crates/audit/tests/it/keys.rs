@@ -19,6 +19,7 @@ fn changed() -> (Log, Folder) {
     let mut change = event("acme", 10);
     change.kind = "key_change";
     change.details.insert("key", log.key(&signer(2)).to_string());
+    change.details.insert("before", log.key(&signer(1)).to_string());
     log.add(&change, &SeededRng::new(7));
     let at_change = log.checkpoint(11).sign(&[&signer(1), &signer(2)]);
     for number in 11..20 {
@@ -121,6 +122,10 @@ fn what_was_pruned_is_missing_only_where_the_log_says_so() {
     assert_eq!((finding.index, finding.what), (Some(0), Tampering::Removed));
     let finding = without(said.clone(), &[second]).finding.expect("found");
     assert_eq!((finding.index, finding.what), (Some(256), Tampering::Truncated));
+    // Where nobody has signed that they were, anybody may have said so.
+    let unsigned = log.folder(600, &log.checkpoint(600).sign(&[&signer(1)]));
+    let finding = without(unsigned, &[first, second]).finding.expect("found");
+    assert_eq!((finding.index, finding.what), (Some(0), Tampering::Removed));
     // The hashes of what was pruned are still held against the checkpoint.
     let mut folder = said;
     folder.remove(first).expect("it was there");

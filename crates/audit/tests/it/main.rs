@@ -1,7 +1,9 @@
 //! Logs as they are verified, by this crate and by others.
 
+mod case;
 mod independent;
 mod keys;
+mod lines;
 mod receipts;
 mod tampering;
 

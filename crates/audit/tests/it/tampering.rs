@@ -1,160 +1,154 @@
-//! Ten thousand ways to tamper with a log.
+//! Ten thousand ways to tamper with logs, each with a seed by which it is made again: by whoever has the
+//! public key alone, and by whoever has a witness besides.
 
-use audit::{Finding, Known, Tampering, verify};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use audit::{Known, Tampering, verify};
 use model::{Rng as _, SeededRng};
 
-use crate::{Folder, Log, event, put_lines, signer};
+use crate::case::{Case, Kind, Spec, pick, tamper};
+use crate::put_lines;
 
-const CASES: u64 = 10_000;
+/// Seeds of cases, by how long their logs are: ten thousand in all.
+const OF_SOME: Range<u64> = 0..9_300;
+const OF_HUNDREDS: Range<u64> = 9_300..9_900;
+const OF_THOUSANDS: Range<u64> = 9_900..10_000;
 
-/// A log of which all but some records at its end are signed.
-struct Case {
-    log: Log,
-    other: Log,
-    signed: usize,
-    folder: Folder,
-    known: Known,
+/// What became of cases.
+#[derive(Default)]
+struct Tally {
+    /// By what was done, how often it was found and how often it was called what it was.
+    found: BTreeMap<Kind, (u64, u64)>,
+    /// How often nobody without a witness could find it.
+    missed: u64,
 }
 
-impl Case {
-    fn new(size: usize, unsigned: usize, seed: u64) -> Self {
-        let log = Log::of("acme", size as u64, seed);
-        let other = Log::of("acme", size as u64, seed + 1);
-        let signed = size - unsigned;
-        let note = log.checkpoint(signed).sign(&[&signer(1)]);
-        let known = Known { keys: vec![log.key(&signer(1))], ..Known::default() };
-        let folder = log.folder(signed, &note);
-        Self { log, other, signed, folder, known }
+/// Tampers, and says what is found with the key alone, and with a witness who has seen the end.
+fn check(case: &Case, seed: u64, tally: &mut Tally) {
+    let done = tamper(case, &SeededRng::new(seed), false);
+    let known = Known { keys: vec![case.key.clone()], ..Known::default() };
+    let alone = verify(&done.folder, &known).finding;
+    let place =
+        format!("case {seed}: {:?} at {:?} of {} ({})", done.kind, done.index, case.size(), case.signed);
+    match &alone {
+        None => {
+            // The tail that is younger than the checkpoint, and nothing else.
+            assert!(done.kept >= done.signed, "{place} was not found");
+            assert_ne!(done.folder, case.folder(case.signed, false), "{place}: nothing was done");
+            tally.missed += 1;
+        }
+        Some(finding) => {
+            let (found, named) = tally.found.entry(done.kind).or_default();
+            *found += 1;
+            let right = done.what.contains(&finding.what)
+                && done.index.is_none_or(|index| finding.index == Some(index as u64));
+            *named += u64::from(right);
+            assert!(right || !done.plain, "{place}, said to be {finding:?}");
+        }
     }
+
+    let done = tamper(case, &SeededRng::new(seed), true);
+    let seen = case.note(case.size(), true).to_string().into_bytes();
+    let known = Known { witnesses: vec![case.witness.clone()], checkpoints: vec![seen], ..known };
+    assert!(verify(&done.folder, &known).finding.is_some(), "{place} was not found with a witness");
 }
 
-/// What was done, and the first record that is no more what it was.
-struct Done {
-    what: Tampering,
-    index: usize,
-    lines: Vec<Vec<u8>>,
-}
-
-fn tamper(case: &Case, rng: &SeededRng) -> Done {
-    let pick = |below: usize| usize::try_from(rng.next_u64() % below as u64).expect("small");
-    let mut lines = case.log.lines.clone();
-    let index = pick(case.signed);
-    let (what, index) = match pick(8) {
-        0 => {
-            let at = pick(lines[index].len());
-            lines[index][at] ^= 1 << pick(8);
-            (Tampering::Edited, index)
+fn run(seeds: Range<u64>, cases: &[Case]) -> Tally {
+    for case in cases {
+        for witnessed in [false, true] {
+            let seen = case.note(case.size(), true).to_string().into_bytes();
+            let known = Known {
+                keys: vec![case.key.clone()],
+                witnesses: if witnessed { vec![case.witness.clone()] } else { Vec::new() },
+                checkpoints: if witnessed && case.signed == case.size() { vec![seen] } else { Vec::new() },
+            };
+            let finding = verify(&case.folder(case.signed, witnessed), &known).finding;
+            assert_eq!(finding, None, "a log of {} is in order", case.size());
         }
-        1 => {
-            // Edited well: by somebody who knows how to make a record.
-            lines[index].clone_from(&case.other.lines[index]);
-            (Tampering::Edited, index)
-        }
-        2 => {
-            drop(lines.remove(index));
-            (Tampering::Removed, index)
-        }
-        3 => {
-            let with = (index + 1 + pick(case.signed - 1)) % case.signed;
-            lines.swap(index, with);
-            (Tampering::Reordered, index.min(with))
-        }
-        4 => {
-            lines.insert(index, case.other.lines[index].clone());
-            (Tampering::Inserted, index)
-        }
-        5 => {
-            let copied = lines[pick(index + 1)].clone();
-            lines.insert(index + 1, copied);
-            (Tampering::Inserted, index + 1)
-        }
-        6 => {
-            lines.truncate(index);
-            (Tampering::Truncated, index)
-        }
-        _ => {
-            // From there on a history of one's own, with a chain that is in order.
-            let mut forked = Log::new("acme");
-            for number in 0..index {
-                forked.add(&event("acme", number as u64), &SeededRng::new(0));
-            }
-            forked.lines = lines[..index].to_vec();
-            let hash = |line: &Vec<u8>| audit::record::check(line).expect("a record").hash;
-            forked.last = lines[..index].last().map(hash);
-            for number in index..lines.len() {
-                forked.add(&event("acme", number as u64 + 1), rng);
-            }
-            lines = forked.lines;
-            (Tampering::Forked, index)
-        }
-    };
-    Done { what, index, lines }
-}
-
-fn check(case: &Case, rng: &SeededRng, seed: u64) {
-    let done = tamper(case, rng);
-    let mut folder = case.folder.clone();
-    put_lines(&mut folder, &done.lines);
-    // Every other attacker changes the tiles, too, so that they fit his records.
-    let well = rng.next_u64().is_multiple_of(2);
-    if well {
-        let forged = Log { lines: done.lines.clone(), ..case.log.clone() };
-        let size = case.signed.min(forged.lines.len());
-        let tiles = forged.folder(size, &case.log.checkpoint(case.signed).sign(&[&signer(1)]));
-        folder.retain(|path, _| path == "checkpoint");
-        folder.extend(tiles.into_iter().filter(|(path, _)| path != "checkpoint"));
     }
-    let found = verify(&folder, &case.known).finding;
-    let Done { what, index, .. } = done;
-    let Some(Finding { index: at, what: said, why }) = found else {
-        panic!("case {seed}: {what:?} at {index} of {} was not found (well: {well})", case.signed);
-    };
-    if well {
-        return;
+    let mut tally = Tally::default();
+    for seed in seeds.clone() {
+        let at = usize::try_from(seed).expect("small") % cases.len();
+        check(&cases[at], seed, &mut tally);
     }
-    assert_eq!(at, Some(index as u64), "case {seed}: {what:?} at {index}: {said:?}, {why}");
-    // Who changes the last record alone has written another history of one record.
-    let alike = what == Tampering::Forked && said == Tampering::Edited && index + 2 >= case.log.lines.len();
-    let cut = what == Tampering::Removed && said == Tampering::Truncated && index + 1 == case.log.lines.len();
-    assert!(said == what || alike || cut, "case {seed}: {what:?} at {index}, said to be {said:?}: {why}");
+    let found: u64 = tally.found.values().map(|(found, _)| found).sum();
+    assert_eq!(found + tally.missed, seeds.end - seeds.start, "all were looked at");
+    for (kind, (found, named)) in &tally.found {
+        println!("{kind:?}: {found} found, {named} called what they were");
+    }
+    println!("{} beyond what a key alone shows", tally.missed);
+    tally
+}
+
+/// To an older checkpoint of its own a log is set back without a trace but to a witness.
+fn each_was_tried(tally: &Tally) {
+    let found = |kind: &&Kind| tally.found.contains_key(kind);
+    assert_eq!(Kind::ALL.iter().filter(found).count(), Kind::ALL.len() - 1, "each kind was tried");
+    assert!(!tally.found.contains_key(&Kind::SetBack) && tally.missed > 0);
 }
 
 #[test]
-fn ten_thousand_tamperings_are_found_and_named() {
-    let rng = SeededRng::new(4_711);
-    let small: Vec<Case> = (0..20).map(|seed| Case::new(3 + seed, 0, 100 + 2 * seed as u64)).collect();
-    let large = Case::new(520, 8, 1);
-    for case in small.iter().chain([&large]) {
-        assert_eq!(verify(&case.folder, &case.known).finding, None, "it is in order");
-    }
-    for seed in 0..CASES {
-        let case = if seed % 500 == 0 { &large } else { &small[usize::try_from(seed % 20).expect("small")] };
-        check(case, &rng, seed);
-    }
+fn tamperings_with_logs_of_some_records_are_all_found_and_most_are_named() {
+    let cases: Vec<Case> = (1..=40)
+        .map(|size| {
+            let unsigned = if size % 2 == 0 { size / 4 } else { 0 };
+            let changes = if size % 5 == 0 { vec![size / 5] } else { Vec::new() };
+            Case::new(&Spec { size, unsigned, changes, pruned: 0, seed: size as u64 * 10 })
+        })
+        .collect();
+    let tally = run(OF_SOME, &cases);
+    each_was_tried(&tally);
+    // Where the attacker has changed the tiles, too, only the chain is left to tell by.
+    let any = [Kind::FlipByte, Kind::RemoveFile];
+    let told = tally.found.iter().filter(|(kind, _)| !any.contains(kind));
+    let (found, named) =
+        told.fold((0, 0), |(found, named), (_, (more, right))| (found + more, named + right));
+    assert!(named * 4 >= found * 3, "{named} of {found} are called what they were");
 }
 
 #[test]
-fn a_changed_byte_of_any_file_is_found() {
-    let case = Case::new(300, 0, 9);
-    let rng = SeededRng::new(42);
-    let paths: Vec<&String> = case.folder.keys().collect();
-    for _ in 0..200 {
-        let path = paths[usize::try_from(rng.next_u64() % paths.len() as u64).expect("small")];
-        let mut folder = case.folder.clone();
-        let file = folder.get_mut(path).expect("a file");
-        let at = usize::try_from(rng.next_u64() % file.len() as u64).expect("small");
-        file[at] ^= 1 << (rng.next_u64() % 8);
-        assert!(verify(&folder, &case.known).finding.is_some(), "{path}, byte {at}");
-    }
+fn tamperings_with_logs_of_hundreds_of_records_are_all_found() {
+    let spec = |size: usize, unsigned, changes: &[usize], pruned| Spec {
+        size,
+        unsigned,
+        changes: changes.to_vec(),
+        pruned,
+        seed: size as u64 * 10,
+    };
+    let cases = [
+        spec(255, 0, &[], 0),
+        spec(256, 0, &[100], 0),
+        spec(257, 1, &[], 0),
+        spec(300, 30, &[90, 200], 0),
+        spec(400, 0, &[300], 256),
+        spec(270, 5, &[], 256),
+    ];
+    let cases: Vec<Case> = cases.iter().map(Case::new).collect();
+    let tally = run(OF_HUNDREDS, &cases);
+    each_was_tried(&tally);
+}
+
+#[test]
+fn tamperings_with_logs_of_thousands_of_records_are_all_found() {
+    let cases = [
+        Spec { size: 1_100, unsigned: 60, changes: vec![600, 700], pruned: 512, seed: 1 },
+        Spec { size: 2_048, unsigned: 0, changes: vec![], pruned: 0, seed: 2 },
+        Spec { size: 3_333, unsigned: 255, changes: vec![1_000, 2_000, 3_000], pruned: 0, seed: 3 },
+        Spec { size: 5_000, unsigned: 1, changes: vec![4_096], pruned: 1_024, seed: 4 },
+    ];
+    let cases: Vec<Case> = cases.iter().map(Case::new).collect();
+    run(OF_THOUSANDS, &cases);
 }
 
 #[test]
 fn the_end_that_is_not_signed_yet_can_be_cut_and_nothing_else_of_it() {
-    let case = Case::new(20, 5, 3);
+    let case = Case::new(&Spec { size: 20, unsigned: 5, changes: vec![], pruned: 0, seed: 3 });
+    let known = Known { keys: vec![case.key.clone()], ..Known::default() };
     let with = |lines: &[Vec<u8>]| {
-        let mut folder = case.folder.clone();
+        let mut folder = case.folder(15, false);
         put_lines(&mut folder, lines);
-        verify(&folder, &case.known).finding
+        verify(&folder, &known).finding
     };
     assert_eq!(with(&case.log.lines[..15]), None, "nobody has signed that there are more");
     assert!(with(&case.log.lines[..14]).is_some());
@@ -162,15 +156,54 @@ fn the_end_that_is_not_signed_yet_can_be_cut_and_nothing_else_of_it() {
     lines.remove(17);
     assert!(with(&lines).is_some(), "the chain lacks one");
     // With a witness who has seen the end, that is found, too.
-    let (seen, key) = case.log.checkpoint(20).sign(&[&signer(1)]).cosign("w.example", &signer(7), crate::NOW);
+    let seen = case.note(20, true);
     let known = Known {
-        witnesses: vec![key],
+        witnesses: vec![case.witness.clone()],
         checkpoints: vec![seen.to_string().into_bytes()],
-        ..case.known.clone()
+        ..known
     };
-    let mut folder = case.log.folder(20, &seen);
+    let mut folder = case.folder(20, true);
     assert_eq!(verify(&folder, &known).finding, None);
     put_lines(&mut folder, &case.log.lines[..15]);
     let finding = verify(&folder, &known).finding.expect("found");
     assert_eq!((finding.index, finding.what), (Some(15), Tampering::Truncated));
+}
+
+#[test]
+fn what_somebody_remembers_is_never_passed_over() {
+    // Set back to before the key changed: nothing in the files says whose the newer checkpoint is.
+    let case = Case::new(&Spec { size: 20, unsigned: 0, changes: vec![10], pruned: 0, seed: 5 });
+    let folder = case.folder(8, false);
+    let known = Known { keys: vec![case.key.clone()], ..Known::default() };
+    assert_eq!(verify(&folder, &known).finding, None, "the key alone does not show it");
+    let seen = case.note(20, false).to_string().into_bytes();
+    for (remembered, what) in [(seen, Tampering::OtherKey), (b"nothing".to_vec(), Tampering::Checkpoint)] {
+        let known = Known { checkpoints: vec![remembered], ..known.clone() };
+        assert_eq!(verify(&folder, &known).finding.map(|finding| finding.what), Some(what));
+    }
+}
+
+#[test]
+fn a_tile_that_is_missing_is_found() {
+    let case = Case::new(&Spec { size: 700, unsigned: 30, changes: vec![300], pruned: 256, seed: 6 });
+    let known = Known { keys: vec![case.key.clone()], ..Known::default() };
+    let whole = case.folder(case.signed, false);
+    let tiles: Vec<&String> = whole.keys().filter(|path| path.starts_with("tile/")).collect();
+    assert!(tiles.iter().any(|path| path.starts_with("tile/1/")), "of both levels: {tiles:?}");
+    for path in tiles {
+        let mut folder = whole.clone();
+        folder.remove(path).expect("it was there");
+        assert!(verify(&folder, &known).finding.is_some(), "{path}");
+    }
+}
+
+#[test]
+fn each_seed_makes_the_same_case_again() {
+    let case = Case::new(&Spec { size: 30, unsigned: 3, changes: vec![], pruned: 0, seed: 7 });
+    for seed in 0..50 {
+        let [one, other] = [(); 2].map(|()| tamper(&case, &SeededRng::new(seed), true).folder);
+        assert!(one == other, "{seed}");
+    }
+    let rng = SeededRng::new(1);
+    assert!((0..100).all(|_| pick(&rng, 3) < 3) && rng.next_u64() > 0);
 }

@@ -64,7 +64,7 @@ fn text(count: usize) -> String {
             0..=4 => {
                 format!("permit(principal in Group::\"acme/g{group}\", action in Action::\"use\", {at});")
             }
-            5 => "permit(principal in Group::\"acme/all\", action in Action::\"use\", resource)\n\
+            5 => "permit(principal in Group::\"acme/all\", action == Action::\"call_tool\", resource)\n\
                   unless { resource.destructive || resource.labels.contains(\"pii\") };"
                 .to_owned(),
             6 => format!("forbid(principal, {call}, resource == Tool::\"u{upstream}/t{n}\");"),

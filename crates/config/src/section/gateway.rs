@@ -254,6 +254,7 @@ impl Config {
         if let Some(policy) = &mut self.policy {
             policy.anchor(folder);
         }
+        self.checks.iter_mut().for_each(|rule| rule.anchor(folder));
         for upstream in self.upstreams.values_mut() {
             upstream.anchor(folder);
         }

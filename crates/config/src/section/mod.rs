@@ -31,7 +31,9 @@ pub use audit::{Audit, AuditExport, AuditFormat, AuditMode};
 pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer, SignIn};
 pub use broker::{Broker, BrokerClient};
 pub use cache::Cache;
-pub use checks::{CheckAction, CheckFail, CheckMode, CheckRule, Checked, Detector};
+pub use checks::{
+    CheckAction, CheckFail, CheckInterceptors, CheckMode, CheckRule, CheckWebhook, Checked, Detector,
+};
 pub use credentials::{Enterprise, Exchange, UpstreamAuth, Voucher};
 pub use endpoint::Endpoint;
 pub use gateway::Config;

@@ -205,6 +205,9 @@ fn every_key_can_be_set() {
                     let others = (1..5).map(|n| &full["rates"][n]).collect();
                     (path.strip_prefix("rates[].")?, others)
                 }
+                None if path.starts_with("checks[].") => {
+                    (path.strip_prefix("checks[].")?, (1..3).map(|n| &full["checks"][n]).collect())
+                }
                 None if path.starts_with("audit.exports.*.") => {
                     let others = ["siem", "syslog"].map(|name| &full["audit"]["exports"][name]);
                     (path.strip_prefix("audit.exports.*.")?, others.to_vec())

@@ -228,6 +228,11 @@ fn a_check_is_named_and_looks_for_something() {
 }
 
 #[test]
+fn whoever_is_asked_by_a_check_can_be_asked() {
+    hold("whoever_is_asked_by_a_check_can_be_asked");
+}
+
+#[test]
 fn there_are_at_most_a_hundred_rules() {
     let rules = |count: usize| {
         let rules: Vec<_> = (0..count).map(|n| format!("{{tools: t{n}, when: always}}")).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use policy::{ArgumentType, Effect, Engine, Options, PRESETS, PolicyFile, preset};
+use policy::{ANNOTATIONS, ArgumentType, Effect, Engine, Options, PRESETS, PolicyFile, preset};
 
 use crate::ask::Asked;
 
@@ -34,22 +34,7 @@ fn every_policy_on_the_page_is_good() {
 
 #[test]
 fn every_annotation_and_preset_is_on_the_page() {
-    let known = [
-        "ask",
-        "message",
-        "stands",
-        "redact_arguments",
-        "redact_results",
-        "detect_arguments",
-        "detect_results",
-        "result_bytes_max",
-        "require",
-        "require_sign_in",
-        "capture",
-        "id",
-        "reason",
-    ];
-    for name in known {
+    for name in ANNOTATIONS {
         assert!(PAGE.contains(&format!("`@{name}(\"")), "{name}");
     }
     for preset in PRESETS {

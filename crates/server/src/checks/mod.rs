@@ -1,19 +1,30 @@
 //! What is looked at in what passes, and what becomes of what is found. The pipeline asks at four places:
 //! before a call goes out, when its answer is shaped, when a question is, and when a list is given out.
 
+mod descriptor;
+mod interceptors;
+mod lists;
+mod passing;
+mod remote;
 mod rule;
+mod webhook;
 
 use bytes::{Bytes, BytesMut};
-use catalog::{Kind, Routed};
+use catalog::Routed;
 use futures_util::StreamExt as _;
+use policy::Duties;
 use policy::content::SCANNED_BYTES_MAX;
-use protocol::{Method, Raw, RpcError, code};
+use protocol::{Call, Method, Raw, RpcError, code};
 use serde_json::json;
-use upstream::{Body, BodyStream, Outcome};
+use upstream::{Body, BodyStream, Outcome, Reply};
 
 use crate::app::Exchange;
+use crate::may;
+pub(crate) use lists::listed;
+use passing::{Shape, nothing};
+pub use remote::CheckError;
 pub(crate) use rule::Checks;
-use rule::{Part, Place, Verdict};
+use rule::{Asked, Blocked, Part, Place, Verdict, Why};
 
 /// The envelope that says that nothing ran (SEP-2643, a draft).
 const AUTHORIZATION: &str = "io.modelcontextprotocol/authorization";
@@ -30,83 +41,142 @@ fn name_of(routed: &Routed) -> String {
     routed.call.text(member).unwrap_or_default()
 }
 
-/// Looks at what the client sends, which may be blanked by that. `Some`: it is not sent, and this is
+/// Looks at what the client sends, which may be changed by that. `Some`: it is not sent, and this is
 /// answered.
 ///
 /// # Errors
 /// The same for what is no call of a tool.
-pub(crate) fn before(x: &Exchange, routed: &mut Routed) -> Result<Option<Raw>, RpcError> {
+pub(crate) async fn before(
+    x: &Exchange,
+    call: &Call,
+    routed: &mut Routed,
+    duties: &mut Duties,
+) -> Result<Option<Reply>, RpcError> {
     let checks = &x.generation.checks;
     if checks.are_none() {
         return Ok(None);
     }
-    let name = name_of(routed);
-    for (part, member) in
-        [(Part::Arguments, "arguments"), (Part::Arguments, "argument"), (Part::Questions, "inputResponses")]
-    {
-        let Some(value) = routed.call.params.get(member) else { continue };
-        match checks.judge(&x.app.metrics, part, &place(x, routed, &name), &value) {
+    let (name, method) = (name_of(routed), routed.call.method.clone());
+    let mut others = false;
+    for member in ["arguments", "argument", "inputResponses"] {
+        let Some(text) = sent(&routed.call, member) else { continue };
+        let asked_of = routed.call.clone();
+        let (part, shape) = match member {
+            "inputResponses" => (Part::Questions, Shape::Answers),
+            member => (Part::Arguments, Shape::Member(&asked_of, member)),
+        };
+        let asked = Asked { x, part, place: place(x, routed, &name), method: &method, shape };
+        match checks.judge(&asked, &text).await {
             Verdict::Pass => {}
-            Verdict::Changed(value) => routed.call = routed.call.with(member, Some(value)),
-            Verdict::Blocked { rule, found } => return refuse(routed, &rule, &found).map(Some),
+            Verdict::Changed { text, by_others } => {
+                others |= by_others && part == Part::Arguments;
+                routed.remake(member, text);
+            }
+            Verdict::Blocked(blocked) => return refuse(x, &method, &blocked).map(Some),
         }
     }
-    Ok(None)
+    if !others {
+        return Ok(None);
+    }
+    // Somebody else wrote these arguments: nothing may come about by them that was not allowed with them.
+    may::still(x, call, routed, duties)
 }
 
-fn refuse(routed: &Routed, rule: &str, found: &str) -> Result<Raw, RpcError> {
-    let text =
-        format!("The call was not made: the check {rule:?} found {found} in what was sent. Nothing ran.");
-    if routed.call.method != Method::ToolsCall {
-        let data = json!({"reason": "blocked_by_check", "check": rule, "fault": "client", "retry": "safe"});
+/// What a client sends there. Whoever is asked about calls is asked about one without arguments, too.
+fn sent(call: &Call, member: &str) -> Option<Raw> {
+    let always = matches!(call.method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
+    let there = call.params.get(member);
+    if member == "arguments" && always { Some(there.unwrap_or_else(nothing)) } else { there }
+}
+
+/// Why something does not pass, in the words of whoever is told: `in_it` is where.
+fn because(blocked: &Blocked, in_it: &str) -> String {
+    let Blocked { rule, why } = blocked;
+    match why {
+        Why::Found(found) => format!("the check {rule:?} found {found} in {in_it}"),
+        Why::Denied(None) => format!("the check {rule:?} does not allow it"),
+        Why::Denied(Some(reason)) => format!("the check {rule:?} does not allow it ({reason})"),
+        Why::Unasked => format!("the check {rule:?} could not be made"),
+    }
+}
+
+impl Blocked {
+    /// Who caused it.
+    fn fault(&self) -> &'static str {
+        if matches!(self.why, Why::Unasked) { "gateway" } else { "client" }
+    }
+}
+
+fn refuse(x: &Exchange, method: &Method, blocked: &Blocked) -> Result<Reply, RpcError> {
+    if let Some(noted) = &x.noted {
+        noted.ends(audit::Outcome::Denied);
+    }
+    let text = format!("The call was not made: {}. Nothing ran.", because(blocked, "what was sent"));
+    if *method != Method::ToolsCall {
+        let (check, fault) = (&blocked.rule, blocked.fault());
+        let data = json!({"reason": "blocked_by_check", "check": check, "fault": fault, "retry": "safe"});
         return Err(RpcError::invalid_params(text).with(data));
     }
-    Ok(Raw::from_value(&json!({
+    Ok(Reply::result(Raw::from_value(&json!({
         "resultType": "complete",
         "content": [{"type": "text", "text": text}],
         "isError": true,
         "_meta": {AUTHORIZATION: {"reason": "insufficient_authorization", "remediation": "unavailable"}},
-    })))
+    }))))
 }
 
 /// Looks at what the server answers, or asks, as the client would see it.
 pub(crate) async fn after(x: &Exchange, routed: &Routed, outcome: Outcome) -> Outcome {
-    let checks = &x.generation.checks;
-    if checks.are_none() {
+    if x.generation.checks.are_none() {
         return outcome;
     }
-    let name = name_of(routed);
-    let place = place(x, routed, &name);
+    let (name, method) = (name_of(routed), &routed.call.method);
+    answered(x, (place(x, routed, &name), method), outcome).await
+}
+
+/// The same for the answer to any method, of any place.
+pub(crate) async fn answered(
+    x: &Exchange,
+    (place, method): (Place<'_>, &Method),
+    outcome: Outcome,
+) -> Outcome {
+    let checks = &x.generation.checks;
+    let asked = |part, shape| Asked { x, part, place: place.clone(), method, shape };
     match outcome {
         Outcome::Result(Body::Whole(result)) => {
             let asks = result.get("resultType").is_some_and(|kind| kind.as_bytes() == b"\"input_required\"");
-            let part = if asks { Part::Questions } else { Part::Results };
-            match checks.judge(&x.app.metrics, part, &place, &result) {
-                Verdict::Pass => Outcome::Result(Body::Whole(result)),
-                Verdict::Changed(result) => Outcome::Result(Body::Whole(result)),
-                Verdict::Blocked { rule, found } => withheld(routed, &rule, &found),
-            }
+            let asked = if asks {
+                asked(Part::Questions, Shape::Questions)
+            } else {
+                asked(Part::Results, Shape::Result)
+            };
+            judged(&asked, result).await
         }
         Outcome::Result(Body::Stream(stream)) if checks.fits_any(Part::Results, &place) => {
+            let asked = asked(Part::Results, Shape::Result);
             match whole(stream).await {
-                Ok(Some(result)) => match checks.judge(&x.app.metrics, Part::Results, &place, &result) {
-                    Verdict::Pass => Outcome::Result(Body::Whole(result)),
-                    Verdict::Changed(result) => Outcome::Result(Body::Whole(result)),
-                    Verdict::Blocked { rule, found } => withheld(routed, &rule, &found),
-                },
+                Ok(Some(result)) => judged(&asked, result).await,
                 Ok(None) => Outcome::Error(broken().to_raw()),
-                Err(stream) => match checks.unseen(&x.app.metrics, Part::Results, &place) {
-                    Some(rule) => withheld(routed, &rule, "more than can be looked at"),
+                Err(stream) => match checks.unseen(&asked) {
+                    Some(blocked) => withheld(method, &blocked),
                     None => Outcome::Result(Body::Stream(stream)),
                 },
             }
         }
-        Outcome::Error(error) => match checks.judge(&x.app.metrics, Part::Results, &place, &error) {
+        Outcome::Error(error) => match checks.judge(&asked(Part::Results, Shape::Error), &error).await {
             Verdict::Pass => Outcome::Error(error),
-            Verdict::Changed(error) => Outcome::Error(error),
-            Verdict::Blocked { rule, found } => withheld(routed, &rule, &found),
+            Verdict::Changed { text, .. } => Outcome::Error(text),
+            Verdict::Blocked(blocked) => withheld(method, &blocked),
         },
         other @ Outcome::Result(Body::Stream(_)) => other,
+    }
+}
+
+async fn judged(asked: &Asked<'_>, result: Raw) -> Outcome {
+    match asked.x.generation.checks.judge(asked, &result).await {
+        Verdict::Pass => Outcome::Result(Body::Whole(result)),
+        Verdict::Changed { text, .. } => Outcome::Result(Body::Whole(text)),
+        Verdict::Blocked(blocked) => withheld(asked.method, &blocked),
     }
 }
 
@@ -116,10 +186,11 @@ fn broken() -> RpcError {
 }
 
 /// What is answered in place of what the client may not see. The call was made.
-fn withheld(routed: &Routed, rule: &str, found: &str) -> Outcome {
-    let text =
-        format!("The call was made, and its answer is withheld: the check {rule:?} found {found} in it.");
-    if routed.call.method != Method::ToolsCall {
+fn withheld(method: &Method, blocked: &Blocked) -> Outcome {
+    let because = because(blocked, "it");
+    let text = format!("The call was made, and its answer is withheld: {because}.");
+    let rule = &blocked.rule;
+    if *method != Method::ToolsCall {
         let data =
             json!({"reason": "withheld_by_check", "check": rule, "fault": "gateway", "retry": "useless"});
         return Outcome::Error(RpcError::new(code::INTERNAL, text).with(data).to_raw());
@@ -148,30 +219,4 @@ async fn whole(mut stream: BodyStream) -> Result<Option<Raw>, BodyStream> {
     let mut all = BytesMut::with_capacity(length);
     kept.iter().for_each(|piece| all.extend_from_slice(piece));
     Ok(Raw::parse(all.freeze()).ok())
-}
-
-/// Looks at the entries of a list. One in which something is found is blanked or left out.
-pub(crate) fn listed(x: &Exchange, kind: Kind, list: Raw) -> Raw {
-    let checks = &x.generation.checks;
-    if !checks.look_at_descriptions() {
-        return list;
-    }
-    let Some(object) = list.object().ok().flatten() else { return list };
-    let Some(items) = object.get(kind.member()).and_then(|items| items.items()) else { return list };
-    let judged = items.iter().filter_map(|item| {
-        let name = item.get(kind.key());
-        let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or_default();
-        // Entries of several upstreams stand in one list: a rule for one upstream goes by their given names.
-        let place = Place { endpoint: x.endpoint.name(), upstream: "", name: &name };
-        match checks.judge(&x.app.metrics, Part::Descriptions, &place, item) {
-            Verdict::Pass => Some(item.clone()),
-            Verdict::Changed(item) => Some(item),
-            Verdict::Blocked { .. } => None,
-        }
-    });
-    let judged: Vec<Raw> = judged.collect();
-    if judged == items {
-        return list;
-    }
-    object.edit().set(kind.member(), protocol::json::array(&judged)).finish()
 }

@@ -10,6 +10,7 @@ use super::begin::shown;
 use super::call::holder;
 use super::lists::hosts;
 use crate::app::Exchange;
+use crate::may;
 
 /// Changes that wait for a stream; a task that changes while it is full is told of with its next change, or
 /// its last.
@@ -133,6 +134,9 @@ async fn watch(x: Exchange, own: String, given: String, to: mpsc::Sender<Raw>) {
         let over = !view.task.state.is_open();
         if view.task.version > told {
             told = view.task.version;
+            if !may_hear(&x, &view) {
+                return;
+            }
             let legacy = x.revision.era() == Era::Legacy;
             let task = shown(&x, &view, Some(&given));
             let params = task.with(|task| if legacy { task.legacy() } else { task.whole() });
@@ -144,4 +148,11 @@ async fn watch(x: Exchange, own: String, given: String, to: mpsc::Sender<Raw>) {
             return;
         }
     }
+}
+
+/// Whether the policies in force by now let a client ask for this task.
+fn may_hear(x: &Exchange, view: &tasks::View) -> bool {
+    let mut now = x.unplaced();
+    let (upstream, tool) = may::task_of(&view.task.labels);
+    now.move_to(x.app.generation()) && may::may_use(&now, &upstream, &tool)
 }

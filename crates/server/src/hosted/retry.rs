@@ -45,6 +45,13 @@ pub(crate) fn equip(x: &Exchange, routed: &mut Routed) {
 pub(crate) fn headers(x: &Exchange, routed: &Routed) -> HeaderMap {
     let upstream = routed.source.upstream().name().as_str();
     let mut headers = x.forwarded(upstream);
+    if routed.remade {
+        // They repeat what the client said, in which something may stand that must not go on. Those of rules
+        // that are known are written anew.
+        let repeats = |name: &HeaderName| name.as_str().starts_with(protocol::headers::PARAM_PREFIX);
+        let stale: Vec<HeaderName> = headers.keys().filter(|name| repeats(name)).cloned().collect();
+        stale.iter().for_each(|name| drop(headers.remove(name)));
+    }
     if let Some((name, value)) = key_header(x, routed) {
         headers.insert(name, value);
     }

@@ -13,6 +13,7 @@ use super::session::Session;
 use crate::answer::{self, Accepts, Answer};
 use crate::app::Exchange;
 use crate::http::Turn;
+use crate::note::aside;
 use crate::{line, modern};
 
 /// Serves a batch: responses to its requests in one JSON array, or on one stream where the client takes one.
@@ -77,7 +78,11 @@ async fn run(x: Exchange, session: Arc<Session>, messages: Vec<Message>) -> Answ
     for message in messages {
         match message {
             Message::Request(request) => requests.push(request),
-            Message::Notification(note) => drop(notification(&session, &note)),
+            Message::Notification(note) => {
+                if aside::may_take(&x, &note).await {
+                    notification(&session, &note);
+                }
+            }
             Message::Response(response) => {
                 if let Some(id) = &response.id {
                     session.answer(id, response.outcome);

@@ -14,6 +14,7 @@ use super::post::{Served, enter, handshake, notification, serve};
 use super::session::Session;
 use crate::app::Exchange;
 use crate::line;
+use crate::note::aside::{self, Over};
 
 /// A client of a legacy revision on a channel.
 pub(crate) struct LocalSession {
@@ -60,7 +61,11 @@ impl LocalSession {
                 let own = Arc::clone(self);
                 calls.spawn(async move { own.answer(x, request).await });
             }
-            Message::Notification(note) => drop(notification(&self.session, &note)),
+            Message::Notification(note) => {
+                if aside::may_take(&x, &note).await {
+                    notification(&self.session, &note);
+                }
+            }
             Message::Response(response) => {
                 if let Some(id) = &response.id {
                     self.session.answer(id, response.outcome);
@@ -93,6 +98,7 @@ impl LocalSession {
 impl Drop for LocalSession {
     fn drop(&mut self) {
         self.session.end();
+        aside::session_over(&self.x, Over::Stream);
         if let Some(lines) = &self.session.opened.lines {
             line::close_all(&self.x, lines);
         }

@@ -17,6 +17,7 @@ use super::post::{end, ends, question_id};
 use super::session::{ClientAnswer, Running, Session};
 use crate::app::Exchange;
 use crate::drain::{self, Phase};
+use crate::note::aside::{self, Over};
 use crate::pipeline::execute;
 
 /// The largest result that is kept whole because it goes out as one event or one line.
@@ -65,6 +66,7 @@ impl Drive {
                     if over {
                         // In a task of its own, because it ends this one.
                         let session = Arc::clone(&self.session);
+                        aside::session_over(&self.x, Over::Upstream);
                         tokio::spawn(async move { end(&session).await });
                     }
                     return Ok(());

@@ -20,6 +20,7 @@ use crate::drain::{self, Phase};
 use crate::hosted::Feed;
 use crate::http::{Turn, shed, unavailable};
 use crate::hub::{Heard, Subscription};
+use crate::note::aside;
 use crate::overload::{Shed, Stage};
 use crate::{line, modern};
 
@@ -126,19 +127,25 @@ pub(crate) async fn delete(x: &Exchange) -> Answer {
         );
     }
     match found(x).await {
-        Ok(session) => match session.change(SessionChange::End).await {
-            Ok(_) => {
+        Ok(session) => match ended(x, &session).await {
+            Ok(()) => {
                 if let Some(lines) = &session.opened.lines {
                     line::close_all(x, lines);
                 }
                 answer::empty(StatusCode::NO_CONTENT)
             }
-            Err(error) => {
-                answer::error_with(StatusCode::SERVICE_UNAVAILABLE, None, &unshared(&error).to_raw())
-            }
+            Err(error) => answer::error_with(StatusCode::SERVICE_UNAVAILABLE, None, &error.to_raw()),
         },
         Err(answer) => *answer,
     }
+}
+
+/// Ends a session for its client, in a way that is on record.
+async fn ended(x: &Exchange, session: &Session) -> Result<(), RpcError> {
+    let mut x = x.clone();
+    enter(&mut x, session);
+    aside::session_deleted(&x).await?;
+    session.change(SessionChange::End).await.map(drop).map_err(|error| unshared(&error))
 }
 
 /// The stream from after an event as an answer. `None`: that event is no longer there.

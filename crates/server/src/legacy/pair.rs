@@ -19,6 +19,7 @@ use crate::app::{App, Exchange};
 use crate::drain::{self, Phase};
 use crate::http::{Turn, shed, unavailable};
 use crate::line;
+use crate::note::aside::{self, Over};
 use crate::overload::{Shed, Stage};
 
 /// What a connection is: its stream, and its session once there was a handshake.
@@ -88,6 +89,8 @@ impl Drop for Closing {
             let session = pair.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
             if let Some(session) = session {
                 session.end();
+                enter(&mut self.x, &session);
+                aside::session_over(&self.x, Over::Stream);
                 if let Some(lines) = &session.opened.lines {
                     line::close_all(&self.x, lines);
                 }
@@ -121,7 +124,12 @@ pub(crate) async fn post(mut x: Exchange, query: &str, message: Message) -> Turn
             enter(&mut x, &session);
             pair.running.spawn(answer_on(x, session, Arc::clone(&pair.stream), request));
         }
-        (Message::Notification(note), Some(session)) => drop(notification(&session, &note)),
+        (Message::Notification(note), Some(session)) => {
+            enter(&mut x, &session);
+            if aside::may_take(&x, &note).await {
+                notification(&session, &note);
+            }
+        }
         (Message::Response(response), Some(session)) => {
             if let Some(id) = &response.id {
                 session.answer(id, response.outcome);

@@ -26,6 +26,7 @@ use crate::answer::{self, Accepts, Answer};
 use crate::app::Exchange;
 use crate::hosted;
 use crate::http::Turn;
+use crate::note::aside::{self, Over};
 use crate::pipeline::{execute, severity};
 use crate::trace::Operation;
 use crate::{line, modern};
@@ -63,6 +64,10 @@ pub(crate) async fn post(mut x: Exchange, message: Message) -> Turn {
             Turn::Here(request_over_http(x, session, request).await)
         }
         Message::Notification(note) => {
+            if let Err(error) = aside::notified(&x, &note).await {
+                let unrecorded = answer::error_with(StatusCode::SERVICE_UNAVAILABLE, None, &error.to_raw());
+                return Turn::Here(unrecorded);
+            }
             let known = notification(&session, &note);
             let answer = answer::empty(StatusCode::ACCEPTED);
             // The call may run on another replica: its id is the client's and does not say.
@@ -342,6 +347,7 @@ pub(super) async fn serve(
     };
     match first {
         Err(error) if ends(&x, &error) => {
+            aside::session_over(&x, Over::Upstream);
             end(&session).await;
             Served::Ended(envelope::error(Some(&id), &error.to_raw()))
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use model::{Principal, Timestamp};
+use moka::notification::RemovalCause;
 use protocol::{Capabilities, Id, Raw, Revision};
 use seal::{Binding, Purpose};
 use serde_json::json;
@@ -17,6 +18,7 @@ use super::shared::{SessionChange, SessionState, SharedError, SharedSessions};
 use crate::app::{App, Limits};
 use crate::line::Lines;
 use crate::metrics::Metrics;
+use crate::note::aside::Expiries;
 use crate::replica::{self, Replicas, Word};
 
 /// The longest session id that is given out, in characters: proxies and clients limit their headers.
@@ -326,6 +328,19 @@ struct Names {
     sessions: Mutex<HashMap<String, Weak<Session>>>,
     shared: OnceLock<Arc<dyn SharedSessions>>,
     replicas: OnceLock<Arc<Replicas>>,
+    expiries: OnceLock<Expiries>,
+}
+
+impl Names {
+    /// A session was left alone for as long as its id is good. One that only makes room for others can be
+    /// opened again.
+    fn forgotten(&self, known: &Known, why: RemovalCause) {
+        let over = why == RemovalCause::Expired && !known.session.ended.load(Ordering::Acquire);
+        if let Some(expiries) = self.expiries.get().filter(|_| over) {
+            let revision = known.session.opened.revision;
+            expiries.note(&known.principal, &known.endpoint, revision.as_str());
+        }
+    }
 }
 
 impl Drop for Common {
@@ -405,21 +420,30 @@ impl Sessions {
     /// None yet.
     #[must_use]
     pub fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
+        let names = Arc::new(Names::default());
+        let own = Arc::clone(&names);
         let known = moka::sync::Cache::builder()
             .max_capacity(limits.sessions_max as u64)
             .time_to_idle(limits.session_time)
+            .eviction_listener(move |_, known: Known, why| own.forgotten(&known, why))
             .build();
         let local = moka::sync::Cache::builder()
             .max_capacity(limits.sessions_max as u64)
             .time_to_idle(limits.session_time)
             .build();
-        Self { known, local, names: Arc::default(), limits, metrics }
+        Self { known, local, names, limits, metrics }
     }
 
     /// Says where the states of sessions are, and who else serves them.
     pub(crate) fn share(&self, shared: Arc<dyn SharedSessions>, replicas: &Arc<Replicas>) {
         // A second time would be the same ones: sessions belong to one process.
         let _ = (self.names.shared.set(shared), self.names.replicas.set(Arc::clone(replicas)));
+    }
+
+    /// Records from now on which of them end by themselves.
+    pub(crate) fn record_with(&self, expiries: Expiries) {
+        // A second recorder would be the same one: a process has one log.
+        let _ = self.names.expiries.set(expiries);
     }
 
     /// Reads anew what these sessions have become, as far as they are known here.

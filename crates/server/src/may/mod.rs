@@ -7,6 +7,7 @@
 mod approve;
 mod confirm;
 mod duties;
+mod known;
 mod lists;
 mod question;
 mod refusal;
@@ -23,7 +24,7 @@ use crate::hosted;
 pub(crate) use approve::{envelope as approval_envelope, keep as keep_approval};
 pub(crate) use duties::{body as body_under, result as result_under};
 pub(crate) use lists::Sieve;
-pub(crate) use refusal::AUTHORIZATION;
+pub(crate) use refusal::{AUTHORIZATION, as_unknown};
 
 /// What becomes of a call.
 pub(crate) enum May {
@@ -33,6 +34,16 @@ pub(crate) enum May {
     Answered(Reply),
     /// It waits for somebody else's yes, as a task: this approval.
     Waits(Box<store::Approval>),
+}
+
+impl May {
+    /// What is answered in place of the call.
+    fn answer(self) -> Option<Reply> {
+        match self {
+            Self::Answered(reply) => Some(reply),
+            Self::Go(_) | Self::Waits(_) => None,
+        }
+    }
 }
 
 /// A call that is looked at.
@@ -74,11 +85,11 @@ pub(crate) async fn may(
     let decision = engine.decide(&facts.question(x, action, &asked.what(), true));
     // Whoever is asked sees what will run.
     if let Some(made) = duties::arguments(&routed.call, &decision.duties)? {
-        routed.call = made;
+        (routed.call, routed.remade) = (made, true);
     }
     let asked = Asked { x, call, routed };
     if let Some(noted) = &x.noted {
-        noted.decided(&decision);
+        noted.decided(&decision, engine.version());
     }
     if let Some(fault) = &decision.fault {
         tracing::warn!(%fault, "a call is denied, as it cannot be decided on");
@@ -108,6 +119,44 @@ pub(crate) async fn may(
             }
         }
     }
+}
+
+/// Decides again on a call whose arguments somebody else has changed: it has to be allowed as it is now. What
+/// somebody has said yes to was another one. `Some`: it is not made, and this is the answer.
+///
+/// # Errors
+/// Where it is refused, or cannot be decided.
+pub(crate) fn still(
+    x: &Exchange,
+    call: &Call,
+    routed: &mut Routed,
+    duties: &mut Duties,
+) -> Result<Option<Reply>, RpcError> {
+    let Some(engine) = x.generation.policy() else { return Ok(None) };
+    let Some((action, kind)) = action(&call.method) else { return Ok(None) };
+    let asked = Asked { x, call, routed };
+    let facts = question::Facts::of(&asked, kind);
+    let decision = engine.decide(&facts.question(x, action, &asked.what(), true));
+    if let Some(noted) = &x.noted {
+        noted.decided(&decision, engine.version());
+    }
+    match &decision.effect {
+        Effect::Allow => {}
+        Effect::Deny => return Ok(asked.denied(&decision)?.answer()),
+        Effect::Ask(_) => {
+            asked.note_denied();
+            let text = "It takes somebody's yes, and a check has changed what was said yes to.";
+            return refusal::answer(call, refusal::Remedy::Unavailable, text).map(Some);
+        }
+    }
+    if let Some(answer) = asked.under(decision.duties.clone())?.answer() {
+        return Ok(Some(answer));
+    }
+    if let Some(made) = duties::arguments(&routed.call, &decision.duties)? {
+        routed.call = made;
+    }
+    duties.join(&decision.duties);
+    Ok(None)
 }
 
 /// What may not be used is not completed either, and is what nobody has.
@@ -188,26 +237,44 @@ impl Asked<'_> {
 /// # Errors
 /// Where it may not, or nobody knows of what it is.
 pub(crate) async fn may_use_task(x: &Exchange, upstream: &str, id: &str) -> Result<(), RpcError> {
-    let Some(engine) = x.generation.policy() else { return Ok(()) };
+    if x.generation.policy().is_none() {
+        return Ok(());
+    }
     let (upstream, tool) = match x.app.tasks.get().filter(|_| upstream == hosted::OWN) {
         None => (upstream.to_owned(), String::new()),
         Some(tasks) => {
             let unknown = |_| RpcError::invalid_params("Unknown task");
             let view = tasks.get(id, &hosted::holder(&x.caller.principal, x.endpoint.name())).await;
-            let labels = view.map_err(unknown)?.task.labels;
-            let of = |name: &str| labels.get(name).cloned().unwrap_or_default();
-            (of("upstream"), of("tool"))
+            task_of(&view.map_err(unknown)?.task.labels)
         }
     };
+    if may_use(x, &upstream, &tool) {
+        return Ok(());
+    }
+    if let Some(noted) = &x.noted {
+        noted.ends(audit::Outcome::Denied);
+    }
+    Err(RpcError::invalid_params("Unknown task"))
+}
+
+/// The upstream and the tool that a task of the gateway's own calls.
+pub(crate) fn task_of(labels: &std::collections::BTreeMap<String, String>) -> (String, String) {
+    let of = |name: &str| labels.get(name).cloned().unwrap_or_default();
+    (of("upstream"), of("tool"))
+}
+
+/// Whether tasks of this tool of an upstream may be used; without a tool: those of an upstream's own.
+pub(crate) fn may_use(x: &Exchange, upstream: &str, tool: &str) -> bool {
+    let Some(engine) = x.generation.policy() else { return true };
     let decision = engine.decide(&policy::Question {
         who: question::who(x),
         action: Action::UseTask,
         target: policy::Target {
             endpoint: x.endpoint.name(),
-            upstream: &upstream,
-            name: &tool,
+            upstream,
+            name: tool,
             hints: policy::ToolHints::default(),
-            labels: &x.generation.labels.get(&upstream, &tool),
+            labels: &x.generation.labels.get(upstream, tool),
         },
         circumstances: policy::Circumstances {
             arguments: Some("{}"),
@@ -217,17 +284,9 @@ pub(crate) async fn may_use_task(x: &Exchange, upstream: &str, id: &str) -> Resu
         },
     });
     if let Some(noted) = &x.noted {
-        noted.decided(&decision);
+        noted.decided(&decision, engine.version());
     }
-    match decision.effect {
-        Effect::Allow => Ok(()),
-        Effect::Deny | Effect::Ask(_) => {
-            if let Some(noted) = &x.noted {
-                noted.ends(audit::Outcome::Denied);
-            }
-            Err(RpcError::invalid_params("Unknown task"))
-        }
-    }
+    decision.effect == Effect::Allow
 }
 
 /// Whether a resource may be subscribed to by whoever asks: as it may be read.

@@ -5,7 +5,7 @@ use policy::{Action, Circumstances, Question, Target, ToolHints, Who};
 use protocol::Raw;
 
 use super::{Asked, listed};
-use crate::app::Exchange;
+use crate::app::{Exchange, Generation};
 
 /// What is known of what a call is about.
 pub(super) struct Facts {
@@ -61,7 +61,12 @@ impl Facts {
 
 /// What a server says of its tool (2025-11-25, "ToolAnnotations"), where the operator believes it.
 pub(super) fn hints(x: &Exchange, upstream: &str, definition: &Raw) -> ToolHints {
-    if !x.generation.repeatable.get(upstream).is_some_and(|repeatable| repeatable.hints) {
+    believed(&x.generation, upstream, definition)
+}
+
+/// The same, for whoever only wants to know.
+pub(super) fn believed(generation: &Generation, upstream: &str, definition: &Raw) -> ToolHints {
+    if !generation.repeatable.get(upstream).is_some_and(|repeatable| repeatable.hints) {
         return ToolHints::default();
     }
     let annotations = definition.get("annotations");

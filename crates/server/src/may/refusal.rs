@@ -1,8 +1,11 @@
 //! What a caller hears who may not.
 
+use futures_util::StreamExt as _;
 use protocol::{Call, Method, Raw, RpcError, code};
 use serde_json::{Value, json};
-use upstream::Reply;
+use upstream::{Item, Outcome, Reply};
+
+use crate::app::Exchange;
 
 /// The metadata of an answer that says that nothing ran, and what could be done (SEP-2643, a draft).
 pub(crate) const AUTHORIZATION: &str = "io.modelcontextprotocol/authorization";
@@ -61,5 +64,27 @@ pub(super) fn unknown(call: &Call) -> RpcError {
         Method::ToolsCall => catalog::unknown("tool", &text("name")),
         Method::PromptsGet => catalog::unknown("prompt", &text("name")),
         _ => catalog::unknown_resource(&text("uri")),
+    }
+}
+
+/// Where policies decide who sees what, a resource that its server does not have is told of in the same words
+/// as one that may not be seen: the server's own would tell the two apart.
+pub(crate) fn as_unknown(x: &Exchange, call: &Call, reply: Reply) -> Reply {
+    if call.method != Method::ResourcesRead || x.generation.policy().is_none() {
+        return reply;
+    }
+    let ours = unknown(call).to_raw();
+    let told = move |outcome| match outcome {
+        Outcome::Error(error) if RpcError::read(&error).code == code::INVALID_PARAMS => {
+            Outcome::Error(ours.clone())
+        }
+        outcome => outcome,
+    };
+    match reply {
+        Reply::Ready(outcome) => Reply::Ready(told(outcome)),
+        Reply::Stream(items) => Reply::Stream(Box::pin(items.map(move |item| match item {
+            Ok(Item::Done(outcome)) => Ok(Item::Done(told(outcome))),
+            item => item,
+        }))),
     }
 }

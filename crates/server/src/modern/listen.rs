@@ -16,6 +16,8 @@ use crate::changes::{Lists, Watch};
 use crate::drain::{self, Phase};
 use crate::hosted::{Feed, OWN};
 use crate::hub::{Heard, Subscription};
+use crate::may;
+use crate::note::aside::Told;
 use crate::overload::{Reason, Shed, Stage};
 use crate::trace::Operation;
 
@@ -38,8 +40,11 @@ pub(crate) async fn listen(x: Exchange, id: Id, call: &Call) -> Result<Answer, R
 /// Opens the stream of messages, however they travel.
 pub(crate) async fn open(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     let operation = Operation::begin(&x, call);
+    let name = operation.recorded_as();
     let opened = start(x, id, call).await;
-    operation.over(opened).await
+    let mut stream = operation.over(opened).await?;
+    stream.told.operation = name;
+    Ok(stream)
 }
 
 async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
@@ -72,7 +77,18 @@ async fn start(x: Exchange, id: Id, call: &Call) -> Result<Stream, RpcError> {
     let subscription = x.app.hub.subscribe(watch.wanted()).await;
     let (queue, x) = (VecDeque::new(), x.unplaced());
     let feed = Feed::of(&x, own);
-    Ok(Stream { x, id, watch, feed, subscription, queue, opened: false, ended: false, _place: place })
+    Ok(Stream {
+        x,
+        id,
+        watch,
+        feed,
+        subscription,
+        queue,
+        told: Told::default(),
+        opened: false,
+        ended: false,
+        _place: place,
+    })
 }
 
 /// The data of an error that says that the Tasks extension is needed.
@@ -107,13 +123,16 @@ async fn agree(x: &Exchange, filter: &Object) -> Result<(Watch, Vec<(String, Str
     let mut watch = Watch::find(x, lists, uris).await;
     let mut hosted = Vec::new();
     for sealed in tasks {
-        // An id that means nothing here is left out, as a resource is that nobody has.
-        match x.app.handles.open_task(x.holder(), &sealed) {
-            Ok((upstream, own)) if upstream == OWN => hosted.push((own, sealed.to_string())),
-            Ok((upstream, own)) if tells_of_tasks(x, &upstream).await => {
-                watch.add_task(&upstream, &own, &sealed);
-            }
-            _ => {}
+        // An id that means nothing here is left out, as a resource is that nobody has; and so is one that may
+        // not be asked for.
+        let Ok((upstream, own)) = x.app.handles.open_task(x.holder(), &sealed) else { continue };
+        if may::may_use_task(x, &upstream, &own).await.is_err() {
+            continue;
+        }
+        if upstream == OWN {
+            hosted.push((own, sealed.to_string()));
+        } else if tells_of_tasks(x, &upstream).await {
+            watch.add_task(&upstream, &own, &sealed);
         }
     }
     Ok((watch, hosted))
@@ -156,6 +175,12 @@ impl Drop for Place {
     }
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.told.over(&self.x);
+    }
+}
+
 /// A stream of changes.
 pub(crate) struct Stream {
     x: Exchange,
@@ -164,6 +189,7 @@ pub(crate) struct Stream {
     feed: Feed,
     subscription: Subscription,
     queue: VecDeque<Bytes>,
+    told: Told,
     opened: bool,
     ended: bool,
     _place: Place,
@@ -191,6 +217,7 @@ impl Stream {
                 },
                 params = self.feed.next() => {
                     let message = self.message("notifications/tasks", Some(&params));
+                    self.told.count("notifications/tasks");
                     self.queue.push_back(message);
                 }
                 generation = app.newer(self.x.generation.number) => {
@@ -220,6 +247,7 @@ impl Stream {
     fn enqueue(&mut self, heard: &Heard) {
         for (method, params) in self.watch.messages(heard) {
             let message = self.message(method, params.as_ref());
+            self.told.count(method);
             self.queue.push_back(message);
         }
     }

@@ -19,6 +19,7 @@ use crate::answer::{self, Accepts, Answer, BodyError, Chunks};
 use crate::app::{Exchange, Lost};
 use crate::http::{Turn, unavailable};
 use crate::line;
+use crate::note::aside;
 use crate::pipeline::execute;
 use crate::trace::Operation;
 
@@ -56,7 +57,10 @@ pub(crate) async fn post(x: Exchange, message: Message) -> Turn {
             }
         }
         // The core defines none over HTTP; whoever sends one is told that it arrived.
-        Message::Notification(_) => answer::empty(StatusCode::ACCEPTED),
+        Message::Notification(note) => match aside::notified(&x, &note).await {
+            Ok(()) => answer::empty(StatusCode::ACCEPTED),
+            Err(error) => answer::error_with(StatusCode::SERVICE_UNAVAILABLE, None, &error.to_raw()),
+        },
         Message::Response(_) => {
             let text = "a client of this revision sends no responses: put answers into inputResponses";
             answer::error(None, &RpcError::invalid_request(text))

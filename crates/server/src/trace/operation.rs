@@ -119,6 +119,11 @@ impl Operation {
         context::pass_on(call, &x.headers, &x.generation.watch.baggage)
     }
 
+    /// The operation's id in the audit log, where it is recorded.
+    pub fn recorded_as(&self) -> Option<Arc<str>> {
+        self.0.as_ref()?.noted.as_ref().map(|noted| noted.operation())
+    }
+
     /// The place of its span, where it has one.
     pub fn context(&self) -> Option<TraceContext> {
         self.0.as_ref()?.span.as_ref().map(|span| span.context().clone())

@@ -1,5 +1,6 @@
 //! The gateway as its clients see it: real sockets, fake clients of every revision, demo servers behind it.
 
+mod asked_checks;
 mod auth;
 mod bad;
 mod barred;

@@ -258,6 +258,9 @@ async fn a_task_that_may_not_be_used_is_as_one_that_is_not_there() {
         assert_eq!(refused.end, unknown.end, "{method}");
         assert_eq!(refused.code(), Some(-32602), "{method}");
     }
+    let own = made.result()["taskId"].as_str().expect("an id");
+    let refused = client.watch_tasks(&[own]).await.expect_err("it is not granted");
+    assert_eq!(refused.status, 200, "the stream is, without the task");
 }
 
 #[tokio::test(flavor = "multi_thread")]

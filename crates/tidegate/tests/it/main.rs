@@ -16,6 +16,7 @@ mod limits;
 mod list;
 mod mtls;
 mod operators;
+mod parity;
 mod pins;
 mod policy;
 mod program;

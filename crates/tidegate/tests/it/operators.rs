@@ -35,7 +35,7 @@ impl Office {
         Self { up, http: Http::new(address) }
     }
 
-    fn request(&self, method: Method, path: &str) -> Request {
+    pub fn request(&self, method: Method, path: &str) -> Request {
         self.http.request(method, path).header("authorization", format!("Bearer {}", token()))
     }
 
