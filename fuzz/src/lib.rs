@@ -7,6 +7,7 @@
 mod agreement;
 mod bridge;
 mod configuration;
+mod content;
 mod envelope;
 mod framing;
 mod json;
@@ -16,6 +17,7 @@ mod sse;
 pub use agreement::agreement;
 pub use bridge::bridge;
 pub use configuration::config;
+pub use content::content;
 pub use envelope::envelope;
 pub use framing::framing;
 pub use openapi::openapi;
@@ -33,4 +35,5 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("bridge", bridge),
     ("config", config),
     ("openapi", openapi),
+    ("content", content),
 ];

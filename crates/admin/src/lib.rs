@@ -24,6 +24,7 @@ mod session;
 mod sign_in;
 mod tasks_api;
 mod text;
+mod upstreams_api;
 mod users_api;
 
 pub use approvals_api::approval_report;
@@ -34,4 +35,5 @@ pub use report::task as task_report;
 pub use role::{Role, Roles};
 pub use route::{Right, rights, routes};
 pub use session::SignInPlace;
+pub use upstreams_api::{AddressState, UpstreamState, Upstreams};
 pub use users_api::{bar_report, enabled_report, grant_report, user_report};

@@ -25,6 +25,7 @@ use crate::policy_api::Explains;
 use crate::problem::Answer;
 use crate::route;
 use crate::session::{Sessions, SignInPlace};
+use crate::upstreams_api::Upstreams;
 
 /// Connections at a time; others wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -55,6 +56,8 @@ pub struct Place {
     pub policy: Policies,
     /// Who answers what the policies would decide.
     pub explain: Arc<dyn Explains>,
+    /// The upstreams of the configuration in force, as this process has them.
+    pub upstreams: Upstreams,
 }
 
 /// Gives the policies in force.
@@ -80,6 +83,8 @@ pub struct Own {
     pub policy: Policies,
     /// Who answers what they would decide.
     pub explain: Arc<dyn Explains>,
+    /// Upstreams.
+    pub upstreams: Upstreams,
     /// For names.
     pub rng: Arc<dyn Rng>,
     /// Definitions.
@@ -165,7 +170,8 @@ async fn connection(own: Arc<Own>, stream: TcpStream) {
 
 impl Own {
     fn of(place: Place) -> io::Result<Self> {
-        let Place { store, clock, rng, keys, token, url, sign_in, recorder, policy, explain } = place;
+        let Place { store, clock, rng, keys, token, url, sign_in, recorder, policy, explain, upstreams } =
+            place;
         let no_url = || io::Error::new(io::ErrorKind::InvalidInput, "the URL for operators is none");
         let address = url.map(|url| Address::of(&url).ok_or_else(no_url)).transpose()?;
         let office = Office::new(Arc::clone(&store), Arc::clone(&clock));
@@ -186,6 +192,7 @@ impl Own {
             recorder,
             policy,
             explain,
+            upstreams,
             rng,
             clock,
             sessions,

@@ -11,7 +11,7 @@ use crate::note::Noted;
 use crate::page::Site;
 use crate::problem::{Answer, Problem};
 use crate::role::Role;
-use crate::{approvals_api, pins_api, policy_api, sign_in, tasks_api, users_api};
+use crate::{approvals_api, pins_api, policy_api, sign_in, tasks_api, upstreams_api, users_api};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,7 @@ enum Route {
     Pins,
     Refuse,
     RollBackPin,
+    Upstreams,
 }
 
 /// What somebody must be who asks for something.
@@ -96,6 +97,7 @@ const TABLE: [Row; 24] = [
     post("/v1/pins/roll-back", Role::Operator, Route::RollBackPin),
     post("/v1/pins/deny", Role::Operator, Route::DenyPin),
     post("/v1/policy/explain", Role::Operator, Route::Explain),
+    get("/v1/upstreams", VIEWER, Route::Upstreams),
 ];
 
 impl Row {
@@ -249,6 +251,7 @@ async fn answer(
         Route::RollBackPin => pins_api::roll_back(own, known()?, uri.query()).await,
         Route::DenyPin => pins_api::deny(own, known()?, uri.query()).await,
         Route::Explain => policy_api::explain(own, body).await,
+        Route::Upstreams => upstreams_api::list(own, uri.query()),
     }
 }
 

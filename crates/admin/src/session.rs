@@ -79,7 +79,13 @@ impl Session {
     /// Whoever it is, as others know him.
     fn caller(&self) -> Caller {
         let (principal, groups) = (self.principal.clone(), self.groups.clone());
-        Caller { principal, groups, issued: Some(self.began), ..Caller::anonymous() }
+        Caller {
+            principal,
+            groups,
+            issued: Some(self.began),
+            signed_in: Some(self.began),
+            ..Caller::anonymous()
+        }
     }
 }
 

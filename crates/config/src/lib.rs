@@ -24,19 +24,19 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use load::{FILE_BYTES_MAX, load_slice, load_str};
 pub use section::{
     Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn, Algorithm, ApiKey, ArgumentType, Audit,
-    AuditExport, AuditFormat, AuditMode, Auth, Breaker, Broker, BrokerClient, Cache, CertificateName,
-    CheckAction, CheckFail, CheckInterceptors, CheckMode, CheckRule, CheckWebhook, Checked, Config, CostRule,
-    Detector, Dpop, Drift, Eject, Endpoint, EndpointAuth, Enterprise, Exchange, FirstSight, HostRule,
-    HostWhen, Introspection, Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls,
-    Names, Pins, Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError,
-    ReplicaPlace, Resilience, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio,
-    Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks,
-    UpstreamTls, Voucher,
+    AuditBucket, AuditExport, AuditFormat, AuditMode, Auth, Breaker, Broker, BrokerClient, Cache,
+    CertificateName, CheckAction, CheckFail, CheckInterceptors, CheckMode, CheckRule, CheckWebhook, Checked,
+    Config, CostRule, Detector, Dpop, Drift, Eject, Endpoint, EndpointAuth, Enterprise, Exchange, FirstSight,
+    HealthCheck, HostRule, HostWhen, Introspection, Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls,
+    LogFormat, LogLevel, Mtls, Names, Pins, Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch,
+    Replica, ReplicaError, ReplicaPlace, Resilience, Resolved, RetryOn, RetryRule, Revision, Sessions,
+    Sharing, SignIn, Stdio, Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth,
+    UpstreamTasks, UpstreamTls, Voucher,
 };
 pub use value::{
-    Address, GLOB_BYTES_MAX, Glob, GlobError, HostList, ListenError, OriginList, Pace, PaceError, RuleError,
-    SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretText, Size, SizeError, Span, SpanError,
-    StoreUrl, StoreUrlError, parse_listen,
+    Address, GLOB_BYTES_MAX, Glob, GlobError, Hedge, HedgeError, HostList, ListenError, OriginList, Pace,
+    PaceError, RuleError, SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretText, Size,
+    SizeError, Span, SpanError, StoreUrl, StoreUrlError, parse_listen,
 };
 
 /// Reads any bytes as every kind of file, for the fuzzer. Must never panic, hang or take much memory.

@@ -56,6 +56,9 @@ pub struct Caller {
     pub grant: Option<String>,
     /// When the proof was issued; `None`: it says nothing of that.
     pub issued: Option<Timestamp>,
+    /// When the user signed in, as the token says (`auth_time`), or else when it was issued; `None`: it says
+    /// nothing of that.
+    pub signed_in: Option<Timestamp>,
     /// When the proof is no longer good; `None`: it does not end by itself.
     pub expires: Option<Timestamp>,
     /// The key that the token is bound to, by its thumbprint (RFC 9449).
@@ -82,6 +85,7 @@ impl Caller {
             issuer: None,
             grant: None,
             issued: None,
+            signed_in: None,
             expires: None,
             key: None,
             bound_certificate: None,

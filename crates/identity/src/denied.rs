@@ -1,5 +1,7 @@
 //! What who is not let in is told (RFC 6750, RFC 9449, RFC 9728; MCP authorization).
 
+use std::time::Duration;
+
 use http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
@@ -20,6 +22,8 @@ pub enum Reason {
     Nonce,
     /// The token's scopes do not suffice.
     Scope,
+    /// The user signed in too long ago (RFC 9470).
+    Stale,
     /// Whoever has to be asked does not answer.
     Unavailable,
 }
@@ -36,6 +40,7 @@ impl Reason {
             Self::BadProof => "invalid_dpop_proof",
             Self::Nonce => "use_dpop_nonce",
             Self::Scope => "insufficient_scope",
+            Self::Stale => "insufficient_user_authentication",
             Self::Unavailable => "unavailable",
         }
     }
@@ -80,6 +85,8 @@ pub(crate) struct Challenge<'a> {
     pub dpop: Option<&'a str>,
     /// Whether a token without a proof is taken.
     pub bearer: bool,
+    /// How long ago the user may have signed in, where that was too long.
+    pub max_age: Option<Duration>,
 }
 
 impl Challenge<'_> {
@@ -110,6 +117,7 @@ impl Challenge<'_> {
             parts.push(format!("error=\"{}\"", reason.as_str()));
             parts.push(format!("error_description=\"{}\"", text.replace(['"', '\\'], "'")));
         }
+        parts.extend(self.max_age.map(|age| format!("max_age=\"{}\"", age.as_secs())));
         if let Some(metadata) = self.metadata {
             parts.push(format!("resource_metadata=\"{metadata}\""));
         }

@@ -246,6 +246,7 @@ impl Gate {
             scopes,
             dpop: required.then_some(algorithms.as_str()),
             bearer: !required,
+            max_age: None,
         };
         challenge.deny(Reason::Scope, "the token does not grant what this needs")
     }
@@ -256,6 +257,23 @@ impl Gate {
         let nobody = EndpointRules::default();
         let rules = self.options.endpoints.get(endpoint).unwrap_or(&nobody);
         self.deny(rules, presented, Reason::BadToken, LOST.to_owned())
+    }
+
+    /// The challenge to a caller who signed in too long ago for what he asks (RFC 9470); `None`: nobody's
+    /// tokens are taken at this endpoint.
+    #[must_use]
+    pub fn stale(&self, endpoint: &str, presented: &Presented<'_>, max_age: Duration) -> Option<Denied> {
+        let rules = self.options.endpoints.get(endpoint)?;
+        let has_issuers = self.own_tokens(rules).is_some() || self.issuers(rules).next().is_some();
+        let (place, algorithms) = (metadata_place(presented), self.dpop.algorithms());
+        let challenge = Challenge {
+            metadata: Some(&place),
+            scopes: &rules.scopes,
+            dpop: Some(&algorithms),
+            bearer: rules.possession != Possession::Required,
+            max_age: Some(max_age),
+        };
+        has_issuers.then(|| challenge.deny(Reason::Stale, "a more recent sign-in is required"))
     }
 
     /// What knows the gateway's own tokens, where they are taken.
@@ -374,6 +392,7 @@ impl Gate {
             scopes: &rules.scopes,
             dpop: has_issuers.then_some(algorithms.as_str()),
             bearer: rules.possession != Possession::Required,
+            max_age: None,
         };
         challenge.deny(reason, text)
     }

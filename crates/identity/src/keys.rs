@@ -134,6 +134,7 @@ impl ApiKeys {
             issuer: Some("keys".to_owned()),
             grant: None,
             issued: None,
+            signed_in: None,
             expires: key.expires,
             key: None,
             bound_certificate: None,

@@ -100,6 +100,7 @@ impl Mapping {
         let groups = self.groups.as_ref().map(|claim| groups(claim.of(claims))).transpose()?;
         let client = ["client_id", "azp", "appid", "cid"].iter().find_map(|known| name(claims.get(*known)));
         let actors = actors(claims)?;
+        let issued = token::time(claims, "iat").ok().flatten();
         Ok(Caller {
             principal: Principal::new(tenant, &format!("{issuer}:{subject}")),
             kind: kind(claims, &actors, client),
@@ -109,7 +110,8 @@ impl Mapping {
             client: client.map(str::to_owned),
             issuer: Some(issuer.to_owned()),
             grant: None,
-            issued: token::time(claims, "iat").ok().flatten(),
+            issued,
+            signed_in: token::time(claims, "auth_time").ok().flatten().or(issued),
             expires: None,
             key: None,
             bound_certificate: None,

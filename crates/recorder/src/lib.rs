@@ -26,7 +26,7 @@ use store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-pub use export::{Export, Headers, Sending};
+pub use export::{Bucket, Export, Headers, Sending};
 pub use format::Format;
 pub use office::{AuditOffice, Cursor};
 pub use prove::{ProofError, Put, files, prove};
@@ -57,6 +57,8 @@ pub struct Options {
     pub capture_retention: Duration,
     /// Where entries go as they come.
     pub exports: Vec<Export>,
+    /// How much longer entries are kept, at most, that an export has not delivered.
+    pub export_wait: Duration,
 }
 
 impl Default for Options {
@@ -69,6 +71,7 @@ impl Default for Options {
             retention: None,
             capture_retention: Duration::from_secs(30 * 24 * 3_600),
             exports: Vec::new(),
+            export_wait: Duration::from_secs(7 * 24 * 3_600),
         }
     }
 }

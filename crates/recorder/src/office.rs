@@ -38,6 +38,9 @@ pub(crate) struct Writer {
 pub struct Cursor {
     /// The first entry that was not delivered.
     pub next: u64,
+    /// Up to where the delivery goes that is under way, where that one has to be repeated as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<u64>,
     /// The version of the row.
     #[serde(skip)]
     version: u64,
@@ -114,7 +117,18 @@ impl AuditOffice<'_> {
         from: Cursor,
         next: u64,
     ) -> Result<bool, StoreError> {
-        let cursor = Cursor { next, version: from.version };
+        let cursor = Cursor { next, until: None, version: from.version };
+        self.put(&row(Self::cursor_name(export, log), from.version, &cursor)).await
+    }
+    /// Says up to where the delivery goes that begins now. `false` where another one moved the cursor.
+    pub(crate) async fn cursor_plan(
+        self,
+        export: &str,
+        log: &str,
+        from: Cursor,
+        until: u64,
+    ) -> Result<bool, StoreError> {
+        let cursor = Cursor { until: Some(until), ..from };
         self.put(&row(Self::cursor_name(export, log), from.version, &cursor)).await
     }
 }

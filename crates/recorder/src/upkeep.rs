@@ -152,12 +152,31 @@ async fn erase(shared: &Shared, log: &str, now: Timestamp) -> Result<(), StoreEr
     }
 }
 
+/// The place after the last entry that is older.
+async fn older(shared: &Shared, log: &str, before: Timestamp) -> Result<u64, StoreError> {
+    let filter = AuditFilter { log: log.to_owned(), to: Some(before), ..AuditFilter::default() };
+    Ok(shared.store.audit_query(&filter, None, 1).await?.pop().map_or(0, |last| last.index + 1))
+}
+
+/// The first entry of a log that an export has not delivered yet.
+async fn undelivered(shared: &Shared, log: &str) -> Result<Option<u64>, StoreError> {
+    let mut first: Option<u64> = None;
+    for export in shared.options.exports.iter().filter(|export| export.takes(log)) {
+        let next = AuditOffice(&*shared.store).cursor(export.name(), log).await?.next;
+        first = Some(first.map_or(next, |first| first.min(next)));
+    }
+    Ok(first)
+}
+
 /// Records that older entries are pruned, signs that, and prunes them, all in one transaction.
 async fn prune(shared: &Shared, log: &str, before: Timestamp) -> Result<(), StoreError> {
-    let filter = AuditFilter { log: log.to_owned(), to: Some(before), ..AuditFilter::default() };
-    let Some(last) = shared.store.audit_query(&filter, None, 1).await?.pop() else { return Ok(()) };
+    let mut below = older(shared, log, before).await?;
+    if let Some(next) = undelivered(shared, log).await?.filter(|next| *next < below) {
+        let longest = Timestamp(before.0.saturating_sub(ms(shared.options.export_wait)));
+        below = next.max(older(shared, log, longest).await?);
+    }
     // Whole tiles, so that what remains stands in whole bundles.
-    let below = (last.index + 1) / TILE_WIDTH * TILE_WIDTH;
+    below = below / TILE_WIDTH * TILE_WIDTH;
     let first = shared.store.audit_log(log).await?.map_or(0, |row| row.first);
     if below <= first {
         return Ok(());

@@ -530,6 +530,9 @@ pub(crate) struct Exchange {
     pub address: Option<std::net::IpAddr>,
     /// What is known of the operation for the audit log, where it is recorded.
     pub noted: Option<Arc<Noted>>,
+    /// How long ago the user may have signed in, once that was found to be too long: over HTTP the answer is
+    /// a challenge then.
+    pub stale: Arc<OnceLock<Duration>>,
 }
 
 /// What a call has that a task makes.

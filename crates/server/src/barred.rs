@@ -11,10 +11,17 @@ use store::{BarRow, Memory, Store, StoreError, UserOffice};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::follow::{self, Words};
+
 /// How often the list is read.
 const READ: Duration = Duration::from_secs(5);
 /// How often bars that say nothing any more are forgotten.
 const SWEEP: Duration = Duration::from_secs(300);
+/// What is said of that.
+const WORDS: Words = Words {
+    lost: "who is barred cannot be read: those who were stay so",
+    again: "who is barred is known again",
+};
 /// Bars that the store does not know of yet, at most.
 const UNWRITTEN_MAX: usize = 1_000;
 
@@ -99,27 +106,23 @@ impl StoreBars {
 
     /// Reads it again and again.
     pub(crate) async fn follow(&self) {
-        let mut ticks = tokio::time::interval(READ);
         let mut swept = Instant::now();
-        let mut failed = false;
-        loop {
-            ticks.tick().await;
-            let read = self.read().await;
-            match &read {
-                Err(error) if !failed => {
-                    tracing::warn!(%error, "who is barred cannot be read: those who were stay so");
-                }
-                Ok(()) if failed => tracing::info!("who is barred is known again"),
-                _ => {}
-            }
-            failed = read.is_err();
-            if swept.elapsed() >= SWEEP {
+        follow::follow(READ, WORDS, || {
+            let due = swept.elapsed() >= SWEEP;
+            if due {
                 swept = Instant::now();
-                if let Err(error) = self.office().sweep().await {
-                    tracing::warn!(%error, "bars that have ended were not forgotten");
-                }
             }
+            self.read_and_sweep(due)
+        })
+        .await;
+    }
+
+    async fn read_and_sweep(&self, due: bool) -> Result<(), StoreError> {
+        let read = self.read().await;
+        if due && let Err(error) = self.office().sweep().await {
+            tracing::warn!(%error, "bars that have ended were not forgotten");
         }
+        read
     }
 }
 

@@ -18,13 +18,13 @@ use identity::{Tokens, Users};
 use model::{NameError, Principal, UpstreamName};
 use protocol::{Raw, Revision};
 use upstream::{
-    BreakerOptions, EjectOptions, HttpTransport, Options, Resilience, Sharing, Stdio, Target, Timeouts,
-    Upstream,
+    BreakerOptions, EjectOptions, HealthOptions, HedgeAfter, HttpTransport, Options, Resilience, Sharing,
+    Stdio, Target, Timeouts, Upstream,
 };
 
 use crate::app::{EVERYTHING, Generation, Limits};
 use crate::barred::StoreBars;
-use crate::checks::{CheckError, Checks};
+use crate::checks::{Checks, Unprepared};
 use crate::credentials;
 use crate::door::{self, DoorError, Issuers};
 use crate::guard::Guard;
@@ -104,13 +104,8 @@ pub enum ComposeError {
         source: EgressError,
     },
     /// A check cannot be made as the configuration says.
-    #[error("prepare the check {check:?}")]
-    Check {
-        /// Which.
-        check: String,
-        /// Why not.
-        source: CheckError,
-    },
+    #[error(transparent)]
+    Check(#[from] Unprepared),
     /// There is nothing to decide by.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -140,9 +135,7 @@ pub fn compose(
     before: Option<&Generation>,
 ) -> Result<Generation, ComposeError> {
     let Entrance { gate, issuers, sign_ins, broker } = Entrance::new(config, shared, before)?;
-    let Policies { engine: policy, labels } = Policies::of(config)?;
-    let checks = Checks::of(config, shared);
-    let checks = checks.map_err(|(check, source)| ComposeError::Check { check, source })?;
+    let (Policies { engine: policy, labels }, checks) = (Policies::of(config)?, Checks::of(config, shared)?);
     let (mut sources, mut fingerprints) = (HashMap::new(), HashMap::new());
     let mut forward_headers = HashMap::new();
     let mut made = Vec::new();
@@ -390,8 +383,16 @@ fn source_options(config: &Config, section: &config::Upstream) -> SourceOptions 
 
 /// What is done where an upstream fails.
 fn resilience(name: &str, section: &config::Upstream) -> Result<Resilience, ComposeError> {
-    let config::Resilience { breaker, retries, backoff, budget_percent, budget_min, hedge_after, eject } =
-        &section.resilience;
+    let config::Resilience {
+        breaker,
+        retries,
+        backoff,
+        budget_percent,
+        budget_min,
+        hedge_after,
+        eject,
+        health,
+    } = &section.resilience;
     let urls = section.urls.iter().map(|url| url.parse());
     let urls = urls.collect::<Result<_, _>>();
     Ok(Resilience {
@@ -406,7 +407,10 @@ fn resilience(name: &str, section: &config::Upstream) -> Result<Resilience, Comp
         backoff: backoff.duration(),
         budget_percent: u64::from(*budget_percent),
         budget_min: u64::from(*budget_min),
-        hedge_after: hedge_after.map(config::Span::duration),
+        hedge_after: hedge_after.map(|after| match after {
+            config::Hedge::After(after) => HedgeAfter::Fixed(after.duration()),
+            config::Hedge::P95 => HedgeAfter::P95,
+        }),
         urls: urls.map_err(|source| ComposeError::Url { upstream: name.to_owned(), source })?,
         eject: EjectOptions {
             after: eject.after,
@@ -414,6 +418,13 @@ fn resilience(name: &str, section: &config::Upstream) -> Result<Resilience, Comp
             time_max: eject.time_max.duration(),
             percent_max: eject.percent_max as usize,
         },
+        health: health.as_ref().map(|health| HealthOptions {
+            interval: health.interval.duration(),
+            timeout: health.timeout.duration(),
+            path: health.path.clone(),
+            down_after: health.down_after,
+            up_after: health.up_after,
+        }),
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -395,6 +396,27 @@ pub(crate) fn barred(app: &App, generation: &Generation, knock: &Knock<'_>) -> A
     let denied = generation.gate.barred(knock.endpoint, &knock.presented(&base));
     app.metrics.refused(denied.reason.as_str());
     refusal(&denied)
+}
+
+/// The answer; where the user signed in longer ago than he may, with a challenge to do it anew, if one can
+/// still be given. What it says stays what it is.
+pub(crate) fn unless_stale(
+    app: &App,
+    generation: &Generation,
+    knock: &Knock<'_>,
+    max_age: Option<&Duration>,
+    mut answer: Answer,
+) -> Answer {
+    let Some(max_age) = max_age else { return answer };
+    let base = base(app, generation, knock.headers);
+    let denied = generation.gate.stale(knock.endpoint, &knock.presented(&base), *max_age);
+    let Some(denied) = denied.filter(|_| !answer::streams(&answer)) else { return answer };
+    app.metrics.refused(denied.reason.as_str());
+    *answer.status_mut() = denied.status();
+    for (name, value) in denied.headers {
+        answer.headers_mut().append(name, value);
+    }
+    answer
 }
 
 /// What somebody shows whose case is explained.

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use upstream::Upstream;
 
-use crate::app::{App, Limits};
+use crate::app::{App, Generation, Limits};
 use crate::barred::StoreBars;
 use crate::compose::{ComposeError, Shared, compose};
 use crate::drain::Phase;
@@ -203,6 +203,7 @@ impl Prepared {
         let board = Arc::clone(&app.pins);
         let pins = tokio::spawn(async move { board.follow().await });
         let rechecks = tokio::spawn(recheck::follow(Arc::clone(&app)));
+        keep_checked(&app.generation());
         Ok(Gateway {
             app,
             shared,
@@ -247,7 +248,9 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
     let (vault_clock, vault_rng) = (Arc::clone(&handles.clock), Arc::clone(&handles.rng));
     let barred = Arc::new(StoreBars::new(Arc::clone(&handles.clock)));
     let watch = Watch::new(tracer);
-    let pins = Arc::new(PinBoard::new(Arc::clone(&handles.clock), Arc::clone(&watch.metrics)));
+    let (clock, metrics, hub) =
+        (Arc::clone(&handles.clock), Arc::clone(&watch.metrics), Arc::new(Hub::default()));
+    let pins = Arc::new(PinBoard::new(clock, metrics, Arc::clone(&hub)));
     let shared = Shared {
         barred,
         pins,
@@ -255,7 +258,7 @@ fn prepare(config: &Config, process: Process) -> Result<(Arc<App>, Shared), Comp
         vault: Arc::new(StoreVault::new(Arc::clone(&handles.keys), vault_clock, vault_rng)),
         dpop: Arc::new(Dpop::new(proofs, Arc::clone(&handles.keys))),
         handles,
-        hub: Arc::new(Hub::default()),
+        hub,
         server_info: Raw::from_value(&info),
         parked: Arc::default(),
         watch,
@@ -343,6 +346,7 @@ impl Gateway {
         let mut event = note::own_event(&self.app, "config_change");
         event.details.insert("generation", number.to_string());
         event.details.insert("policy", generation.policy.version().to_owned());
+        keep_checked(&generation);
         self.app.replace(generation);
         note::happened(&self.app, event);
         self.app.metrics.reloads.inc();
@@ -408,6 +412,12 @@ impl Gateway {
             upstream.shutdown().await;
         }
     }
+}
+
+/// Checks the upstreams that are to be checked, from now on; those that are checked already go on. A process
+/// that serves nobody does not: what it does is asked for.
+fn keep_checked(generation: &Generation) {
+    generation.upstreams().iter().for_each(Upstream::keep_checked);
 }
 
 /// Waits until no call runs or waits for an answer, and what was said last has left.

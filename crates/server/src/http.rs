@@ -179,8 +179,10 @@ where
                 return shed(app, None, &Shed { reason: Reason::QueueFull, tenant: None, max });
             };
             let (who, headers) = (Arc::clone(&x.who), Arc::clone(&x.headers));
+            let stale = Arc::clone(&x.stale);
             let answer = endpoint_request(x, route, (&method, &uri), body).await;
             let knock = Knock { endpoint: name, method: &method, uri: &uri, headers: &headers, certificate };
+            let answer = door::unless_stale(app, generation, &knock, stale.get(), answer);
             unless_barred((app, generation), who, &knock, answer)
         }
     }
@@ -314,6 +316,7 @@ fn exchange(
         hosted: None,
         address: came.address,
         noted: None,
+        stale: Arc::default(),
     }
 }
 
@@ -388,6 +391,8 @@ where
                         return *answer;
                     }
                     let sender = Sender::of(&x);
+                    // What is answered here is only that it came.
+                    x.stale = Arc::default();
                     let turn = Box::pin(legacy::pair_post(x, query, *message)).await;
                     sender.take_turn(turn, (method, uri), body).await
                 }
@@ -417,6 +422,8 @@ where
                 return *answer;
             }
             let sender = Sender::of(&x);
+            // One answer for several requests is no challenge to any of them.
+            x.stale = Arc::default();
             let turn = Box::pin(legacy::batch(x, all.clone())).await;
             return Box::pin(sender.take_turn(turn, (&Method::POST, uri), all)).await;
         }

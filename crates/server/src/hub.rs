@@ -109,6 +109,17 @@ impl Hub {
         });
     }
 
+    /// Something is another one of which the gateway itself decides: as if the upstream had told of it, so
+    /// that what is kept of it ends first.
+    pub(crate) fn changed(&self, upstream: &str, change: Change) {
+        let upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstream = upstreams.get(upstream).and_then(Weak::upgrade);
+        drop(upstreams);
+        if let Some(upstream) = upstream {
+            upstream.changed(change);
+        }
+    }
+
     /// Says who else must hear of changes.
     pub(crate) fn join(&self, replicas: &Arc<Replicas>) {
         // A second time would be the same ones: a hub belongs to one process.

@@ -13,6 +13,7 @@ mod consent;
 mod credentials;
 mod door;
 mod drain;
+mod follow;
 mod gateway;
 mod guard;
 mod handles;
@@ -44,6 +45,7 @@ mod trace;
 mod vault;
 
 pub use app::{App, EVERYTHING, Generation, Limits};
+pub use checks::{CheckError, Unprepared};
 pub use compose::{ComposeError, Shared, compose};
 pub use door::{DoorError, Shown, explain};
 pub use drain::Phase;

@@ -72,6 +72,7 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         hosted: None,
         address: None,
         noted: None,
+        stale: Arc::default(),
     })
 }
 

@@ -208,9 +208,10 @@ impl Noted {
         self.change(|known| {
             let said = known.event.details.entry("checks").or_default();
             let before = if said.is_empty() { "" } else { "; " };
-            if said.len() + before.len() + what.len() <= CHECKS_BYTES_MAX {
+            let left = CHECKS_BYTES_MAX.saturating_sub(said.len() + before.len());
+            if left > 0 {
                 said.push_str(before);
-                said.push_str(what);
+                said.push_str(model::cut(what, left));
             }
         });
     }

@@ -7,6 +7,7 @@ use protocol::{Call, Era, Method, Raw, RpcError, code};
 use upstream::{Body, CallContext, CallErrorKind, Outcome, Reply, Watched};
 
 use crate::app::Exchange;
+use crate::checks;
 use crate::hosted;
 use crate::line;
 use crate::may;
@@ -46,6 +47,7 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
         let text = "this task belongs to a server of another era, whose tasks have another form";
         return Err(RpcError::new(code::NOT_TRANSLATABLE, text));
     }
+    let own = checks::to_task(x, &upstream, own).await?;
     let principal = x.caller.principal.clone();
     let headers = x.forwarded(&upstream);
     let watched = Watched { parent: x.caller.trace.clone(), tool: None };
@@ -65,7 +67,11 @@ pub(crate) async fn serve(x: &Exchange, call: &Call) -> Result<Reply, RpcError> 
         CallErrorKind::SessionGone => line::gone(source.upstream().name()),
         _ => error.to_rpc(),
     })?;
-    match reply.outcome().await.map_err(|error| error.to_rpc())? {
+    let outcome = match reply.outcome().await.map_err(|error| error.to_rpc())? {
+        Some(outcome) => Some(checks::of_task(x, (&upstream, &call.method), outcome).await),
+        None => None,
+    };
+    match outcome {
         Some(Outcome::Result(Body::Whole(result))) => {
             let ids = TaskIds { x, upstream: source.upstream().name() };
             Ok(Reply::result(match result.object() {

@@ -89,7 +89,7 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
         let sieve = sieve.as_ref().map(|sieve| sieve as &dyn catalog::Sieve);
         let list = x.endpoint.list(kind, &x.caller, cursor.as_ref(), sieve).await?;
         let list = if kind == Kind::Tools { hosted::mark_tools(x, list) } else { list };
-        let list = checks::listed(x, kind, list).await?;
+        let list = Box::pin(checks::listed(x, kind, list)).await?;
         return Ok(admitted.over(Reply::result(list)));
     }
     match &call.method {

@@ -64,7 +64,8 @@ pub fn options(config: &Config) -> Options {
     for (name, kind) in declared {
         declare(&mut arguments, name, *kind);
     }
-    Options { arguments, upstreams: Some(upstreams), endpoints: Some(endpoints), detectors: None }
+    let detectors = Some(policy::content::names().collect());
+    Options { arguments, upstreams: Some(upstreams), endpoints: Some(endpoints), detectors }
 }
 
 /// Declares an argument: a member, or a member of a member where there are dots.
@@ -155,6 +156,30 @@ mod tests {
         let expected =
             format!("{}:1:50: there is no upstream \"crn\"; did you mean \"crm\"?", path.display());
         assert!(wrong.ends_with(&expected), "{wrong}");
+    }
+
+    #[test]
+    fn a_detector_that_there_is_not_is_named_with_its_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("d.cedar");
+        let of = |named: &str| {
+            let text = format!(
+                "permit(principal, action, resource);\n@detect_results(\"{named}\")\n\
+                 forbid(principal, action, resource) when {{ false }};"
+            );
+            std::fs::write(&path, text).expect("a file");
+            engine(&config(&format!("policy: {{files: [{path:?}]}}"))).map_err(|error| error.to_string())
+        };
+        for good in ["secrets", "pii/email", "hidden,injection/override"] {
+            if let Err(error) = of(good) {
+                assert!(!error.contains("detector"), "{good}: {error}");
+            }
+        }
+        for bad in ["secret", "pii/emial", "hidden,pi"] {
+            let error = of(bad).expect_err("there is no such detector");
+            assert!(error.contains("d.cedar:2:") && error.contains("there is no detector"), "{bad}: {error}");
+        }
+        assert!(of("pii/emial").expect_err("there is none").contains("did you mean \"pii/email\"?"));
     }
 
     #[test]

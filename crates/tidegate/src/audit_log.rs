@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use audit::Event;
 use config::{AuditFormat, AuditMode, Config};
 use model::{Clock as _, SystemClock};
-use recorder::{Export, Format, Options, Recorder, Sending};
+use recorder::{Bucket, Export, Format, Options, Recorder, Sending};
 use seal::{KeyRing, SystemRng};
 use store::Store;
 
@@ -33,6 +33,7 @@ pub fn options(config: &Config, strict: bool) -> Options {
         retention: audit.retention_days.map(days),
         capture_retention: audit.capture_retention.into(),
         exports: Vec::new(),
+        export_wait: days(audit.export_wait_days),
     }
 }
 
@@ -69,6 +70,22 @@ fn exports(config: &Config) -> anyhow::Result<Vec<Export>> {
             Export::by_http(sending, url.parse().with_context(failed)?, headers, ca).with_context(failed)?
         } else if let Some((authority, tls)) = export.syslog_place() {
             Export::to_syslog(sending, authority, tls, ca).with_context(failed)?
+        } else if let Some(url) = &export.otlp {
+            let service = config.telemetry.service_name.clone();
+            let url = url.parse().with_context(failed)?;
+            Export::to_otlp(sending, &url, service, headers, ca).with_context(failed)?
+        } else if let Some(s3) = &export.s3 {
+            let (id, key, token) = s3.resolve(&env, &read).with_context(failed)?;
+            let bucket = Bucket {
+                endpoint: s3.url().parse().with_context(failed)?,
+                name: s3.bucket.clone(),
+                prefix: s3.prefix.clone(),
+                region: s3.region.clone(),
+                key_id: id.expose().to_owned(),
+                secret: key.expose().to_owned(),
+                token: token.map(|token| token.expose().to_owned()),
+            };
+            Export::to_s3(sending, bucket, ca).with_context(failed)?
         } else {
             anyhow::bail!("{}: it goes nowhere", failed());
         });

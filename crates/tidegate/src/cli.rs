@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     approvals_command, audit_command, auth_command, call, config_command, health, keys, limits_command, list,
-    pins_command, policy_command, stdio, store_command, tasks_command, up, users_command,
+    pins_command, policy_command, running_command, stdio, store_command, tasks_command, up, users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -73,13 +73,7 @@ enum Command {
     /// Call a tool; shows its progress and asks its questions on the terminal.
     Call(call::Arguments),
     /// Show what the upstreams are and how they do.
-    Upstreams {
-        #[command(flatten)]
-        source: Source,
-        /// How to print.
-        #[arg(long, value_enum, default_value_t = Output::Table)]
-        output: Output,
-    },
+    Upstreams(running_command::Arguments),
     /// Ask the gateway on this machine whether it takes work; exit with 0 if it does, else with 1.
     Health(health::Arguments),
     /// Check the configuration, or explain its keys.
@@ -158,7 +152,7 @@ impl Cli {
             Command::Resources(wanted) => list::run(&wanted, &[list::RESOURCES, list::TEMPLATES]).await,
             Command::Prompts(wanted) => list::run(&wanted, &[list::PROMPTS]).await,
             Command::Call(arguments) => call::run(arguments).await,
-            Command::Upstreams { source, output } => list::upstreams(&source, output).await,
+            Command::Upstreams(arguments) => running_command::run(arguments).await,
             Command::Health(arguments) => health::run(arguments).await,
             Command::Config { command } => config_command::run(command),
             Command::Policy { command } => policy_command::run(command),

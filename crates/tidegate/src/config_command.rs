@@ -120,7 +120,9 @@ fn missing_here(config: &Config) -> Vec<String> {
         }
     }
     for (name, export) in &config.audit.exports {
-        if let Err(error) = export.resolve(&env, &read) {
+        let bucket = export.s3.as_ref().map(|s3| s3.resolve(&env, &read).map(drop));
+        for error in [export.resolve(&env, &read).map(drop)].into_iter().chain(bucket).filter_map(Result::err)
+        {
             missing.push(format!("audit.exports.{name}.{}: {}", error.at, error.kind));
         }
     }

@@ -24,6 +24,7 @@ mod out;
 mod pins_command;
 mod policy_command;
 mod question;
+mod running_command;
 mod service;
 mod signals;
 mod sockets;

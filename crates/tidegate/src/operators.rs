@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::{Admin, Place, Policies, Roles, SignInPlace};
+use admin::{AddressState, Admin, Place, Policies, Roles, SignInPlace, UpstreamState, Upstreams};
 use anyhow::Context as _;
 use config::{AdminPlace, AdminRoles, AdminSignIn, Config};
 use model::SystemClock;
@@ -55,6 +55,7 @@ impl Operators {
             recorder: app.recorder().cloned(),
             policy: policies(&app),
             explain: Arc::new(InForce(Arc::clone(&app))),
+            upstreams: upstreams(&app),
         };
         match Admin::bind(listen, place()).await {
             Err(error) if error.kind() == ErrorKind::AddrInUse && config.takeover.is_some() => {
@@ -87,6 +88,34 @@ impl Operators {
 fn policies(app: &Arc<App>) -> Policies {
     let app = Arc::clone(app);
     Arc::new(move || app.generation().policy().cloned())
+}
+
+/// The upstreams of the configuration in force.
+fn upstreams(app: &Arc<App>) -> Upstreams {
+    let app = Arc::clone(app);
+    Arc::new(move || app.generation().upstreams().iter().map(|upstream| upstream_state(upstream)).collect())
+}
+
+fn upstream_state(upstream: &upstream::Upstream) -> UpstreamState {
+    let health = upstream.health();
+    let condition = health.condition.map(upstream::Condition::as_str);
+    let address = |address: upstream::AddressHealth| AddressState {
+        // A path may be a secret.
+        address: address.url.authority().map(ToString::to_string).unwrap_or_default(),
+        pending: address.pending,
+        ejected: address.ejected,
+        health: condition.map(|_| address.condition.as_str()),
+    };
+    UpstreamState {
+        name: upstream.name().to_string(),
+        state: health.state,
+        error: health.error.map(|error| error.to_string()),
+        circuit: health.circuit.map(upstream::Circuit::as_str),
+        health: condition,
+        retry_budget: health.budget_left,
+        in_flight: health.in_flight,
+        addresses: health.addresses.into_iter().map(address).collect(),
+    }
 }
 
 /// How operators sign in: by the rules of the start, at their issuer as the configuration in force has it.

@@ -142,6 +142,7 @@ fn fixed(started: &Config, new: &Config) -> Vec<&'static str> {
         ("keys", started.keys != new.keys),
         ("store", started.store != new.store),
         ("admin", started.admin != new.admin),
+        ("audit", started.audit != new.audit),
         ("auth.mtls.ca", authorities(started) != authorities(new)),
         ("auth.dpop", started.auth.dpop != new.auth.dpop),
         ("replica", started.replica != new.replica),

@@ -4,6 +4,7 @@
 //! and gives a modern reply. What the server really speaks is found out once, and translated here by
 //! `bridge`'s machines.
 
+mod check;
 mod core;
 mod credentials;
 mod detect;
@@ -33,6 +34,7 @@ pub use observe::{Ended, Ending, Observer, Request, Watched};
 pub use options::{HttpTransport, Limits, Options, Stdio, Target, Timeouts};
 pub use reply::{Body, BodyStream, Item, ItemStream, Outcome, Reply};
 pub use resilience::{
-    AddressHealth, Again, BreakerOptions, Circuit, EjectOptions, Resilience, ResilienceStats, reads,
+    AddressHealth, Again, BreakerOptions, Circuit, Condition, EjectOptions, HealthOptions, HedgeAfter,
+    Resilience, ResilienceStats, reads,
 };
 pub use upstream::{Discovery, Health, Upstream};

@@ -16,14 +16,15 @@ use crate::options::Target;
 use crate::pipe::{Dial, PipePool};
 use crate::resilience::{is_free, may_again};
 use crate::{
-    AddressHealth, Again, CallContext, CallError, CallErrorKind, Circuit, Credentials, Kept, Observer,
-    Options, Place, Reply, ResilienceStats,
+    AddressHealth, Again, CallContext, CallError, CallErrorKind, Circuit, Condition, Credentials, HedgeAfter,
+    Kept, Observer, Options, Place, Reply, ResilienceStats,
 };
 
 /// How an upstream is doing.
 #[derive(Debug, Clone)]
 pub struct Health {
-    /// In one word: `up`, `untried`, or the reason why not, as [`CallErrorKind::as_str`].
+    /// In one word: `up`, `untried`, `unhealthy` by checks, or the reason why not, as
+    /// [`CallErrorKind::as_str`].
     pub state: &'static str,
     /// What it speaks, once that is known.
     pub revision: Option<Revision>,
@@ -39,6 +40,10 @@ pub struct Health {
     pub sessions: usize,
     /// Whether calls go to it at all; `None`: it has no breaker.
     pub circuit: Option<Circuit>,
+    /// What checks say; `None`: there are none.
+    pub condition: Option<Condition>,
+    /// Further requests that there may be now, of those made again and those beside slow ones.
+    pub budget_left: u64,
     /// Its addresses, where it has several.
     pub addresses: Vec<AddressHealth>,
 }
@@ -54,6 +59,8 @@ pub struct Discovery {
     pub tasks: Option<Raw>,
 }
 
+/// The word for a server that checks have found to be down.
+const UNHEALTHY: &str = "unhealthy";
 /// A failed attempt is not repeated before this has passed, doubled with each further one.
 const BACKOFF_MIN: Duration = Duration::from_millis(250);
 /// The longest pause before a call is made again; who is asked to wait longer tells its client.
@@ -76,6 +83,7 @@ pub struct Upstream {
     finding: AsyncMutex<Attempts>,
     last_error: Mutex<Option<CallError>>,
     pub(crate) listener: AsyncMutex<crate::listen::State>,
+    pub(crate) checks: crate::check::Checks,
 }
 
 impl Upstream {
@@ -96,6 +104,7 @@ impl Upstream {
             finding: AsyncMutex::new(Attempts::default()),
             last_error: Mutex::new(None),
             listener: AsyncMutex::default(),
+            checks: crate::check::Checks::default(),
         })
     }
 
@@ -114,6 +123,7 @@ impl Upstream {
             finding: AsyncMutex::new(Attempts::default()),
             last_error: Mutex::new(None),
             listener: AsyncMutex::default(),
+            checks: crate::check::Checks::default(),
         })
     }
 
@@ -159,6 +169,11 @@ impl Upstream {
         self.core.first.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hear));
     }
 
+    /// Says that something is another one, as if the server had told of it.
+    pub fn changed(&self, change: Change) {
+        self.core.changed(change);
+    }
+
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }
@@ -175,10 +190,11 @@ impl Upstream {
             Some(Connector::ModernHttp(_)) | None => 0,
         };
         let circuit = self.core.keeping.circuit();
-        let balance = self.core.keeping.balance.as_ref();
+        let (balance, condition) = (self.core.keeping.balance.as_ref(), self.core.keeping.condition());
         Health {
             state: match (&error, &found) {
                 _ if circuit == Some(Circuit::Open) => CallErrorKind::CircuitOpen.as_str(),
+                _ if condition == Some(Condition::Down) => UNHEALTHY,
                 (Some(error), _) => error.kind.as_str(),
                 (None, Some(_)) => "up",
                 (None, None) => "untried",
@@ -190,11 +206,13 @@ impl Upstream {
             parked: self.core.lot.len(),
             sessions: owned + self.core.kept.len(),
             circuit,
+            condition,
+            budget_left: self.core.keeping.budget.left(),
             addresses: balance.map(|balance| balance.health(Instant::now())).unwrap_or_default(),
         }
     }
 
-    fn known(&self) -> Option<Arc<Found>> {
+    pub(crate) fn known(&self) -> Option<Arc<Found>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -262,6 +280,12 @@ impl Upstream {
             }
             _ => error,
         }
+    }
+
+    /// The way to its URL, on which the gateway does not prove itself; `None`: it has none.
+    pub(crate) fn link(&self) -> Option<HttpLink> {
+        let Target::Http { url, headers, .. } = &self.core.options.target else { return None };
+        Some(HttpLink::new(Arc::clone(&self.core), self.http.clone(), url.clone(), headers))
     }
 
     async fn find(&self) -> Result<Found, CallError> {
@@ -341,11 +365,34 @@ impl Upstream {
 
     /// Makes it, and once more beside where it is slow and twice is as once. The first answer counts.
     async fn hedged(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
-        let keeping = &self.core.keeping;
-        let after = self.core.options.resilience.hedge_after;
-        let Some(after) = after.filter(|_| cx.again == Again::Repeatable && is_free(cx, call)) else {
+        let wanted = self.core.options.resilience.hedge_after;
+        let Some(wanted) = wanted.filter(|_| cx.again == Again::Repeatable && is_free(cx, call)) else {
             return self.passed(cx, call).await;
         };
+        let known = self.core.keeping.latencies.as_ref();
+        let after = match wanted {
+            HedgeAfter::Fixed(after) => Some(after),
+            HedgeAfter::P95 => known.and_then(|known| known.p95(&call.method)),
+        };
+        let begun = Instant::now();
+        let reply = match after {
+            Some(after) => self.twice(cx, call, after).await,
+            None => self.passed(cx, call).await,
+        };
+        if let Some(known) = known.filter(|_| reply.is_ok()) {
+            known.learn(&call.method, begun.elapsed());
+        }
+        reply
+    }
+
+    /// Makes it, and once more beside where it has no answer after this.
+    async fn twice(
+        self: &Arc<Self>,
+        cx: &CallContext,
+        call: &Call,
+        after: Duration,
+    ) -> Result<Reply, CallError> {
+        let keeping = &self.core.keeping;
         let mut first = Box::pin(self.passed(cx, call));
         tokio::select! {
             biased;
@@ -440,7 +487,7 @@ impl Upstream {
         self.note(Some(error));
     }
 
-    fn note(&self, error: Option<CallError>) {
+    pub(crate) fn note(&self, error: Option<CallError>) {
         let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_some() || error.is_some() {
             *last = error;
@@ -505,6 +552,7 @@ impl Upstream {
 
     /// Ends its sessions and processes.
     pub async fn shutdown(&self) {
+        self.checks.stop();
         self.listener.lock().await.stop();
         self.core.kept.stop();
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take();

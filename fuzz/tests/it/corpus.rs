@@ -103,6 +103,11 @@ fn openapi_holds_over_its_corpus_and_mutations_of_it() {
 }
 
 #[test]
+fn content_holds_over_its_corpus_and_mutations_of_it() {
+    run_all("content", 60);
+}
+
+#[test]
 fn every_seed_is_small() {
     for (target, _) in TARGETS {
         for (name, seed) in seeds(target) {

@@ -9,6 +9,8 @@ mod agreement;
 mod bridge;
 #[path = "../../libfuzzer/targets/config.rs"]
 mod config;
+#[path = "../../libfuzzer/targets/content.rs"]
+mod content;
 #[path = "../../libfuzzer/targets/envelope.rs"]
 mod envelope;
 #[path = "../../libfuzzer/targets/framing.rs"]
@@ -27,6 +29,7 @@ const WRAPPERS: [(&str, Target); 7] = [
     ("bridge", bridge::RUN),
     ("config", config::RUN),
     ("openapi", openapi::RUN),
+    ("content", content::RUN),
 ];
 
 #[test]

@@ -144,6 +144,7 @@ impl Desk {
             recorder: None,
             policy: Arc::new(|| None),
             explain: Arc::new(Nothing),
+            upstreams: Arc::new(Vec::new),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng) as Arc<dyn Rng>,

@@ -6,7 +6,7 @@ use super::Report;
 use super::limits::Floor;
 use super::upstream::fixed_headers;
 use super::url::{UrlUse, url_fault};
-use crate::section::{Audit, AuditExport, AuditMode};
+use crate::section::{Audit, AuditBucket, AuditExport, AuditMode};
 use crate::source::Path;
 use crate::value::Span;
 
@@ -15,13 +15,17 @@ const ORIGIN_MAX: usize = 200;
 /// As many records as may wait in memory.
 const QUEUE_MAX: usize = 1_000_000;
 const EXPORTS_MAX: usize = 16;
+const EXPORT_WAIT_DAYS_MAX: u32 = 3_650;
+/// As long as a bucket's name may be, and what objects' names begin with.
+const BUCKET_CHARS: std::ops::RangeInclusive<usize> = 3..=63;
+const PREFIX_BYTES_MAX: usize = 256;
 const NAME_CHARS_MAX: usize = 64;
 /// Entries that are read and sent at once.
 const BATCH_MAX: usize = 1_000;
 
 pub(super) fn check(audit: &Audit, report: &mut Report<'_>) {
-    let Audit { mode, origin, queue_max, checkpoint_interval, retention_days, capture_retention, exports } =
-        audit;
+    let Audit { mode, origin, queue_max, checkpoint_interval, retention_days, capture_retention, .. } = audit;
+    let Audit { export_wait_days, exports, .. } = audit;
     let path = Path::keys(["audit"]);
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte);
     if origin.is_empty() || origin.len() > ORIGIN_MAX || !origin.bytes().all(allowed) {
@@ -36,6 +40,9 @@ pub(super) fn check(audit: &Audit, report: &mut Report<'_>) {
     floor.times(&[("capture_retention", *capture_retention)]);
     if let Some(days) = retention_days {
         floor.counts(&[("retention_days", usize::try_from(*days).unwrap_or(usize::MAX), 1)]);
+    }
+    if *export_wait_days > EXPORT_WAIT_DAYS_MAX {
+        report.value(&path.key("export_wait_days"), "must be at most 3650", None);
     }
     if !(Span::from_millis(100)..=Span::from_mins(1)).contains(checkpoint_interval) {
         report.value(&path.key("checkpoint_interval"), "expected a duration from 100ms to 1m", None);
@@ -57,18 +64,51 @@ pub(super) fn check(audit: &Audit, report: &mut Report<'_>) {
     }
 }
 
+fn check_bucket(s3: &AuditBucket, path: &Path, report: &mut Report<'_>) {
+    let AuditBucket { bucket, prefix, region, endpoint, .. } = s3;
+    let plain = |text: &str, more: &[u8]| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+    };
+    if !plain(bucket, b".-_") || !BUCKET_CHARS.contains(&bucket.len()) || bucket.starts_with('.') {
+        let message = "expected a bucket's name of 3 to 63 letters, digits, \".\", \"-\" and \"_\"";
+        report.value(&path.key("bucket"), message, None);
+    }
+    let parts = prefix.split('/');
+    if prefix.len() > PREFIX_BYTES_MAX
+        || prefix.starts_with('/')
+        || parts.into_iter().any(|part| part == "..")
+    {
+        let message =
+            "expected the beginning of a name, at most 256 bytes, without \"/\" before it and \"..\" in it";
+        report.value(&path.key("prefix"), message, Some("write audit/".to_owned()));
+    }
+    if !plain(region, b"-") {
+        report.value(&path.key("region"), "expected a region, as us-east-1", None);
+    }
+    if let Some(endpoint) = endpoint
+        && let Some((message, hint)) = url_fault(endpoint, UrlUse::Upstream)
+    {
+        report.value(&path.key("endpoint"), message, hint);
+    }
+}
+
 fn check_export(export: &AuditExport, path: &Path, report: &mut Report<'_>) {
-    let AuditExport { file, url, headers, syslog, ca, tenants, batch_max, timeout, retry_pause_max, .. } =
-        export;
-    let ways = [file.is_some(), url.is_some(), syslog.is_some()];
+    let AuditExport { file, url, headers, syslog, otlp, s3, ca, tenants, .. } = export;
+    let AuditExport { batch_max, timeout, retry_pause_max, .. } = export;
+    let ways = [file.is_some(), url.is_some(), syslog.is_some(), otlp.is_some(), s3.is_some()];
     if ways.into_iter().filter(|way| *way).count() != 1 {
-        let hint = "write one of file, url and syslog".to_owned();
+        let hint = "write one of file, url, syslog, otlp and s3".to_owned();
         return report.key(path, "an export goes to one place", Some(hint));
     }
-    if let Some(url) = url
-        && let Some((message, hint)) = url_fault(url, UrlUse::Upstream)
-    {
-        report.value(&path.key("url"), message, hint);
+    for (name, url) in [("url", url), ("otlp", otlp)] {
+        if let Some(url) = url
+            && let Some((message, hint)) = url_fault(url, UrlUse::Upstream)
+        {
+            report.value(&path.key(name), message, hint);
+        }
+    }
+    if let Some(s3) = s3 {
+        check_bucket(s3, &path.key("s3"), report);
     }
     let is_place = |place: &str| {
         let authority = place.parse::<Authority>().ok().filter(|authority| !authority.host().is_empty());
@@ -78,11 +118,13 @@ fn check_export(export: &AuditExport, path: &Path, report: &mut Report<'_>) {
     if syslog.is_some() && !export.syslog_place().is_some_and(|(place, _)| is_place(place)) {
         report.value(&path.key("syslog"), "expected tcp://HOST:PORT or tls://HOST:PORT", None);
     }
-    if url.is_none() && !headers.is_empty() {
-        report.key(&path.key("headers"), "only a \"url\" is sent headers", None);
+    if url.is_none() && otlp.is_none() && !headers.is_empty() {
+        report.key(&path.key("headers"), "only a \"url\" and a collector are sent headers", None);
     }
     fixed_headers(headers, path, report);
-    let secure = url.as_ref().is_some_and(|url| url.to_ascii_lowercase().starts_with("https://"))
+    let store = s3.as_ref().map(AuditBucket::url);
+    let mut urls = [url, otlp, &store].into_iter().flatten();
+    let secure = urls.any(|url| url.to_ascii_lowercase().starts_with("https://"))
         || export.syslog_place().is_some_and(|(_, tls)| tls);
     if ca.is_some() && !secure {
         report.key(&path.key("ca"), "nobody shows a certificate here: it is no https and no tls", None);

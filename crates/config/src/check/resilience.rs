@@ -1,10 +1,13 @@
 //! What is done where an upstream fails.
 
+use http::uri::PathAndQuery;
+
 use super::Report;
 use super::limits::{Floor, check_order};
 use super::url::{UrlUse, url_fault};
-use crate::section::{Breaker, Eject, Resilience, Revision, Transport, Upstream};
+use crate::section::{Breaker, Eject, HealthCheck, Resilience, Revision, Transport, Upstream};
 use crate::source::Path;
+use crate::value::Hedge;
 
 /// How many further addresses an upstream may have.
 const URLS_MAX: usize = 100;
@@ -12,7 +15,7 @@ const URLS_MAX: usize = 100;
 pub(super) fn check(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
     check_urls(upstream, &path.key("urls"), report);
     let path = path.key("resilience");
-    let Resilience { breaker, retries, backoff, budget_percent, budget_min, hedge_after, eject } =
+    let Resilience { breaker, retries, backoff, budget_percent, budget_min, hedge_after, eject, health } =
         &upstream.resilience;
     for (key, value, max) in [
         ("retries", *retries, 10),
@@ -25,14 +28,47 @@ pub(super) fn check(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
     }
     let mut floor = Floor { path: path.clone(), report };
     floor.times(&[("backoff", *backoff)]);
-    floor.times(hedge_after.map(|after| ("hedge_after", after)).as_slice());
+    if let Some(Hedge::After(after)) = hedge_after {
+        floor.times(&[("hedge_after", *after)]);
+    }
     if let Some(breaker) = breaker {
         check_breaker(breaker, &path.key("breaker"), report);
+    }
+    if let Some(health) = health {
+        check_health(health, upstream, &path.key("health"), report);
     }
     check_eject(eject, &path.key("eject"), report);
     if *eject != Eject::default() && upstream.urls.is_empty() {
         report.key(&path.key("eject"), "this key belongs to an upstream with \"urls\"", None);
     }
+}
+
+fn check_health(health: &HealthCheck, upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
+    let HealthCheck { interval, timeout, path: wanted, down_after, up_after } = health;
+    let mut floor = Floor { path: path.clone(), report };
+    floor.counts(&[("down_after", *down_after as usize, 1), ("up_after", *up_after as usize, 1)]);
+    floor.times(&[("interval", *interval), ("timeout", *timeout)]);
+    check_order(("timeout", *timeout), ("interval", *interval), path, report);
+    match wanted {
+        Some(_) if upstream.url.is_none() => {
+            report.key(&path.key("path"), "this key belongs to an upstream with a \"url\"", None);
+        }
+        Some(wanted) if !is_path(wanted) => {
+            let hint = Some("write it as /healthz".to_owned());
+            report.value(&path.key("path"), "expected a path that begins with \"/\"", hint);
+        }
+        Some(_) => {}
+        None if upstream.auth.as_ref().is_some_and(|auth| auth.per_user) => {
+            let message = "the gateway itself may ask this server nothing: \"auth\" proves each user";
+            report.key(path, message, Some("check a \"path\" that is open".to_owned()));
+        }
+        None => {}
+    }
+}
+
+/// Whether it is the path of a URL, with a query or without.
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && !text.contains('#') && text.parse::<PathAndQuery>().is_ok()
 }
 
 fn check_breaker(breaker: &Breaker, path: &Path, report: &mut Report<'_>) {

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Glob, Secret, SecretError, Span};
+use crate::value::{Glob, Secret, SecretError, SecretText, Span};
 
 /// The record of who did what, which shows whether it was tampered with.
 ///
@@ -56,7 +56,15 @@ pub struct Audit {
     /// Nothing is captured but what a policy says. Only a start can change it. Since 0.1.
     pub capture_retention: Span,
 
-    /// Where entries go as they come, by names of your own: to a file, by HTTP or to a syslog server.
+    /// How many days longer entries are kept, at most, that an export has not delivered. 0: retention does
+    /// not wait for exports.
+    ///
+    /// What is pruned before it was delivered is counted and logged. Only a start can change it. Since 0.1.
+    #[schemars(range(min = 0))]
+    pub export_wait_days: u32,
+
+    /// Where entries go as they come, by names of your own: to a file, by HTTP, to a syslog server, an
+    /// OpenTelemetry collector or an object store.
     ///
     /// Each is delivered at least once and in the order of its log; one replica at a time does it. How far an
     /// export has come is remembered under its name: another name begins with the first entry that is kept.
@@ -73,12 +81,13 @@ impl Default for Audit {
             checkpoint_interval: Span::from_secs(1),
             retention_days: None,
             capture_retention: Span::from_hours(30 * 24),
+            export_wait_days: 7,
             exports: BTreeMap::new(),
         }
     }
 }
 
-/// Entries that go to somebody as they come: to one of `file`, `url` and `syslog`.
+/// Entries that go to somebody as they come: to one of `file`, `url`, `syslog`, `otlp` and `s3`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditExport {
@@ -100,7 +109,7 @@ pub struct AuditExport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 
-    /// Headers for every request, such as `Authorization`. Only with `url`.
+    /// Headers for every request, such as `Authorization`. Only with `url` and `otlp`.
     ///
     /// Since 0.1.
     pub headers: BTreeMap<String, Secret>,
@@ -111,6 +120,20 @@ pub struct AuditExport {
     /// none. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syslog: Option<String>,
+
+    /// An OpenTelemetry collector that takes logs over HTTP (OTLP, its JSON encoding), as in
+    /// `http://127.0.0.1:4318`.
+    ///
+    /// Each entry is a log record, whose body is its line in `format`. What the collector says it has
+    /// rejected is counted and not sent again. By default none. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<String>,
+
+    /// The bucket of an object store that speaks S3: each batch is an object, `TENANT/FIRST-LAST`.
+    ///
+    /// What is sent again replaces the object of before. By default none. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3: Option<AuditBucket>,
 
     /// A file with certificate authorities (PEM) to trust besides the system's, for `https` and `tls`.
     ///
@@ -149,12 +172,89 @@ impl Default for AuditExport {
             url: None,
             headers: BTreeMap::new(),
             syslog: None,
+            otlp: None,
+            s3: None,
             ca: None,
             tenants: None,
             batch_max: 256,
             timeout: Span::from_secs(10),
             retry_pause_max: Span::from_mins(1),
         }
+    }
+}
+
+/// A bucket, and the key that may write to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditBucket {
+    /// What the bucket is called. It is the first part of each object's path.
+    ///
+    /// Required. Since 0.1.
+    pub bucket: String,
+
+    /// What each object's name begins with, as `audit/`.
+    ///
+    /// Since 0.1.
+    #[serde(default)]
+    pub prefix: String,
+
+    /// The region that requests are signed for.
+    ///
+    /// Since 0.1.
+    #[serde(default = "usual_region")]
+    pub region: String,
+
+    /// The service's URL, as `https://minio.example.com`.
+    ///
+    /// By default that of Amazon S3 in the region. Since 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+
+    /// The access key's id.
+    ///
+    /// Required. Since 0.1.
+    pub access_key_id: Secret,
+
+    /// The access key. It signs requests (AWS Signature Version 4) and is not sent.
+    ///
+    /// It is read at the start; a key that changes needs another one. Required. Since 0.1.
+    pub secret_access_key: Secret,
+
+    /// The token of a session, where the key is of one.
+    ///
+    /// By default none. Since 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<Secret>,
+}
+
+fn usual_region() -> String {
+    "us-east-1".to_owned()
+}
+
+impl AuditBucket {
+    /// The service's URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.endpoint.clone().unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", self.region))
+    }
+
+    /// The key's id, the key and the session's token, looked up.
+    ///
+    /// # Errors
+    /// [`SecretError`] for the first one that cannot be had. It contains no secret.
+    pub fn resolve(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<(SecretText, SecretText, Option<SecretText>), SecretError> {
+        let find = |name: &str, secret: &Secret| {
+            let found = secret.resolve(env, read);
+            found.map_err(|kind| SecretError { at: format!("s3.{name}"), kind })
+        };
+        let id = find("access_key_id", &self.access_key_id)?;
+        let key = find("secret_access_key", &self.secret_access_key)?;
+        let token = self.session_token.as_ref().map(|token| find("session_token", token)).transpose()?;
+        Ok((id, key, token))
     }
 }
 
@@ -200,6 +300,11 @@ impl Audit {
                 *path = folder.join(&*path);
             }
             export.headers.values_mut().for_each(|secret| secret.anchor(folder));
+            if let Some(s3) = &mut export.s3 {
+                let token = s3.session_token.as_mut();
+                let secrets = [&mut s3.access_key_id, &mut s3.secret_access_key].into_iter().chain(token);
+                secrets.for_each(|secret| secret.anchor(folder));
+            }
         }
     }
 }

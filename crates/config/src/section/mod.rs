@@ -27,7 +27,7 @@ mod tls;
 mod upstream;
 
 pub use admin::{Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn};
-pub use audit::{Audit, AuditExport, AuditFormat, AuditMode};
+pub use audit::{Audit, AuditBucket, AuditExport, AuditFormat, AuditMode};
 pub use auth::{Algorithm, ApiKey, Auth, Dpop, EndpointAuth, Introspection, Issuer, SignIn};
 pub use broker::{Broker, BrokerClient};
 pub use cache::Cache;
@@ -45,7 +45,7 @@ pub use pins::{Drift, FirstSight, Pins};
 pub use policy::{ArgumentType, Policy, Preset};
 pub use rates::{CostRule, Quota, QuotaTime, Rate, RateKey, RateMatch};
 pub use replica::{Replica, ReplicaError, ReplicaPlace};
-pub use resilience::{Breaker, Eject, Resilience};
+pub use resilience::{Breaker, Eject, HealthCheck, Resilience};
 pub use retry::{KeyPlace, RetryOn, RetryRule};
 pub use sessions::Sessions;
 pub use store::{Store, StoreError};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::Span;
+use crate::value::{Hedge, Span};
 
 /// What is done where a server fails: at each replica for itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -41,17 +41,67 @@ pub struct Resilience {
     #[schemars(range(max = 1000))]
     pub budget_min: u32,
 
-    /// After how long a second request is sent beside one that has no answer yet.
+    /// After how long a second request is sent beside one that has no answer yet: a duration, or `p95`.
     ///
-    /// The first answer counts, and the other request is cancelled. Only where twice is as once. By default
-    /// never. Since 0.1.
+    /// With `p95` it is the time in which 95 of a hundred of the last ones of their kind were answered,
+    /// once twenty were. The first answer counts, and the other request is cancelled. Only where twice is
+    /// as once. By default never. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hedge_after: Option<Span>,
+    pub hedge_after: Option<Hedge>,
 
     /// When one of several addresses is left alone. Only with `urls`.
     ///
     /// Since 0.1.
     pub eject: Eject,
+
+    /// How the server is checked by requests of the gateway's own, each address for itself.
+    ///
+    /// By default calls alone say how it is. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthCheck>,
+}
+
+/// How a server is checked by requests of the gateway's own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthCheck {
+    /// How often, about: up to a tenth is left out or added by chance.
+    ///
+    /// Since 0.1.
+    pub interval: Span,
+
+    /// How long an answer may take; no longer than `interval`.
+    ///
+    /// Since 0.1.
+    pub timeout: Span,
+
+    /// What to get over HTTP, at the host and port of each address: `/healthz`. Only with `url`.
+    ///
+    /// A status of 200 to 299 is a good answer. By default a request of the protocol is made that does
+    /// nothing: `server/discover`, or `ping` of a legacy server. A program that does not run is started
+    /// for it. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub path: Option<String>,
+
+    /// After how many failures in a row it is down.
+    ///
+    /// Since 0.1.
+    #[schemars(range(min = 1))]
+    pub down_after: u32,
+
+    /// After how many good answers in a row it is up again.
+    ///
+    /// Since 0.1.
+    #[schemars(range(min = 1))]
+    pub up_after: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        let (interval, timeout) = (Span::from_secs(10), Span::from_secs(2));
+        Self { interval, timeout, path: None, down_after: 3, up_after: 2 }
+    }
 }
 
 /// When a server is left alone for a while.
@@ -143,6 +193,7 @@ impl Default for Resilience {
             budget_min: 10,
             hedge_after: None,
             eject: Eject::default(),
+            health: None,
         }
     }
 }

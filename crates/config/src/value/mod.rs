@@ -2,6 +2,7 @@
 
 mod address;
 mod glob;
+mod hedge;
 mod hosts;
 mod listen;
 mod pace;
@@ -12,6 +13,7 @@ mod store_url;
 
 pub use address::Address;
 pub use glob::{GLOB_BYTES_MAX, Glob, GlobError};
+pub use hedge::{Hedge, HedgeError};
 pub use hosts::{HostList, OriginList, RuleError};
 pub use listen::{ListenError, parse_listen};
 pub(crate) use listen::{listen_from_text, listen_to_text};

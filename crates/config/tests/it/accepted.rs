@@ -209,7 +209,8 @@ fn every_key_can_be_set() {
                     (path.strip_prefix("checks[].")?, (1..3).map(|n| &full["checks"][n]).collect())
                 }
                 None if path.starts_with("audit.exports.*.") => {
-                    let others = ["siem", "syslog"].map(|name| &full["audit"]["exports"][name]);
+                    let others =
+                        ["siem", "syslog", "otel", "lake"].map(|name| &full["audit"]["exports"][name]);
                     (path.strip_prefix("audit.exports.*.")?, others.to_vec())
                 }
                 Some(rest) => (rest, vec![&full["auth"]["issuers"]["partner"]]),

@@ -156,7 +156,8 @@ fn an_idempotency_key_goes_where_the_server_looks() {
 }
 
 /// Keys for which nothing at all is a choice, and what it means.
-const ZERO_IS_A_CHOICE: [(&str, &str); 18] = [
+const ZERO_IS_A_CHOICE: [(&str, &str); 19] = [
+    ("audit.export_wait_days", "retention does not wait"),
     ("drain_delay", "nobody in front has to notice"),
     ("limits.queue_max", "nobody waits"),
     ("drain_timeout", "stop at once"),

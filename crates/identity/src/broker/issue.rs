@@ -153,6 +153,7 @@ impl Tokens {
             issuer: Some(text("idp")?.to_owned()),
             grant: Some(text("sid")?.to_owned()),
             issued: token::time(claims, "iat")?,
+            signed_in: token::time(claims, "auth_time")?,
             expires: None,
             key: None,
             bound_certificate: None,

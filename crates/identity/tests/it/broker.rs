@@ -273,6 +273,7 @@ async fn a_code_becomes_a_token_that_is_good_at_its_endpoint_alone() {
         (&["sales".into()][..], &["mcp".into()][..])
     );
     assert!(caller.grant.is_some() && caller.issued == Some(Timestamp(NOW * 1_000)));
+    assert!(caller.signed_in.is_some_and(|at| Some(at) <= caller.issued), "{:?}", caller.signed_in);
     assert!(desk.gate.still("crm", &caller) && !desk.gate.still("none", &caller));
     for other in ["hr", "none", "elsewhere"] {
         assert_eq!(

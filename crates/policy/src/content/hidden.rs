@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Hit;
+use super::{Hit, spent};
 
 /// What begins a flag that is spelled with tags: those are shown.
 const BLACK_FLAG: char = '\u{1F3F4}';
@@ -12,6 +12,7 @@ const FLAG_TAGS_MAX: usize = 6;
 
 /// Finds them in what a string says; characters of one kind that follow each other are one finding.
 pub(super) fn find(text: &str, hits: &mut Vec<Hit>) {
+    spent(text.len());
     if text.is_ascii() {
         return;
     }

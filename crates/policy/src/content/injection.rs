@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Hit;
+use super::{Hit, spent};
 
 static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
     let patterns = [
@@ -61,6 +61,7 @@ static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
 
 /// Finds them in what a string says.
 pub(super) fn find(text: &str, hits: &mut Vec<Hit>) {
+    spent(PATTERNS.len() * text.len());
     for (kind, pattern) in PATTERNS.iter() {
         let found = pattern.find_iter(text);
         hits.extend(found.map(|found| Hit { detector: "injection", kind, range: found.range() }));

@@ -122,6 +122,12 @@ impl Report {
     }
 }
 
+/// Every name by which something can be looked for: the detectors', and of each kind, as `pii/email`.
+pub fn names() -> impl Iterator<Item = String> {
+    let kinds = KINDS.iter().map(|(detector, kind)| format!("{detector}/{kind}"));
+    DETECTORS.iter().map(ToString::to_string).chain(kinds)
+}
+
 /// A name that is no detector's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("find the detector {0:?}: there are secrets, pii, injection, hidden, and kinds of them as pii/email")]
@@ -209,6 +215,7 @@ impl Detectors {
                 continue;
             }
             let pointer = walk.pointer(walk.way(&event));
+            spent(pointer.len() * found.len());
             for Hit { detector, kind, range } in found {
                 if report.findings.len() == FINDINGS_MAX {
                     report.unscanned = bytes.len() - range.start;
@@ -274,6 +281,22 @@ impl Detectors {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Bytes that were looked at or written, in this thread.
+    static SPENT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Counts bytes that are looked at or written, for the tests that hold that they grow as the text does.
+#[cfg(test)]
+fn spent(bytes: usize) {
+    SPENT.with(|spent| spent.set(spent.get() + bytes as u64));
+}
+
+#[cfg(not(test))]
+#[inline]
+const fn spent(_bytes: usize) {}
+
 /// What a detector found in what a string says.
 #[derive(Debug)]
 struct Hit {
@@ -284,6 +307,7 @@ struct Hit {
 
 /// By place; of those that overlap one, which begins with the first and ends with the last.
 fn joined(mut hits: Vec<Hit>) -> Vec<Hit> {
+    spent(hits.len());
     hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end)));
     let mut apart: Vec<Hit> = Vec::with_capacity(hits.len());
     for hit in hits {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Hit;
+use super::{Hit, spent};
 
 /// Country codes of account numbers, and how long those are (ISO 13616 registry).
 const IBANS: &str = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BR29BY28CH21CR22CY28CZ24DE22DK18DO28EE20EG29ES24FI18\
@@ -19,6 +19,7 @@ pub(super) fn find(text: &str, hits: &mut Vec<Hit>) {
     emails(bytes, hits);
     let mut at = 0;
     while at < bytes.len() {
+        spent(1);
         let found = match bytes[at] {
             b'0'..=b'9' | b'+' | b'(' => number(bytes, at),
             b'A'..=b'Z' if starts(bytes, at) => {
@@ -49,7 +50,9 @@ fn ends(bytes: &[u8], at: usize) -> bool {
 }
 
 fn digits_end(bytes: &[u8], at: usize) -> usize {
-    bytes[at..].iter().position(|b| !b.is_ascii_digit()).map_or(bytes.len(), |more| at + more)
+    let end = bytes[at..].iter().position(|b| !b.is_ascii_digit()).map_or(bytes.len(), |more| at + more);
+    spent(end - at);
+    end
 }
 
 fn emails(bytes: &[u8], hits: &mut Vec<Hit>) {
@@ -63,6 +66,7 @@ fn emails(bytes: &[u8], hits: &mut Vec<Hit>) {
         while end > 0 && b".-".contains(&after[end - 1]) {
             end -= 1;
         }
+        spent(length + end);
         let host = &after[..end];
         let last = host.rsplit(|b| *b == b'.').next().unwrap_or_default();
         let named = host.len() > last.len() + 1
@@ -126,6 +130,7 @@ fn card(bytes: &[u8], start: usize) -> Option<usize> {
             _ => return found,
         }
         at += 1;
+        spent(1);
         let group_ends = bytes.get(at).is_none_or(|b| !b.is_ascii_digit());
         if group_ends && ends(bytes, at) && digits.len() >= 13 && is_card(&digits) {
             found = Some(at);
@@ -173,6 +178,7 @@ fn phone(bytes: &[u8], start: usize) -> Option<usize> {
             _ => break,
         }
         at += 1;
+        spent(1);
     }
     let first = bytes.get(start + 1).is_some_and(|b| matches!(b, b'1'..=b'9'));
     (first && (8..=15).contains(&digits) && ends(bytes, end)).then_some(end)
@@ -194,6 +200,7 @@ fn iban(bytes: &[u8], start: usize) -> Option<usize> {
             _ => return None,
         }
         at += 1;
+        spent(1);
     }
     let turned = chars[4..].iter().chain(&chars[..4]);
     let rest = turned.fold(0_u32, |rest, byte| match byte {

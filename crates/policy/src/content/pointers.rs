@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use protocol::Raw;
 
-use super::walk::{Event, Step, Walk, name_of};
+use super::walk::{Event, Step, Walk, is_named};
 use super::{REDACTED, splice};
 
 /// The result's member of which its texts are often a copy.
@@ -42,7 +42,7 @@ impl<'a> Pointer<'a> {
     /// Whether it is the way to something. `*` stands for every item of an array.
     fn fits(&self, bytes: &[u8], way: &[Step]) -> bool {
         let fits = |(wanted, step): (&Cow<'_, str>, &Step)| match step {
-            Step::Member { name, .. } => name_of(bytes, name) == *wanted,
+            Step::Member { name, .. } => is_named(bytes, name, wanted),
             Step::Item(number) => *wanted == "*" || *wanted == number.to_string(),
         };
         self.0.len() == way.len() && self.0.iter().zip(way).all(fits)

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Hit;
+use super::{Hit, spent};
 
 /// What begins a token, and what it looks like. Beginnings are literal, so that megabytes without any are
 /// passed over fast.
@@ -56,6 +56,8 @@ const ENTROPY_MIN: f64 = 3.0;
 
 /// Finds them in what a string says.
 pub(super) fn find(text: &str, hits: &mut Vec<Hit>) {
+    // Each pattern passes over it once, and looks at little more than it finds.
+    spent((TOKENS.len() + 2) * text.len());
     for (kind, pattern) in TOKENS.iter() {
         hits.extend(pattern.find_iter(text).map(|found| hit(kind, found.range())));
     }
@@ -70,6 +72,7 @@ pub(super) fn find(text: &str, hits: &mut Vec<Hit>) {
 /// Where the member's name says that its value is a secret, and it looks like one.
 pub(super) fn named(member: Option<&str>, text: &str, hits: &mut Vec<Hit>) {
     // Names of pages and tasks are tokens, too, in the protocol's words.
+    spent(member.map_or(0, str::len));
     let harmless = |name: &str| name.eq_ignore_ascii_case("progressToken");
     if member.is_some_and(|name| !harmless(name) && NAMED.is_match(name)) && is_random(text) {
         hits.push(hit("assignment", 0..text.len()));
@@ -93,6 +96,7 @@ fn private_keys(text: &str, hits: &mut Vec<Hit>) {
         }
         let last = (named + KEY_BYTES_MAX).min(text.len());
         let end = memchr::memmem::find(&text.as_bytes()[named..last], END.as_bytes());
+        spent(end.unwrap_or(last - named));
         // Without its end, all that may belong to it.
         let end = end.map_or(last, |end| (named + end + END.len() + 32).min(text.len()));
         let end = (end..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());

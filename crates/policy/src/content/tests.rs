@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use bytes::Bytes;
 use proptest::prelude::*;
 use protocol::Raw;
@@ -203,6 +201,10 @@ fn detectors_are_named_as_a_whole_or_by_kind() {
     let found = email.scan(&raw(&json!("ann@example.org +49 30 901820")), usize::MAX);
     assert_eq!(found.kinds(), ["pii/email"]);
     assert!(Detectors::named::<&str>([]).expect("none").are_none());
+    for name in names() {
+        assert!(Detectors::named([&name]).is_ok(), "{name}");
+    }
+    assert_eq!(names().count(), DETECTORS.len() + KINDS.len());
     for unknown in ["", "pii/", "pii/x", "PII", "secrets/email"] {
         assert_eq!(Detectors::named([unknown]), Err(UnknownDetector(unknown.to_owned())));
     }
@@ -241,39 +243,95 @@ fn the_copy_of_structured_content_in_a_text_is_blanked_with_it() {
     assert_eq!(made["content"][1]["text"], json!("not JSON {"));
 }
 
-/// Texts on which careless patterns take forever, each some megabytes.
+/// Parts of texts on which careless patterns take forever.
+const HOSTILE: [&str; 18] = [
+    "-----BEGIN PRIVATE KEY-----",
+    "-----BEGIN ",
+    "eyJhbGciOiJI.eyJ",
+    "send to send to ",
+    "@a@a.",
+    "ann@example.org ",
+    "1 1-1 ",
+    "1111111111111",
+    "+1 (2",
+    "DE89 DE89",
+    "password=",
+    "ignore all the previous ",
+    "\u{200D}\u{FE0F}",
+    "![a](https://a?",
+    "before using this tool ",
+    "AKIA",
+    "\\",
+    "xoxb-1-",
+];
+
+/// A text of about so many bytes made of a hostile part, in different places.
+fn hostile(part: &str, bytes: usize) -> [Value; 4] {
+    let long = part.repeat(bytes / part.len());
+    let name = |times: usize| part.repeat((bytes / times / part.len()).max(1));
+    // Values under a long name, beside one another and one in another.
+    let under = json!({name(2): vec![part; bytes / 2 / (part.len() + 3)]});
+    let nested = (0..64).fold(json!("ann@example.org"), |inner, _| json!({name(64): inner}));
+    [json!({"x": long}), json!({long: 1}), under, nested]
+}
+
+/// How many bytes are looked at or written in what `run` does.
+fn work(run: impl FnOnce()) -> u64 {
+    let before = SPENT.with(std::cell::Cell::get);
+    run();
+    SPENT.with(std::cell::Cell::get) - before
+}
+
+/// The detectors' patterns pass over a text once each: with everything around them, this often.
+const PASSES_MAX: u64 = 200;
+
 #[test]
-fn megabytes_of_what_looks_like_the_beginning_of_something_take_bounded_time() {
-    let parts = [
-        "-----BEGIN PRIVATE KEY-----",
-        "eyJhbGciOiJI.eyJ",
-        "send to send to ",
-        "@a@a.",
-        "1 1-1 ",
-        "+1 (2",
-        "DE89 DE89",
-        "password=",
-        "ignore all the previous ",
-        "\u{200D}\u{FE0F}",
-        "![a](https://a?",
-        "before using this tool ",
-        "AKIA",
-        "\\",
-        "xoxb-1-",
-    ];
-    for part in parts {
-        let said = raw(&json!({"x": part.repeat(400_000 / part.len())}));
-        let started = now();
-        let report = all().scan(&said, usize::MAX);
-        let took = started.elapsed();
-        assert!(took < Duration::from_secs(20), "{part:?} took {took:?}");
-        drop(report);
+fn the_work_that_a_text_makes_grows_as_the_text_does_and_no_faster() {
+    for part in HOSTILE {
+        for (place, (small, large)) in hostile(part, 20_000).iter().zip(hostile(part, 80_000)).enumerate() {
+            let of = |value: &Value| {
+                let text = raw(value);
+                let spent = work(|| drop(all().blank(&text, usize::MAX)));
+                assert!(spent > text.as_bytes().len() as u64, "{part:?}: something is counted");
+                let most = PASSES_MAX * text.as_bytes().len() as u64;
+                assert!(spent <= most, "{part:?} in {place}: {spent} of at most {most}");
+                spent
+            };
+            let (small, large) = (of(small), of(&large));
+            assert!(large <= 5 * small + 1_000_000, "{part:?} in {place}: {small}, then {large}");
+        }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long it really takes is what the test is about")]
-fn now() -> std::time::Instant {
-    std::time::Instant::now()
+#[test]
+fn a_pointer_reads_no_name_that_is_too_long_to_be_the_one() {
+    // Each item stands under a name that is spelled with escapes, and so has to be read to be compared.
+    let name = "\\u0061".repeat(10_000);
+    let given = text(&format!("{{\"{name}\":[{}1],\"aa\":[2],\"\\u0061b\":[3]}}", "1,".repeat(10_000)));
+    let long = given.as_bytes().len() as u64;
+    let spent = work(|| {
+        let made = redact_pointers(&given, &["/aa/*", "/ab/*"]).expect("pointers");
+        let made = made.as_text().to_owned();
+        assert!(
+            made.ends_with(r#""aa":["[redacted]"],"\u0061b":["[redacted]"]}"#),
+            "{}",
+            &made[made.len() - 80..]
+        );
+    });
+    assert!(spent < 4 * long, "{spent} for {long}");
+}
+
+#[test]
+fn where_something_stands_is_said_in_few_words_however_long_its_names_are() {
+    let name = "n".repeat(1_000_000);
+    let given = raw(&json!({name: vec!["ann@example.org"; 1_000]}));
+    let report = all().scan(&given, usize::MAX);
+    assert_eq!(report.findings.len(), 1_000);
+    assert!(report.findings.iter().all(|found| found.pointer.len() < 2_000));
+    assert!(report.findings[0].pointer.ends_with("n…/0"), "{:?}", &report.findings[0].pointer[240..]);
+    let deep = (0..100).fold(json!("ann@example.org"), |inner, _| json!({"m".repeat(100): inner}));
+    let report = all().scan(&raw(&deep), usize::MAX);
+    assert!(report.findings[0].pointer.len() < 2_000 && report.findings[0].pointer.ends_with("/…"));
 }
 
 const PARTS: &str = "[ -~]{0,12}|ann@example\\.org|\\PC{0,4}|4111 1111 1111 1111|\u{202E}";

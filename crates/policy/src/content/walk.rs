@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use super::spent;
+
 /// One step from the outermost value to an inner one.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -33,6 +35,11 @@ pub(super) enum Event {
     Close(usize),
 }
 
+/// As much as a finding says of where it is, and as much of one name, in bytes. Whoever sends a text chooses
+/// how long its names are, and each finding under one would repeat it.
+const POINTER_BYTES_MAX: usize = 1_024;
+const NAME_BYTES_MAX: usize = 256;
+
 /// A cursor over bytes that are known to be JSON.
 ///
 /// Names that stand twice are both seen: whoever reads the text later may take either.
@@ -51,6 +58,7 @@ impl<'a> Walk<'a> {
     pub(super) fn next(&mut self) -> Option<Event> {
         loop {
             let start = self.at;
+            spent(1);
             match *self.bytes.get(start)? {
                 b'"' => return Some(self.text(start)),
                 open @ (b'{' | b'[') => {
@@ -85,6 +93,7 @@ impl<'a> Walk<'a> {
                     let rest = &self.bytes[start..];
                     let ends = |b: &u8| matches!(b, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' | b':');
                     self.at = start + rest.iter().position(ends).unwrap_or(rest.len());
+                    spent(self.at - start);
                     return Some(Event::Bare(start..self.at));
                 }
             }
@@ -102,6 +111,7 @@ impl<'a> Walk<'a> {
         }
         self.at = (at + 1).min(self.bytes.len());
         let range = start..self.at;
+        spent(range.len());
         match self.way.last_mut() {
             Some(Step::Member { name, in_value: false }) => {
                 *name = range.clone();
@@ -140,11 +150,22 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A way as JSON pointer (RFC 6901).
+    /// A way as JSON pointer (RFC 6901), cut where it is long.
     pub(super) fn pointer(&self, way: &[Step]) -> String {
         let mut out = String::new();
         for step in way {
+            if out.len() > POINTER_BYTES_MAX {
+                out.push_str("/…");
+                break;
+            }
             match step {
+                Step::Member { name, .. } if name.len() > NAME_BYTES_MAX => {
+                    // As it is spelled: an escape may be cut in two.
+                    let start = self.bytes.get(name.start + 1..name.start + 1 + NAME_BYTES_MAX);
+                    let start = String::from_utf8_lossy(start.unwrap_or_default());
+                    spent(start.len());
+                    drop(write!(out, "/{}…", start.replace('~', "~0").replace('/', "~1")));
+                }
                 Step::Member { name, .. } => {
                     out.push('/');
                     out.push_str(&name_of(self.bytes, name).replace('~', "~0").replace('/', "~1"));
@@ -156,8 +177,16 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Whether a name says this. One that is too long to say it is not read.
+pub(super) fn is_named(bytes: &[u8], name: &Range<usize>, wanted: &str) -> bool {
+    // An escape has at most six bytes for one.
+    let quotes = 2;
+    name.len() <= quotes + 6 * wanted.len() && name_of(bytes, name) == wanted
+}
+
 /// A name, with escapes resolved where that is possible.
 pub(super) fn name_of<'a>(bytes: &'a [u8], name: &Range<usize>) -> Cow<'a, str> {
+    spent(name.len());
     let quoted = bytes.get(name.clone()).unwrap_or_default();
     let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
     let plain = || std::str::from_utf8(inner).map_or(Cow::Borrowed(""), Cow::Borrowed);
@@ -179,6 +208,7 @@ pub(super) struct Spelled<'a> {
 impl<'a> Spelled<'a> {
     /// Reads a string that stands at `range`, quotes included.
     pub(super) fn read(bytes: &'a [u8], range: &Range<usize>) -> Self {
+        spent(range.len());
         let (start, end) = (range.start + 1, range.end.saturating_sub(1));
         let inner = std::str::from_utf8(bytes.get(start..end).unwrap_or_default()).unwrap_or_default();
         if memchr::memchr(b'\\', inner.as_bytes()).is_none() {

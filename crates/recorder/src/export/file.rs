@@ -5,18 +5,18 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use store::AuditEntryRow;
 
-use super::{Refused, Taker};
+use super::{Batch, Refused, Taker};
 
 pub(super) struct File(pub(super) PathBuf);
 
 #[async_trait]
 impl Taker for File {
-    async fn take(&self, _: &[AuditEntryRow], lines: &[String]) -> Result<(), Refused> {
-        let (path, text) = (self.0.clone(), lines.join("\n"));
+    async fn take(&self, batch: &Batch<'_>) -> Result<u64, Refused> {
+        let (path, text) = (self.0.clone(), batch.text());
         let written = tokio::task::spawn_blocking(move || append(&path, &text)).await;
-        written.map_err(io::Error::other).and_then(|written| written).map_err(Refused::File)
+        written.map_err(io::Error::other).and_then(|written| written).map_err(Refused::File)?;
+        Ok(0)
     }
 }
 
@@ -32,7 +32,7 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
     }
     // Where a process ended in the middle of a line, the next one begins its own.
     let begin = if last == *b"\n" { "" } else { "\n" };
-    let written = file.write_all(format!("{begin}{text}\n").as_bytes()).and_then(|()| file.sync_data());
+    let written = file.write_all(format!("{begin}{text}").as_bytes()).and_then(|()| file.sync_data());
     if written.is_err() {
         // No half a line stays, as far as that is possible.
         drop(file.set_len(length));

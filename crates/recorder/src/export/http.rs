@@ -1,13 +1,14 @@
 //! By HTTP: each batch is the body of a POST, and an answer from 200 to 299 says that it was taken.
 
+use std::time::Duration;
+
 use ::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use ::http::{Request, Uri};
+use ::http::{Request, StatusCode, Uri};
 use async_trait::async_trait;
 use bytes::Bytes;
 use egress::{EgressError, Guard, Http, HttpOptions, Timeouts, TlsOptions};
-use store::AuditEntryRow;
 
-use super::{Refused, Sending, Taker};
+use super::{Batch, Refused, Sending, Taker};
 use crate::Format;
 
 /// The largest answer that is read. A good one has a few bytes.
@@ -16,12 +17,59 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// What goes along with each request. Secrets are marked as sensitive.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
 
-pub(super) struct Post {
+/// A client for what the operator wrote: any address is allowed.
+pub(super) struct Client {
     http: Http,
+    timeouts: Timeouts,
+}
+
+impl Client {
+    /// `ca`: certificate authorities to trust besides the system's, as PEM.
+    pub(super) fn new(ca: Option<Vec<u8>>, timeout: Duration) -> Result<Self, EgressError> {
+        let http = Http::new(HttpOptions {
+            guard: Guard::Operator,
+            pool_max_idle_per_host: 1,
+            tls: TlsOptions { extra_ca_pem: ca, ..TlsOptions::default() },
+            ..HttpOptions::default()
+        })?;
+        Ok(Self { http, timeouts: Timeouts { total: Some(timeout), ..Timeouts::default() } })
+    }
+
+    /// Sends a request. Gives the status and the beginning of what was answered; none, where that broke off.
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<(StatusCode, Bytes), EgressError> {
+        let response = self.http.send(request.map(Into::into), &self.timeouts).await?;
+        let status = response.status();
+        // The status decides. That the connection can be used again is the other thing that this is read for.
+        let body = response.into_body().collect(ANSWER_BYTES_MAX).await.unwrap_or_default();
+        Ok((status, body))
+    }
+}
+
+/// A POST with these headers.
+pub(super) fn post(url: &Uri, kind: &'static str, headers: &Headers, body: String) -> Request<Bytes> {
+    let mut request = Request::new(Bytes::from(body));
+    *request.method_mut() = ::http::Method::POST;
+    *request.uri_mut() = url.clone();
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    for (name, value) in headers {
+        request.headers_mut().insert(name, value.clone());
+    }
+    request
+}
+
+/// What lines of a format are called.
+pub(super) fn kind(format: Format) -> &'static str {
+    match format {
+        Format::JsonLines | Format::Ocsf => "application/x-ndjson",
+        Format::Cef => "text/plain; charset=utf-8",
+    }
+}
+
+pub(super) struct Post {
+    client: Client,
     url: Uri,
     headers: Headers,
-    kind: HeaderValue,
-    timeouts: Timeouts,
+    kind: &'static str,
 }
 
 impl Post {
@@ -31,41 +79,16 @@ impl Post {
         ca: Option<Vec<u8>>,
         sending: &Sending,
     ) -> Result<Self, EgressError> {
-        // The operator wrote the URL: any address is allowed.
-        let http = Http::new(HttpOptions {
-            guard: Guard::Operator,
-            pool_max_idle_per_host: 1,
-            tls: TlsOptions { extra_ca_pem: ca, ..TlsOptions::default() },
-            ..HttpOptions::default()
-        })?;
-        let kind = match sending.format {
-            Format::JsonLines | Format::Ocsf => HeaderValue::from_static("application/x-ndjson"),
-            Format::Cef => HeaderValue::from_static("text/plain; charset=utf-8"),
-        };
-        let timeouts = Timeouts { total: Some(sending.timeout), ..Timeouts::default() };
-        Ok(Self { http, url, headers, kind, timeouts })
+        let client = Client::new(ca, sending.timeout)?;
+        Ok(Self { client, url, headers, kind: kind(sending.format) })
     }
 }
 
 #[async_trait]
 impl Taker for Post {
-    async fn take(&self, _: &[AuditEntryRow], lines: &[String]) -> Result<(), Refused> {
-        let mut body = lines.join("\n");
-        body.push('\n');
-        let mut request = Request::new(Bytes::from(body).into());
-        *request.method_mut() = ::http::Method::POST;
-        *request.uri_mut() = self.url.clone();
-        request.headers_mut().insert(CONTENT_TYPE, self.kind.clone());
-        for (name, value) in &self.headers {
-            request.headers_mut().insert(name, value.clone());
-        }
-        let response = self.http.send(request, &self.timeouts).await?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(Refused::Status(status.as_u16()));
-        }
-        // It was taken; that the connection can be used again is all that the body is read for.
-        drop(response.into_body().collect(ANSWER_BYTES_MAX).await);
-        Ok(())
+    async fn take(&self, batch: &Batch<'_>) -> Result<u64, Refused> {
+        let request = post(&self.url, self.kind, &self.headers, batch.text());
+        let (status, _) = self.client.send(request).await?;
+        if status.is_success() { Ok(0) } else { Err(Refused::Status(status.as_u16())) }
     }
 }

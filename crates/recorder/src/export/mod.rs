@@ -6,6 +6,8 @@
 
 mod file;
 mod http;
+mod otlp;
+mod s3;
 mod syslog;
 
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use ::http::Uri;
 use async_trait::async_trait;
 use audit::ExportFigures;
 use egress::EgressError;
+use model::Timestamp;
 use store::{AuditEntryRow, StoreError};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -26,6 +29,7 @@ use crate::office::AuditOffice;
 use crate::{Format, Shared};
 
 pub use http::Headers;
+pub use s3::Bucket;
 
 /// How often is looked whether there is something new.
 const LOOK: Duration = Duration::from_millis(500);
@@ -36,6 +40,8 @@ const LEASE_MORE: Duration = Duration::from_secs(20);
 /// Logs that are read at once, and logs of which is remembered how far they were delivered.
 const LOGS: usize = 256;
 const NEXT_MAX: usize = 10_000;
+/// Entries that are read at once, whatever was planned.
+const BATCH_MAX: usize = 1_000;
 /// What is sent at once, in bytes: more than one entry, where that is less.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -98,6 +104,41 @@ impl Export {
         let taker = syslog::Syslog::new(authority, tls, ca, sending.timeout)?;
         Ok(Self { sending, taker: Arc::new(taker) })
     }
+
+    /// Each batch as log records to an OpenTelemetry collector: its base URL, what this gateway is called
+    /// there, and headers.
+    ///
+    /// # Errors
+    /// Where the certificates cannot be used.
+    pub fn to_otlp(
+        sending: Sending,
+        url: &Uri,
+        service: String,
+        headers: Headers,
+        ca: Option<Vec<u8>>,
+    ) -> Result<Self, EgressError> {
+        let taker = otlp::Otlp::new(url, service, headers, ca, &sending)?;
+        Ok(Self { sending, taker: Arc::new(taker) })
+    }
+
+    /// Each batch as an object of a bucket.
+    ///
+    /// # Errors
+    /// Where the certificates cannot be used.
+    pub fn to_s3(sending: Sending, bucket: Bucket, ca: Option<Vec<u8>>) -> Result<Self, EgressError> {
+        let taker = s3::S3::new(bucket, ca, &sending)?;
+        Ok(Self { sending, taker: Arc::new(taker) })
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.sending.name
+    }
+
+    /// Whether it sends a log.
+    pub(crate) fn takes(&self, log: &str) -> bool {
+        (self.sending.tenants)(log)
+    }
 }
 
 impl std::fmt::Debug for Export {
@@ -116,6 +157,10 @@ pub(crate) enum Refused {
     Egress(#[from] EgressError),
     #[error("have them taken: the answer is {0}")]
     Status(u16),
+    #[error("have them taken: the answer is {0} {1}")]
+    Object(u16, String),
+    #[error("make a request of its address and its names")]
+    Address,
     #[error("send them as a whole")]
     Broke(#[source] std::io::Error),
     #[error("have them taken within {0:?}")]
@@ -124,11 +169,32 @@ pub(crate) enum Refused {
     Store(#[from] StoreError),
 }
 
+/// Entries of one log that are sent together.
+pub(crate) struct Batch<'a> {
+    rows: &'a [AuditEntryRow],
+    lines: &'a [String],
+    now: Timestamp,
+}
+
+impl Batch<'_> {
+    /// The lines, each with its end.
+    fn text(&self) -> String {
+        let mut text = self.lines.join("\n");
+        text.push('\n');
+        text
+    }
+}
+
 /// Whoever takes entries.
 #[async_trait]
 pub(crate) trait Taker: Send + Sync {
-    /// Returns once they are taken.
-    async fn take(&self, rows: &[AuditEntryRow], lines: &[String]) -> Result<(), Refused>;
+    /// Returns once they are taken. Says how many of them were rejected for good.
+    async fn take(&self, batch: &Batch<'_>) -> Result<u64, Refused>;
+
+    /// Whether a batch that comes again has to be the same one: what it holds is part of its name.
+    fn names_batches(&self) -> bool {
+        false
+    }
 }
 
 /// What an export counts.
@@ -293,24 +359,38 @@ impl State {
     async fn deliver(&mut self, Due { log, first, size }: &Due) -> Result<u64, Refused> {
         let shared = Arc::clone(&self.shared);
         let office = AuditOffice(&*shared.store);
-        let from = office.cursor(&self.sending.name, log).await?;
+        let mut from = office.cursor(&self.sending.name, log).await?;
         let begin = from.next.max(*first);
-        let mut rows = shared.store.audit_entries(log, begin, self.sending.batch.max(1)).await?;
+        let most = from.until.map_or(self.sending.batch.max(1), |until| {
+            usize::try_from(until.saturating_sub(begin)).unwrap_or(0).clamp(1, BATCH_MAX)
+        });
+        let mut rows = shared.store.audit_entries(log, begin, most).await?;
         let Some(place) = rows.first().map(|row| row.index) else {
             self.remember(log, *size);
             return Ok(0);
         };
         let lines = self.lines(&rows);
         rows.truncate(lines.len());
+        let next = place + rows.len() as u64;
+        if self.taker.names_batches() && from.until != Some(next) {
+            if !office.cursor_plan(&self.sending.name, log, from, next).await? {
+                self.next.clear();
+                return Ok(0);
+            }
+            from = office.cursor(&self.sending.name, log).await?;
+        }
         let timeout = self.sending.timeout;
-        let taken = tokio::time::timeout(timeout, self.taker.take(&rows, &lines)).await;
-        taken.unwrap_or(Err(Refused::Slow(timeout)))?;
+        let batch = Batch { rows: &rows, lines: &lines, now: shared.clock.now() };
+        let taken = tokio::time::timeout(timeout, self.taker.take(&batch)).await;
+        let rejected = taken.unwrap_or(Err(Refused::Slow(timeout)))?;
+        if rejected > 0 {
+            self.reject(log, rejected);
+        }
         // A new export begins with what is there.
         if from.next > 0 && place > from.next {
             self.miss(log, place - from.next);
         }
         let delivered = rows.len() as u64;
-        let next = place + delivered;
         if office.cursor_move(&self.sending.name, log, from, next).await? {
             self.remember(log, next);
         } else {
@@ -342,6 +422,13 @@ impl State {
             self.next.clear();
         }
         self.next.insert(log.to_owned(), next);
+    }
+
+    /// Entries were rejected for good by the other side.
+    fn reject(&self, log: &str, number: u64) {
+        self.tally.missed.fetch_add(number, Ordering::Relaxed);
+        let export = &*self.sending.name;
+        tracing::warn!(export, log, number, "entries were rejected by whom they were exported to");
     }
 
     /// Entries were pruned before they were delivered.

@@ -11,7 +11,7 @@ use egress::{Dialer, EgressError, Guard, HttpOptions, TlsOptions};
 use store::AuditEntryRow;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Refused, Taker};
+use super::{Batch, Refused, Taker};
 
 /// Facility 13, "log audit".
 const FACILITY: u8 = 13;
@@ -42,9 +42,9 @@ impl Syslog {
 
 #[async_trait]
 impl Taker for Syslog {
-    async fn take(&self, rows: &[AuditEntryRow], lines: &[String]) -> Result<(), Refused> {
+    async fn take(&self, batch: &Batch<'_>) -> Result<u64, Refused> {
         let mut frames = Vec::new();
-        for (row, line) in rows.iter().zip(lines) {
+        for (row, line) in batch.rows.iter().zip(batch.lines) {
             frame(&mut frames, row, line);
         }
         let mut connection = self.dialer.connect(&self.authority, self.tls).await?;
@@ -53,11 +53,11 @@ impl Taker for Syslog {
         let mut rest = [0; 512];
         loop {
             match connection.read(&mut rest).await {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(0),
                 Ok(_) => {}
                 // A server that closes without the last word of TLS has still read it all: one that had not
                 // would have reset the connection.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 Err(error) => return Err(Refused::Broke(error)),
             }
         }

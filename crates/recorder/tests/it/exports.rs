@@ -1,6 +1,6 @@
 //! Entries on their way to others: whoever takes them fails, hangs and comes back, and nothing is left out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::{World, call};
 
 /// How a receiver treats a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     /// It takes it.
     Take,
     /// It takes it and its answer is lost.
@@ -28,18 +28,22 @@ enum Way {
     Close,
     /// It says nothing.
     Hang,
+    /// It takes it, but for so many records that it never will.
+    Reject(u64),
 }
 
 /// What a receiver was given, in the order in which it took it.
 #[derive(Default)]
-struct Receiver {
+pub(crate) struct Receiver {
     plan: Mutex<VecDeque<Way>>,
-    lines: Mutex<Vec<String>>,
-    heads: Mutex<Vec<String>>,
+    pub(crate) lines: Mutex<Vec<String>>,
+    pub(crate) heads: Mutex<Vec<String>>,
+    /// What it took by path, as an object store has it, and how often.
+    pub(crate) objects: Mutex<BTreeMap<String, (String, usize)>>,
 }
 
 impl Receiver {
-    fn new(plan: &[Way]) -> Arc<Self> {
+    pub(crate) fn new(plan: &[Way]) -> Arc<Self> {
         Arc::new(Self { plan: Mutex::new(plan.iter().copied().collect()), ..Self::default() })
     }
 
@@ -57,7 +61,7 @@ impl Receiver {
             .collect()
     }
 
-    async fn wait_for(&self, log: &str, number: u64) {
+    pub(crate) async fn wait_for(&self, log: &str, number: u64) {
         while !(0..number).all(|index| self.places(log).contains(&index)) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -71,7 +75,7 @@ async fn listen() -> (TcpListener, String) {
 }
 
 /// Serves HTTP by hand: one request after the other on each connection.
-async fn http(receiver: Arc<Receiver>) -> http::Uri {
+pub(crate) async fn http(receiver: Arc<Receiver>) -> http::Uri {
     let (listener, at) = listen().await;
     tokio::spawn(async move {
         loop {
@@ -107,13 +111,21 @@ async fn requests(receiver: Arc<Receiver>, mut tcp: TcpStream) {
         }
         let body = String::from_utf8(read[end..whole].to_vec()).expect("text");
         read.drain(..whole);
+        let path = head.split(' ').nth(1).expect("a path").to_owned();
         receiver.heads.lock().expect("it is there").push(head);
-        if matches!(way, Way::Take | Way::TakeInSilence) {
+        if matches!(way, Way::Take | Way::TakeInSilence | Way::Reject(_)) {
             receiver.lines.lock().expect("it is there").extend(body.lines().map(ToOwned::to_owned));
+            let mut objects = receiver.objects.lock().expect("it is there");
+            let (object, puts) = objects.entry(path).or_default();
+            (*object, *puts) = (body, *puts + 1);
         }
         let status = match way {
-            Way::Take => "204 No Content\r\n\r\n",
-            Way::Refuse => "500 Internal Server Error\r\ncontent-length: 0\r\n\r\n",
+            Way::Take => "204 No Content\r\n\r\n".to_owned(),
+            Way::Refuse => "500 Internal Server Error\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            Way::Reject(number) => {
+                let body = format!(r#"{{"partialSuccess":{{"rejectedLogRecords":"{number}"}}}}"#);
+                format!("200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+            }
             Way::TakeInSilence => return,
             Way::Hang | Way::Close => std::future::pending().await,
         };
@@ -149,7 +161,7 @@ async fn frames(receiver: Arc<Receiver>, mut stream: impl AsyncRead + AsyncWrite
             return;
         }
         Way::Hang => std::future::pending().await,
-        Way::Take | Way::TakeInSilence => {}
+        Way::Take | Way::TakeInSilence | Way::Reject(_) => {}
     }
     let mut all = Vec::new();
     stream.read_to_end(&mut all).await.expect("all of it");
@@ -167,7 +179,7 @@ async fn frames(receiver: Arc<Receiver>, mut stream: impl AsyncRead + AsyncWrite
     let _ = stream.shutdown().await;
 }
 
-fn sending(name: &str) -> Sending {
+pub(crate) fn sending(name: &str) -> Sending {
     Sending {
         name: Arc::from(name),
         format: Format::JsonLines,
@@ -178,40 +190,40 @@ fn sending(name: &str) -> Sending {
     }
 }
 
-fn exporting(export: Export) -> Options {
+pub(crate) fn exporting(export: Export) -> Options {
     Options { strict: true, exports: vec![export], ..Options::default() }
 }
 
-async fn record(recorder: &Recorder, tenant: &str, number: usize) {
+pub(crate) async fn record(recorder: &Recorder, tenant: &str, number: usize) {
     for _ in 0..number {
         recorder.record(call(tenant)).await.expect("recorded");
     }
 }
 
-fn figures(recorder: &Recorder) -> ExportFigures {
+pub(crate) fn figures(recorder: &Recorder) -> ExportFigures {
     recorder.figures().expect("figures").exports.remove(0)
 }
 
-async fn all_delivered(recorder: &Recorder, number: u64) {
+pub(crate) async fn all_delivered(recorder: &Recorder, number: u64) {
     while figures(recorder).delivered < number || figures(recorder).behind != Some(0) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 /// A folder of this test's own.
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("tidegate-exports-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&path).expect("a folder");
     path
 }
 
-fn lines_of(path: &Path) -> Vec<String> {
+pub(crate) fn lines_of(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).expect("the file");
     text.lines().map(ToOwned::to_owned).collect()
 }
 
 /// What was repeated left out, what was taken is all there is, in order.
-fn in_order(places: &[u64], number: u64) {
+pub(crate) fn in_order(places: &[u64], number: u64) {
     let mut seen: Vec<u64> = Vec::new();
     for place in places {
         if !seen.contains(place) {

@@ -1,6 +1,8 @@
 //! What the recorder writes, and what becomes of it where something fails.
 
+mod bounds;
 mod exports;
+mod objects;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,10 +7,12 @@ use protocol::Raw;
 use protocol::json::Kind;
 
 use super::passing::Phase;
-use super::remote::{text_of, words};
+use super::remote::{Failure, text_of, words};
 
 /// The longest name of an interceptor that is called by it.
 const NAME_BYTES_MAX: usize = 256;
+
+const NO_SENSE: Failure = Failure::Garbage("it lists an interceptor that makes no sense");
 
 /// What kind of interceptor it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +44,22 @@ pub(super) struct Descriptor {
 }
 
 impl Descriptor {
-    /// Reads one. `None`: it is of a kind that nobody knows here, or says nothing.
-    pub(super) fn read(raw: &Raw) -> Option<Self> {
-        let name = text_of(raw, "name")?.into_owned();
-        let does = match &*text_of(raw, "type")? {
-            "validation" => Does::Validate,
-            "mutation" => Does::Mutate,
-            _ => return None,
+    /// Reads one. `Ok(None)`: it is of a kind that nobody knows here, as the one that only watched once was.
+    ///
+    /// # Errors
+    /// Where it makes no sense: one that is left out would be one that lets everything pass.
+    pub(super) fn read(raw: &Raw) -> Result<Option<Self>, Failure> {
+        let does = match text_of(raw, "type").as_deref() {
+            Some("validation") => Does::Validate,
+            Some("mutation") => Does::Mutate,
+            Some(_) => return Ok(None),
+            None => return Err(NO_SENSE),
         };
+        Self::of(raw, does).map(Some).ok_or(NO_SENSE)
+    }
+
+    fn of(raw: &Raw, does: Does) -> Option<Self> {
+        let name = text_of(raw, "name")?.into_owned();
         let hooks = match (raw.get("hooks"), raw.get("hook")) {
             (Some(hooks), _) => hooks.items()?,
             (None, hook) => vec![hook?],
@@ -166,7 +176,7 @@ mod tests {
     use super::*;
 
     fn read(text: &'static str) -> Option<Descriptor> {
-        Descriptor::read(&Raw::literal(text))
+        Descriptor::read(&Raw::literal(text)).ok().flatten()
     }
 
     #[test]
@@ -176,8 +186,9 @@ mod tests {
             "mode":"audit","failOpen":true,"priorityHint":7}"#,
         );
         let new = read(
-            r#"{"name":"n","type":"mutation","mode":"audit","failOpen":true,"priorityHint":{"request":7,"response":7},
-            "hooks":[{"events":["tools/call"],"phase":"request"},{"events":["tools/call"],"phase":"response"}]}"#,
+            r#"{"name":"n","type":"mutation","mode":"audit","failOpen":true,
+            "priorityHint":{"request":7,"response":7},"hooks":[{"events":["tools/call"],"phase":"request"},
+            {"events":["tools/call"],"phase":"response"}]}"#,
         );
         let (old, new) = (old.expect("a descriptor"), new.expect("a descriptor"));
         for phase in [Phase::Request, Phase::Response] {
@@ -190,15 +201,16 @@ mod tests {
         let plain = plain.expect("a descriptor");
         assert!(!plain.audit && !plain.fail_open);
         assert!(plain.wants("x/y", Phase::Request) && !plain.wants("x/y", Phase::Response));
+        let other = Raw::literal(r#"{"name":"n","type":"observability","hook":{"events":["*"]}}"#);
+        assert_eq!(Descriptor::read(&other), Ok(None));
         for none in [
             "{}",
-            r#"{"name":"n","type":"observability","hook":{"events":["*"]}}"#,
             r#"{"name":"","type":"validation","hook":{"events":["*"]}}"#,
             r#"{"name":"n","type":"validation"}"#,
             r#"{"name":"n","type":"validation","hook":{"events":[1]}}"#,
             r#"{"name":"n","type":"validation","hook":{"events":["*"],"phase":"sometimes"}}"#,
         ] {
-            assert_eq!(read(none), None, "{none}");
+            assert_eq!(Descriptor::read(&Raw::literal(none)), Err(NO_SENSE), "{none}");
         }
     }
 

@@ -309,7 +309,9 @@ impl Interceptors {
             })?;
             let items = page.get("interceptors").and_then(|items| items.items());
             let items = items.ok_or(Failure::Garbage("it lists no interceptors"))?;
-            all.extend(items.iter().filter_map(Descriptor::read));
+            for item in &items {
+                all.extend(Descriptor::read(item)?);
+            }
             if all.len() > INTERCEPTORS_MAX {
                 return Err(Failure::Garbage("it lists too many interceptors"));
             }
@@ -364,7 +366,8 @@ fn known_capabilities() -> Capabilities {
     Capabilities::read(Some(&Raw::literal(KNOWN)))
 }
 
-/// What an interceptor hears of whoever calls: what he is and what he is called. No claim, no token, no session.
+/// What an interceptor hears of whoever calls: what he is and what he is called. No claim, no token, no
+/// session.
 fn context(about: &About<'_>) -> serde_json::Value {
     let x = about.x;
     let mut context = json!({
@@ -390,8 +393,8 @@ fn with_params(question: &Raw, params: Raw) -> Result<Raw, Failure> {
     Ok(question.edit().set("params", params).finish())
 }
 
-/// To which questions this may be the answer, by its members. The client writes it: what fits several kinds is
-/// shown as each, so that nobody gets past an interceptor by a member too many.
+/// To which questions this may be the answer, by its members. The client writes it: what fits several kinds
+/// is shown as each, so that nobody gets past an interceptor by a member too many.
 fn answered(answer: &Raw) -> impl Iterator<Item = &'static str> {
     let has = |name: &str| answer.get(name).is_some();
     let sampled = has("role") || has("model");

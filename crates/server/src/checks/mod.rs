@@ -22,7 +22,7 @@ use crate::app::Exchange;
 use crate::may;
 pub(crate) use lists::listed;
 use passing::{Shape, nothing};
-pub use remote::CheckError;
+pub use remote::{CheckError, Unprepared};
 pub(crate) use rule::Checks;
 use rule::{Asked, Blocked, Part, Place, Verdict, Why};
 
@@ -52,10 +52,20 @@ pub(crate) async fn before(
     routed: &mut Routed,
     duties: &mut Duties,
 ) -> Result<Option<Reply>, RpcError> {
-    let checks = &x.generation.checks;
-    if checks.are_none() {
+    if x.generation.checks.are_none() {
         return Ok(None);
     }
+    // Boxed: calls that nobody looks at do not carry what it takes.
+    Box::pin(outgoing(x, call, routed, duties)).await
+}
+
+async fn outgoing(
+    x: &Exchange,
+    call: &Call,
+    routed: &mut Routed,
+    duties: &mut Duties,
+) -> Result<Option<Reply>, RpcError> {
+    let checks = &x.generation.checks;
     let (name, method) = (name_of(routed), routed.call.method.clone());
     let mut others = false;
     for member in ["arguments", "argument", "inputResponses"] {
@@ -131,15 +141,11 @@ pub(crate) async fn after(x: &Exchange, routed: &Routed, outcome: Outcome) -> Ou
         return outcome;
     }
     let (name, method) = (name_of(routed), &routed.call.method);
-    answered(x, (place(x, routed, &name), method), outcome).await
+    Box::pin(answered(x, (place(x, routed, &name), method), outcome)).await
 }
 
 /// The same for the answer to any method, of any place.
-pub(crate) async fn answered(
-    x: &Exchange,
-    (place, method): (Place<'_>, &Method),
-    outcome: Outcome,
-) -> Outcome {
+async fn answered(x: &Exchange, (place, method): (Place<'_>, &Method), outcome: Outcome) -> Outcome {
     let checks = &x.generation.checks;
     let asked = |part, shape| Asked { x, part, place: place.clone(), method, shape };
     match outcome {
@@ -169,6 +175,40 @@ pub(crate) async fn answered(
             Verdict::Blocked(blocked) => withheld(method, &blocked),
         },
         other @ Outcome::Result(Body::Stream(_)) => other,
+    }
+}
+
+/// Looks at what a server says of a task of its own that has ended or asks. Of which tool the task is nobody
+/// knows: rules for some tools hold.
+pub(crate) async fn of_task(x: &Exchange, (upstream, method): (&str, &Method), outcome: Outcome) -> Outcome {
+    let says =
+        |result: &Raw| ["result", "error", "inputRequests"].iter().any(|name| result.get(name).is_some());
+    let runs = matches!(&outcome, Outcome::Result(Body::Whole(task)) if !says(task));
+    if x.generation.checks.are_none() || (runs && *method != Method::TasksResult) {
+        return outcome;
+    }
+    let place = Place { endpoint: x.endpoint.name(), upstream, name: "" };
+    match Box::pin(answered(x, (place.clone(), method), outcome)).await {
+        Outcome::Result(Body::Whole(task)) if task.get("inputRequests").is_some() => {
+            let asked = Asked { x, part: Part::Questions, place, method, shape: Shape::Questions };
+            judged(&asked, task).await
+        }
+        other => other,
+    }
+}
+
+/// Looks at the answers to questions of a server's own task, which may be changed by that.
+///
+/// # Errors
+/// Where they are not sent.
+pub(crate) async fn to_task(x: &Exchange, upstream: &str, call: Call) -> Result<Call, RpcError> {
+    let Some(text) = call.params.get("inputResponses") else { return Ok(call) };
+    let place = Place { endpoint: x.endpoint.name(), upstream, name: "" };
+    let asked = Asked { x, part: Part::Questions, place, method: &call.method, shape: Shape::Answers };
+    match x.generation.checks.judge(&asked, &text).await {
+        Verdict::Pass => Ok(call),
+        Verdict::Changed { text, .. } => Ok(call.with("inputResponses", Some(text))),
+        Verdict::Blocked(blocked) => refuse(x, &call.method, &blocked).map(|_| call),
     }
 }
 

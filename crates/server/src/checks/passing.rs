@@ -183,7 +183,10 @@ mod tests {
     fn what_is_made_of_a_text_is_still_that_text() {
         let tool = call(Method::ToolsCall, r#"{"name":"t","arguments":{"a":1}}"#);
         let read = call(Method::ResourcesRead, r#"{"uri":"u://x"}"#);
-        let ask = r#"{"resultType":"input_required","requestState":"s","inputRequests":{"q":{"method":"m","params":{}}}}"#;
+        let ask = concat!(
+            r#"{"resultType":"input_required","requestState":"s","#,
+            r#""inputRequests":{"q":{"method":"m","params":{}}}}"#
+        );
         let done = r#"{"resultType":"complete","content":[]}"#;
         let (error, list) = (r#"{"code":-1,"message":"m"}"#, r#"{"tools":[{"name":"a"},{"name":"b"}]}"#);
         for (shape, before, made, fits) in [

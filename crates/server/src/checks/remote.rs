@@ -20,6 +20,16 @@ use crate::compose::Shared;
 /// As much of somebody else's words as a client is shown, in bytes.
 const REASON_BYTES_MAX: usize = 300;
 
+/// A check that cannot be made as the configuration says.
+#[derive(Debug, thiserror::Error)]
+#[error("prepare the check {check:?}")]
+pub struct Unprepared {
+    /// Which.
+    pub check: String,
+    /// Why not.
+    pub source: Box<CheckError>,
+}
+
 /// Why nobody can be asked as the configuration says.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {

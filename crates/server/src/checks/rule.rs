@@ -5,7 +5,7 @@ use policy::content::{Detectors, SCANNED_BYTES_MAX, redact};
 use protocol::{Method, Raw};
 
 use super::passing::Shape;
-use super::remote::{About, Answered, CheckError, Failure, Remote, Said};
+use super::remote::{About, Answered, CheckError, Failure, Remote, Said, Unprepared};
 use crate::app::Exchange;
 use crate::compose::Shared;
 
@@ -44,6 +44,7 @@ pub(crate) struct Place<'a> {
     pub(super) endpoint: &'a str,
     /// Empty: several.
     pub(super) upstream: &'a str,
+    /// Empty: nobody knows.
     pub(super) name: &'a str,
 }
 
@@ -132,12 +133,10 @@ impl Rule {
         let fits = |globs: &Option<Vec<Glob>>, name: &str| {
             globs.as_ref().is_none_or(|globs| globs.iter().any(|glob| glob.matches(name)))
         };
-        // Of an entry among those of several upstreams nobody is left out.
+        // Of an entry among those of several upstreams nobody is left out, nor of what has no name.
         let upstream = place.upstream.is_empty() || fits(&self.upstreams, place.upstream);
-        self.on.contains(&part)
-            && fits(&self.endpoints, place.endpoint)
-            && upstream
-            && fits(&self.tools, place.name)
+        let name = place.name.is_empty() || fits(&self.tools, place.name);
+        self.on.contains(&part) && fits(&self.endpoints, place.endpoint) && upstream && name
     }
 }
 
@@ -222,7 +221,7 @@ impl Rule {
         let blocks = self.enforce && self.closed;
         let (check, part) = (&self.name, asked.part.word());
         tracing::warn!(check, part, error = %failure, blocks, "a check could not be made");
-        self.told(asked, if blocks { "failed_closed" } else { "failed_open" }, failure.word());
+        self.counted(asked, if blocks { "failed_closed" } else { "failed_open" }, failure.word());
         if !blocks {
             return Made::Pass;
         }
@@ -231,13 +230,18 @@ impl Rule {
 
     /// Says what was found, and never shows it.
     fn told(&self, asked: &Asked<'_>, outcome: &'static str, found: &str) {
-        let (x, part, Place { endpoint, upstream, .. }) = (asked.x, asked.part.word(), &asked.place);
-        x.app.metrics.checked(part, outcome);
-        if let Some(noted) = &x.noted {
+        self.counted(asked, outcome, found);
+        let (check, part, Place { endpoint, upstream, .. }) = (&self.name, asked.part.word(), &asked.place);
+        tracing::warn!(check, part, endpoint, upstream, found, outcome, "a check found something");
+    }
+
+    /// For metrics and the record of the call.
+    fn counted(&self, asked: &Asked<'_>, outcome: &'static str, found: &str) {
+        let part = asked.part.word();
+        asked.x.app.metrics.checked(part, outcome);
+        if let Some(noted) = &asked.x.noted {
             noted.checked(&format!("{} {outcome} {part} ({found})", self.name));
         }
-        let check = &self.name;
-        tracing::warn!(check, part, endpoint, upstream, found, outcome, "a check found something");
     }
 }
 
@@ -260,12 +264,12 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    /// Those of a configuration. The error has the rule's name.
-    pub(crate) fn of(config: &Config, shared: &Shared) -> Result<Self, (String, CheckError)> {
-        let rules =
-            config.checks.iter().enumerate().map(|(index, rule)| {
-                Rule::of(rule, index, shared).map_err(|error| (rule.name.clone(), error))
-            });
+    /// Those of a configuration.
+    pub(crate) fn of(config: &Config, shared: &Shared) -> Result<Self, Unprepared> {
+        let rules = config.checks.iter().enumerate().map(|(index, rule)| {
+            Rule::of(rule, index, shared)
+                .map_err(|source| Unprepared { check: rule.name.clone(), source: Box::new(source) })
+        });
         Ok(Self { rules: rules.collect::<Result<_, _>>()? })
     }
 

@@ -36,7 +36,8 @@ fn who_of(who: &identity::Caller) -> Raw {
     Raw::from_value(&json!({
         "kind": who.kind.as_str(), "actors": who.actors, "groups": who.groups, "scopes": who.scopes,
         "client": who.client, "issuer": who.issuer, "grant": who.grant,
-        "issued": who.issued.map(|at| at.0), "key": who.key, "certificate": who.bound_certificate,
+        "issued": who.issued.map(|at| at.0),
+        "signed_in": who.signed_in.map(|at| at.0), "key": who.key, "certificate": who.bound_certificate,
     }))
 }
 
@@ -59,6 +60,7 @@ fn read_who(principal: &Principal, stored: Option<&Raw>) -> identity::Caller {
         issuer: text("issuer"),
         grant: text("grant"),
         issued: stored["issued"].as_u64().map(Timestamp),
+        signed_in: stored["signed_in"].as_u64().or(stored["issued"].as_u64()).map(Timestamp),
         key: text("key"),
         bound_certificate: text("certificate"),
         ..nobody

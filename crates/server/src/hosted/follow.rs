@@ -7,10 +7,11 @@ use protocol::json::Object;
 use protocol::{Call, Method, Raw, RpcError, code};
 use serde_json::{Value, json};
 use tasks::{Ran, Run};
-use upstream::{CallContext, Line, Upstream, Watched};
+use upstream::{Body, CallContext, Line, Outcome, Upstream, Watched};
 
 use super::{retry, runner};
 use crate::app::Exchange;
+use crate::checks;
 
 /// How often is asked where the upstream says nothing.
 const POLL: Duration = Duration::from_secs(1);
@@ -203,6 +204,7 @@ async fn ask_with(
     }
     let params = edit.finish();
     let call = Call::own(method, &params, &declared(x), &x.caller.client_info);
+    let call = checks::to_task(x, upstream.name().as_str(), call).await?;
     let cx = CallContext {
         principal: x.caller.principal.clone(),
         headers: x.forwarded(upstream.name().as_str()),
@@ -216,7 +218,15 @@ async fn ask_with(
         again: upstream::Again::Never,
     };
     let reply = upstream.call(&cx, &call).await.map_err(|error| error.to_rpc());
-    runner::whole(reply).await
+    let outcome = match runner::whole(reply).await? {
+        Ok(result) => Outcome::Result(Body::Whole(result)),
+        Err(error) => Outcome::Error(error),
+    };
+    match checks::of_task(x, (upstream.name().as_str(), &call.method), outcome).await {
+        Outcome::Result(Body::Whole(result)) => Ok(Ok(result)),
+        Outcome::Result(Body::Stream(_)) => Err(RpcError::new(code::INTERNAL, "A result is not whole")),
+        Outcome::Error(error) => Ok(Err(error)),
+    }
 }
 
 /// What the client declared, and that whoever asks knows what tasks are.

@@ -109,6 +109,7 @@ fn exchange(app: &Arc<App>, stored: &StoredCall, until: Timestamp) -> Option<Exc
         })),
         address: None,
         noted: None,
+        stale: Arc::default(),
     })
 }
 

@@ -9,8 +9,8 @@ use super::question::believed;
 use crate::app::Generation;
 
 impl Generation {
-    /// What an upstream says of its tool, where the operator believes it, to this caller of an endpoint. It is
-    /// asked if it was not before.
+    /// What an upstream says of its tool, where the operator believes it, to this caller of an endpoint. It
+    /// is asked if it was not before.
     pub async fn hints_of(
         &self,
         endpoint: &str,

@@ -201,8 +201,12 @@ impl Asked<'_> {
                 Requirement::BoundProof => {
                     Some("It takes a token that is bound to a key (DPoP) or a certificate.".to_owned())
                 }
-                Requirement::FreshSignIn(age) if who.issued.is_some_and(|at| now.since(at) <= *age) => None,
+                Requirement::FreshSignIn(age) if who.signed_in.is_some_and(|at| now.since(at) <= *age) => {
+                    None
+                }
                 Requirement::FreshSignIn(age) => {
+                    // Of several the first one is told; there is one for each decision.
+                    let _ = self.x.stale.set(*age);
                     Some(format!("It takes a sign-in of at most {} seconds ago.", age.as_secs()))
                 }
             };

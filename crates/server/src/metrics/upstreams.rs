@@ -36,10 +36,11 @@ pub(super) fn render(out: &mut String, generation: &Generation) {
     lists(out, generation);
     resilience(out, &all);
     type ReadHealth = fn(&upstream::Health) -> u64;
-    let gauges: [(&str, &str, ReadHealth); 4] = [
+    let gauges: [(&str, &str, ReadHealth); 5] = [
         ("up", "Whether the last attempt to use the upstream succeeded", |h| u64::from(h.state == "up")),
         ("in_flight", "Calls under way on the upstream", |h| h.in_flight),
         ("parked", "Calls that wait for input", |h| h.parked as u64),
+        ("retry_budget", "Further requests that there may be now", |h| h.budget_left),
         ("sessions", "Sessions that belong to a principal, a client or a handle", |h| h.sessions as u64),
     ];
     for (name, help, read) in gauges {
@@ -70,7 +71,7 @@ pub(super) fn render(out: &mut String, generation: &Generation) {
 /// What was done where they failed.
 fn resilience(out: &mut String, all: &[Arc<upstream::Upstream>]) {
     type Read = fn(&upstream::ResilienceStats) -> u64;
-    let counters: [(&str, &str, Read); 7] = [
+    let counters: [(&str, &str, Read); 9] = [
         ("retries", "Calls made again before their clients heard of a failure", |s| {
             s.retries.load(Ordering::Relaxed)
         }),
@@ -88,6 +89,8 @@ fn resilience(out: &mut String, all: &[Arc<upstream::Upstream>]) {
         ("ejections", "Times that one of its addresses was left alone", |s| {
             s.ejections.load(Ordering::Relaxed)
         }),
+        ("checks", "Checks made by requests of the gateway's own", |s| s.checks.load(Ordering::Relaxed)),
+        ("checks_failed", "Checks without a good answer", |s| s.checks_failed.load(Ordering::Relaxed)),
     ];
     for (name, help, read) in counters {
         let _ =
@@ -104,6 +107,7 @@ fn resilience(out: &mut String, all: &[Arc<upstream::Upstream>]) {
         let (name, state) = (upstream.name(), circuit.as_str());
         let _ = writeln!(out, "tidegate_upstream_circuit{{upstream=\"{name}\",state=\"{state}\"}} 1");
     }
+    health(out, all);
     out.push_str("# HELP tidegate_upstream_address_ejected Whether an address is left alone.\n");
     out.push_str("# TYPE tidegate_upstream_address_ejected gauge\n");
     for upstream in all {
@@ -112,6 +116,32 @@ fn resilience(out: &mut String, all: &[Arc<upstream::Upstream>]) {
             let place = address.url.authority().map(ToString::to_string).unwrap_or_default();
             let labels = format!("upstream=\"{name}\",address=\"{place}\"");
             let _ = writeln!(out, "tidegate_upstream_address_ejected{{{labels}}} {ejected}");
+        }
+    }
+}
+
+/// What checks say, and what is left of the budget.
+fn health(out: &mut String, all: &[Arc<upstream::Upstream>]) {
+    out.push_str("# HELP tidegate_upstream_health 1 for what checks say of the upstream.\n");
+    out.push_str("# TYPE tidegate_upstream_health gauge\n");
+    for upstream in all {
+        let Some(condition) = upstream.health().condition else { continue };
+        let (name, health) = (upstream.name(), condition.as_str());
+        let _ = writeln!(out, "tidegate_upstream_health{{upstream=\"{name}\",health=\"{health}\"}} 1");
+    }
+    out.push_str("# HELP tidegate_upstream_address_up Whether checks say that an address is up.\n");
+    out.push_str("# TYPE tidegate_upstream_address_up gauge\n");
+    for upstream in all {
+        let health = upstream.health();
+        for address in health.addresses {
+            let up = match address.condition {
+                upstream::Condition::Unknown => continue,
+                upstream::Condition::Up => 1,
+                upstream::Condition::Down => 0,
+            };
+            let place = address.url.authority().map(ToString::to_string).unwrap_or_default();
+            let labels = format!("upstream=\"{}\",address=\"{place}\"", upstream.name());
+            let _ = writeln!(out, "tidegate_upstream_address_up{{{labels}}} {up}");
         }
     }
 }

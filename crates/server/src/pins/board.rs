@@ -7,13 +7,21 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use model::Clock;
-use policy::pins::{Named, suspicions, warnings};
+use policy::pins::{Kind, Named, suspicions, warnings};
 use store::{First, Memory, PinKey, PinOffice, PinRow, PinState, Sighting, Store, StoreError};
+use upstream::Change;
 
+use crate::follow::{self, Words};
+use crate::hub::Hub;
 use crate::metrics::Metrics;
 
 /// How often is asked whether something changed.
 const READ: Duration = Duration::from_secs(5);
+/// What is said of that.
+const WORDS: Words = Words {
+    lost: "what is approved cannot be read: what was known stays in force",
+    again: "what is approved is known again",
+};
 /// Sightings that could not be written yet, at most.
 const UNWRITTEN_MAX: usize = 10_000;
 /// Pins of one upstream, at most: a server that lists other names each time fills nothing.
@@ -35,9 +43,39 @@ pub(crate) struct PinBoard {
     /// Held while pins are noted or read, so that nothing that is noted meanwhile is forgotten.
     changing: tokio::sync::Mutex<()>,
     pub(super) metrics: Arc<Metrics>,
+    /// Tells clients that a list is another one.
+    hub: Arc<Hub>,
 }
 
 type Known = HashMap<String, HashMap<(String, String), Arc<PinRow>>>;
+
+/// Lists that are others now, by upstream and kind.
+type News = HashSet<(String, String)>;
+
+/// Whether a client may see another list where a pin was the one and is the other.
+fn decides(old: Option<&PinRow>, new: Option<&PinRow>) -> bool {
+    let hashes = |row: &PinRow| row.approved.iter().map(|version| version.hash.clone()).collect::<Vec<_>>();
+    match (old, new) {
+        (Some(old), Some(new)) => old.state() != new.state() || hashes(old) != hashes(new),
+        // It is listed by now or was not before, whatever its state: nobody has decided on it.
+        (None, Some(new)) => new.state() == PinState::Denied,
+        (_, None) => old.is_some(),
+    }
+}
+
+fn differences(before: &Known, after: &Known) -> News {
+    let none = HashMap::new();
+    let mut news = News::new();
+    for upstream in before.keys().chain(after.keys()) {
+        let (old, new) = (before.get(upstream).unwrap_or(&none), after.get(upstream).unwrap_or(&none));
+        for key in old.keys().chain(new.keys()) {
+            if decides(old.get(key).map(Arc::as_ref), new.get(key).map(Arc::as_ref)) {
+                news.insert((upstream.clone(), key.0.clone()));
+            }
+        }
+    }
+    news
+}
 
 impl std::fmt::Debug for PinBoard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -46,7 +84,7 @@ impl std::fmt::Debug for PinBoard {
 }
 
 impl PinBoard {
-    pub(crate) fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, hub: Arc<Hub>) -> Self {
         let office = PinOffice::new(Arc::new(Memory::new()), Arc::clone(&clock));
         Self {
             office: ArcSwap::from_pointee(office),
@@ -58,6 +96,7 @@ impl PinBoard {
             warned: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             metrics,
+            hub,
         }
     }
 
@@ -93,13 +132,20 @@ impl PinBoard {
         if rows.is_empty() {
             return;
         }
+        let mut news = News::new();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
             let PinKey { upstream, kind, name } = row.key.clone();
-            known.entry(upstream).or_default().insert((kind, name), Arc::new(row));
+            let new = Arc::new(row);
+            let old =
+                known.entry(upstream.clone()).or_default().insert((kind.clone(), name), Arc::clone(&new));
+            if decides(old.as_deref(), Some(&new)) {
+                news.insert((upstream, kind));
+            }
         }
         drop(known);
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.spread(news);
     }
 
     fn has_room(&self, upstream: &str) -> bool {
@@ -202,10 +248,34 @@ impl PinBoard {
             let PinKey { upstream, kind, name } = row.key.clone();
             fresh.entry(upstream).or_default().insert((kind, name), Arc::new(row));
         }
+        let news = differences(&self.known.read().unwrap_or_else(PoisonError::into_inner), &fresh);
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         self.serial.store(serial, Ordering::Release);
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.spread(news);
         Ok(())
+    }
+
+    /// Tells clients of these lists, after what they are judged by is in force.
+    fn spread(&self, news: News) {
+        for (upstream, kind) in news {
+            let change = match Kind::of(&kind) {
+                Some(Kind::Tool) => Change::Tools,
+                Some(Kind::Prompt) => Change::Prompts,
+                Some(Kind::Template) => Change::Resources,
+                None => continue,
+            };
+            self.hub.changed(&upstream, change);
+        }
+    }
+
+    /// Reads as [`Self::read`] does, where something of this upstream is pinned.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was known stays in force.
+    pub(crate) async fn read_if_used(&self, upstream: &str) -> Result<(), StoreError> {
+        let used = self.known.read().unwrap_or_else(PoisonError::into_inner).contains_key(upstream);
+        if used { self.read().await } else { Ok(()) }
     }
 
     async fn write_again(&self) -> Result<(), StoreError> {
@@ -232,19 +302,6 @@ impl PinBoard {
 
     /// Reads again and again.
     pub(crate) async fn follow(&self) {
-        let mut ticks = tokio::time::interval(READ);
-        let mut failed = false;
-        loop {
-            ticks.tick().await;
-            let read = self.read().await;
-            match &read {
-                Err(error) if !failed => {
-                    tracing::warn!(%error, "what is approved cannot be read: what was known stays in force");
-                }
-                Ok(()) if failed => tracing::info!("what is approved is known again"),
-                _ => {}
-            }
-            failed = read.is_err();
-        }
+        follow::follow(READ, WORDS, || self.read()).await;
     }
 }

@@ -127,6 +127,10 @@ impl Inside {
     async fn hear(&self, word: &Bytes) {
         match Word::read(word) {
             Some(Word::Changed(upstream, change)) => {
+                // It may be that somebody has decided on a definition; who listens there looks again here.
+                if let Err(error) = self.app.pins.read_if_used(upstream.as_str()).await {
+                    tracing::debug!(%error, "what is approved was not read before it is asked for");
+                }
                 if let Some(source) = self.app.generation().sources.get(upstream.as_str()) {
                     source.end_what_changed(&change);
                 }

@@ -306,3 +306,64 @@ async fn a_caller_is_the_same_at_every_replica_and_others_are_not() {
     let (status, done) = ask(1, bearer("ann"), Some((&state, &answers))).await;
     assert_eq!((status, &done["result"]["resultType"]), (200, &json!("complete")), "{done}");
 }
+
+/// Signed in so many seconds ago; the token itself is new.
+fn signed_in(subject: &str, path: &str, ago: u64) -> Value {
+    let mut claims = claims(subject, path);
+    claims["auth_time"] = json!(NOW - ago);
+    claims
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signed_in_too_long_ago_is_challenged_in_every_revision_and_passes_once_he_did_anew() {
+    let issuer = Issuer::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("fresh.cedar");
+    let text = "@id(\"fresh\") @require_sign_in(\"15m\") \
+                forbid(principal, action == Action::\"call_tool\", resource);";
+    std::fs::write(&path, text).expect("written");
+    let world = guarded(&issuer).config(move |config| {
+        let presets = vec![config::Preset::Everyone];
+        config.policy = Some(config::Policy { presets, files: vec![path], arguments: [].into() });
+    });
+    let world = world.start().await;
+    let at = |revision| if revision == Revision::V2024_11_05 { "/crm/sse" } else { "/crm/mcp" };
+    for revision in Revision::ALL {
+        let path = at(revision);
+        let stale = options(&issuer.token(&signed_in("ann", path, 3_600)));
+        let client = world.client_with("crm", revision, stale).await;
+        let said = client.call_tool("echo", json!({"text": "hello"})).await;
+        assert_eq!(said.result()["isError"], true, "{revision}: {said:?}");
+        let text = said.text();
+        assert!(text.contains("at most 900 seconds ago") && text.contains("Nothing was done"), "{text}");
+        // What is answered on another stream has no status of its own.
+        let expected = if revision == Revision::V2024_11_05 { said.status } else { 401 };
+        assert_eq!(said.status, expected, "{revision}");
+        // What asks for no sign-in is served all the same.
+        assert_eq!(client.request("tools/list", json!({})).await.status / 100, 2, "{revision}");
+        let fresh = options(&issuer.token(&signed_in("ann", path, 60)));
+        let client = world.client_with("crm", revision, fresh).await;
+        let said = client.call_tool("echo", json!({"text": "hello"})).await;
+        assert_eq!(said.text(), "hello", "{revision}");
+    }
+    for revision in Revision::ALL.into_iter().filter(|revision| *revision != Revision::V2026_07_28) {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": "echo", "arguments": {"text": "hello"}}});
+        let token = issuer.token(&signed_in("ann", "/crm/mcp", 901));
+        let http = Http::new(world.address()).authorized(Some(format!("Bearer {token}")));
+        let one = |body: Value| http.post("/crm/mcp", body).header("mcp-protocol-version", revision.as_str());
+        let reply = one(call.clone()).send().await;
+        let challenge = reply.header("www-authenticate").unwrap_or_default().to_owned();
+        assert_eq!(reply.status, 401, "{revision}");
+        for part in [
+            "Bearer error=\"insufficient_user_authentication\"",
+            "max_age=\"900\"",
+            "resource_metadata=\"https://gw.example/.well-known/oauth-protected-resource/crm/mcp\"",
+        ] {
+            assert!(challenge.contains(part), "{revision}: {challenge}");
+        }
+        let body = reply.json().await;
+        let meta = &body["result"]["_meta"]["io.modelcontextprotocol/authorization"];
+        assert_eq!(meta["reason"], "insufficient_authorization", "{revision}: {body}");
+    }
+}

@@ -10,6 +10,7 @@ mod consent;
 mod drain;
 mod eras;
 mod handles;
+mod health;
 mod links;
 mod may;
 mod mtls;

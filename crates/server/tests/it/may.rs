@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use audit::{Event, Outcome as Ended, Phase, Recorded, Recorder, Unwritten};
-use config::{ArgumentType, Glob, HostRule, HostWhen, Policy, Preset};
+use config::{ArgumentType, Glob, HostRule, HostWhen, Policy, Preset, Span};
 use demo::Server;
 use serde_json::{Value, json};
 use store::{ApprovalOffice, Decider};
 use testkit::client::{Options, everything, refusing};
 use testkit::harness::WorldBuilder;
-use testkit::{Client, Revision, World};
+use testkit::{Client, Revision, World, within};
 
 const AUTHORIZATION: &str = "io.modelcontextprotocol/authorization";
 const TASKS: &str = "io.modelcontextprotocol/tasks";
@@ -367,4 +367,39 @@ async fn what_is_disclosed_and_subscribed_to_is_recorded_and_what_only_looks_is_
         let found: Vec<&str> = tape.all()[before..].iter().map(|event| event.kind).collect();
         assert_eq!(found, kinds, "{method}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_tell_and_how_their_sessions_end_is_recorded_and_refused_without_a_record() {
+    let world = World::builder().demo("a", Server::builder()).config(|config| {
+        config.sessions.ttl = Span::from_millis(200);
+    });
+    let world = world.start().await;
+    let tape = Arc::new(Tape::default());
+    world.gateway().app().record_with(tape.clone());
+    let said = |kind: &'static str, name: &'static str| {
+        let all = tape.all().into_iter().filter(move |event| event.kind == kind);
+        all.filter_map(move |event| event.details.get(name).cloned()).collect::<Vec<_>>()
+    };
+    let client = world.client("a", Revision::V2025_06_18).await;
+    assert_eq!(said("notification", "method"), ["notifications/initialized"]);
+    client.notify("notifications/roots/list_changed", json!({})).await;
+    assert_eq!(said("notification", "method").len(), 2);
+    assert_eq!(client.close().await, Some(204));
+    assert_eq!(said("session_close", "why"), ["deleted"]);
+    let _left_alone = world.client("a", Revision::V2025_03_26).await;
+    let busy = world.client("a", Revision::V2025_11_25).await;
+    within(async {
+        while said("session_close", "why").len() < 2 {
+            let _ = busy.request("ping", json!({})).await;
+        }
+    })
+    .await;
+    assert_eq!(said("session_close", "why"), ["deleted", "expired"], "and not the one that was deleted");
+    let full = World::builder().demo("a", Server::builder()).start().await;
+    let client = full.client("a", Revision::V2025_06_18).await;
+    full.gateway().app().record_with(Arc::new(Tape { strict: true, full: true, ..Tape::default() }));
+    assert_eq!(client.notify("notifications/roots/list_changed", json!({})).await, 503);
+    assert_eq!(client.close().await, Some(503));
+    assert_eq!(client.request("ping", json!({})).await.status, 200, "it goes on");
 }

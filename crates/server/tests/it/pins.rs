@@ -222,3 +222,56 @@ async fn other_revisions_of_clients_and_servers_are_held_to_the_same() {
         }
     }
 }
+
+async fn hears_of_tools(client: &Client) {
+    while client.next_change().await["method"] != "notifications/tools/list_changed" {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_listens_hears_at_every_replica_of_what_was_decided() {
+    for revision in [Revision::V2026_07_28, Revision::V2025_06_18] {
+        let world = pinned(Drift::Quarantine, FirstSight::Approve).start().await;
+        let open = async |replica: usize| {
+            Client::with(world.address_of(replica), "/crm/mcp", revision, Options::default()).await
+        };
+        let clients = [open(0).await, open(1).await];
+        for client in &clients {
+            assert!(lists(client, "counter").await);
+        }
+        poison(&world, false);
+        for client in &clients {
+            assert!(!lists(client, "counter").await);
+            client.watch(&[]).await.expect("a stream");
+        }
+        let pins = world.pins();
+        let pin = pins.pin(&key("tool", "counter")).await.expect("a store").expect("it was seen");
+        for (decision, is_listed) in
+            [("approve", true), ("roll back", false), ("approve", true), ("deny", false)]
+        {
+            match decision {
+                "approve" => pins.approve(&pin.key, &pin.seen[0].hash, false, "ann").await,
+                "roll back" => pins.roll_back(&pin.key, "ann").await,
+                _ => pins.deny(&pin.key, "ann").await,
+            }
+            .expect(decision);
+            read(&world).await;
+            for client in &clients {
+                hears_of_tools(client).await;
+                assert_eq!(lists(client, "counter").await, is_listed, "{revision}: {decision}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_listens_hears_of_a_quarantine_that_another_clients_call_brought_about() {
+    let world = pinned(Drift::Quarantine, FirstSight::Approve).start().await;
+    let (one, other) = (at(&world, 0).await, at(&world, 0).await);
+    assert!(lists(&one, "counter").await);
+    one.watch(&[]).await.expect("a stream");
+    poison(&world, false);
+    let refused = format!("{:?}", other.call_tool("counter", json!({})).await);
+    assert!(refused.contains("quarantined"), "{refused}");
+    hears_of_tools(&one).await;
+    assert!(!lists(&one, "counter").await);
+}

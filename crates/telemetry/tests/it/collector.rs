@@ -11,6 +11,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -32,6 +33,8 @@ struct State {
     came: Notify,
     /// What it answers, where that is not 200.
     status: AtomicU16,
+    /// Requests with log records, which came as JSON.
+    logs: Mutex<Vec<ExportLogsServiceRequest>>,
     /// What it was asked for.
     paths: Mutex<Vec<String>>,
 }
@@ -90,6 +93,23 @@ impl Collector {
         self.state.paths.lock().expect("no panic").clone()
     }
 
+    /// Waits until there are so many log records, and gives the requests that they came by.
+    pub async fn logs(&self, number: usize) -> Vec<ExportLogsServiceRequest> {
+        let waiting = async {
+            loop {
+                let came = self.state.came.notified();
+                let logs = self.state.logs.lock().expect("no panic").clone();
+                let scopes =
+                    logs.iter().flat_map(|request| &request.resource_logs).flat_map(|r| &r.scope_logs);
+                if scopes.map(|scope| scope.log_records.len()).sum::<usize>() >= number {
+                    return logs;
+                }
+                came.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("they come")
+    }
+
     pub fn spans(&self) -> Vec<Seen> {
         self.state.spans.lock().expect("no panic").clone()
     }
@@ -135,6 +155,12 @@ async fn take(state: Arc<State>, request: Request<Incoming>) -> Result<Response<
     let body = request.into_body().collect().await?.to_bytes();
     let status = state.status.load(Ordering::SeqCst);
     let mut answer = Response::new(Full::default());
+    if json && status == 0 && state.paths.lock().expect("no panic").last().is_some_and(|p| p == "/v1/logs") {
+        let request = serde_json::from_slice(&body).expect("OTLP in its JSON encoding");
+        state.logs.lock().expect("no panic").push(request);
+        state.came.notify_waiters();
+        return Ok(answer);
+    }
     if json || status != 0 {
         *answer.status_mut() = status.max(400).try_into().expect("a status");
         return Ok(answer);

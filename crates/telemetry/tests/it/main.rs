@@ -4,6 +4,7 @@ mod collector;
 mod document;
 mod gone;
 mod lines;
+mod logs;
 mod spans;
 
 use std::net::SocketAddr;

@@ -39,7 +39,7 @@ impl Office {
         self.http.request(method, path).header("authorization", format!("Bearer {}", token()))
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub async fn get(&self, path: &str) -> Value {
         let reply = self.request(Method::GET, path).send().await;
         assert_eq!(reply.status, 200, "{path}");
         reply.json().await

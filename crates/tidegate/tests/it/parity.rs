@@ -1,5 +1,5 @@
-//! One question, asked as a client of every revision, at the operators' interface and on the command line: the
-//! same is decided, by the same policies of the same version.
+//! One question, asked as a client of every revision, at the operators' interface and on the command line:
+//! the same is decided, by the same policies of the same version.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,14 +21,16 @@ const AUTHORIZATION: &str = "io.modelcontextprotocol/authorization";
 
 const POLICIES: &str = r#"
 @id("sales") permit(principal in Group::"acme/sales", action in Action::"use", resource in Upstream::"crm");
-@id("readers") permit(principal in Group::"acme/finance", action == Action::"call_tool", resource in Upstream::"crm")
-when { resource.readOnly };
+@id("readers") permit(principal in Group::"acme/finance", action == Action::"call_tool",
+    resource in Upstream::"crm") when { resource.readOnly };
 @id("everything") permit(principal in Group::"acme/finance", action == Action::"call_tool",
     resource in Endpoint::"mcp") when { resource.name == "counter" };
 @id("guests") permit(principal is Anonymous, action == Action::"call_tool", resource == Tool::"crm/echo")
 when { context has address && context.address.isInRange(ip("127.0.0.0/8")) && context.arguments has text };
-@id("editors") permit(principal in Tenant::"globex", action == Action::"call_tool", resource == Tool::"crm/attach")
-when { principal has client && principal.client == Client::"editor" && principal has issuer && principal.issuer == "corp" };
+@id("editors") permit(principal in Tenant::"globex", action == Action::"call_tool",
+    resource == Tool::"crm/attach")
+when { principal has client && principal.client == Client::"editor" && principal has issuer &&
+    principal.issuer == "corp" };
 
 @id("broken") @reason("It is being repaired.")
 forbid(principal, action == Action::"call_tool", resource == Tool::"crm/fail");
@@ -41,7 +43,8 @@ when { context.arguments has a && context.arguments.a > 100 };
 @id("touching") @ask("groups: finance") @stands("2h")
 forbid(principal, action == Action::"call_tool", resource) when { resource.labels.contains("careful") };
 @id("small") @result_bytes_max("65536")
-forbid(principal, action == Action::"call_tool", resource == Tool::"crm/echo") when { principal in Tenant::"acme" };
+forbid(principal, action == Action::"call_tool", resource == Tool::"crm/echo")
+when { principal in Tenant::"acme" };
 @id("plans") forbid(principal, action == Action::"get_prompt", resource == Prompt::"crm/plan");
 @id("clock") forbid(principal, action == Action::"read_resource", resource == Resource::"crm/demo://clock");
 "#;
@@ -314,8 +317,8 @@ fn hints(tools: &Value) -> BTreeMap<String, Vec<String>> {
 
 fn configuration(issuer: &Issuer) -> Folder {
     let folder = Folder::with(&format!(
-        "auth:\n  url: {URL}\n  allow: [corp, anonymous]\n  scopes: [mcp]\n  issuers:\n    corp: {{issuer: '{}', \
-         tenant_claim: tid, groups_claim: groups}}\n\
+        "auth:\n  url: {URL}\n  allow: [corp, anonymous]\n  scopes: [mcp]\n  issuers:\n    corp: \
+         {{issuer: '{}', tenant_claim: tid, groups_claim: groups}}\n\
          upstreams: {{crm: {{command: {DEMO}, trust_hints: true, labels: {{careful: [touch]}}}}}}\n\
          policy: {{presets: [operators], files: [team.cedar], arguments: {{text: string, a: long}}}}\n\
          store: {{url: 'sqlite:a.db'}}\naudit: {{mode: strict}}\n\

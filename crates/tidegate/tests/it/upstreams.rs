@@ -6,6 +6,7 @@ use demo::Server;
 use serde_json::{Value, json};
 use testkit::{Client, Demo, Revision};
 
+use crate::operators::Office;
 use crate::program::{Folder, names};
 
 /// Upstreams in every state, and what keeps them there.
@@ -157,4 +158,57 @@ async fn they_are_three_answers_in_the_protocol_the_log_and_the_metrics_too() {
     let log = up.program.stderr.rest().await.join("\n");
     assert!(log.contains("cannot be reached (upstream down: connect to 127.0.0.1:9"), "{log}");
     assert!(log.contains("speaks no revision that the gateway can use (upstream newer: "), "{log}");
+}
+
+/// An upstream with three addresses, of which one is gone, as operators and the command line see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_gateway_that_runs_has_seen_of_its_upstreams_is_shown() {
+    let (one, two) =
+        (Demo::speaking(Revision::V2026_07_28).await, Demo::speaking(Revision::V2026_07_28).await);
+    let gone = Demo::speaking(Revision::V2026_07_28).await.url();
+    let folder = Folder::with(&format!(
+        "store: {{url: 'sqlite:a.db'}}\nadmin: {{listen: 'localhost:0', token: {{file: token}}}}\n\
+         upstreams:\n  geo:\n    url: '{}'\n    urls: ['{}', '{gone}']\n    revision: 2026-07-28\n    \
+         resilience:\n      breaker: {{}}\n      budget_min: 7\n      \
+         health: {{interval: 200ms, timeout: 200ms, down_after: 1}}\n  \
+         plain: {{url: '{}'}}\n",
+        one.url(),
+        two.url(),
+        one.url(),
+    ));
+    let office = Office::open(&folder).await;
+    let client = Client::connect(office.up.http.address(), "/geo/mcp", Revision::V2026_07_28).await;
+    let _ = client.call_tool("echo", json!({"text": "x"})).await.result();
+    let found = testkit::within(async {
+        loop {
+            let found = office.get("/v1/upstreams").await;
+            let addresses = found["upstreams"][0]["addresses"].as_array().expect("addresses");
+            if addresses.iter().filter(|address| address["health"] == "down").count() == 1
+                && addresses.iter().all(|address| address["health"] != "unknown")
+            {
+                return found;
+            }
+        }
+    })
+    .await;
+    let [geo, plain] = [&found["upstreams"][0], &found["upstreams"][1]];
+    let said = [&geo["name"], &geo["state"], &geo["circuit"], &geo["health"]];
+    assert_eq!(said, ["geo", "up", "closed", "up"], "{geo}");
+    assert_eq!((&geo["retryBudget"], &geo["inFlight"]), (&json!(7), &json!(0)));
+    let place = gone.trim_start_matches("http://").trim_end_matches("/mcp");
+    let down = geo["addresses"].as_array().unwrap().iter().find(|address| address["health"] == "down");
+    assert_eq!(down.unwrap()["address"], place);
+    assert_eq!(
+        (&plain["circuit"], &plain["health"], &plain["addresses"]),
+        (&Value::Null, &Value::Null, &json!([]))
+    );
+    let admin = office.http.address().to_string();
+    let table = folder.run(&["upstreams", "--running", "--admin", &admin]).await.good();
+    assert!(table.contains("2 of 3") && table.contains(&format!("geo: {place} is down")), "{table}");
+    let shown: Value =
+        folder.run(&["upstreams", "--running", "--admin", &admin, "--output", "json"]).await.json();
+    assert_eq!(shown[0]["addresses"].as_array().map(Vec::len), Some(3), "{shown}");
+    folder.write("token", "not-the-one-that-the-gateway-was-started-with\n");
+    let said = folder.run(&["upstreams", "--running", "--admin", &admin]).await.bad(1);
+    assert!(said.contains("401"), "{said}");
 }

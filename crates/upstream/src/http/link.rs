@@ -33,6 +33,8 @@ struct Way {
     timeouts: egress::Timeouts,
     headers: HeaderMap,
     credentials: Option<Arc<dyn Credentials>>,
+    /// Whether it leads to this one address, also where the server has several.
+    straight: bool,
 }
 
 /// The header of a proof of possession (RFC 9449, section 4.1).
@@ -85,14 +87,29 @@ impl HttpLink {
         if let Some(host) = host_of(&url) {
             headers.entry(HOST).or_insert(host);
         }
-        Self { core, way: Arc::new(Way { http, url, timeouts, headers, credentials: None }) }
+        Self { core, way: Arc::new(Way { http, url, timeouts, headers, credentials: None, straight: false }) }
     }
 
     /// The same way, on which the gateway proves itself by these.
     pub fn proving(&self, credentials: Option<Arc<dyn Credentials>>) -> Self {
         let Way { http, url, timeouts, headers, .. } = &*self.way;
         let (http, url, headers) = (http.clone(), url.clone(), headers.clone());
-        let way = Way { http, url, timeouts: *timeouts, headers, credentials };
+        let way = Way { http, url, timeouts: *timeouts, headers, credentials, straight: false };
+        Self { core: Arc::clone(&self.core), way: Arc::new(way) }
+    }
+
+    /// The way to this one address of the server.
+    pub fn straight(&self, url: Uri) -> Self {
+        let Way { http, timeouts, credentials, .. } = &*self.way;
+        let mut headers = self.way.headers.clone();
+        // What the operator says in its place goes to all of them.
+        if headers.get(HOST) == host_of(&self.way.url).as_ref()
+            && let Some(host) = host_of(&url)
+        {
+            headers.insert(HOST, host);
+        }
+        let (http, credentials) = (http.clone(), credentials.clone());
+        let way = Way { http, url, timeouts: *timeouts, headers, credentials, straight: true };
         Self { core: Arc::clone(&self.core), way: Arc::new(way) }
     }
 
@@ -100,7 +117,7 @@ impl HttpLink {
     pub fn at(&self, url: Uri) -> Self {
         let Way { http, timeouts, headers, credentials, .. } = &*self.way;
         let (http, headers, credentials) = (http.clone(), headers.clone(), credentials.clone());
-        let way = Way { http, url, timeouts: *timeouts, headers, credentials };
+        let way = Way { http, url, timeouts: *timeouts, headers, credentials, straight: false };
         Self { core: Arc::clone(&self.core), way: Arc::new(way) }
     }
 
@@ -154,7 +171,8 @@ impl HttpLink {
 
     /// The request for one of the server's addresses, where it has several.
     fn addressed(&self, mut request: Request<egress::Body>) -> (Request<egress::Body>, Option<Sending>) {
-        let Some(balance) = &self.core.keeping.balance else { return (request, None) };
+        let balance = self.core.keeping.balance.as_ref().filter(|_| !self.way.straight);
+        let Some(balance) = balance else { return (request, None) };
         let Some((url, sending)) = balance.pick(Instant::now()) else { return (request, None) };
         // What the operator says in its place goes to all of them.
         if request.headers().get(HOST) == host_of(&self.way.url).as_ref()

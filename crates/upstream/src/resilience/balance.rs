@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::Uri;
 use tokio::time::Instant;
 
+use super::condition::{Condition, Gauge, HealthOptions};
+
 /// When an address is left alone, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EjectOptions {
@@ -26,8 +28,10 @@ pub struct AddressHealth {
     pub url: Uri,
     /// Requests that wait for its answers.
     pub pending: usize,
-    /// Whether it is left alone.
+    /// Whether it is left alone after failures.
     pub ejected: bool,
+    /// What checks say of it. One that is down is left alone as well.
+    pub condition: Condition,
 }
 
 #[derive(Debug)]
@@ -37,11 +41,20 @@ struct Address {
     failures: u32,
     ejections: u32,
     until: Option<Instant>,
+    gauge: Gauge,
 }
 
 impl Address {
     fn is_ejected(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now < until)
+    }
+
+    /// The lower, the sooner it is asked. What a check has found is surer than failures of a while ago.
+    fn rank(&self, now: Instant) -> u8 {
+        match self.gauge.condition() {
+            Condition::Down => 2,
+            Condition::Up | Condition::Unknown => u8::from(self.is_ejected(now)),
+        }
     }
 }
 
@@ -61,7 +74,14 @@ pub(crate) struct Sending {
 
 impl Balance {
     pub fn new(urls: impl IntoIterator<Item = Uri>, options: EjectOptions) -> Self {
-        let address = |url| Address { url, pending: 0, failures: 0, ejections: 0, until: None };
+        let address = |url| Address {
+            url,
+            pending: 0,
+            failures: 0,
+            ejections: 0,
+            until: None,
+            gauge: Gauge::default(),
+        };
         Self { options, addresses: Mutex::new((urls.into_iter().map(address).collect(), 0)) }
     }
 
@@ -75,7 +95,7 @@ impl Balance {
         let (all, turn) = &mut *held;
         let count = all.len();
         let turns = (0..count).map(|n| (*turn + n) % count);
-        let least = turns.min_by_key(|index| (all[*index].is_ejected(now), all[*index].pending))?;
+        let least = turns.min_by_key(|index| (all[*index].rank(now), all[*index].pending))?;
         // Of several with as little to do another one is the first next time.
         *turn = (least + 1) % count;
         all[least].pending += 1;
@@ -89,8 +109,29 @@ impl Balance {
             url: a.url.clone(),
             pending: a.pending,
             ejected: a.is_ejected(now),
+            condition: a.gauge.condition(),
         };
         held.0.iter().map(of).collect()
+    }
+
+    /// All of them, in their order.
+    pub fn urls(&self) -> Vec<Uri> {
+        self.addresses().0.iter().map(|address| address.url.clone()).collect()
+    }
+
+    /// What checks say of the server: one address that is up is enough, and it is down where all are.
+    pub fn condition(&self) -> Condition {
+        let held = self.addresses();
+        let mut all = held.0.iter().map(|address| address.gauge.condition());
+        if held.0.iter().any(|address| address.gauge.condition() == Condition::Up) {
+            return Condition::Up;
+        }
+        if all.all(|condition| condition == Condition::Down) { Condition::Down } else { Condition::Unknown }
+    }
+
+    /// Takes note of a check of the address of this number.
+    pub fn checked(&self, index: usize, well: bool, options: &HealthOptions) -> Option<Condition> {
+        self.addresses().0.get_mut(index)?.gauge.learn(well, options)
     }
 }
 
@@ -179,6 +220,26 @@ mod tests {
             now += Duration::from_secs(seconds);
             assert!(!balance.health(now)[0].ejected, "{seconds}");
         }
+    }
+
+    #[test]
+    fn an_address_that_is_down_gets_nothing_until_it_is_up_and_where_all_are_somebody_is_asked() {
+        let (balance, now) = (of(&["http://a", "http://b"]), Instant::now());
+        let (interval, timeout) = (Duration::from_secs(10), Duration::from_secs(1));
+        let options = HealthOptions { interval, timeout, path: None, down_after: 1, up_after: 1 };
+        assert_eq!(balance.checked(0, false, &options), Some(Condition::Down));
+        let hosts: Vec<_> = (0..4).map(|_| send(&balance, "none", now)).collect();
+        assert_eq!(hosts, ["b"; 4]);
+        assert_eq!(balance.condition(), Condition::Unknown);
+        balance.checked(1, false, &options);
+        assert_eq!(balance.condition(), Condition::Down);
+        assert!(balance.pick(now).is_some());
+        // One that was left alone after failures is a better choice than one that is down.
+        assert_eq!(balance.checked(0, true, &options), Some(Condition::Up));
+        (0..2).for_each(|_| drop(send(&balance, "a", now)));
+        assert!(balance.health(now)[0].ejected);
+        assert_eq!(send(&balance, "none", now), "a");
+        assert_eq!(balance.condition(), Condition::Up);
     }
 
     #[test]

@@ -27,6 +27,11 @@ impl RetryBudget {
         let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
+    /// Further attempts that there may be now.
+    pub fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed) / ONE
+    }
+
     /// Takes a further attempt, where there is one.
     pub fn take(&self) -> bool {
         let take = |left: u64| left.checked_sub(ONE);
@@ -47,6 +52,7 @@ mod tests {
             taken += u32::from(budget.take());
         }
         assert!((200..=203).contains(&taken), "{taken}");
+        assert_eq!(RetryBudget::new(3, 20).left(), 3);
         let none = RetryBudget::new(0, 0);
         none.call();
         assert!(!none.take());

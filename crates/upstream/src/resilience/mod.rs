@@ -1,9 +1,11 @@
 //! What keeps calls going where a server fails, and a server going where it has too much to do: a breaker,
-//! further attempts within a budget, a second request beside a slow one, and several addresses.
+//! further attempts within a budget, a second request beside a slow one, several addresses, and checks.
 
 mod balance;
 mod breaker;
 mod budget;
+mod condition;
+mod hedge;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +21,10 @@ pub(crate) use balance::{Balance, Sending};
 use breaker::{Breaker, Pass, Verdict};
 pub use breaker::{BreakerOptions, Circuit};
 use budget::RetryBudget;
+use condition::Gauge;
+pub use condition::{Condition, HealthOptions};
+pub use hedge::HedgeAfter;
+use hedge::Latencies;
 
 use crate::{CallContext, CallError, CallErrorKind, Item, ItemStream, Line};
 
@@ -36,11 +42,13 @@ pub struct Resilience {
     /// Further attempts besides.
     pub budget_min: u64,
     /// After how long a second request is sent beside the first one; `None`: never.
-    pub hedge_after: Option<Duration>,
+    pub hedge_after: Option<HedgeAfter>,
     /// Its further addresses.
     pub urls: Vec<Uri>,
     /// When one of them is left alone.
     pub eject: EjectOptions,
+    /// How it is checked without waiting for calls; `None`: it is not.
+    pub health: Option<HealthOptions>,
 }
 
 impl Default for Resilience {
@@ -60,6 +68,7 @@ impl Default for Resilience {
             hedge_after: None,
             urls: Vec::new(),
             eject,
+            health: None,
         }
     }
 }
@@ -93,6 +102,10 @@ pub struct ResilienceStats {
     pub circuit_opened: AtomicU64,
     /// How often one of its addresses was.
     pub ejections: AtomicU64,
+    /// Checks that were made, of each address.
+    pub checks: AtomicU64,
+    /// Of them, those without a good answer.
+    pub checks_failed: AtomicU64,
 }
 
 /// The state of it, for all who use the server.
@@ -102,6 +115,10 @@ pub(crate) struct Keeping {
     pub budget: RetryBudget,
     pub stats: ResilienceStats,
     pub balance: Option<Arc<Balance>>,
+    /// How long calls take, where that says when a second request is sent.
+    pub latencies: Option<Latencies>,
+    /// What checks say of it, where it has one address.
+    gauge: Option<Mutex<Gauge>>,
 }
 
 impl Keeping {
@@ -115,6 +132,8 @@ impl Keeping {
             budget: RetryBudget::new(options.budget_min, options.budget_percent),
             stats: ResilienceStats::default(),
             balance: several.map(|url| Arc::new(Balance::new(urls(url), options.eject))),
+            latencies: (options.hedge_after == Some(HedgeAfter::P95)).then(Latencies::default),
+            gauge: options.health.as_ref().map(|_| Mutex::default()),
         }
     }
 
@@ -125,6 +144,26 @@ impl Keeping {
     /// What the breaker lets happen; `None`: there is none.
     pub fn circuit(&self) -> Option<Circuit> {
         Some(self.breaker()?.circuit(Instant::now()))
+    }
+
+    /// What checks say; `None`: there are none. Of several addresses one that is up is enough.
+    pub fn condition(&self) -> Option<Condition> {
+        let gauge = self.gauge.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(self.balance.as_ref().map_or(gauge.condition(), |balance| balance.condition()))
+    }
+
+    /// Takes note of a check of the server, or of the address of this number, and gives what is so from now
+    /// on where it was not before.
+    pub fn checked(&self, address: Option<usize>, well: bool, options: &HealthOptions) -> Option<Condition> {
+        self.stats.checks.fetch_add(1, Ordering::Relaxed);
+        self.stats.checks_failed.fetch_add(u64::from(!well), Ordering::Relaxed);
+        match (&self.balance, address) {
+            (Some(balance), Some(index)) => balance.checked(index, well, options),
+            _ => {
+                let gauge = self.gauge.as_ref()?;
+                gauge.lock().unwrap_or_else(PoisonError::into_inner).learn(well, options)
+            }
+        }
     }
 
     /// Lets a call through, or says how long the server is left alone.
@@ -178,7 +217,7 @@ impl Drop for Passing {
 }
 
 /// Whether a failure says that the server is not well.
-fn is_servers_failure(kind: CallErrorKind) -> bool {
+pub(crate) fn is_servers_failure(kind: CallErrorKind) -> bool {
     match kind {
         CallErrorKind::Unreachable
         | CallErrorKind::Broke

@@ -125,7 +125,10 @@ async fn there_are_no_more_further_attempts_than_the_budget_has() {
 #[tokio::test]
 async fn beside_a_slow_request_a_second_one_is_sent_and_the_first_answer_counts() {
     let mut server = Scripted::start().await;
-    let hedging = Resilience { hedge_after: Some(Duration::from_millis(1)), ..Resilience::default() };
+    let hedging = Resilience {
+        hedge_after: Some(HedgeAfter::Fixed(Duration::from_millis(1))),
+        ..Resilience::default()
+    };
     let upstream = connected(&mut server, hedging).await;
     let asking = call(&upstream, Again::Repeatable);
     let slow = server.next().await;
@@ -143,6 +146,26 @@ async fn beside_a_slow_request_a_second_one_is_sent_and_the_first_answer_counts(
     slow.answer("200 OK", DONE).await;
     asking.await.expect("no panic").expect("a result");
     assert_eq!(count(&stats.hedges), 1);
+}
+
+#[tokio::test]
+async fn once_enough_calls_were_answered_one_that_is_slower_than_most_of_them_is_sent_a_second_time() {
+    let mut server = Scripted::start().await;
+    let hedging = Resilience { hedge_after: Some(HedgeAfter::P95), ..Resilience::default() };
+    let upstream = connected(&mut server, hedging).await;
+    for _ in 0..20 {
+        let asking = call(&upstream, Again::Repeatable);
+        server.next().await.answer("200 OK", DONE).await;
+        asking.await.expect("no panic").expect("a result");
+    }
+    let stats = upstream.resilience();
+    assert_eq!(count(&stats.hedges), 0, "nobody knew what is slow");
+    let asking = call(&upstream, Again::Repeatable);
+    let slow = server.next().await;
+    server.next().await.answer("200 OK", DONE).await;
+    asking.await.expect("no panic").expect("a result");
+    drop(slow);
+    assert_eq!((count(&stats.hedges), count(&stats.hedges_won)), (1, 1));
 }
 
 #[tokio::test]

@@ -120,17 +120,23 @@ async fn echoed(on: Checked, interceptors: Value, change: impl FnOnce(&mut Check
     (outcome, events.last().details.get("checks").cloned().unwrap_or_default())
 }
 
-/// The order, the modes and the failures of a chain. `None`: it does not pass.
-#[tokio::test(flavor = "multi_thread")]
-async fn chains_run_in_the_order_of_the_draft_and_end_as_it_says() {
+type Chain = (&'static str, Checked, Value, Option<&'static str>);
+
+fn audit(descriptor: Value) -> Value {
+    with(descriptor, "mode", json!("audit"))
+}
+
+fn open(descriptor: Value) -> Value {
+    with(descriptor, "failOpen", json!(true))
+}
+
+/// Validators, and what a call of `echo` with "hello" comes to. `None`: it does not pass.
+fn validations() -> Vec<Chain> {
     let (request, response) = (Checked::Arguments, Checked::Results);
-    let audit = |descriptor| with(descriptor, "mode", json!("audit"));
-    let open = |descriptor| with(descriptor, "failOpen", json!(true));
-    let first = |name, at: Value| with(mutator(name), "priorityHint", at);
     let a_request =
         |name| with(validator(name), "hook", json!({"events": ["tools/call"], "phase": "request"}));
     let elsewhere = |name| with(validator(name), "hook", json!({"events": ["prompts/get"], "phase": "both"}));
-    for (what, on, interceptors, passes) in [
+    vec![
         ("nobody", request, json!([]), Some("hello")),
         ("a validator that allows", request, json!([validator("allow")]), Some("hello")),
         ("a validator that denies", request, json!([validator("deny")]), None),
@@ -144,6 +150,21 @@ async fn chains_run_in_the_order_of_the_draft_and_end_as_it_says() {
         ("one that crashes and only watches", request, json!([audit(validator("crash"))]), Some("hello")),
         ("one of another event", request, json!([elsewhere("deny")]), Some("hello")),
         ("one of another phase", response, json!([a_request("deny")]), Some("hello")),
+        ("one that makes no sense", request, json!([with(validator("allow"), "hook", json!(7))]), None),
+        (
+            "a kind that nobody knows",
+            request,
+            json!([with(validator("deny"), "type", json!("sink"))]),
+            Some("hello"),
+        ),
+    ]
+}
+
+/// The same for those that change something.
+fn mutations() -> Vec<Chain> {
+    let (request, response) = (Checked::Arguments, Checked::Results);
+    let first = |name, at: Value| with(mutator(name), "priorityHint", at);
+    vec![
         ("a change", request, json!([mutator("upper")]), Some("HELLO")),
         ("a change of a result", response, json!([mutator("upper")]), Some("HELLO")),
         ("a change that is only watched", request, json!([audit(mutator("upper"))]), Some("hello")),
@@ -176,19 +197,19 @@ async fn chains_run_in_the_order_of_the_draft_and_end_as_it_says() {
         ),
         ("nonsense", request, json!([mutator("nonsense")]), None),
         ("another call", request, json!([mutator("rename")]), None),
-        (
-            "a kind that nobody knows",
-            request,
-            json!([with(validator("deny"), "type", json!("sink"))]),
-            Some("hello"),
-        ),
-    ] {
+    ]
+}
+
+/// The order, the modes and the failures of a chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn chains_run_in_the_order_of_the_draft_and_end_as_it_says() {
+    for (what, on, interceptors, passes) in validations().into_iter().chain(mutations()) {
         let (outcome, record) = echoed(on, interceptors, |_| {}).await;
         let stopped = stopped(&outcome);
         assert_eq!(stopped.is_none(), passes.is_some(), "{what}: {outcome:?} {record}");
         if let Some(passes) = passes {
             assert_eq!(outcome.text(), passes, "{what}: {record}");
-        } else if on == request {
+        } else if on == Checked::Arguments {
             assert_eq!(outcome.result()["_meta"][AUTHORIZATION]["remediation"], "unavailable", "{what}");
         }
     }

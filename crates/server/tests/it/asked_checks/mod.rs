@@ -2,6 +2,7 @@
 
 mod interceptors;
 mod other;
+mod tasks;
 mod webhook;
 
 use std::sync::{Arc, Mutex};
