@@ -17,7 +17,7 @@ mod words;
 pub use entry::Entry;
 pub use index::{Changes, Hit, Index};
 pub use limits::Limits;
-pub use meta::{Ask, AskFault, CALL, DESCRIBE, SEARCH, definitions, described, found};
+pub use meta::{Ask, AskFault, CALL, DESCRIBE, FOUND, SEARCH, definitions, described, found};
 pub use query::{K1, Weights};
 pub use synonyms::{NEAR, SAME, Synonyms};
 pub use tokens::estimate;

@@ -14,12 +14,13 @@ pub const DESCRIBE: &str = "describe";
 pub const CALL: &str = "call";
 
 /// How many tools are found unless somebody says otherwise.
-const FOUND: usize = 8;
+pub const FOUND: usize = 8;
 
 /// The entries of the meta-tools, by name. What `call` does depends on what is called, so its hints claim the
-/// worst; whoever decides about a call must decide about the tool inside.
+/// worst; whoever decides about a call must decide about the tool inside. `usual` is how many tools are found
+/// where nobody says otherwise.
 #[must_use]
-pub fn definitions() -> [Raw; 3] {
+pub fn definitions(usual: usize) -> [Raw; 3] {
     let reads = json!({
         "readOnlyHint": true, "destructiveHint": false, "idempotentHint": true, "openWorldHint": false
     });
@@ -57,10 +58,10 @@ pub fn definitions() -> [Raw; 3] {
         },
         "annotations": reads,
     });
-    [call, describe, search(&reads)].map(|entry| Raw::from_value(&entry))
+    [call, describe, search(&reads, usual)].map(|entry| Raw::from_value(&entry))
 }
 
-fn search(reads: &Value) -> Value {
+fn search(reads: &Value, usual: usize) -> Value {
     json!({
         "name": SEARCH,
         "title": "Search for tools",
@@ -72,7 +73,7 @@ fn search(reads: &Value) -> Value {
                     "type": "string", "minLength": 1, "maxLength": QUERY_BYTES_MAX,
                     "description": "What is to be done, in a few words: \"create a calendar event\".",
                 },
-                "limit": { "type": "integer", "minimum": 1, "maximum": FOUND_MAX, "default": FOUND },
+                "limit": { "type": "integer", "minimum": 1, "maximum": FOUND_MAX, "default": usual },
                 "server": { "type": "string", "description": "Only tools of this server." },
             },
             "required": ["query"],
@@ -101,8 +102,8 @@ pub enum Ask {
     Search {
         /// What.
         query: String,
-        /// At most how many.
-        limit: usize,
+        /// At most how many, where he says so.
+        limit: Option<usize>,
         /// Of which server alone.
         server: Option<String>,
     },
@@ -161,12 +162,14 @@ impl Ask {
                     .filter(|query| !query.trim().is_empty() && query.len() <= QUERY_BYTES_MAX)
                     .ok_or_else(|| fault("\"query\" must be text of at most 1024 bytes"))?,
                 limit: match object.get("limit") {
-                    None => FOUND,
-                    Some(limit) => limit
-                        .as_i64()
-                        .and_then(|limit| usize::try_from(limit).ok())
-                        .filter(|limit| (1..=FOUND_MAX).contains(limit))
-                        .ok_or_else(|| fault("\"limit\" must be from 1 to 50"))?,
+                    None => None,
+                    Some(limit) => Some(
+                        limit
+                            .as_i64()
+                            .and_then(|limit| usize::try_from(limit).ok())
+                            .filter(|limit| (1..=FOUND_MAX).contains(limit))
+                            .ok_or_else(|| fault("\"limit\" must be from 1 to 50"))?,
+                    ),
                 },
                 server: match object.get("server") {
                     None => None,

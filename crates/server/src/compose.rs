@@ -27,6 +27,7 @@ use crate::barred::StoreBars;
 use crate::checks::{Checks, Unprepared};
 use crate::credentials;
 use crate::door::{self, DoorError, Issuers};
+use crate::find;
 use crate::guard::Guard;
 use crate::handles::Handles;
 use crate::hosted::Hosting;
@@ -196,6 +197,7 @@ pub fn compose(
         url: config.auth.url.clone(),
         limits: limits(config),
         rates: config.rates.clone(),
+        finders: find::finders(config),
         watch: watched(&config.telemetry),
     })
 }

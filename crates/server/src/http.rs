@@ -317,6 +317,7 @@ fn exchange(
         address: came.address,
         noted: None,
         stale: Arc::default(),
+        through: false,
     }
 }
 

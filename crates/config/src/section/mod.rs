@@ -8,6 +8,7 @@ mod cache;
 mod checks;
 mod credentials;
 mod endpoint;
+mod find;
 mod gateway;
 mod keys;
 mod limits;
@@ -36,6 +37,7 @@ pub use checks::{
 };
 pub use credentials::{Enterprise, Exchange, UpstreamAuth, Voucher};
 pub use endpoint::Endpoint;
+pub use find::Find;
 pub use gateway::Config;
 pub use keys::Keys;
 pub use limits::Limits;
