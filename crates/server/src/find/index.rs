@@ -82,6 +82,7 @@ impl Finder {
             return Ok((known, offered.missing));
         }
         let made = Arc::new(self.make(&offered));
+        x.app.metrics.indexes.inc();
         self.indexes.insert(digest, Arc::clone(&made));
         Ok((made, offered.missing))
     }

@@ -156,8 +156,6 @@ async fn search(
         hits.iter().map(|hit| (hit.group.to_owned(), hit.entry.clone())).collect()
     });
     let shown = checked(x, found).await?;
-    let hit = |(group, entry): &'_ Shown| (group.clone(), entry.clone());
-    let shown: Vec<Shown> = shown.iter().map(hit).collect();
     let hits: Vec<Hit<'_>> = shown.iter().map(|(group, entry)| Hit { entry, group, score: 0.0 }).collect();
     Ok(with_missing(finding::found(&hits), missing))
 }
