@@ -72,7 +72,7 @@ const fn post(path: &'static str, role: Role, route: Route) -> Row {
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 
 /// Every route, with what it needs.
-const TABLE: [Row; 24] = [
+const TABLE: [Row; 25] = [
     get("/", Needs::Nothing, Route::Home),
     get("/sign-in", Needs::Nothing, Route::SignIn),
     get(sign_in::CALLBACK, Needs::Nothing, Route::Callback),

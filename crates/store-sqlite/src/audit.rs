@@ -73,18 +73,23 @@ fn note(row: &SqliteRow) -> Result<AuditNoteRow, sqlx::Error> {
     })
 }
 
-/// How many entries one statement adds: few lengths, so that each is prepared once.
-const ENTRIES_AT_ONCE: [usize; 4] = [64, 16, 4, 1];
+/// How many entries one statement adds at most, few or many. Its other rows are empty and add nothing, so that
+/// there are few statements and each is prepared once.
+const FEW: usize = 8;
+const MANY: usize = 64;
+const ENTRY_COLUMNS: usize = 12;
 
-/// The statement that adds so many entries.
+/// The statement that adds so many entries at most.
 fn insert_entries(count: usize) -> String {
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     format!(
         "INSERT INTO audit_entries (log, idx, at, principal, kind, tool, outcome, upstream, operation, \
-         started, writer, line) VALUES {}",
+         started, writer, line) SELECT * FROM (VALUES {}) WHERE column1 IS NOT NULL; ",
         vec![row; count].join(", ")
     )
 }
+
+const PUT_TILE: &str = "INSERT OR REPLACE INTO audit_tiles (log, level, idx, hashes) VALUES (?, ?, ?, ?); ";
 
 /// All that a store holds of audit logs.
 pub(crate) async fn export(moment: &mut SqliteConnection, to: &mut dyn RecordSink) -> Result<(), StoreError> {
@@ -217,7 +222,7 @@ impl Change {
                 let put = put.bind(&row.last).bind(int(row.signed)).bind(&row.checkpoint).bind(&row.hold);
                 self.run(put).await.map(drop)
             }
-            Record::AuditEntry(row) => self.audit_entries(std::slice::from_ref(row)).await,
+            Record::AuditEntry(row) => self.audit_rows(std::slice::from_ref(row), &[]).await,
             Record::AuditTile(row) => {
                 let put = "INSERT INTO audit_tiles (log, level, idx, hashes) VALUES (?, ?, ?, ?)";
                 let put = sqlx::query(put).bind(&row.log).bind(i64::from(row.level)).bind(int(row.index));
@@ -232,22 +237,28 @@ impl Change {
         }
     }
 
-    /// Adds entries, many with one statement: each statement wakes the thread that has the file, which takes
-    /// several times what it takes to write an entry.
-    async fn audit_entries(&mut self, mut rows: &[AuditEntryRow]) -> Result<(), StoreError> {
-        while let Some(at_once) = ENTRIES_AT_ONCE.into_iter().find(|&most| most <= rows.len()) {
-            let (these, others) = rows.split_at(at_once);
-            let put = insert_entries(at_once);
-            let mut put = sqlx::query(sqlx::AssertSqlSafe(put));
-            for row in these {
-                put = put.bind(&row.log).bind(int(row.index)).bind(int(row.at.0)).bind(&row.principal);
-                put = put.bind(&row.kind).bind(&row.tool).bind(&row.outcome).bind(&row.upstream);
-                put = put.bind(&row.operation).bind(row.started).bind(&row.writer).bind(&row.line[..]);
-            }
-            self.run(put).await?;
-            rows = others;
+    /// Adds entries and tiles at once: whatever is asked of SQLite wakes the thread that has the file, which
+    /// takes several times what it takes to write an entry, and more where every core is busy.
+    async fn audit_rows(&mut self, rows: &[AuditEntryRow], tiles: &[AuditTileRow]) -> Result<(), StoreError> {
+        if rows.is_empty() && tiles.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let at_once = if rows.len() <= FEW { FEW } else { MANY };
+        let mut text = insert_entries(at_once).repeat(rows.len().div_ceil(at_once));
+        text.push_str(&PUT_TILE.repeat(tiles.len()));
+        let mut put = sqlx::query(sqlx::AssertSqlSafe(text));
+        for row in rows {
+            put = put.bind(&row.log).bind(int(row.index)).bind(int(row.at.0)).bind(&row.principal);
+            put = put.bind(&row.kind).bind(&row.tool).bind(&row.outcome).bind(&row.upstream);
+            put = put.bind(&row.operation).bind(row.started).bind(&row.writer).bind(&row.line[..]);
+        }
+        for _ in 0..(rows.len().next_multiple_of(at_once) - rows.len()) * ENTRY_COLUMNS {
+            put = put.bind(None::<i64>);
+        }
+        for row in tiles {
+            put = put.bind(&row.log).bind(i64::from(row.level)).bind(int(row.index)).bind(&row.hashes[..]);
+        }
+        self.run(put).await.map(drop)
     }
 
     async fn audit_content(&mut self, row: &AuditContentRow) -> Result<(), StoreError> {
@@ -271,12 +282,7 @@ impl AuditTx for Change {
         if self.run(grow).await? == 0 {
             return Ok(false);
         }
-        self.audit_entries(&batch.entries).await?;
-        for row in &batch.tiles {
-            let put = "INSERT OR REPLACE INTO audit_tiles (log, level, idx, hashes) VALUES (?, ?, ?, ?)";
-            let put = sqlx::query(put).bind(&row.log).bind(i64::from(row.level)).bind(int(row.index));
-            self.run(put.bind(&row.hashes[..])).await?;
-        }
+        self.audit_rows(&batch.entries, &batch.tiles).await?;
         for row in &batch.contents {
             self.audit_content(row).await?;
         }

@@ -164,7 +164,7 @@ impl<'a> Walk<'a> {
                     let start = self.bytes.get(name.start + 1..name.start + 1 + NAME_BYTES_MAX);
                     let start = String::from_utf8_lossy(start.unwrap_or_default());
                     spent(start.len());
-                    drop(write!(out, "/{}…", start.replace('~', "~0").replace('/', "~1")));
+                    let _ = write!(out, "/{}…", start.replace('~', "~0").replace('/', "~1"));
                 }
                 Step::Member { name, .. } => {
                     out.push('/');

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use config::{CheckRule, SecretError};
 use egress::{EgressError, Guard, Http, HttpOptions, TlsOptions};
+use futures_util::future::BoxFuture;
 use http::Uri;
 use protocol::{Method, Raw};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -154,13 +155,21 @@ impl Remote {
     }
 
     /// What is said of a text. `open`: who fails is passed over.
-    pub(super) async fn ask(&self, about: &About<'_>, text: &Raw, open: bool) -> Result<Answered, Failure> {
+    ///
+    /// Boxed and named for what it gives alone: whom it asks is called as an upstream is, in a call to one, and
+    /// the compiler follows futures only so deep.
+    pub(super) fn ask<'a>(
+        &'a self,
+        about: &'a About<'_>,
+        text: &'a Raw,
+        open: bool,
+    ) -> BoxFuture<'a, Result<Answered, Failure>> {
         match self {
-            Self::Webhook(webhook) => {
+            Self::Webhook(webhook) => Box::pin(async move {
                 let said = webhook.ask(about, text).await?;
                 Ok(Answered { said, notes: Vec::new() })
-            }
-            Self::Interceptors(own) => own.ask(about, text, open).await,
+            }),
+            Self::Interceptors(own) => Box::pin(own.ask(about, text, open)),
         }
     }
 }
