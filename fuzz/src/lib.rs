@@ -11,6 +11,7 @@ mod content;
 mod envelope;
 mod framing;
 mod json;
+mod openapi;
 mod sse;
 
 pub use agreement::agreement;
@@ -19,6 +20,7 @@ pub use configuration::config;
 pub use content::content;
 pub use envelope::envelope;
 pub use framing::framing;
+pub use openapi::openapi;
 pub use sse::sse;
 
 /// A target: any bytes go in, and it panics where a property does not hold.
@@ -32,5 +34,6 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("framing", framing),
     ("bridge", bridge),
     ("config", config),
+    ("openapi", openapi),
     ("content", content),
 ];

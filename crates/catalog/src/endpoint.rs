@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::filter::Filter;
 use crate::listing::{Kind, Listing};
 use crate::merge::{Entry, Merged, finish_page, merge, pins_of};
+use crate::offered::Offered;
 use crate::part::Part;
 use crate::pins::Compared;
 use crate::source::{Caller, ListError, SIGN_IN, Source};
@@ -237,31 +238,7 @@ impl Endpoint {
         cursor: Option<&Raw>,
         sieve: Option<&dyn Sieve>,
     ) -> Result<Raw, RpcError> {
-        let own: Vec<_> = self.parts.iter().map(|p| p.source.of(&caller.principal)).collect();
-        let asked = join_all(own.iter().map(|source| source.list(kind, caller))).await;
-        let mut lists = Vec::with_capacity(asked.len());
-        let mut missing = Vec::new();
-        for (part, answer) in asked.into_iter().enumerate() {
-            let name = || self.parts[part].source.upstream().name().to_string();
-            match answer {
-                Ok(list) => lists.push((part, list)),
-                Err(ListError::None) => {}
-                Err(ListError::Call(error)) => missing.push((name(), error.to_rpc())),
-                Err(ListError::Rpc(error)) => missing.push((name(), error)),
-            }
-        }
-        if lists.is_empty() {
-            return Err(if missing.is_empty() {
-                RpcError::method_not_found(kind.method().as_str())
-            } else {
-                none_answered(missing)
-            });
-        }
-        // What is missing changes from moment to moment: such a list is not kept.
-        let merged = match missing.is_empty() {
-            true => self.merged(kind, caller, &lists),
-            false => Arc::new(merge_again(kind, self, &lists)),
-        };
+        let Gathered { lists, missing, merged } = self.gather(kind, caller).await?;
         let merged = match sieve {
             None => merged,
             Some(sieve) => {
@@ -288,6 +265,48 @@ impl Endpoint {
         // What was made for one is not for others.
         let public = sieve.is_none() && missing.is_empty() && lists.iter().all(|(_, l)| l.public);
         Ok(finish_page(&page, ttl, public))
+    }
+
+    /// The lists of the upstreams, together.
+    async fn gather(&self, kind: Kind, caller: &Caller) -> Result<Gathered, RpcError> {
+        let own: Vec<_> = self.parts.iter().map(|p| p.source.of(&caller.principal)).collect();
+        let asked = join_all(own.iter().map(|source| source.list(kind, caller))).await;
+        let mut lists = Vec::with_capacity(asked.len());
+        let mut missing = Vec::new();
+        for (part, answer) in asked.into_iter().enumerate() {
+            let name = || self.parts[part].source.upstream().name().to_string();
+            match answer {
+                Ok(list) => lists.push((part, list)),
+                Err(ListError::None) => {}
+                Err(ListError::Call(error)) => missing.push((name(), error.to_rpc())),
+                Err(ListError::Rpc(error)) => missing.push((name(), error)),
+            }
+        }
+        if lists.is_empty() {
+            return Err(if missing.is_empty() {
+                RpcError::method_not_found(kind.method().as_str())
+            } else {
+                none_answered(missing)
+            });
+        }
+        // What is missing changes from moment to moment: such a list is not kept.
+        let merged = match missing.is_empty() {
+            true => self.merged(kind, caller, &lists),
+            false => Arc::new(merge_again(kind, self, &lists)),
+        };
+        Ok(Gathered { lists, missing, merged })
+    }
+
+    /// All entries of a list, whoever may see them: for an index over them. What is quarantined, filtered, or
+    /// somebody else's is not among them.
+    ///
+    /// # Errors
+    /// As for [`Endpoint::list`].
+    pub async fn offered(&self, kind: Kind, caller: &Caller) -> Result<Offered, RpcError> {
+        let Gathered { missing, merged, .. } = self.gather(kind, caller).await?;
+        let upstreams = self.parts.iter().map(|part| part.source.upstream().name().to_string()).collect();
+        let missing = (!missing.is_empty()).then(|| Raw::from_value(&missing_value(&missing)));
+        Ok(Offered { merged, upstreams, missing })
     }
 
     fn merged(&self, kind: Kind, caller: &Caller, lists: &[(usize, Arc<Listing>)]) -> Arc<Merged> {
@@ -371,6 +390,13 @@ impl Endpoint {
         });
         place.ok_or_else(|| RpcError::invalid_params("Invalid cursor: start the list again"))
     }
+}
+
+/// The lists of several upstreams, and what became of them.
+struct Gathered {
+    lists: Vec<(usize, Arc<Listing>)>,
+    missing: Vec<(String, RpcError)>,
+    merged: Arc<Merged>,
 }
 
 fn merge_again(kind: Kind, endpoint: &Endpoint, lists: &[(usize, Arc<Listing>)]) -> Merged {

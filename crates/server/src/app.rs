@@ -19,6 +19,7 @@ use crate::checks::Checks;
 use crate::compose::Shared;
 use crate::door::Issuers;
 use crate::drain::{self, Drain, Phase};
+use crate::find::Finder;
 use crate::guard::Guard;
 use crate::handles::{Handles, Holder};
 use crate::hosted::{Hosting, News, TaskRunner};
@@ -185,6 +186,8 @@ pub struct Generation {
     pub watch: Choices,
     /// Limits of what callers may do.
     pub(crate) rates: Vec<config::Rate>,
+    /// What finds tools, by the endpoint's name.
+    pub(crate) finders: HashMap<String, Arc<Finder>>,
     /// Who has a share, by the endpoint's name.
     pub(crate) tenants: HashMap<String, Arc<Tenant>>,
 }
@@ -442,6 +445,7 @@ impl App {
         let generation = self.generation();
         generation.sources.values().for_each(|source| source.shrink());
         generation.endpoints.values().for_each(|endpoint| endpoint.shrink());
+        generation.finders.values().for_each(|finder| finder.shrink());
         self.sessions.shrink();
     }
 
@@ -536,6 +540,8 @@ pub(crate) struct Exchange {
     /// How long ago the user may have signed in, once that was found to be too long: over HTTP the answer is
     /// a challenge then.
     pub stale: Arc<OnceLock<Duration>>,
+    /// Whether the client called `call`, and this is the call inside: no header of his repeats what it says.
+    pub through: bool,
 }
 
 /// What a call has that a task makes.
@@ -620,6 +626,11 @@ impl Exchange {
     /// The same, of which this is known for the audit log.
     pub fn noted(&self, noted: Arc<Noted>) -> Self {
         Self { noted: Some(noted), ..self.clone() }
+    }
+
+    /// The same for the call that stands in a call of `call`.
+    pub fn through(&self) -> Self {
+        Self { through: true, ..self.clone() }
     }
 
     pub fn holder(&self) -> Holder<'_> {

@@ -27,6 +27,7 @@ use crate::barred::StoreBars;
 use crate::checks::{Checks, Unprepared};
 use crate::credentials;
 use crate::door::{self, DoorError, Issuers};
+use crate::find;
 use crate::guard::Guard;
 use crate::handles::Handles;
 use crate::hosted::Hosting;
@@ -207,6 +208,7 @@ pub fn compose(
         shown,
         limits: limits(config),
         rates: config.rates.clone(),
+        finders: find::finders(config),
         watch: watched(&config.telemetry),
     })
 }

@@ -342,6 +342,7 @@ fn exchange(
         address: came.address,
         noted: None,
         stale: Arc::default(),
+        through: false,
     }
 }
 

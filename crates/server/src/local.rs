@@ -73,6 +73,7 @@ pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option
         address: None,
         noted: None,
         stale: Arc::default(),
+        through: false,
     })
 }
 

@@ -85,6 +85,7 @@ pub struct Metrics {
     pub(crate) streams: Gauge,
     pub(crate) sessions: Gauge,
     pub(crate) reloads: Counter,
+    pub(crate) indexes: Counter,
     forwards: Family<Forward, Counter>,
     keys: Family<KeyState, Gauge>,
     shed: Family<Refusal, Counter>,
@@ -101,6 +102,12 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn indexes(r: &mut Registry) -> Counter {
+    let made = Counter::default();
+    r.register("tidegate_tool_indexes_made", "Indexes over tools that were made", Counter::clone(&made));
+    made
 }
 
 /// Of what is held to approvals, and looked at.
@@ -162,6 +169,7 @@ impl Metrics {
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
         let (pins, checks, limited) = guards(r);
+        let indexes = indexes(r);
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
         let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
         r.register("tidegate_memory_stage", text, Gauge::clone(&memory_stage));
@@ -178,6 +186,7 @@ impl Metrics {
             streams,
             sessions,
             reloads,
+            indexes,
             forwards,
             keys,
             shed,

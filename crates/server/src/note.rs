@@ -117,6 +117,9 @@ impl Noted {
         if let Some(turn) = turn(call) {
             event.details.insert("turn", turn);
         }
+        if x.through {
+            event.details.insert("through", finding::CALL.to_owned());
+        }
         if x.hosted.is_some() {
             event.details.insert("attempt_of", "task".to_owned());
         }
@@ -133,6 +136,11 @@ impl Noted {
     /// The operation's id.
     pub fn operation(&self) -> Arc<str> {
         self.change(|known| Arc::clone(&known.event.operation))
+    }
+
+    /// It tells its caller of tools, as lists do.
+    pub fn discloses(&self) {
+        self.change(|known| known.event.kind = "list_disclosure");
     }
 
     /// It goes on with an operation that was begun before.

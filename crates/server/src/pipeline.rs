@@ -16,6 +16,7 @@ use crate::app::Exchange;
 use crate::checks;
 use crate::consent::{self, Resumed};
 use crate::drain::{self, Phase};
+use crate::find;
 use crate::handles::{Opened, Pass, State};
 use crate::hosted;
 use crate::line::{self, Way};
@@ -36,6 +37,14 @@ const OWN_STATE: &str = "io.tidegate/";
 /// What the gateway itself has to say against the call. An error of the upstream's own is an
 /// [`Outcome::Error`].
 pub(crate) async fn execute(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
+    match find::inner(x, call) {
+        Ok(None) => run(x, call).await,
+        Ok(Some(inner)) => run(&x.through(), &inner).await,
+        Err(error) => Err(Operation::begin(x, call).refused(error).await),
+    }
+}
+
+async fn run(x: &Exchange, call: &Call) -> Result<Reply, RpcError> {
     let noted = Noted::begin(x, call).map(|noted| x.noted(noted));
     let x = noted.as_ref().unwrap_or(x);
     let mut operation = Operation::begin(x, call);
@@ -82,6 +91,9 @@ fn ended_in_time(x: &Exchange, reply: Reply) -> Reply {
 }
 
 async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Result<Reply, RpcError> {
+    if let Some(reply) = Box::pin(find::serve(x, call)).await? {
+        return Ok(reply);
+    }
     if let Some(kind) = Kind::of(&call.method) {
         let admitted = rates::admit_list(x, call).await?;
         let cursor = call.params.get("cursor").filter(|c| !c.is_null());
@@ -183,6 +195,7 @@ impl Located {
 /// Where to: the upstream, its own names, and what a retry carries for it.
 async fn locate(x: &Exchange, call: &Call) -> Result<Located, RpcError> {
     let mut routed = x.endpoint.route(&x.caller, call).await?;
+    routed.remade |= x.through;
     check_params(x, &routed)?;
     let Some(sealed) = call.params.get("requestState") else {
         return Ok(Located::new(x, routed));
@@ -206,9 +219,10 @@ async fn locate(x: &Exchange, call: &Call) -> Result<Located, RpcError> {
     Ok(Located { record, pass, ..Located::new(x, routed) })
 }
 
-/// Headers that repeat arguments must repeat them exactly. Legacy clients know of no such headers.
+/// Headers that repeat arguments must repeat them exactly. Legacy clients know of no such headers, nor do those
+/// that call through `call`, whose own schema has none.
 fn check_params(x: &Exchange, routed: &Routed) -> Result<(), RpcError> {
-    if x.revision.era() == protocol::Era::Legacy || !x.over_http {
+    if x.revision.era() == protocol::Era::Legacy || !x.over_http || x.through {
         return Ok(());
     }
     let arguments = routed.call.params.get("arguments");

@@ -349,7 +349,12 @@ impl ApprovalOffice {
     ///
     /// # Errors
     /// [`ApprovalError`]; one of somebody else's is unknown.
-    pub async fn decide_own(&self, id: &str, caller: (&str, &str), yes: bool) -> Result<Approval, ApprovalError> {
+    pub async fn decide_own(
+        &self,
+        id: &str,
+        caller: (&str, &str),
+        yes: bool,
+    ) -> Result<Approval, ApprovalError> {
         let now = self.clock.now();
         let changed = self.change(id, |found| {
             let own = |found: &Approval| found.is_own() && (&*found.tenant, &*found.subject) == caller;

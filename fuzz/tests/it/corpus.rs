@@ -98,6 +98,11 @@ fn config_holds_over_its_corpus_and_mutations_of_it() {
 }
 
 #[test]
+fn openapi_holds_over_its_corpus_and_mutations_of_it() {
+    run_all("openapi", 60);
+}
+
+#[test]
 fn content_holds_over_its_corpus_and_mutations_of_it() {
     run_all("content", 60);
 }

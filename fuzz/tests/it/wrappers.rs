@@ -15,6 +15,8 @@ mod content;
 mod envelope;
 #[path = "../../libfuzzer/targets/framing.rs"]
 mod framing;
+#[path = "../../libfuzzer/targets/openapi.rs"]
+mod openapi;
 #[path = "../../libfuzzer/targets/sse.rs"]
 mod sse;
 
@@ -26,6 +28,7 @@ const WRAPPERS: [(&str, Target); 7] = [
     ("framing", framing::RUN),
     ("bridge", bridge::RUN),
     ("config", config::RUN),
+    ("openapi", openapi::RUN),
     ("content", content::RUN),
 ];
 

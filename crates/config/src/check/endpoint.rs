@@ -5,8 +5,14 @@ use std::collections::HashMap;
 use super::names::check_aliases;
 use super::{Report, tasks};
 use crate::advice;
-use crate::section::{Config, Endpoint};
+use crate::section::{Config, Endpoint, Find};
 use crate::source::Path;
+
+/// As many tools as one search may find.
+const FOUND_MAX: usize = 50;
+/// How many groups of synonyms there may be, and how many words or phrases in one.
+const GROUPS_MAX: usize = 2_000;
+const PHRASES_MAX: usize = 32;
 
 pub(super) fn check(name: &str, endpoint: &Endpoint, config: &Config, report: &mut Report<'_>) {
     let path = Path::keys(["endpoints", name]);
@@ -36,6 +42,33 @@ pub(super) fn check(name: &str, endpoint: &Endpoint, config: &Config, report: &m
     }
     if endpoint.page_size == Some(0) {
         report.value(&path.key("page_size"), "must be at least 1", None);
+    }
+    if let Some(find) = &endpoint.find {
+        check_find(find, &path.key("find"), report);
+    }
+}
+
+fn check_find(find: &Find, path: &Path, report: &mut Report<'_>) {
+    let Find { beside: _, limit, synonyms } = find;
+    if !(1..=FOUND_MAX).contains(limit) {
+        report.value(&path.key("limit"), "expected a number from 1 to 50", None);
+    }
+    let list = path.key("synonyms");
+    if synonyms.len() > GROUPS_MAX {
+        report.key(&list, "expected at most 2000 groups", None);
+    }
+    for (index, group) in synonyms.iter().enumerate().take(GROUPS_MAX) {
+        if report.is_full() {
+            return;
+        }
+        if !(2..=PHRASES_MAX).contains(&group.len()) {
+            report.value(&list.index(index), "expected 2 to 32 words or phrases that mean the same", None);
+        }
+        for (at, phrase) in group.iter().enumerate() {
+            if !phrase.chars().any(char::is_alphanumeric) {
+                report.value(&list.index(index).index(at), "there is no word in it", None);
+            }
+        }
     }
 }
 

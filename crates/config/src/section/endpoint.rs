@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::HostRule;
+use super::{Find, HostRule};
 use crate::value::Glob;
 
 /// A selection of what the upstreams offer, served at `/NAME/mcp`.
@@ -50,6 +50,12 @@ pub struct Endpoint {
     /// By default nothing. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+
+    /// Whether clients are given three tools that find and call the others, in place of a long list.
+    ///
+    /// `find: {}` says so. By default they are given the list. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub find: Option<Find>,
 
     /// How many items a page of a list has.
     ///

@@ -9,6 +9,7 @@ mod checks;
 mod credentials;
 mod discovery;
 mod endpoint;
+mod find;
 mod gateway;
 mod keys;
 mod limits;
@@ -38,6 +39,7 @@ pub use checks::{
 pub use credentials::{Enterprise, Exchange, UpstreamAuth, Voucher};
 pub use discovery::{Card, CardIcon, CardVisibility, Discovery};
 pub use endpoint::Endpoint;
+pub use find::Find;
 pub use gateway::Config;
 pub use keys::Keys;
 pub use limits::Limits;

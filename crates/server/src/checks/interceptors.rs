@@ -5,6 +5,7 @@
 //! their priority, and are made all or not at all.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -346,7 +347,8 @@ impl Interceptors {
     ) -> Result<Result<Raw, RpcError>, Failure> {
         let call = Call::own(Method::parse(method), params, &known_capabilities(), &self.me);
         let cx = CallContext { watched, ..CallContext::own() };
-        let asked = async {
+        // Boxed without its type: an interceptor is asked through all that a call goes through, from within a call.
+        let asked: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(async {
             let _turn = self.turns.take().await?;
             let reply = self.server.call(&cx, &call).await;
             let reply = reply.map_err(|error| Failure::Unreachable(error.to_string()))?;
@@ -357,7 +359,7 @@ impl Interceptors {
                 Some(Outcome::Error(error)) => Ok(Err(RpcError::read(&error))),
                 None => Err(Failure::Garbage("it broke off")),
             }
-        };
+        });
         tokio::time::timeout(self.timeout, asked).await.map_err(|_elapsed| Failure::Late)?
     }
 }

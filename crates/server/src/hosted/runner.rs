@@ -110,6 +110,7 @@ fn exchange(app: &Arc<App>, stored: &StoredCall, until: Timestamp) -> Option<Exc
         address: None,
         noted: None,
         stale: Arc::default(),
+        through: false,
     })
 }
 

@@ -5,12 +5,16 @@ use protocol::{Call, Method, Raw, Request};
 
 use super::{handle, lives_elsewhere};
 use crate::app::Exchange;
+use crate::find;
 
 /// The replica whose process a call is about, if that is another one and this request may still go there.
 pub(crate) async fn owner(x: &Exchange, method: &Method, params: Option<&Raw>) -> Option<ReplicaId> {
     if x.forwarded {
         return None;
     }
+    // What is called through `call` lives where the tool inside does.
+    let inner = find::inner_params(x, method, params);
+    let params = inner.as_ref().or(params);
     if *method == Method::ToolsCall && x.endpoint.has_handles() {
         let arguments = params?.get("arguments").and_then(|raw| raw.object().ok().flatten());
         let mut handles = arguments.iter().flat_map(handle::candidates);

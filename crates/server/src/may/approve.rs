@@ -102,7 +102,12 @@ pub(super) fn name_of(x: &Exchange, bound: &str, once: Option<&Exchange>) -> Str
     digest[..24].to_owned()
 }
 
-pub(super) fn new(asked: &Asked<'_>, (ask, decision): (&Ask, &Decision), bound: &str, id: String) -> Approval {
+pub(super) fn new(
+    asked: &Asked<'_>,
+    (ask, decision): (&Ask, &Decision),
+    bound: &str,
+    id: String,
+) -> Approval {
     let x = asked.x;
     let now = x.app.clock.now();
     let groups = match &ask.whom {

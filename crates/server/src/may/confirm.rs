@@ -6,8 +6,8 @@ use protocol::{Call, Raw, RpcError};
 use serde_json::{Value, json};
 use upstream::Reply;
 
-use super::refusal::{self, AUTHORIZATION, Remedy};
 use super::on_page::Page;
+use super::refusal::{self, AUTHORIZATION, Remedy};
 use super::{Asked, May};
 
 /// What begins the request state of a call that waits for its caller's yes.

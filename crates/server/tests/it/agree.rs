@@ -61,10 +61,7 @@ impl Stage {
     }
 
     fn office(&self) -> ApprovalOffice {
-        ApprovalOffice::new(
-            self.world.shared_store(),
-            Arc::clone(&self.world.clock) as Arc<dyn model::Clock>,
-        )
+        ApprovalOffice::new(self.world.shared_store(), Arc::clone(&self.world.clock) as Arc<dyn model::Clock>)
     }
 
     fn calls(&self) -> u64 {

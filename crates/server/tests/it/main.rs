@@ -10,6 +10,7 @@ mod checks;
 mod consent;
 mod drain;
 mod eras;
+mod find;
 mod handles;
 mod health;
 mod links;

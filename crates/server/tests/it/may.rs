@@ -16,12 +16,12 @@ const AUTHORIZATION: &str = "io.modelcontextprotocol/authorization";
 const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// Policies in a file that is there as long as this.
-struct Policies {
+pub(crate) struct Policies {
     _folder: tempfile::TempDir,
-    path: PathBuf,
+    pub path: PathBuf,
 }
 
-fn policies(text: &str) -> Policies {
+pub(crate) fn policies(text: &str) -> Policies {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("test.cedar");
     std::fs::write(&path, text).expect("written");
@@ -39,14 +39,14 @@ fn under(policies: &Policies) -> WorldBuilder {
 
 /// Keeps what it is told.
 #[derive(Default)]
-struct Tape {
+pub(crate) struct Tape {
     strict: bool,
     full: bool,
     events: std::sync::Mutex<Vec<Event>>,
 }
 
 impl Tape {
-    fn all(&self) -> Vec<Event> {
+    pub fn all(&self) -> Vec<Event> {
         self.events.lock().expect("no test panics with it").clone()
     }
 }
