@@ -181,7 +181,7 @@ pub struct Recorder {
     capacity: usize,
     task: Mutex<Option<JoinHandle<()>>>,
     upkeep: JoinHandle<()>,
-    exports: Vec<(JoinHandle<()>, Arc<export::Tally>)>,
+    exports: Vec<export::Exporter>,
 }
 
 impl Recorder {
@@ -218,6 +218,10 @@ impl Recorder {
 
     /// Writes what waits, signs it, and ends. What is told afterwards is refused.
     pub async fn stop(&self) {
+        self.exports.iter().for_each(export::Exporter::stop);
+        for export in &self.exports {
+            export.ended().await;
+        }
         self.abort();
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -246,9 +250,7 @@ impl Recorder {
     /// Ends what goes on by itself. What was not delivered is, by whoever is next.
     fn abort(&self) {
         self.upkeep.abort();
-        for (task, _) in &self.exports {
-            task.abort();
-        }
+        self.exports.iter().for_each(export::Exporter::abort);
     }
 
     fn sender(&self) -> Option<mpsc::Sender<Item>> {
@@ -292,7 +294,7 @@ impl audit::Recorder for Recorder {
 
     fn figures(&self) -> Option<Figures> {
         let Counts { written, lost, waiting, commits, failed, signed } = self.counts();
-        let exports = self.exports.iter().map(|(_, tally)| tally.figures()).collect();
+        let exports = self.exports.iter().map(|export| export.tally.figures()).collect();
         Some(Figures { written, lost, waiting, commits, failed, signed, exports })
     }
 

@@ -12,8 +12,8 @@ mod syslog;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::http::Uri;
@@ -21,8 +21,9 @@ use async_trait::async_trait;
 use audit::ExportFigures;
 use egress::EgressError;
 use model::Timestamp;
-use store::{AuditEntryRow, StoreError};
-use tokio::task::JoinHandle;
+use store::{AuditEntryRow, Fence, StoreError};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::sleep;
 
 use crate::office::AuditOffice;
@@ -42,6 +43,8 @@ const LOGS: usize = 256;
 const NEXT_MAX: usize = 10_000;
 /// Entries that are read at once, whatever was planned.
 const BATCH_MAX: usize = 1_000;
+/// How long an export may take to end.
+const END: Duration = Duration::from_secs(2);
 /// What is sent at once, in bytes: more than one entry, where that is less.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -240,6 +243,8 @@ struct State {
     taker: Arc<dyn Taker>,
     tally: Arc<Tally>,
     lease: String,
+    /// By which taking of the lease it delivers.
+    fence: Option<Fence>,
     /// Up to where logs were delivered, as far as is remembered.
     next: BTreeMap<String, u64>,
 }
@@ -251,22 +256,55 @@ struct Due {
     size: u64,
 }
 
-/// Starts to deliver. What is counted is in the tally.
-pub(crate) fn start(shared: &Arc<Shared>, export: &Export) -> (JoinHandle<()>, Arc<Tally>) {
+/// An export that goes on.
+pub(crate) struct Exporter {
+    task: Mutex<Option<JoinHandle<()>>>,
+    abort: AbortHandle,
+    stop: watch::Sender<bool>,
+    /// What it counts.
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl Exporter {
+    /// Ends it after the delivery that it is at, so that nothing is delivered again by whoever is next. What he
+    /// needs is given back.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until it has ended, though not for long.
+    pub(crate) async fn ended(&self) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && tokio::time::timeout(END, task).await.is_err()
+        {
+            self.abort();
+        }
+    }
+
+    pub(crate) fn abort(&self) {
+        self.abort.abort();
+    }
+}
+
+/// Starts to deliver.
+pub(crate) fn start(shared: &Arc<Shared>, export: &Export) -> Exporter {
     let Export { sending, taker } = export.clone();
     let tally = Arc::new(Tally::new(Arc::clone(&sending.name)));
     let lease = format!("audit/export/{}", audit::hex(&seal::sha256(sending.name.as_bytes())));
     let (shared, counted) = (Arc::clone(shared), Arc::clone(&tally));
-    let state = State { shared, sending, taker, tally: counted, lease, next: BTreeMap::new() };
-    (tokio::spawn(run(state)), tally)
+    let state = State { shared, sending, taker, tally: counted, lease, fence: None, next: BTreeMap::new() };
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(run(state, stopped));
+    Exporter { abort: task.abort_handle(), task: Mutex::new(Some(task)), stop, tally }
 }
 
-/// Delivers until it is aborted.
-async fn run(mut state: State) {
+/// Delivers until it is told to stop.
+async fn run(mut state: State, mut stopped: watch::Receiver<bool>) {
     let name = Arc::clone(&state.sending.name);
     let (mut pause, mut failing) = (PAUSE, false);
     loop {
-        let wait = match state.once().await {
+        let wait = match state.once(&stopped).await {
             Ok(moved) => {
                 if failing && moved > 0 {
                     failing = false;
@@ -287,18 +325,29 @@ async fn run(mut state: State) {
                 now
             }
         };
-        sleep(wait).await;
+        tokio::select! {
+            biased;
+            // Whoever could tell it is gone, or has.
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+            () = sleep(wait) => {}
+        }
+    }
+    if let Err(error) = state.release().await {
+        tracing::debug!(export = &*name, %error, "the lease of an export was not given back, and ends by itself");
     }
 }
 
 impl State {
     /// Goes through all logs once. Says how many entries were delivered.
-    async fn once(&mut self) -> Result<u64, Refused> {
+    async fn once(&mut self, stopped: &watch::Receiver<bool>) -> Result<u64, Refused> {
         if !self.hold().await? {
             return Ok(0);
         }
         let mut moved = 0;
         for due in self.look().await? {
+            if *stopped.borrow() {
+                break;
+            }
             let delivered = self.deliver(&due).await?;
             moved += delivered;
             // The lease holds for one delivery.
@@ -346,13 +395,22 @@ impl State {
         let now = self.shared.clock.now();
         let until = now.plus(self.sending.timeout + LEASE_MORE);
         let mut tx = self.shared.store.begin().await?;
-        let mine = tx.lease_take(&self.lease, &self.shared.writer, now, until).await?.is_some();
+        self.fence = tx.lease_take(&self.lease, &self.shared.writer, now, until).await?;
         tx.commit().await?;
+        let mine = self.fence.is_some();
         self.tally.mine.store(mine, Ordering::Relaxed);
         if !mine {
             self.next.clear();
         }
         Ok(mine)
+    }
+
+    /// Gives the lease back, so that whoever is next need not wait for its end.
+    async fn release(&mut self) -> Result<(), StoreError> {
+        let Some(fence) = self.fence.take() else { return Ok(()) };
+        let mut tx = self.shared.store.begin().await?;
+        tx.lease_release(&self.lease, &self.shared.writer, fence).await?;
+        tx.commit().await
     }
 
     /// Delivers the next entries of a log. Says how many.
