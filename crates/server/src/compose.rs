@@ -138,8 +138,7 @@ pub fn compose(
     let Entrance { gate, issuers, sign_ins, broker } = Entrance::new(config, shared, before)?;
     let (Policies { engine: policy, labels }, checks) = (Policies::of(config)?, Checks::of(config, shared)?);
     let (mut sources, mut fingerprints) = (HashMap::new(), HashMap::new());
-    let mut forward_headers = HashMap::new();
-    let mut made = Vec::new();
+    let (mut forward_headers, mut made) = (HashMap::new(), Vec::new());
     let mut users: HashMap<String, Arc<Users>> = HashMap::new();
     for (name, section) in config.upstreams_enabled() {
         let values = Values::look_up(name, section)?;
