@@ -148,8 +148,7 @@ pub fn compose(
     let (Policies { engine: policy, labels }, checks) = (Policies::of(config)?, Checks::of(config, shared)?);
     let shown = Shown::of(config, &gate, (before.map(|g| &g.shown), shared.handles.clock.now()))?;
     let (mut sources, mut fingerprints) = (HashMap::new(), HashMap::new());
-    let mut forward_headers = HashMap::new();
-    let mut made = Vec::new();
+    let (mut forward_headers, mut made) = (HashMap::new(), Vec::new());
     let mut users: HashMap<String, Arc<Users>> = HashMap::new();
     for (name, section) in config.upstreams_enabled() {
         let values = Values::look_up(name, section)?;

@@ -104,10 +104,11 @@ impl Default for Metrics {
     }
 }
 
-fn indexes(r: &mut Registry) -> Counter {
-    let made = Counter::default();
+fn indexes_and_keys(r: &mut Registry) -> (Counter, Family<KeyState, Gauge>) {
+    let (made, keys) = (Counter::default(), Family::<KeyState, Gauge>::default());
     r.register("tidegate_tool_indexes_made", "Indexes over tools that were made", Counter::clone(&made));
-    made
+    r.register("tidegate_keys", "Keys of the ring, by what they are good for", Family::clone(&keys));
+    (made, keys)
 }
 
 /// Of what is held to approvals, and looked at.
@@ -162,14 +163,12 @@ impl Metrics {
         r.register("tidegate_sessions", text, Gauge::clone(&sessions));
         let text = "Configurations put in force after the first";
         r.register("tidegate_config_reloads", text, Counter::clone(&reloads));
-        let keys = Family::<KeyState, Gauge>::default();
-        r.register("tidegate_keys", "Keys of the ring, by what they are good for", Family::clone(&keys));
+        let (indexes, keys) = indexes_and_keys(r);
         let [calls_running, calls_waiting, memory_stage, memory_bytes]: [Gauge; 4] = Default::default();
         let shed = Family::<Refusal, Counter>::default();
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
         let (pins, checks, limited) = guards(r);
-        let indexes = indexes(r);
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
         let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
         r.register("tidegate_memory_stage", text, Gauge::clone(&memory_stage));

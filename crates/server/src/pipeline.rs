@@ -219,8 +219,8 @@ async fn locate(x: &Exchange, call: &Call) -> Result<Located, RpcError> {
     Ok(Located { record, pass, ..Located::new(x, routed) })
 }
 
-/// Headers that repeat arguments must repeat them exactly. Legacy clients know of no such headers, nor do those
-/// that call through `call`, whose own schema has none.
+/// Headers that repeat arguments must repeat them exactly. Legacy clients know of no such headers, nor do
+/// those that call through `call`, whose own schema has none.
 fn check_params(x: &Exchange, routed: &Routed) -> Result<(), RpcError> {
     if x.revision.era() == protocol::Era::Legacy || !x.over_http || x.through {
         return Ok(());

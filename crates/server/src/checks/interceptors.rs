@@ -347,7 +347,7 @@ impl Interceptors {
     ) -> Result<Result<Raw, RpcError>, Failure> {
         let call = Call::own(Method::parse(method), params, &known_capabilities(), &self.me);
         let cx = CallContext { watched, ..CallContext::own() };
-        // Boxed without its type: an interceptor is asked through all that a call goes through, from within a call.
+        // Boxed without its type: it is asked through all that a call goes through, from within a call.
         let asked: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(async {
             let _turn = self.turns.take().await?;
             let reply = self.server.call(&cx, &call).await;

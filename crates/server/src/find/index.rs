@@ -60,8 +60,8 @@ impl Finder {
         self.indexes.run_pending_tasks();
     }
 
-    /// The index over all that the endpoint offers to whoever asks, before policies, and which upstreams could
-    /// not be asked.
+    /// The index over all that the endpoint offers to whoever asks, before policies, and which upstreams
+    /// could not be asked.
     ///
     /// # Errors
     /// Where there is no list.

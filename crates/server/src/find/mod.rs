@@ -1,7 +1,7 @@
 //! The tools that find, describe and call others, where an endpoint offers them.
 //!
-//! What is called through them is called as if its client had called it: the call is unwrapped before anything
-//! is decided, counted or recorded, and from there on nobody knows another tool than the one inside.
+//! What is called through them is called as if its client had called it: the call is unwrapped before
+//! anything is decided, counted or recorded, and from there on nobody knows another tool than the one inside.
 
 mod index;
 

@@ -1,4 +1,5 @@
-//! An endpoint whose tools are searched, described and called by three of its own, for clients of every revision.
+//! An endpoint whose tools are searched, described and called by three of its own, for clients of every
+//! revision.
 
 use std::sync::Arc;
 
@@ -220,7 +221,8 @@ async fn the_audit_log_names_the_tool_inside_and_a_search_is_a_disclosure() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_and_tasks_are_those_of_the_tool_inside() {
-    let text = "upstreams: {a: {url: 'http://a'}}\nrates: [{name: few, match: {tools: [echo]}, rate: 1/1d, burst: 1}]";
+    let text = "upstreams: {a: {url: 'http://a'}}\n\
+                rates: [{name: few, match: {tools: [echo]}, rate: 1/1d, burst: 1}]";
     let rates = config::load_str(text, "f").expect("a configuration").rates;
     let tools = Glob::new("a_add").expect("a pattern");
     let rule = HostRule { tools, when: HostWhen::Always, required: false };
