@@ -303,7 +303,7 @@ async fn no_server_and_no_good_answer_pass_only_where_the_rule_says_so() {
         ("500", broken.url("/mcp")),
         ("no JSON", no_json.url("/mcp")),
         ("too large", large.url("/mcp")),
-        ("nobody", nobody().await),
+        ("nobody", nobody()),
     ];
     for (what, url) in places {
         for (mode, fail, passes) in [

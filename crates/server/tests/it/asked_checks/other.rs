@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// What it answers.
 #[derive(Clone)]
@@ -98,8 +98,11 @@ async fn answer(request: Request<Incoming>, all: &Mutex<Vec<Heard>>, says: &Says
     response.body(Full::new(Bytes::from(text))).expect("a response")
 }
 
-/// A port where nobody listens.
-pub(super) async fn nobody() -> String {
-    let socket = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    format!("http://{}/x", socket.local_addr().expect("an address"))
+/// A port where nobody listens, and that nobody else is given while the test runs.
+pub(super) fn nobody() -> String {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let url = format!("http://{}/x", socket.local_addr().expect("an address"));
+    std::mem::forget(socket);
+    url
 }

@@ -255,7 +255,7 @@ async fn failures() -> Vec<(&'static str, Option<Other>, CheckWebhook)> {
         let webhook = short(other.url("/check"));
         all.push((word, Some(other), CheckWebhook { bytes_max: Size::from_kib(64), ..webhook }));
     }
-    all.push(("unreachable", None, short(nobody().await)));
+    all.push(("unreachable", None, short(nobody())));
     let unasked = Other::start(|_| Answer::Json(allow())).await;
     let tiny = CheckWebhook { bytes_max: Size::from_bytes(16), ..at(unasked.url("/check")) };
     all.push(("too_large", Some(unasked), tiny));
