@@ -144,9 +144,8 @@ pub fn compose(
     shared: &Shared,
     before: Option<&Generation>,
 ) -> Result<Generation, ComposeError> {
-    let Entrance { gate, issuers, sign_ins, broker } = Entrance::new(config, shared, before)?;
+    let Entrance { gate, issuers, sign_ins, broker, shown } = Entrance::new(config, shared, before)?;
     let (Policies { engine: policy, labels }, checks) = (Policies::of(config)?, Checks::of(config, shared)?);
-    let shown = Shown::of(config, &gate, (before.map(|g| &g.shown), shared.handles.clock.now()))?;
     let (mut sources, mut fingerprints) = (HashMap::new(), HashMap::new());
     let (mut forward_headers, mut made) = (HashMap::new(), Vec::new());
     let mut users: HashMap<String, Arc<Users>> = HashMap::new();
@@ -229,16 +228,17 @@ fn broker_sign_ins(config: &Config) -> Vec<String> {
     config.auth.broker.as_ref().map(|own| own.sign_in.clone()).unwrap_or_default()
 }
 
-/// Who comes in, and by whom.
+/// Who comes in, and by whom, and what is told before.
 struct Entrance {
     gate: identity::Gate,
     issuers: Issuers,
     sign_ins: HashMap<String, identity::SignIn>,
     broker: Option<Arc<identity::Broker>>,
+    shown: Shown,
 }
 
 impl Entrance {
-    fn new(config: &Config, shared: &Shared, before: Option<&Generation>) -> Result<Self, DoorError> {
+    fn new(config: &Config, shared: &Shared, before: Option<&Generation>) -> Result<Self, ComposeError> {
         let keys = &shared.handles.keys;
         let tokens = config.auth.broker.as_ref().map(|_| Arc::new(Tokens::new(Arc::clone(keys))));
         let (gate, issuers) = door::gate(config, &shared.handles.clock, &shared.dpop, tokens, before)?;
@@ -247,7 +247,8 @@ impl Entrance {
         let vault = Arc::clone(&shared.vault) as Arc<dyn identity::Vault>;
         let sign_ins = door::sign_ins(config, &shared.handles, &issuers, (&vault, list))?;
         let broker = door::broker(config, shared, &issuers, &sign_ins)?;
-        Ok(Self { gate, issuers, sign_ins, broker })
+        let shown = Shown::of(config, &gate, (before.map(|g| &g.shown), shared.handles.clock.now()))?;
+        Ok(Self { gate, issuers, sign_ins, broker, shown })
     }
 }
 

@@ -151,25 +151,9 @@ where
         Route::Metrics | Route::Live | Route::Ready | Route::Connect | Route::Callback | Route::Client => {
             not_allowed("GET")
         }
-        Route::ResourceMetadata(name, path) if get => door::metadata(app, generation, (name, path), &headers),
-        Route::ResourceMetadata(..) => not_allowed("GET"),
-        Route::Card(name) if get || method == Method::HEAD => {
-            published::card(app, generation, name, &headers)
+        Route::ResourceMetadata(..) | Route::Card(_) | Route::Catalog | Route::Registry(_) => {
+            Box::pin(beforehand((app, generation), route, (&method, &uri, &headers), &came)).await
         }
-        Route::Catalog if get || method == Method::HEAD => published::catalog(app, generation, &headers),
-        Route::Card(_) | Route::Catalog => not_allowed("GET, HEAD"),
-        Route::Registry(rest) if get => {
-            let max = generation.limits.calls_max.saturating_add(generation.limits.queue_max);
-            let Some(_call) = Call::begin(app, max) else {
-                app.metrics.refused("calls_max");
-                let max = generation.limits.calls_max;
-                return shed(app, None, &Shed { reason: Reason::QueueFull, tenant: None, max });
-            };
-            let certificate = came.certificate.as_ref();
-            let knock = Knock { endpoint: "", method: &method, uri: &uri, headers: &headers, certificate };
-            Box::pin(published::registry(app, generation, rest, &knock)).await
-        }
-        Route::Registry(_) => not_allowed("GET"),
         Route::Unknown => answer::text(
             StatusCode::NOT_FOUND,
             "Nothing is served here. Endpoints are at /mcp and /NAME/mcp.\n",
@@ -205,6 +189,34 @@ where
             let answer = door::unless_stale(app, generation, &knock, stale.get(), answer);
             unless_barred((app, generation), who, &knock, answer)
         }
+    }
+}
+
+/// What those get who look before they connect.
+async fn beforehand(
+    (app, generation): (&Arc<App>, &Arc<Generation>),
+    route: Route<'_>,
+    (method, uri, headers): (&Method, &Uri, &HeaderMap),
+    came: &Came,
+) -> Answer {
+    let get = method == Method::GET;
+    match route {
+        Route::ResourceMetadata(name, path) if get => door::metadata(app, generation, (name, path), headers),
+        Route::Card(name) if get || method == Method::HEAD => published::card(app, generation, name, headers),
+        Route::Catalog if get || method == Method::HEAD => published::catalog(app, generation, headers),
+        Route::Registry(rest) if get => {
+            let max = generation.limits.calls_max.saturating_add(generation.limits.queue_max);
+            let Some(_call) = Call::begin(app, max) else {
+                app.metrics.refused("calls_max");
+                let max = generation.limits.calls_max;
+                return shed(app, None, &Shed { reason: Reason::QueueFull, tenant: None, max });
+            };
+            let certificate = came.certificate.as_ref();
+            let knock = Knock { endpoint: "", method, uri, headers, certificate };
+            published::registry(app, generation, rest, &knock).await
+        }
+        Route::Registry(_) | Route::ResourceMetadata(..) => not_allowed("GET"),
+        _ => not_allowed("GET, HEAD"),
     }
 }
 

@@ -127,18 +127,19 @@ fn check_place(
     }
     // What cannot be read is told of where it stands.
     let Some(base) = base else { return };
-    let fault = match base.reach() {
-        Reach::Loopback => None,
-        _ if !base.is_https() => Some("clients come without TLS, and a card would lead others there"),
-        Reach::Private if visibility == CardVisibility::Public => {
-            Some("\"auth.url\" is no host of the internet, and everybody would read of it")
+    let (fault, hint) = match base.reach() {
+        Reach::Loopback => return,
+        _ if !base.is_https() => {
+            let fault = "clients come without TLS, and a card would lead others there";
+            (fault, "let \"auth.url\" begin with https")
         }
-        Reach::Private | Reach::Public => None,
+        Reach::Private if visibility == CardVisibility::Public => {
+            let fault = "\"auth.url\" is no host of the internet, and everybody would read of it";
+            (fault, "make the card private")
+        }
+        Reach::Private | Reach::Public => return,
     };
-    if let Some(fault) = fault {
-        let hint = Some("let \"auth.url\" begin with https, or make the card private or off".to_owned());
-        report.value(&at.key("visibility"), fault, hint);
-    }
+    report.value(&at.key("visibility"), fault, Some(hint.to_owned()));
 }
 
 /// Whether whoever comes to an endpoint is let in without a word about who he is.

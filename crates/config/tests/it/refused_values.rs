@@ -294,3 +294,13 @@ fn there_are_at_most_a_thousand_upstreams() {
         "tidegate.yaml:1:1: upstreams: there are 1001 of them, and there may be 1000"
     );
 }
+
+#[test]
+fn a_card_is_one_that_can_be_told() {
+    hold("a_card_is_one_that_can_be_told");
+}
+
+#[test]
+fn a_card_leads_where_its_readers_can_go() {
+    hold("a_card_leads_where_its_readers_can_go");
+}

@@ -19,6 +19,7 @@ mod mtls;
 mod overload;
 mod pins;
 mod polling;
+mod published;
 mod rates;
 mod records;
 mod replicas;
