@@ -27,7 +27,7 @@ pub use sse::sse;
 pub type Target = fn(&[u8]);
 
 /// All targets by name. The corpus of each is the folder of that name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("envelope", envelope),
     ("agreement", agreement),
     ("sse", sse),

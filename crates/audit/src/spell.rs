@@ -1,5 +1,5 @@
-//! Canonical JSON as it is written by those who know its members: a record is spelled for each call, so nothing
-//! is built that would be taken apart again.
+//! Canonical JSON as it is written by those who know its members: a record is spelled for each call, so
+//! nothing is built that would be taken apart again.
 
 use crate::canonical::{clean, is_clean, quote};
 

@@ -75,7 +75,8 @@ fn sheet(visit: &Visit<'_>, user: User, approval: &Approval) -> Answer {
     let _ = write!(
         markup,
         "</dl><form method=\"post\" action=\"{AGREE}\">\
-         <input type=\"hidden\" name=\"sheet\" value=\"{}\"><input type=\"hidden\" name=\"call\" value=\"{}\">\
+         <input type=\"hidden\" name=\"sheet\" value=\"{}\">\
+         <input type=\"hidden\" name=\"call\" value=\"{}\">\
          <button class=\"yes\" name=\"answer\" value=\"yes\">Let it run, once</button>\
          <button name=\"answer\" value=\"no\">Do not</button></form>",
         escaped(&sheet.seal(&visit.app.handles)),

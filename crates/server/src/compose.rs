@@ -162,9 +162,7 @@ pub fn compose(
             Some(known) => Some(known),
             None => users_of(name, section, &values, (config, shared, &issuers))?,
         };
-        if let Some(own) = &own {
-            users.insert(name.to_owned(), Arc::clone(own));
-        }
+        users.extend(own.iter().map(|own| (name.to_owned(), Arc::clone(own))));
         let source = match kept {
             Some(source) if source.options() == lists => Arc::clone(source),
             Some(source) => source_of(name, Arc::clone(source.upstream()), lists, own, shared),

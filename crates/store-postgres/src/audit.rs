@@ -234,7 +234,8 @@ impl Change {
         let put = "INSERT INTO audit_entries (log, idx, at, principal, kind, tool, outcome, upstream, \
                    operation, started, writer, line) \
                    SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], \
-                   $6::text[], $7::text[], $8::text[], $9::text[], $10::boolean[], $11::text[], $12::bytea[])";
+                   $6::text[], $7::text[], $8::text[], $9::text[], $10::boolean[], $11::text[], \
+                   $12::bytea[])";
         let index: Vec<i64> = rows.iter().map(|row| int(row.index)).collect();
         let at: Vec<i64> = rows.iter().map(|row| int(row.at.0)).collect();
         let started: Vec<bool> = rows.iter().map(|row| row.started).collect();

@@ -73,8 +73,8 @@ fn note(row: &SqliteRow) -> Result<AuditNoteRow, sqlx::Error> {
     })
 }
 
-/// How many entries one statement adds at most, few or many. Its other rows are empty and add nothing, so that
-/// there are few statements and each is prepared once.
+/// How many entries one statement adds at most, few or many. Its other rows are empty and add nothing, so
+/// that there are few statements and each is prepared once.
 const FEW: usize = 8;
 const MANY: usize = 64;
 const ENTRY_COLUMNS: usize = 12;

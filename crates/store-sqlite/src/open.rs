@@ -48,8 +48,8 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// How much of the file the connection that writes keeps in memory, in KiB, negative as SQLite wants it: enough
-/// for the inner pages of the indexes that an audit log adds to everywhere.
+/// How much of the file the connection that writes keeps in memory, in KiB, negative as SQLite wants it:
+/// enough for the inner pages of the indexes that an audit log adds to everywhere.
 const WRITER_CACHE: &str = "-16384";
 
 /// The connection that writes.

@@ -281,7 +281,7 @@ impl ApprovalOffice {
         row.filter(|row| row.upstream == APPROVALS).map(|row| Approval::read(&row)).transpose()
     }
 
-    /// All that somebody else decides on, of one tenant where that is given, by name; the ended ones for a day.
+    /// All that somebody else decides on, of one tenant where that is given; the ended ones for a day.
     ///
     /// # Errors
     /// Those of the store.

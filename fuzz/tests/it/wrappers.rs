@@ -21,7 +21,7 @@ mod openapi;
 mod sse;
 
 /// Every wrapper, and what it runs.
-const WRAPPERS: [(&str, Target); 7] = [
+const WRAPPERS: [(&str, Target); 8] = [
     ("envelope", envelope::RUN),
     ("agreement", agreement::RUN),
     ("sse", sse::RUN),

@@ -58,7 +58,11 @@ fn reference(event: &Event, previous: Option<&[u8; 32]>, id: &str, cut: bool) ->
         detail.insert("details".to_owned(), Value::Object(details.collect()));
     }
     let detail = Value::Object(detail);
-    let evidence = seal::sha256(&canonical_detail(&detail).expect("a detail"));
+    record(event, previous, id, &policy, &detail)
+}
+
+fn record(event: &Event, previous: Option<&[u8; 32]>, id: &str, policy: &str, detail: &Value) -> String {
+    let evidence = seal::sha256(&canonical_detail(detail).expect("a detail"));
     let said = |name, or: &str| clean(event.details.get(name).map_or(or, String::as_str));
     let severity = match event.outcome {
         Outcome::Allowed => "info",
@@ -82,7 +86,7 @@ fn reference(event: &Event, previous: Option<&[u8; 32]>, id: &str, cut: bool) ->
         "previous_hash": previous.map(|hash| hex(hash)),
     });
     core["event_hash"] = json!(hex(&seal::sha256(&canonical(&core).expect("a record"))));
-    core["detail"] = detail;
+    core["detail"] = detail.clone();
     String::from_utf8(canonical_detail(&core).expect("a line")).expect("UTF-8")
 }
 
@@ -139,8 +143,9 @@ prop_compose! {
     ) -> Event {
         let kind = "tool_call";
         let (tenant, subject, operation) = (tenant.into(), subject.into(), operation.into());
-        Event { at: Timestamp(at), operation, phase, kind, tenant, subject, actors, client, endpoint, upstream,
-            target, decided, outcome, code, arguments, result, took_us, attempts, trace, address, details }
+        Event { at: Timestamp(at), operation, phase, kind, tenant, subject, actors, client, endpoint,
+            upstream, target, decided, outcome, code, arguments, result, took_us, attempts, trace, address,
+            details }
     }
 }
 

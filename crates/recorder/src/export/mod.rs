@@ -266,8 +266,8 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Ends it after the delivery that it is at, so that nothing is delivered again by whoever is next. What he
-    /// needs is given back.
+    /// Ends it after the delivery that it is at, so that nothing is delivered again by whoever is next. What
+    /// he needs is given back.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -333,7 +333,7 @@ async fn run(mut state: State, mut stopped: watch::Receiver<bool>) {
         }
     }
     if let Err(error) = state.release().await {
-        tracing::debug!(export = &*name, %error, "the lease of an export was not given back, and ends by itself");
+        tracing::debug!(export = &*name, %error, "an export keeps its lease until it runs out");
     }
 }
 

@@ -156,8 +156,8 @@ impl Remote {
 
     /// What is said of a text. `open`: who fails is passed over.
     ///
-    /// Boxed and named for what it gives alone: whom it asks is called as an upstream is, in a call to one, and
-    /// the compiler follows futures only so deep.
+    /// Boxed and named for what it gives alone: whom it asks is called as an upstream is, in a call to one,
+    /// and the compiler follows futures only so deep.
     pub(super) fn ask<'a>(
         &'a self,
         about: &'a About<'_>,

@@ -28,7 +28,7 @@ pub(super) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// The page for whoever calls. Who signs in nowhere has none, nor has one whose yes nobody would remember.
+    /// The page for whoever calls. Who signs in nowhere has none, nor has one whose yes nobody would keep.
     pub(super) fn of(x: &'a Exchange) -> Option<Self> {
         let issuer = x.who.issuer.as_deref().filter(|issuer| x.generation.sign_ins.contains_key(*issuer))?;
         let base = door::base(&x.app, &x.generation, &x.headers);
