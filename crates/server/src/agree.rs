@@ -97,28 +97,34 @@ pub(crate) async fn said(
     let visit = Visit::new(app, generation, headers);
     let fields: HashMap<String, String> = form_urlencoded::parse(form.as_bytes()).into_owned().collect();
     let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
-    let Some(sheet) = Sheet::open(&app.handles, field("sheet")) else { return over() };
+    let sheet = Sheet::open(&app.handles, field("sheet"));
     // Another page cannot send it, and what was shown to one is not done for another.
-    if !visit.is_marked(&sheet.browser) || visit.user().as_ref() != Some(&sheet.user) {
-        return over();
-    }
-    let yes = match field("answer") {
-        "yes" => true,
-        "no" => false,
-        _ => return over(),
+    let sheet =
+        sheet.filter(|sheet| visit.is_marked(&sheet.browser) && visit.user().as_ref() == Some(&sheet.user));
+    let Some(sheet) = sheet else {
+        let mut event = note::own_event(app, "own_approval");
+        event.address = address;
+        return note::answered(app, event, over()).await;
     };
-    let Some(office) = app.approvals.get() else { return none() };
     let principal = &sheet.user.principal;
     let mut event = note::event(app, "own_approval", principal);
     event.address = address;
     event.details.insert("approval", field("call").chars().take(ID_BYTES_MAX).collect());
-    event.details.insert("answer", if yes { "yes" } else { "no" }.to_owned());
-    let caller = (principal.tenant(), principal.subject());
-    // Nothing is decided without its record.
-    if let Err(answer) = note::recorded(app, event).await {
-        return *answer;
-    }
-    let mut answer = match office.decide_own(field("call"), caller, yes).await {
+    let mut answer = match field("answer") {
+        "yes" | "no" => {
+            event.details.insert("answer", field("answer").to_owned());
+            decided(app, &sheet.user, field("call"), field("answer") == "yes").await
+        }
+        _ => over(),
+    };
+    visit.unmark(&mut answer, &sheet.browser);
+    note::answered(app, event, answer).await
+}
+
+async fn decided(app: &App, user: &User, id: &str, yes: bool) -> Answer {
+    let Some(office) = app.approvals.get() else { return none() };
+    let caller = (user.principal.tenant(), user.principal.subject());
+    match office.decide_own(id, caller, yes).await {
         Ok(_) if yes => page(StatusCode::OK, "It may run", "Once, as you saw it. You can close this page."),
         Ok(_) => page(StatusCode::OK, "It does not run", "You can close this page."),
         Err(ApprovalError::Store(error)) => {
@@ -126,7 +132,5 @@ pub(crate) async fn said(
             not_now()
         }
         Err(_) => none(),
-    };
-    visit.unmark(&mut answer, &sheet.browser);
-    answer
+    }
 }

@@ -392,6 +392,12 @@ pub(crate) async fn form_answered(
     let mut event = Event::new(kind, app.clock.now(), EVERYBODY, &subject);
     event.client = client.map(|client| Arc::from(cut(client)));
     event.address = address;
+    answered(app, event, answer).await
+}
+
+/// Records what was answered to a form, before the answer leaves.
+pub(crate) async fn answered(app: &App, mut event: Event, answer: Answer) -> Answer {
+    let Some(recorder) = app.recorder.get() else { return answer };
     let status = answer.status();
     event.outcome = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Denied,
@@ -399,28 +405,16 @@ pub(crate) async fn form_answered(
         _ => Outcome::Allowed,
     };
     event.details.insert("status", status.as_u16().to_string());
-    match recorded(app, event).await {
-        Ok(()) => answer,
-        Err(refusal) => *refusal,
-    }
-}
-
-/// Records what a form is about, before it is answered where nothing is answered without its record.
-///
-/// # Errors
-/// The answer, where there has to be a record and is none.
-pub(crate) async fn recorded(app: &App, event: Event) -> Result<(), Box<Answer>> {
-    let Some(recorder) = app.recorder.get() else { return Ok(()) };
     if !recorder.is_strict() {
         recorder.note(event);
-        return Ok(());
+        return answer;
     }
     match recorder.record(event).await {
-        Ok(_) => Ok(()),
+        Ok(_) => answer,
         Err(error) => {
             tracing::error!(%error, "a form is refused: nothing is answered without its record");
             let text = "The audit log takes no record, and nothing is answered without one.\n";
-            Err(Box::new(answer::text(StatusCode::SERVICE_UNAVAILABLE, text)))
+            answer::text(StatusCode::SERVICE_UNAVAILABLE, text)
         }
     }
 }

@@ -101,7 +101,10 @@ fn kind(root: &Value, schema: &Value) -> String {
 }
 
 fn plural(kind: &str) -> String {
-    if kind == "text" { "texts".to_owned() } else { format!("{kind}s") }
+    match kind.strip_prefix("list of ") {
+        Some(inner) => format!("lists of {inner}"),
+        None => format!("{kind}s"),
+    }
 }
 
 fn words(root: &Value, target: &Value) -> Vec<(String, String)> {

@@ -80,8 +80,8 @@ fn a_value_never_leaves_its_segment_of_the_path() {
     ] {
         assert!(target(a, b).is_err(), "{a:?} {b:?}: {:?}", target(a, b));
     }
-    let label =
-        tool_at("get", "/a/{v}", json!({ "parameters": [{ "name": "v", "in": "path", "style": "label" }] }));
+    let parameter = json!({ "name": "v", "in": "path", "style": "label", "explode": true });
+    let label = tool_at("get", "/a/{v}", json!({ "parameters": [parameter] }));
     for value in [json!("."), json!(""), json!(["", ""])] {
         assert!(plan(&label, json!({ "v": value })).is_err(), "the style's own dot counts: {value}");
     }

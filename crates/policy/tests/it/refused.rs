@@ -111,7 +111,7 @@ fn annotations_are_known_ones_with_a_meaning() {
     );
     assert_eq!(
         on("ask(\"everybody\")"),
-        "team.cedar:1:1: \"everybody\" says not whom to ask; write \"caller\", or \
+        "team.cedar:1:1: \"everybody\" says not whom to ask; write \"caller\", \"caller: page\", or \
          \"groups: security, oncall\""
     );
     assert_eq!(
