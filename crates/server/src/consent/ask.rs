@@ -25,7 +25,7 @@ const AUTHORIZATION: &str = "io.modelcontextprotocol/authorization";
 /// would have to hold its request open for longer; a legacy one does so anyway.
 const WAIT: Duration = Duration::from_secs(20);
 /// How often is looked.
-const LOOK: Duration = Duration::from_millis(250);
+pub(crate) const LOOK: Duration = Duration::from_millis(250);
 /// The key by which API keys come in; no user stands behind one.
 const KEYS: &str = "keys";
 /// The same for client certificates.
@@ -73,11 +73,14 @@ pub(crate) async fn resume(x: &Exchange, routed: &Routed) -> Result<Resumed, Rpc
     }
 }
 
+/// How long a call waits for what its user does with a browser, before it asks once more.
+pub(crate) fn patience(x: &Exchange) -> Duration {
+    if x.revision.era() == Era::Legacy { x.generation.limits.answer_time } else { WAIT }
+}
+
 /// Waits until the user has granted it, though not for ever.
 async fn wait(x: &Exchange, users: &Users) -> Result<(), RpcError> {
-    let legacy = x.revision.era() == Era::Legacy;
-    let time = if legacy { x.generation.limits.answer_time } else { WAIT };
-    let until = Instant::now() + time;
+    let until = Instant::now() + patience(x);
     loop {
         let granted = users.is_granted(&x.caller.principal).await.map_err(|error| {
             tracing::warn!(%error, "nobody knows what a user has granted");

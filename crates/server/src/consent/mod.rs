@@ -7,7 +7,7 @@ mod pages;
 mod sealed;
 mod visit;
 
-pub(crate) use ask::{Resumed, ask, resume, sign_in};
+pub(crate) use ask::{LOOK, Resumed, ask, patience, resume, sign_in};
 pub(crate) use page::{escaped, framed, moved, page, redirect};
 pub(crate) use pages::{NAME, callback, client_document, connect};
 pub(crate) use sealed::{Errand, Question, Sheet};

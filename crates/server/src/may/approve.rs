@@ -49,10 +49,7 @@ pub(super) async fn approve(
     };
     match office.take(&id, bound, task.is_some()).await.map_err(|error| unknown(&error))? {
         Taken::Yes(approval) => {
-            if let Some(noted) = &x.noted {
-                noted.detail("approval", approval.id.clone());
-                noted.detail("approved_by", approval.decider.unwrap_or_default());
-            }
+            used(x, *approval);
             Ok(None)
         }
         Taken::No(approval) => no(asked, &approval).map(Some),
@@ -71,16 +68,27 @@ pub(super) async fn approve(
             }
             match office.ask(&new).await {
                 Ok(approval) => waits(asked, &approval).map(Some),
-                Err(ApprovalError::TooLarge) => {
-                    asked.note(audit::Outcome::Denied);
-                    let text = format!("{}.", ApprovalError::TooLarge);
-                    refusal::answer(asked.call, Remedy::Unavailable, &text)
-                        .map(|reply| Some(May::Answered(reply)))
-                }
-                Err(error) => Err(unknown(&error)),
+                Err(error) => not_asked(asked, &error).map(Some),
             }
         }
     }
+}
+
+/// Records whose yes a call uses.
+pub(super) fn used(x: &Exchange, approval: Approval) {
+    if let Some(noted) = &x.noted {
+        noted.detail("approval", approval.id);
+        noted.detail("approved_by", approval.decider.unwrap_or_default());
+    }
+}
+
+/// What a call comes to about which nobody could be asked.
+pub(super) fn not_asked(asked: &Asked<'_>, error: &ApprovalError) -> Result<May, RpcError> {
+    if !matches!(error, ApprovalError::TooLarge) {
+        return Err(unknown(error));
+    }
+    asked.note(audit::Outcome::Denied);
+    refusal::answer(asked.call, Remedy::Unavailable, &format!("{error}.")).map(May::Answered)
 }
 
 /// Whether the client can wait for a task.

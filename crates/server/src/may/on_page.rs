@@ -1,11 +1,9 @@
 //! The caller's own yes, on a page of the gateway's where he is signed in: no client says it for him.
 
-use std::time::Duration;
-
 use policy::{Ask, Decision};
-use protocol::{Era, Raw, RpcError};
+use protocol::{Raw, RpcError};
 use serde_json::json;
-use store::{Approval, ApprovalError, ApprovalOffice, ApprovalState, StoreError, Taken};
+use store::{Approval, ApprovalOffice, ApprovalState, StoreError, Taken};
 use tokio::time::Instant;
 
 use super::confirm::{MARK, QUESTION, Said, before};
@@ -13,12 +11,7 @@ use super::refusal::{self, AUTHORIZATION, Remedy};
 use super::{Asked, May, approve};
 use crate::agree::AGREE;
 use crate::app::Exchange;
-use crate::door;
-
-/// How long a call waits for a user who said that he is at it, before it asks once more.
-const WAIT: Duration = Duration::from_secs(20);
-/// How often is looked.
-const LOOK: Duration = Duration::from_millis(250);
+use crate::{consent, door};
 
 /// A page where the caller can say yes, where there is one.
 pub(super) struct Page<'a> {
@@ -60,10 +53,7 @@ impl<'a> Page<'a> {
         }
         match self.office.take(&id, bound, false).await.map_err(|error| approve::unknown(&error))? {
             Taken::Yes(approval) => {
-                if let Some(noted) = &x.noted {
-                    noted.detail("approval", approval.id.clone());
-                    noted.detail("approved_by", approval.decider.unwrap_or_default());
-                }
+                approve::used(x, *approval);
                 return Ok(None);
             }
             // Whoever makes the call anew after a no is asked anew.
@@ -73,20 +63,13 @@ impl<'a> Page<'a> {
         let new = approve::new(asked, (ask, decision), bound, id);
         match self.office.ask(&new).await {
             Ok(approval) => self.question(asked, ask, &approval).map(Some),
-            Err(ApprovalError::TooLarge) => {
-                asked.note(audit::Outcome::Denied);
-                let text = format!("{}.", ApprovalError::TooLarge);
-                refusal::answer(asked.call, Remedy::Unavailable, &text)
-                    .map(|reply| Some(May::Answered(reply)))
-            }
-            Err(error) => Err(approve::unknown(&error)),
+            Err(error) => approve::not_asked(asked, &error).map(Some),
         }
     }
 
     /// Waits until he has decided, though not for ever.
     async fn wait(&self, x: &Exchange, id: &str) -> Result<(), StoreError> {
-        let legacy = x.revision.era() == Era::Legacy;
-        let until = Instant::now() + if legacy { x.generation.limits.answer_time } else { WAIT };
+        let until = Instant::now() + consent::patience(x);
         loop {
             let found = self.office.find(id).await?;
             let waits = found.is_some_and(|found| {
@@ -95,7 +78,7 @@ impl<'a> Page<'a> {
             if !waits || Instant::now() >= until {
                 return Ok(());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(consent::LOOK).await;
         }
     }
 
