@@ -57,6 +57,9 @@ pub struct Edge {
     size: u64,
     /// By level, the hashes of the tile that is not full yet.
     tiles: Vec<Vec<Hash>>,
+    /// The roots of the perfect subtrees that it is made of, the largest first: a root is asked for with each
+    /// commit, and made of these with a few hashes.
+    peaks: Vec<Hash>,
 }
 
 impl Edge {
@@ -76,32 +79,52 @@ impl Edge {
     /// Reads it from those tiles. `None`: one of them is missing or too short.
     #[must_use]
     pub fn read(size: u64, tiles: &Tiles) -> Option<Self> {
-        let mut edge = Self { size, tiles: Vec::new() };
+        let mut edge = Self { size, tiles: Vec::new(), peaks: Vec::new() };
         for tile in Self::tiles_of(size) {
             let hashes = tiles.0.get(&tile)?;
             let width = usize::try_from(tile.width(size)).ok()?;
             edge.tiles.resize(edge.tiles.len().max(tile.level as usize + 1), Vec::new());
             edge.tiles[tile.level as usize] = hashes.get(..width)?.to_vec();
         }
+        // Smaller subtrees stand behind larger ones, within a tile and from level to level.
+        for tile in edge.tiles.iter().rev() {
+            let mut rest = tile.as_slice();
+            while !rest.is_empty() {
+                let (first, after) = rest.split_at(1 << rest.len().ilog2());
+                edge.peaks.push(perfect(first));
+                rest = after;
+            }
+        }
         Some(edge)
     }
 
     /// Adds an entry by its hash. What is full goes to `full`.
     pub fn push(&mut self, leaf: Hash, full: &mut impl FnMut(TileId, &[Hash])) {
-        self.size += 1;
         let mut hash = leaf;
-        for level in 0.. {
-            if self.tiles.len() == level {
-                self.tiles.push(Vec::new());
+        // The subtrees that this entry makes perfect, as many as the size before ends with ones.
+        for height in 0..=self.size.trailing_ones() {
+            if height > 0 {
+                let left = self.peaks.pop().unwrap_or_default();
+                hash = node_hash(&left, &hash);
             }
-            self.tiles[level].push(hash);
-            if self.tiles[level].len() < TILE_WIDTH as usize {
-                return;
+            if height.is_multiple_of(TILE_HEIGHT) {
+                self.put(height / TILE_HEIGHT, hash, full);
             }
-            let tile = std::mem::take(&mut self.tiles[level]);
-            let level = u32::try_from(level).unwrap_or(u32::MAX);
-            full(TileId { level, index: (self.size >> (TILE_HEIGHT * (level + 1))) - 1 }, &tile);
-            hash = perfect(&tile);
+        }
+        self.peaks.push(hash);
+        self.size += 1;
+    }
+
+    /// Puts a hash in the tile of its level that is not full.
+    fn put(&mut self, level: u32, hash: Hash, full: &mut impl FnMut(TileId, &[Hash])) {
+        let at = level as usize;
+        if self.tiles.len() <= at {
+            self.tiles.resize(at + 1, Vec::new());
+        }
+        self.tiles[at].push(hash);
+        if self.tiles[at].len() == TILE_WIDTH as usize {
+            let tile = std::mem::take(&mut self.tiles[at]);
+            full(TileId { level, index: self.size >> (TILE_HEIGHT * (level + 1)) }, &tile);
         }
     }
 
@@ -113,18 +136,9 @@ impl Edge {
     /// The root; of a tree without entries, the hash of nothing.
     #[must_use]
     pub fn root(&self) -> Hash {
-        let mut root: Option<Hash> = None;
-        for tile in &self.tiles {
-            let mut rest = tile.as_slice();
-            while !rest.is_empty() {
-                let width = 1_usize << rest.len().trailing_zeros();
-                let (before, last) = rest.split_at(rest.len() - width);
-                let last = perfect(last);
-                root = Some(root.map_or(last, |right| node_hash(&last, &right)));
-                rest = before;
-            }
-        }
-        root.unwrap_or_else(|| seal::sha256(b""))
+        let mut peaks = self.peaks.iter().rev().copied();
+        let Some(last) = peaks.next() else { return seal::sha256(b"") };
+        peaks.fold(last, |right, left| node_hash(&left, &right))
     }
 }
 

@@ -122,7 +122,7 @@ mod tests {
         (event.outcome, event.target) = (Outcome::Denied, Some("export".into()));
         event.upstream = Some("crm".into());
         let line = audit::line(&event, None, &SeededRng::new(1));
-        crate::rows::entry(&event, &line, 7, "w")
+        crate::rows::entry(&event, line.text, 7, "w")
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Events as rows of the store.
 
-use audit::{Captured, Event, Line, Phase};
+use audit::{Captured, Event, Phase};
 use bytes::Bytes;
 use store::{AUDIT_CONTENT_BYTES_MAX, AuditContentRow, AuditEntryRow};
 
@@ -28,7 +28,7 @@ pub(crate) fn bound(event: &mut Event) {
     }
 }
 
-pub(crate) fn entry(event: &Event, line: &Line, index: u64, writer: &str) -> AuditEntryRow {
+pub(crate) fn entry(event: &Event, line: String, index: u64, writer: &str) -> AuditEntryRow {
     AuditEntryRow {
         log: event.tenant.to_string(),
         index,
@@ -41,7 +41,7 @@ pub(crate) fn entry(event: &Event, line: &Line, index: u64, writer: &str) -> Aud
         operation: column(Some(&event.operation), SHORT),
         started: event.phase == Phase::Started,
         writer: writer.to_owned(),
-        line: Bytes::from(line.text.clone()),
+        line: Bytes::from(line),
     }
 }
 

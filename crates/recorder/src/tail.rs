@@ -1,11 +1,13 @@
 //! The end of a log, as it is added to and signed.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use audit::tree::{Edge, Hash, TileId, Tiles, leaf_hash, tile_bytes};
 use audit::{Checkpoint, Event, Note, PublicKey, Recorded};
 use bytes::Bytes;
-use model::Timestamp;
+use model::{Rng, Timestamp};
+use seal::Signer;
 use store::{AuditBatch, AuditNoteRow, AuditTileRow, Store, StoreError};
 
 use crate::{LABEL, Shared, rows};
@@ -23,6 +25,8 @@ pub(crate) struct Tail {
     note: Option<Note>,
     /// When it was signed.
     pub(crate) signed_at: Timestamp,
+    /// What this process has signed it with: to derive it and to check a signature take as long as to sign.
+    signer: Option<Arc<Signer>>,
 }
 
 impl Tail {
@@ -36,6 +40,7 @@ impl Tail {
             signed: 0,
             note: None,
             signed_at: Timestamp(0),
+            signer: None,
         };
         let Some(row) = shared.store.audit_log(log).await? else { return Ok(tail) };
         tail.edge = edge(&*shared.store, log, row.size).await?;
@@ -56,14 +61,15 @@ impl Tail {
         let mut batch = AuditBatch { log: self.log.clone(), size: self.size(), ..AuditBatch::default() };
         let mut tiles: BTreeMap<TileId, Vec<u8>> = BTreeMap::new();
         let mut recorded = Vec::with_capacity(events.len());
+        let rng = Handful::new(&*shared.rng);
         for event in events {
             let index = self.size();
-            let line = audit::line(event, self.last.as_ref(), &*shared.rng);
+            let line = audit::line(event, self.last.as_ref(), &rng);
             let leaf = leaf_hash(line.text.as_bytes());
             self.edge.push(leaf, &mut |tile, hashes| drop(tiles.insert(tile, tile_bytes(hashes))));
             self.last = Some(line.hash);
-            batch.entries.push(rows::entry(event, &line, index, &shared.writer));
             batch.contents.extend(line.captured.iter().map(|said| rows::content(event, said, index)));
+            batch.entries.push(rows::entry(event, line.text, index, &shared.writer));
             recorded.push(Recorded { origin: self.origin.clone(), index, leaf });
         }
         tiles.extend(self.edge.partial().map(|(tile, hashes)| (tile, tile_bytes(hashes))));
@@ -81,6 +87,9 @@ impl Tail {
     /// What has to be recorded before it is signed with another key than before.
     pub(crate) fn key_change(&self, shared: &Shared, now: Timestamp) -> Option<Event> {
         let note = self.note.as_ref()?;
+        if self.signer.as_ref().is_some_and(|signer| signer.id() == shared.keys.signer_id(now)) {
+            return None;
+        }
         let key = PublicKey::of(&self.origin, &shared.keys.signer(now, LABEL));
         if note.is_signed_by(&key) {
             return None;
@@ -102,17 +111,49 @@ impl Tail {
             root: self.edge.root(),
             at: Some(now),
         };
-        let signer = shared.keys.signer(now, LABEL);
-        let mut signers = vec![&signer];
-        let all = shared.keys.signers(now, LABEL);
+        let known = self.signer.take().filter(|signer| signer.id() == shared.keys.signer_id(now));
+        let signer = known.unwrap_or_else(|| Arc::new(shared.keys.signer(now, LABEL)));
+        let mut signers = vec![&*signer];
+        let all = if changed { shared.keys.signers(now, LABEL) } else { Vec::new() };
         if let Some(note) = self.note.as_ref().filter(|_| changed) {
-            let signed = |signer: &&seal::Signer| note.is_signed_by(&PublicKey::of(&self.origin, signer));
+            let signed = |signer: &&Signer| note.is_signed_by(&PublicKey::of(&self.origin, signer));
             signers.extend(all.iter().filter(signed));
         }
         let note = checkpoint.sign(&signers);
         let row = AuditNoteRow { log: self.log.clone(), size: self.size(), note: note.to_string() };
         (self.signed, self.signed_at, self.note) = (self.size(), now, Some(note));
+        self.signer = Some(signer);
         row
+    }
+}
+
+/// Random bytes that are fetched many at a time: each record needs a few.
+struct Handful<'a> {
+    rng: &'a dyn Rng,
+    left: Mutex<Vec<u8>>,
+}
+
+impl<'a> Handful<'a> {
+    const BYTES: usize = 1_024;
+
+    fn new(rng: &'a dyn Rng) -> Self {
+        Self { rng, left: Mutex::default() }
+    }
+}
+
+impl Rng for Handful<'_> {
+    fn fill(&self, bytes: &mut [u8]) {
+        if bytes.len() > Self::BYTES {
+            return self.rng.fill(bytes);
+        }
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if left.len() < bytes.len() {
+            left.resize(Self::BYTES, 0);
+            self.rng.fill(&mut left);
+        }
+        let from = left.len() - bytes.len();
+        bytes.copy_from_slice(&left[from..]);
+        left.truncate(from);
     }
 }
 

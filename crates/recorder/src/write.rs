@@ -19,6 +19,8 @@ use crate::{Item, Shared, rows};
 pub(crate) const BATCH: usize = 1_024;
 /// Records after which a log is signed, though its time has not come.
 const SIGN_AFTER: u64 = 256;
+/// How often those that are about to record something are let go first, at most.
+const GATHERS: u32 = 16;
 /// How often another one may have been first before it is given up.
 const TRIES: u32 = 20;
 /// The pause after a failure, and the longest one.
@@ -47,6 +49,9 @@ pub(crate) async fn run(shared: Arc<Shared>, mut items: mpsc::Receiver<Item>) {
                 if number == 0 {
                     break;
                 }
+                if state.shared.options.strict {
+                    gather(&mut items, &mut batch).await;
+                }
                 state.take(std::mem::take(&mut batch)).await;
                 // Where nobody waits, others have the store meanwhile, and the next batch is larger.
                 if number < BATCH && !state.shared.options.strict {
@@ -66,6 +71,24 @@ pub(crate) async fn run(shared: Arc<Shared>, mut items: mpsc::Receiver<Item>) {
     });
     if !matches!(end.await, Ok(Ok(()))) {
         tracing::warn!("the audit log's writer ended without saying so; others will close its records");
+    }
+}
+
+/// Takes what else is about to come: whoever can go on now does so first, and what he records then shares
+/// the commit. Where nobody has anything to do this takes no time.
+async fn gather(items: &mut mpsc::Receiver<Item>, batch: &mut Vec<Item>) {
+    for _ in 0..GATHERS {
+        let before = batch.len();
+        tokio::task::yield_now().await;
+        let room = BATCH - before;
+        while batch.len() < BATCH
+            && let Ok(item) = items.try_recv()
+        {
+            batch.push(item);
+        }
+        if batch.len() == before || room == 0 {
+            return;
+        }
     }
 }
 

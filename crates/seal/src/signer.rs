@@ -78,6 +78,12 @@ impl KeyRing {
         Signer::derive(self.keys().sealing(now), label)
     }
 
+    /// The key of the ring from which [`Self::signer`] derives what signs now: whether it is still the same.
+    #[must_use]
+    pub fn signer_id(&self, now: Timestamp) -> KeyId {
+        self.keys().sealing(now).term.id
+    }
+
     /// Everything whose signatures are good, for a use that `label` names: keys that will sign, so that
     /// others know them before, the one that does, and those before it until they retire.
     #[must_use]
@@ -109,6 +115,7 @@ mod tests {
         let keys = [key(1, 0, None), key(2, 10, None)];
         let (one, other) = (ring(&keys), ring(&keys));
         let signer = one.signer(NOW, "token");
+        assert_eq!(one.signer_id(NOW), signer.id());
         let signature = signer.sign(b"text");
         let public = other.signer_of(signer.id(), NOW, "token").expect("the same key").public();
         let check = UnparsedPublicKey::new(&ED25519, public);

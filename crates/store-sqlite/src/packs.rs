@@ -62,7 +62,7 @@ fn too_much<E: std::fmt::Display>(error: E) -> StoreError {
 /// What the statements have in common.
 fn arguments(
     batch: &AuditBatch,
-    pack: &AuditPack<'_>,
+    pack: AuditPack<'_>,
     note: Option<&AuditNoteRow>,
 ) -> Result<SqliteArguments, StoreError> {
     let json = |value: serde_json::Result<String>| value.map_err(too_much);
@@ -80,8 +80,8 @@ fn arguments(
         values.add(&batch.last)?;
         values.add(int(pack.from.0))?;
         values.add(int(pack.to.0))?;
-        values.add(&pack.marks[..])?;
-        values.add(&pack.entries[..])?;
+        values.add(pack.marks)?;
+        values.add(pack.entries)?;
         values.add(principals)?;
         values.add(ended)?;
         values.add(opened)?;
@@ -142,7 +142,7 @@ impl Append {
                 text.push_str(if write.keep { KEEP } else { "" });
             }
             text.push_str(if number + 1 == writes.len() { "COMMIT" } else { "" });
-            requests.push((text, arguments(&write.batch, &pack, write.note.as_ref())?));
+            requests.push((text, arguments(&write.batch, pack, write.note.as_ref())?));
         }
         Ok(Self(requests))
     }
@@ -284,7 +284,7 @@ impl Change {
         if text.is_empty() {
             return Ok(());
         }
-        let values = arguments(batch, &pack, None)?;
+        let values = arguments(batch, pack, None)?;
         self.run(sqlx::query_with(sqlx::AssertSqlSafe(text), values)).await.map(drop)
     }
 
