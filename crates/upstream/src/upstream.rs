@@ -469,8 +469,9 @@ impl Upstream {
 
     /// Makes it, unless the server is left alone.
     async fn passed(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
-        // What has begun goes on.
-        if call.params.has("requestState") {
+        // What has begun goes on, and the tools of a web API are known without asking it.
+        let known = self.api().is_some() && call.method != protocol::Method::ToolsCall;
+        if known || call.params.has("requestState") {
             return self.call_inner(cx, call).await;
         }
         let passing = self.core.keeping.admit();
