@@ -29,9 +29,9 @@ pub use section::{
     CheckRule, CheckWebhook, Checked, Config, CostRule, Detector, Discovery, Dpop, Drift, Eject, Endpoint,
     EndpointAuth, Enterprise, Exchange, Find, FirstSight, HealthCheck, HostRule, HostWhen, Introspection,
     Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls, Names, OpenApi, Pins,
-    Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError, ReplicaPlace, Resilience,
-    Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio, Store, StoreError, Tasks,
-    Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks, UpstreamTls, Voucher,
+    Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError, ReplicaPlace,
+    Resilience, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio, Store, StoreError,
+    Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks, UpstreamTls, Voucher,
 };
 pub use value::{
     Address, GLOB_BYTES_MAX, Glob, GlobError, Hedge, HedgeError, HostList, ListenError, OriginList, Pace,

@@ -28,9 +28,7 @@ pub(crate) fn api(
     Ok(Api::new(ApiOptions {
         document,
         server: section.server.as_deref().map(url).transpose()?,
-        select: Arc::new(move |view| {
-            choice.selects(view.operation_id, view.method, view.path, view.tags)
-        }),
+        select: Arc::new(move |view| choice.selects(view.operation_id, view.method, view.path, view.tags)),
         outputs: section.outputs,
         refresh: section.refresh().duration(),
         headers: headers.to_vec(),

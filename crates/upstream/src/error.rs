@@ -116,11 +116,9 @@ impl CallErrorKind {
             Self::Broke | Self::Timeout | Self::Invalid | Self::ParkLimit | Self::ParkedGone => {
                 Retry::MayHaveRun
             }
-            Self::OtherRevision
-            | Self::Document
-            | Self::Unauthorized
-            | Self::Consent
-            | Self::SessionGone => Retry::Useless,
+            Self::OtherRevision | Self::Document | Self::Unauthorized | Self::Consent | Self::SessionGone => {
+                Retry::Useless
+            }
             Self::Status(status) if status >= 500 => Retry::MayHaveRun,
             Self::Status(_) => Retry::Useless,
         }
@@ -154,7 +152,14 @@ impl CallError {
     /// An error of this kind.
     #[must_use]
     pub fn new(upstream: &UpstreamName, kind: CallErrorKind) -> Self {
-        Self { upstream: upstream.clone(), kind, detail: None, unsent: false, retry_after: None, instead: None }
+        Self {
+            upstream: upstream.clone(),
+            kind,
+            detail: None,
+            unsent: false,
+            retry_after: None,
+            instead: None,
+        }
     }
 
     /// The same error with words for the operator.

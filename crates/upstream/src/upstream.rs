@@ -17,8 +17,8 @@ use crate::options::Target;
 use crate::pipe::{Dial, PipePool};
 use crate::resilience::{is_free, may_again};
 use crate::{
-    AddressHealth, Again, Api, CallContext, CallError, CallErrorKind, Circuit, Condition, Credentials, HedgeAfter,
-    Kept, Observer, Options, Place, Reply, ResilienceStats,
+    AddressHealth, Again, Api, CallContext, CallError, CallErrorKind, Circuit, Condition, Credentials,
+    HedgeAfter, Kept, Observer, Options, Place, Reply, ResilienceStats,
 };
 
 /// How an upstream is doing.

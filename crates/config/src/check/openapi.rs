@@ -37,7 +37,11 @@ pub(super) fn check(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
     let health = upstream.resilience.health.as_ref();
     if health.is_some_and(|health| health.path.is_none()) {
         let hint = Some("give a \"path\" of the API that anybody may get".to_owned());
-        report.absent(&path.key("resilience").key("health"), "a web API has no request that does nothing", hint);
+        report.absent(
+            &path.key("resilience").key("health"),
+            "a web API has no request that does nothing",
+            hint,
+        );
     }
 }
 
@@ -53,7 +57,11 @@ fn check_meaningless(upstream: &Upstream, path: &Path, report: &mut Report<'_>) 
         ("tasks", upstream.tasks != default.tasks),
     ] {
         if set {
-            report.key(&path.key(key), "a web API speaks no revision of the protocol, and has neither sessions nor tasks", None);
+            report.key(
+                &path.key(key),
+                "a web API speaks no revision of the protocol, and has neither sessions nor tasks",
+                None,
+            );
         }
     }
 }

@@ -138,9 +138,9 @@ impl ApiHttp {
         let status = received.status.as_u16();
         let answer = openapi::answer(tool, received, limits);
         match answer.outcome {
-            openapi::Outcome::Unauthorized if !shown.is_nothing() => {
-                Err(core.error(CallErrorKind::Unauthorized).detail(format!("it answered {}", received.status)))
-            }
+            openapi::Outcome::Unauthorized if !shown.is_nothing() => Err(core
+                .error(CallErrorKind::Unauthorized)
+                .detail(format!("it answered {}", received.status))),
             openapi::Outcome::Later { after_s: Some(_) } => {
                 Err(core.error(CallErrorKind::Status(status)).after(retry_after(received.headers)))
             }

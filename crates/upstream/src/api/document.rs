@@ -8,9 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use egress::{Http, ResponseBody};
-use http::header::{
-    ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
-};
+use http::header::{ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use tokio::time::timeout;
 

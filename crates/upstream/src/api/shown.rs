@@ -109,7 +109,9 @@ fn means(name: &str, scheme: &Scheme, options: &ApiOptions) -> Option<Means> {
         Scheme::Basic | Scheme::Bearer | Scheme::Http(_) => Some("authorization"),
         Scheme::OAuth2 { .. } | Scheme::OpenIdConnect { .. } => Some("authorization"),
     };
-    let fixed = || options.headers.iter().any(|(own, _)| header.is_some_and(|h| own.as_str().eq_ignore_ascii_case(h)));
+    let fixed = || {
+        options.headers.iter().any(|(own, _)| header.is_some_and(|h| own.as_str().eq_ignore_ascii_case(h)))
+    };
     let sent = !matches!(scheme, Scheme::Http(_) | Scheme::MutualTls | Scheme::Unknown);
     let token = matches!(scheme, Scheme::Bearer | Scheme::OAuth2 { .. } | Scheme::OpenIdConnect { .. });
     match options.keys.contains_key(name) {

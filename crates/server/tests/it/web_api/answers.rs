@@ -31,7 +31,10 @@ async fn what_an_api_refuses_is_a_result_with_its_words() {
     let client = client(&world).await;
     let problem = json!({"title": "Not found", "detail": "no order o-9", "order": "o-9"});
     api.answer("GET /v2/orders/o-9", Said::of(404, "application/problem+json", problem.to_string()));
-    api.answer("GET /v2/orders/o-8", Said::Answer(302, vec![("location", "http://127.0.0.1:9/".to_owned())], "".into()));
+    api.answer(
+        "GET /v2/orders/o-8",
+        Said::Answer(302, vec![("location", "http://127.0.0.1:9/".to_owned())], "".into()),
+    );
     let outcome = client.call_tool("getOrder", json!({"orderId": "o-9"})).await;
     assert_eq!(outcome.result()["isError"], true);
     assert_eq!(
@@ -91,7 +94,13 @@ async fn an_answer_that_is_too_large_or_not_as_declared_says_that_the_call_was_m
     api.answer("GET /v2/terms", Said::of(200, "text/plain", vec![b'x'; 5 * 1024 * 1024]));
     api.answer("GET /v2/orders", Said::json(200, &json!(["no object"])));
     let outcome = client.call_tool("getTerms", json!({})).await;
-    assert!(outcome.result()["isError"] == true && outcome.text().contains("The call was made"), "{outcome:?}");
+    assert!(
+        outcome.result()["isError"] == true && outcome.text().contains("The call was made"),
+        "{outcome:?}"
+    );
     let outcome = client.call_tool("listOrders", json!({})).await;
-    assert!(outcome.result()["isError"] == true && outcome.text().contains("The call was made"), "{outcome:?}");
+    assert!(
+        outcome.result()["isError"] == true && outcome.text().contains("The call was made"),
+        "{outcome:?}"
+    );
 }

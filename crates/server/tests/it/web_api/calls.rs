@@ -33,7 +33,10 @@ async fn operations_are_tools_for_clients_of_every_revision() {
         }
         assert_eq!(api.asked("GET /v2/orders/o-1").len(), count + 1, "one call is one request");
     }
-    assert_eq!(api.asked("GET /openapi.json").iter().filter(|a| a.header("if-none-match").is_empty()).count(), 1);
+    assert_eq!(
+        api.asked("GET /openapi.json").iter().filter(|a| a.header("if-none-match").is_empty()).count(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +52,10 @@ async fn hints_come_from_methods_and_a_key_of_idempotency_is_not_asked_for() {
     assert_eq!(hints("cancelOrder"), [Some(false), Some(true), Some(true)]);
     assert_eq!(hints("createOrder"), [Some(false), None, Some(false)]);
     assert_eq!(tool("createOrder")["inputSchema"]["required"], json!(["body"]));
-    assert!(tool("listOrders")["description"].as_str().expect("text").contains("cursor"), "pages are told of");
+    assert!(
+        tool("listOrders")["description"].as_str().expect("text").contains("cursor"),
+        "pages are told of"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +68,8 @@ async fn arguments_go_where_the_document_says_with_the_credential_and_what_the_o
     api.answer("GET /v2/orders", Said::json(200, &json!({"items": []})));
     api.answer("POST /v2/orders/a%20b/notes", Said::Answer(204, Vec::new(), "".into()));
     let client = client(&world).await;
-    let arguments = json!({"status": ["open", "sent&x=1"], "limit": 5, "X-Request-Id": "r-1", "cursor": null});
+    let arguments =
+        json!({"status": ["open", "sent&x=1"], "limit": 5, "X-Request-Id": "r-1", "cursor": null});
     let asked = client.call_tool("listOrders", arguments).await;
     assert!(asked.result().get("isError").is_none(), "{asked:?}");
     let asked = &api.asked("GET /v2/orders")[0];
@@ -93,7 +100,10 @@ async fn arguments_that_cannot_be_sent_are_a_result_that_says_so_and_nothing_is_
     ] {
         let outcome = client.call_tool(tool, arguments).await;
         assert_eq!(outcome.result()["isError"], true);
-        assert!(outcome.text().starts_with("The call was not made:") && outcome.text().contains(says), "{outcome:?}");
+        assert!(
+            outcome.text().starts_with("The call was not made:") && outcome.text().contains(says),
+            "{outcome:?}"
+        );
     }
     assert_eq!(client.call_tool("noSuch", json!({})).await.code(), Some(-32602));
     assert_eq!(api.all_asked().len(), 0);

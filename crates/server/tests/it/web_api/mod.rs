@@ -119,11 +119,12 @@ fn section(api: &WebApi) -> OpenApi {
     }
 }
 
-/// A gateway in front of it, as `shop`.
+/// A gateway in front of it, as `shop`, beside a server.
 async fn world_with(section: OpenApi, change: impl FnOnce(&mut Upstream)) -> World {
     let mut upstream = Upstream { openapi: Some(section), ..Upstream::default() };
     change(&mut upstream);
-    World::builder().config(|config| drop(config.upstreams.insert("shop".to_owned(), upstream))).start().await
+    let builder = World::builder().demo("demo", demo::Server::builder());
+    builder.config(|config| drop(config.upstreams.insert("shop".to_owned(), upstream))).start().await
 }
 
 /// The shop, and a gateway in front of it.
@@ -135,6 +136,11 @@ async fn begin() -> (WebApi, World) {
 
 async fn client(world: &World) -> Client {
     world.client("shop", Revision::V2026_07_28).await
+}
+
+/// A client of the endpoint that is there whatever its upstreams do.
+async fn everything(world: &World) -> Client {
+    world.client("mcp", Revision::V2026_07_28).await
 }
 
 async fn tools(client: &Client) -> Vec<Value> {
@@ -159,7 +165,6 @@ async fn until_names(client: &Client, wanted: &[&str]) {
 /// How the shop does, as `tidegate upstreams` tells it.
 async fn row(world: &World) -> tidegate_server::UpstreamRow {
     let generation = world.gateway().app().generation();
-    let mut rows = tidegate_server::survey(&generation, std::time::Duration::from_secs(30)).await;
-    assert_eq!(rows.len(), 1);
-    rows.remove(0)
+    let rows = tidegate_server::survey(&generation, std::time::Duration::from_secs(30)).await;
+    rows.into_iter().find(|row| row.name == "shop").expect("it is there")
 }
