@@ -40,7 +40,7 @@ pub struct Upstream {
 
     /// A web API in place of a server of MCP: its operations become tools. Instead of `url` and `command`.
     ///
-    /// Since 0.1.
+    /// By default there is none. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub openapi: Option<OpenApi>,
 
