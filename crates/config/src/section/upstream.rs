@@ -17,7 +17,11 @@ use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span}
 /// describes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["url"] }, { "required": ["command"] }, { "required": ["openapi"] }]))]
+#[schemars(extend("oneOf" = [
+    { "required": ["url"] },
+    { "required": ["command"] },
+    { "required": ["openapi"] },
+]))]
 pub struct Upstream {
     /// The URL of its MCP endpoint, `http` or `https`. Either this or `command`.
     ///

@@ -21,7 +21,7 @@ use crate::{CallError, CallErrorKind};
 /// How long a document may take to arrive, however slowly its server sends.
 const READ_TIME_MAX: Duration = Duration::from_secs(60);
 const KINDS: HeaderValue = HeaderValue::from_static(
-    "application/vnd.oai.openapi+json, application/json, application/vnd.oai.openapi, application/yaml, */*;q=0.5",
+    "application/vnd.oai.openapi+json, application/vnd.oai.openapi, application/json, */*;q=0.5",
 );
 
 /// What of a document is known without reading it.

@@ -14,8 +14,8 @@ use crate::{CallError, Change, Target, Upstream};
 const FIRST_MIN: Duration = Duration::from_secs(1);
 
 impl Upstream {
-    /// Reads its document from now on, where it has one, and again when it has changed, until it is shut down.
-    /// A second time changes nothing. Must be called within a tokio runtime.
+    /// Reads its document from now on, where it has one, and again when it has changed, until it is shut
+    /// down. A second time changes nothing. Must be called within a tokio runtime.
     pub fn follow_document(self: &Arc<Self>) {
         let Target::Api { api, .. } = &self.options().target else { return };
         let (own, api) = (Arc::downgrade(self), Arc::clone(api));

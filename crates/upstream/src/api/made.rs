@@ -111,8 +111,8 @@ fn base(document: &Document, options: &ApiOptions) -> Result<String, String> {
     match own {
         true => Ok(address),
         false => Err(format!(
-            "it says that the API is at {address:?}, which is another host than its own: if that is right, write \
-             it as \"openapi.server\""
+            "it says that the API is at {address:?}, which is another host than its own: if that is right, \
+             write it as \"openapi.server\""
         )),
     }
 }

@@ -1,8 +1,8 @@
 //! A web API that an OpenAPI document describes. To the rest of the gateway it is a modern server that has
 //! tools and nothing else.
 //!
-//! The document is read when the gateway begins to serve and again where it has changed, never for a call. One
-//! that cannot be used leaves what was made of the one before.
+//! The document is read when the gateway begins to serve and again where it has changed, never for a call.
+//! One that cannot be used leaves what was made of the one before.
 
 mod call;
 mod document;

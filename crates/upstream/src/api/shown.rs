@@ -163,8 +163,8 @@ fn told(unmet: &BTreeMap<&str, Vec<&str>>, schemes: &BTreeMap<String, Scheme>) -
         };
         let _ = write!(
             out,
-            "a credential is missing: {count} of its operations ({}{more}) demand {name:?} ({what}): {give}, or \
-             leave them out with \"openapi.exclude\"",
+            "a credential is missing: {count} of its operations ({}{more}) demand {name:?} ({what}): \
+             {give}, or leave them out with \"openapi.exclude\"",
             named.join(", ")
         );
     }
@@ -176,6 +176,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use http::HeaderName;
     use openapi::{Document, Limits, Options};
     use serde_json::{Value, json};
 
@@ -259,6 +260,4 @@ mod tests {
         let wrong = of(json!([]), &options(&[("kay", "hunter2")], false)).expect_err("no such scheme");
         assert!(wrong.contains("\"kay\"") && wrong.contains("\"basic\"") && !wrong.contains("hunter2"));
     }
-
-    use http::HeaderName;
 }

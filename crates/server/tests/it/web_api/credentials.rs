@@ -12,7 +12,8 @@ use super::{client, everything, names, row, section, shop, world_with};
 
 /// One operation for each way to prove oneself.
 fn guarded() -> Value {
-    let operation = |security: Value| json!({"get": {"security": [security], "responses": {"200": {"description": "x"}}}});
+    let responses = json!({"200": {"description": "x"}});
+    let operation = |security: Value| json!({"get": {"security": [security], "responses": responses}});
     json!({
         "openapi": "3.0.3",
         "info": {"title": "Guarded", "version": "1"},
@@ -93,8 +94,8 @@ async fn what_is_missing_is_named_before_anybody_calls_and_what_needs_it_can_be_
     assert_eq!((found.state, found.tools), ("document", None));
     assert_eq!(
         found.error.expect("a reason"),
-        "a credential is missing: 1 of its operations (get_oauth) demand \"oauth\" (a token of OAuth 2.0): give \
-         \"openapi.credentials.oauth\" or \"auth\", or leave them out with \"openapi.exclude\""
+        "a credential is missing: 1 of its operations (get_oauth) demand \"oauth\" (a token of OAuth 2.0): \
+         give \"openapi.credentials.oauth\" or \"auth\", or leave them out with \"openapi.exclude\""
     );
     let refused = everything(&world).await.call_tool("shop_get_open", json!({})).await;
     assert_eq!(refused.code(), Some(-31002), "{refused:?}");
