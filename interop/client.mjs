@@ -12,6 +12,7 @@ import { lists } from './cases/lists.mjs';
 import { pages } from './cases/pages.mjs';
 import { questions } from './cases/questions.mjs';
 import { sessions } from './cases/sessions.mjs';
+import { shop } from './cases/shop.mjs';
 import { signon, startSignOn } from './cases/signon.mjs';
 import { tasks } from './cases/tasks.mjs';
 import { walks } from './cases/walks.mjs';
@@ -70,7 +71,7 @@ async function typescript() {
   };
   const old = kind === 'v1' ? tasks : {};
   const killed = kind === 'v1' || kind === 'v2' ? durable : {};
-  const cases = { ...lists, ...calls, ...questions, ...sessions, ...changes, ...old, ...killed, ...failures };
+  const cases = { ...lists, ...calls, ...shop, ...questions, ...sessions, ...changes, ...old, ...killed, ...failures };
   const count = await run(`TypeScript ${kind}`, cases, context, only);
   await client.close();
   return count;

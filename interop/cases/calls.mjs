@@ -24,6 +24,7 @@ const CALLS = [
   ['legacy', 'test_simple_text', {}, /simple text/],
   ['modern', 'test_simple_text', {}, /simple text/],
   ['fragile', 'test_simple_text', {}, /simple text/],
+  ['shop', 'who_who_get', {}, /"ann"/],
 ];
 
 export const calls = {

@@ -28,10 +28,10 @@ pub use section::{
     CardIcon, CardVisibility, CertificateName, CheckAction, CheckFail, CheckInterceptors, CheckMode,
     CheckRule, CheckWebhook, Checked, Config, CostRule, Detector, Discovery, Dpop, Drift, Eject, Endpoint,
     EndpointAuth, Enterprise, Exchange, Find, FirstSight, HealthCheck, HostRule, HostWhen, Introspection,
-    Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls, Names, Pins, Policy,
-    Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError, ReplicaPlace, Resilience,
-    Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio, Store, StoreError, Tasks,
-    Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks, UpstreamTls, Voucher,
+    Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls, Names, OpenApi, Pins,
+    Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError, ReplicaPlace,
+    Resilience, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio, Store, StoreError,
+    Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks, UpstreamTls, Voucher,
 };
 pub use value::{
     Address, GLOB_BYTES_MAX, Glob, GlobError, Hedge, HedgeError, HostList, ListenError, OriginList, Pace,
@@ -45,7 +45,9 @@ pub fn fuzz(input: &[u8]) {
         match result {
             Ok(config) => {
                 for upstream in config.upstreams.values() {
-                    assert!(upstream.url.is_some() != upstream.command.is_some(), "a target is checked");
+                    let targets =
+                        [upstream.url.is_some(), upstream.command.is_some(), upstream.openapi.is_some()];
+                    assert_eq!(targets.iter().filter(|t| **t).count(), 1, "a target is checked");
                     let _ = (upstream.fingerprint(), upstream.retry("a").map(|rule| rule.is_on_text("a")));
                 }
                 let _ = (

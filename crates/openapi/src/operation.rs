@@ -51,6 +51,19 @@ pub(crate) enum Style {
 }
 
 impl Style {
+    /// Its word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Label => "label",
+            Self::Matrix => "matrix",
+            Self::Form => "form",
+            Self::Space => "spaceDelimited",
+            Self::Pipe => "pipeDelimited",
+            Self::Deep => "deepObject",
+        }
+    }
+
     /// The style of this word at this place; what does not exist there is as if nothing was said.
     pub(crate) fn read(word: Option<&str>, place: Place) -> Self {
         match (place, word) {
@@ -136,7 +149,45 @@ pub struct Operation {
     pub(crate) gives_object: bool,
 }
 
+/// Whether a parameter is a key by which the server knows a request that it has had before (the draft
+/// "Idempotency-Key" of the IETF).
+pub(crate) fn is_idempotency_key(place: Place, name: &str) -> bool {
+    place == Place::Header && name.eq_ignore_ascii_case("idempotency-key")
+}
+
 impl Operation {
+    /// Whether the request only reads (RFC 9110, section 9.2.1).
+    #[must_use]
+    pub fn is_safe(&self) -> bool {
+        self.method.is_safe()
+    }
+
+    /// Whether twice is as once, whatever the server (RFC 9110, section 9.2.2).
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        self.method.is_idempotent()
+    }
+
+    /// The argument that holds a key by which the server knows a request that it has had before.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&str> {
+        let key = self.parameters.iter().find(|p| is_idempotency_key(p.place, &p.name));
+        key.map(|key| key.argument.as_str())
+    }
+
+    /// Where all arguments go and how, as sixteen hexadecimal digits: a definition may stay as it is while
+    /// its request becomes another one.
+    pub(crate) fn digest(&self) -> String {
+        let mut words: Vec<String> = vec![format!("{} {}", self.method, self.path)];
+        words.extend(self.parameters.iter().map(|p| {
+            let flags = (p.explode, p.reserved, p.json);
+            format!("{} {} {} {} {flags:?}", p.argument, p.place.word(), p.name, p.style.word())
+        }));
+        words.extend(self.body.iter().map(|body| format!("{} body {}", body.argument, body.media_type)));
+        let digest = seal::sha256(words.join("\n").as_bytes());
+        crate::names::hex(&digest[..8])
+    }
+
     /// Where each argument goes, in the order of the definition.
     pub fn places(&self) -> impl Iterator<Item = (&str, Place, &str)> {
         let parameters = self.parameters.iter().map(|p| (p.argument.as_str(), p.place, p.name.as_str()));

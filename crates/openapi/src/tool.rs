@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::document::Options;
 use crate::names::{arguments, hex};
-use crate::operation::{Body, Form, Operation, Parameter, Piece, Place, Style};
+use crate::operation::{Body, Form, Operation, Parameter, Piece, Place, Style, is_idempotency_key};
 use crate::paging::{Paging, recognise};
 use crate::parameters::{BodyOf, Declared, body, essence, is_json, parameters};
 use crate::plan::encode_fixed;
@@ -243,7 +243,8 @@ fn input<'d>(
             schema.insert("deprecated".to_owned(), Value::Bool(true));
         }
         properties.insert(name.clone(), schema);
-        if parameter.required {
+        // Whoever sends the request has one where the caller does not care.
+        if parameter.required && !is_idempotency_key(parameter.place, &parameter.name) {
             required.push(Value::String(name.clone()));
         }
     }
@@ -448,7 +449,11 @@ fn definition(
     out.insert("inputSchema".to_owned(), input);
     out.extend(output.map(|output| ("outputSchema".to_owned(), output)));
     out.insert("annotations".to_owned(), annotations(&operation.method));
-    let mut meta = json!({ "method": operation.method.as_str(), "path": operation.path });
+    let mut meta = json!({
+        "method": operation.method.as_str(),
+        "path": operation.path,
+        "request": operation.digest(),
+    });
     if about.deprecated() {
         meta["deprecated"] = Value::Bool(true);
     }

@@ -39,6 +39,7 @@ use crate::published::{self, Shown};
 use crate::replay::Repeatable;
 use crate::trace::{Choices, LogCalls, Watch};
 use crate::vault::StoreVault;
+use crate::web_api;
 
 /// What all configurations of a process share.
 #[derive(Clone)]
@@ -212,7 +213,8 @@ pub fn compose(
 fn repeatable(config: &Config) -> HashMap<String, Repeatable> {
     let rules = |section: &config::Upstream| Repeatable {
         named: section.idempotent.clone(),
-        hints: section.trust_hints,
+        // Those of a web API are the gateway's own, made of its methods.
+        hints: section.trust_hints || section.openapi.is_some(),
     };
     config.upstreams_enabled().map(|(name, section)| (name.to_owned(), rules(section))).collect()
 }
@@ -294,9 +296,8 @@ fn users_of(
     values: &Values,
     (config, shared, issuers): (&Config, &Shared, &Issuers),
 ) -> Result<Option<Arc<Users>>, ComposeError> {
-    let (Some(auth), Some(url)) = (section.auth.as_ref().filter(|auth| auth.per_user), &section.url) else {
-        return Ok(None);
-    };
+    let (auth, url) = (section.auth.as_ref().filter(|auth| auth.per_user), web_api::place(section));
+    let (Some(auth), Some(url)) = (auth, url) else { return Ok(None) };
     let url: http::Uri =
         url.parse().map_err(|source| ComposeError::Url { upstream: name.to_owned(), source })?;
     let vault = Arc::clone(&shared.vault) as Arc<dyn identity::Vault>;
@@ -352,18 +353,19 @@ struct Values {
     headers: Vec<(HeaderName, HeaderValue)>,
     ca: Option<Vec<u8>>,
     auth: Option<config::SecretText>,
+    credentials: Vec<(String, config::SecretText)>,
 }
 
 impl Values {
     fn look_up(name: &str, section: &config::Upstream) -> Result<Self, ComposeError> {
         let env = |name: &str| std::env::var(name).ok();
         let read = |path: &Path| std::fs::read(path);
-        let config::Resolved { env, headers, auth } = section
+        let config::Resolved { env, headers, auth, credentials } = section
             .resolve(&env, &read)
             .map_err(|source| ComposeError::Secret { upstream: name.to_owned(), source })?;
         let failed = |path: &Path, source| ComposeError::File { path: path.display().to_string(), source };
         let ca = section.tls.ca.as_ref().map(|path| std::fs::read(path).map_err(|error| failed(path, error)));
-        Ok(Self { env, headers, ca: ca.transpose()?, auth })
+        Ok(Self { env, headers, ca: ca.transpose()?, auth, credentials })
     }
 
     /// These and the limits of the gateway that an upstream is made with.
@@ -494,10 +496,10 @@ fn target(
     values: &Values,
     (users, handles): (Option<&Arc<Users>>, &Handles),
 ) -> Result<Target, ComposeError> {
-    let Some(url) = &section.url else {
+    if let Some(argv) = &section.command {
         let s = &section.stdio;
         return Ok(Target::Stdio(Stdio {
-            argv: section.command.clone().unwrap_or_default(),
+            argv: argv.clone(),
             env: values.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
             cwd: section.cwd.clone(),
             processes_max: s.processes_max,
@@ -506,22 +508,30 @@ fn target(
             backoff_max: s.restart_backoff_max.duration(),
             stderr_lines_max: s.stderr_lines_max,
         }));
+    }
+    let parse = |url: &str| -> Result<http::Uri, ComposeError> {
+        url.parse().map_err(|source| ComposeError::Url { upstream: name.to_owned(), source })
     };
-    let url: http::Uri =
-        url.parse().map_err(|source| ComposeError::Url { upstream: name.to_owned(), source })?;
+    let url = web_api::place(section).map(parse).transpose()?;
+    let own = |(auth, url): (&config::UpstreamAuth, &http::Uri)| {
+        let place = (url, values.ca.clone());
+        credentials::credentials(name, auth, place, values.auth.as_ref(), handles)
+    };
+    let credentials = match users {
+        Some(users) => Some(credentials::of_nobody(name, users)),
+        None => section.auth.as_ref().zip(url.as_ref()).map(own).transpose()?,
+    };
+    if let Some(openapi) = &section.openapi {
+        let proves = credentials.is_some();
+        let api = web_api::api(name, openapi, &values.headers, &values.credentials, proves)?;
+        return Ok(Target::Api { api, credentials });
+    }
     let transport = match section.transport {
         Transport::Auto => HttpTransport::Auto,
         Transport::StreamableHttp => HttpTransport::Streamable,
         Transport::HttpSse => HttpTransport::SsePair,
     };
-    let own = |auth| {
-        let place = (&url, values.ca.clone());
-        credentials::credentials(name, auth, place, values.auth.as_ref(), handles)
-    };
-    let credentials = match users {
-        Some(users) => Some(credentials::of_nobody(name, users)),
-        None => section.auth.as_ref().map(own).transpose()?,
-    };
+    let url = url.unwrap_or_default();
     Ok(Target::Http { url, transport, headers: values.headers.clone(), credentials })
 }
 

@@ -46,6 +46,7 @@ mod survey;
 mod tls;
 mod trace;
 mod vault;
+mod web_api;
 
 pub use app::{App, EVERYTHING, Generation, Limits};
 pub use checks::{CheckError, Unprepared};

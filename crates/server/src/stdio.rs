@@ -16,7 +16,7 @@ use protocol::{Call, Id, Message, Method, Notification, Request, RpcError, code,
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
-use upstream::{Body, Item, Outcome, Reply};
+use upstream::{Body, Item, Outcome, Reply, Upstream};
 
 use crate::app::{App, Exchange};
 use crate::legacy::{self, LocalSession};
@@ -51,7 +51,10 @@ where
         session: Mutex::default(),
         calls: TaskTracker::new(),
     });
-    let drain_time = conversation.app.generation().limits.drain_time;
+    let generation = conversation.app.generation();
+    // It serves its client for as long as he is there, and what he sees may change meanwhile.
+    generation.upstreams().iter().for_each(Upstream::follow_document);
+    let drain_time = generation.limits.drain_time;
     let read = tokio::select! {
         read = read(Arc::clone(&conversation), input) => read,
         _ = &mut writer => Ok(()),

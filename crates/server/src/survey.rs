@@ -66,7 +66,8 @@ async fn row(source: &Source, patience: Duration) -> UpstreamRow {
     let upstream = source.upstream();
     let health = upstream.health();
     // One list may be missing where the last answer was a good one.
-    let failed = health.error.as_ref().map(|error| (error.kind.as_str(), words(error)));
+    let state = |error: &CallError| if health.is_up() { health.state } else { error.kind.as_str() };
+    let failed = health.error.as_ref().map(|error| (state(error), words(error)));
     let (state, error) = match failed.or(no_tools).or(no_resources).or(no_prompts) {
         Some((state, error)) => (state, Some(error)),
         None if health.state == "untried" => (UNANSWERED, None),
@@ -78,8 +79,9 @@ async fn row(source: &Source, patience: Duration) -> UpstreamRow {
             Target::Stdio(_) => "stdio",
             Target::Http { transport: HttpTransport::SsePair, .. } => "http+sse",
             Target::Http { .. } => "http",
+            Target::Api { .. } => "openapi",
         },
-        revision: health.revision,
+        revision: health.revision.filter(|_| !matches!(upstream.options().target, Target::Api { .. })),
         tools,
         resources,
         prompts,

@@ -13,6 +13,7 @@
 //! | [`provider`] | an identity provider where users sign in, and a server that wants its tokens |
 //! | [`http`] | requests made by hand, answers and event streams read as they come |
 //! | [`tls`] | certificates of authorities made for a test, and connections that show one |
+//! | [`web_api`] | a web API with an OpenAPI document, which answers as it is told |
 //! | [`wire`] | bytes on a socket, for what no HTTP library would send |
 
 pub mod browser;
@@ -24,6 +25,7 @@ pub mod issuer;
 pub mod provider;
 pub mod sse;
 pub mod tls;
+pub mod web_api;
 pub mod wire;
 
 use std::time::Duration;

@@ -28,6 +28,11 @@ const FIRST_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Checks(Mutex<Option<JoinHandle<()>>>);
 
 impl Checks {
+    /// Begins it, unless it has begun.
+    pub fn start(&self, begin: impl FnOnce() -> JoinHandle<()>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(begin);
+    }
+
     pub fn stop(&self) {
         if let Some(task) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             task.abort();
@@ -43,7 +48,7 @@ impl Drop for Checks {
 
 /// How long to wait for the next check: not as long at each replica and each time, so that checks which fell
 /// together do not stay so.
-fn pause(interval: Duration, random: u64, first: bool) -> Duration {
+pub(crate) fn pause(interval: Duration, random: u64, first: bool) -> Duration {
     let part = u32::try_from(random % 1_024).unwrap_or(0);
     if first {
         return interval.min(FIRST_MAX) * part / 1_024;
@@ -81,14 +86,13 @@ async fn follow(upstream: Weak<Upstream>, options: HealthOptions) {
 }
 
 impl Upstream {
-    /// Checks the server again and again from now on, where it is to be checked, until it is shut down. A
+    /// Checks the server again and again from now on, where it is to be checked, and reads its document where
+    /// it has one and again when that has changed, until it is shut down. A
     /// second time changes nothing. Must be called within a tokio runtime.
     pub fn keep_checked(self: &Arc<Self>) {
+        self.follow_document();
         let Some(options) = &self.options().resilience.health else { return };
-        let mut task = self.checks.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.is_none() {
-            *task = Some(tokio::spawn(follow(Arc::downgrade(self), options.clone())));
-        }
+        self.checks.start(|| tokio::spawn(follow(Arc::downgrade(self), options.clone())));
     }
 
     /// Checks all its addresses once.
@@ -169,6 +173,7 @@ impl Upstream {
             Connector::ModernHttp(http) => http.call(&cx, &call, permit).await,
             Connector::LegacyHttp(http) => Box::pin(http.call(&cx, &call, permit)).await,
             Connector::Pipe(pool) => Box::pin(pool.call(&cx, &call, permit)).await,
+            Connector::Api(api) => api.call(&cx, &call, permit).await,
         }
         // An error of the server's own is an answer.
         .map(drop)

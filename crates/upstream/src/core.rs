@@ -88,7 +88,7 @@ impl Core {
     pub fn new(options: Options, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, parked: Arc<AtomicUsize>) -> Self {
         let url = match &options.target {
             Target::Http { url, .. } => Some(url),
-            Target::Stdio(_) => None,
+            Target::Stdio(_) | Target::Api { .. } => None,
         };
         Self {
             keeping: Arc::new(Keeping::new(&options.resilience, url)),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use protocol::{Call, Capabilities, Era, Method, Raw, Revision, RpcError, code, latest};
 
+use crate::api::ApiHttp;
 use crate::core::{Core, Stats};
 use crate::http::{HttpLink, ModernHttp};
 use crate::legacy::{Handshake, LegacyHttp};
@@ -16,6 +17,7 @@ pub(crate) enum Connector {
     ModernHttp(ModernHttp),
     LegacyHttp(LegacyHttp),
     Pipe(PipePool),
+    Api(ApiHttp),
 }
 
 /// A connector, and what the server said of itself.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Fault, Retry, UpstreamName};
-use protocol::{RpcError, code};
+use protocol::{Raw, RpcError, code};
 use serde_json::json;
 
 /// A call that has no answer from the upstream. Cheap to clone: many callers may wait for one attempt.
@@ -21,6 +21,8 @@ pub struct CallError {
     pub(crate) unsent: bool,
     /// How long the server asks to wait before the next call, where it says so.
     pub(crate) retry_after: Option<Duration>,
+    /// What the one who called gets in its place once it is not made again: a result that tells of it.
+    pub(crate) instead: Option<Raw>,
 }
 
 fn in_words(detail: &Option<Arc<str>>) -> String {
@@ -36,6 +38,9 @@ pub enum CallErrorKind {
     /// There is a server, and it speaks no revision that the gateway can use, or not the pinned one.
     #[error("speaks no revision that the gateway can use")]
     OtherRevision,
+    /// The document that describes it cannot be used, or is not what it was: nothing was sent.
+    #[error("is described by a document that cannot be used")]
+    Document,
     /// It asks for credentials that it was not given.
     #[error("refuses the gateway's credentials")]
     Unauthorized,
@@ -84,6 +89,7 @@ impl CallErrorKind {
         match self {
             Self::Unreachable => "unreachable",
             Self::OtherRevision => "other_revision",
+            Self::Document => "document",
             Self::Unauthorized => "unauthorized",
             Self::Consent => "consent_needed",
             Self::Broke => "broke",
@@ -110,7 +116,9 @@ impl CallErrorKind {
             Self::Broke | Self::Timeout | Self::Invalid | Self::ParkLimit | Self::ParkedGone => {
                 Retry::MayHaveRun
             }
-            Self::OtherRevision | Self::Unauthorized | Self::Consent | Self::SessionGone => Retry::Useless,
+            Self::OtherRevision | Self::Document | Self::Unauthorized | Self::Consent | Self::SessionGone => {
+                Retry::Useless
+            }
             Self::Status(status) if status >= 500 => Retry::MayHaveRun,
             Self::Status(_) => Retry::Useless,
         }
@@ -129,7 +137,7 @@ impl CallErrorKind {
     fn code(self) -> i64 {
         match self {
             Self::Unreachable | Self::Stopped | Self::CircuitOpen => code::UPSTREAM_UNREACHABLE,
-            Self::OtherRevision => code::UPSTREAM_REVISION,
+            Self::OtherRevision | Self::Document => code::UPSTREAM_REVISION,
             Self::Broke | Self::Status(_) | Self::Unauthorized | Self::Consent => code::UPSTREAM_BROKE,
             Self::Timeout => code::UPSTREAM_TIMEOUT,
             Self::Invalid => code::UPSTREAM_INVALID,
@@ -144,7 +152,14 @@ impl CallError {
     /// An error of this kind.
     #[must_use]
     pub fn new(upstream: &UpstreamName, kind: CallErrorKind) -> Self {
-        Self { upstream: upstream.clone(), kind, detail: None, unsent: false, retry_after: None }
+        Self {
+            upstream: upstream.clone(),
+            kind,
+            detail: None,
+            unsent: false,
+            retry_after: None,
+            instead: None,
+        }
     }
 
     /// The same error with words for the operator.
@@ -158,6 +173,13 @@ impl CallError {
     #[must_use]
     pub(crate) fn after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// The same error, in place of which the caller gets a result.
+    #[must_use]
+    pub(crate) fn instead(mut self, result: Option<Raw>) -> Self {
+        self.instead = result;
         self
     }
 

@@ -4,6 +4,7 @@
 //! and gives a modern reply. What the server really speaks is found out once, and translated here by
 //! `bridge`'s machines.
 
+mod api;
 mod check;
 mod core;
 mod credentials;
@@ -25,6 +26,7 @@ mod resilience;
 mod testing;
 mod upstream;
 
+pub use crate::api::{Api, ApiOptions, DocumentAt, Select};
 pub use crate::core::{CallContext, Change, Stats};
 pub use credentials::{Credentials, Next, NoProof, Proof, Why};
 pub use error::{CallError, CallErrorKind};

@@ -178,6 +178,7 @@ async fn listen_once(upstream: &Arc<Upstream>, listening: &mut Listening) -> Res
     }
     match (&found.connector, found.revision.era()) {
         (Connector::ModernHttp(http), _) => modern_http(http, upstream.core(), listening).await,
+        (Connector::Api(_), _) => told(upstream, listening).await,
         (Connector::Pipe(pool), Era::Modern) => modern_pipe(pool, upstream.core(), listening).await,
         (Connector::LegacyHttp(_) | Connector::Pipe(_), _) => {
             legacy(&found.connector, upstream, listening).await
@@ -196,6 +197,17 @@ fn tells(discover: &Raw, wanted: &Interest) -> bool {
         || !wanted.tasks.is_empty()
         || (wanted.lists && lists())
         || (!wanted.uris.is_empty() && says("resources", "subscribe"))
+}
+
+/// Whoever reads its document tells of changes.
+async fn told(upstream: &Upstream, listening: &mut Listening) -> Result<(), CallError> {
+    loop {
+        let number = listening.wanted().number;
+        listening.stands(upstream.core(), number);
+        if listening.wish.changed().await.is_err() {
+            return Ok(());
+        }
+    }
 }
 
 async fn modern_http(http: &ModernHttp, core: &Core, listening: &mut Listening) -> Result<(), CallError> {
@@ -332,7 +344,9 @@ async fn tell(connector: &Connector, upstream: &Upstream, method: &str, uri: &st
             let lease = pool.lease(&principal, &Capabilities::none(), false).await?;
             pool.request(&lease, method, &params).await?
         }
-        Connector::ModernHttp(_) => return Err(upstream.core().error(CallErrorKind::OtherRevision)),
+        Connector::ModernHttp(_) | Connector::Api(_) => {
+            return Err(upstream.core().error(CallErrorKind::OtherRevision));
+        }
     };
     // A server that has no subscriptions says so once; there is nothing to be gained by asking again.
     if let Err(error) = outcome {

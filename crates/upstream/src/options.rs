@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use model::UpstreamName;
 use protocol::{Raw, Revision};
 
-use crate::{Credentials, Resilience, Sharing};
+use crate::{Api, Credentials, Resilience, Sharing};
 
 /// How an upstream is reached and how far it may go.
 #[derive(Debug, Clone)]
@@ -49,6 +49,13 @@ pub enum Target {
     },
     /// A process of ours.
     Stdio(Stdio),
+    /// A web API that an OpenAPI document describes.
+    Api {
+        /// It, with what was made of its document: one for all who use it.
+        api: Arc<Api>,
+        /// By what the gateway proves itself, where an operation takes tokens.
+        credentials: Option<Arc<dyn Credentials>>,
+    },
 }
 
 /// Which HTTP transport.

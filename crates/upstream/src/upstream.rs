@@ -9,6 +9,7 @@ use protocol::{Call, Capabilities, Raw, Revision};
 use tokio::sync::{Mutex as AsyncMutex, broadcast};
 use tokio::time::Instant;
 
+use crate::api::ApiHttp;
 use crate::core::{Change, Core, Stats};
 use crate::detect::{self, Connector, Found};
 use crate::http::HttpLink;
@@ -16,14 +17,14 @@ use crate::options::Target;
 use crate::pipe::{Dial, PipePool};
 use crate::resilience::{is_free, may_again};
 use crate::{
-    AddressHealth, Again, CallContext, CallError, CallErrorKind, Circuit, Condition, Credentials, HedgeAfter,
-    Kept, Observer, Options, Place, Reply, ResilienceStats,
+    AddressHealth, Again, Api, CallContext, CallError, CallErrorKind, Circuit, Condition, Credentials,
+    HedgeAfter, Kept, Observer, Options, Place, Reply, ResilienceStats,
 };
 
 /// How an upstream is doing.
 #[derive(Debug, Clone)]
 pub struct Health {
-    /// In one word: `up`, `untried`, `unhealthy` by checks, or the reason why not, as
+    /// In one word: `up`, `untried`, `unhealthy` by checks, `old_document`, or the reason why not, as
     /// [`CallErrorKind::as_str`].
     pub state: &'static str,
     /// What it speaks, once that is known.
@@ -48,6 +49,14 @@ pub struct Health {
     pub addresses: Vec<AddressHealth>,
 }
 
+impl Health {
+    /// Whether it is used.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state == "up" || self.state == OLD_DOCUMENT
+    }
+}
+
 /// What an upstream said of itself.
 #[derive(Debug, Clone)]
 pub struct Discovery {
@@ -59,6 +68,8 @@ pub struct Discovery {
     pub tasks: Option<Raw>,
 }
 
+/// The word for a server that is used as an older document describes it, as the new one cannot be used.
+const OLD_DOCUMENT: &str = "old_document";
 /// The word for a server that checks have found to be down.
 const UNHEALTHY: &str = "unhealthy";
 /// A failed attempt is not repeated before this has passed, doubled with each further one.
@@ -84,6 +95,8 @@ pub struct Upstream {
     last_error: Mutex<Option<CallError>>,
     pub(crate) listener: AsyncMutex<crate::listen::State>,
     pub(crate) checks: crate::check::Checks,
+    /// The task that looks whether its document has changed.
+    pub(crate) follows: crate::check::Checks,
 }
 
 impl Upstream {
@@ -105,6 +118,7 @@ impl Upstream {
             last_error: Mutex::new(None),
             listener: AsyncMutex::default(),
             checks: crate::check::Checks::default(),
+            follows: crate::check::Checks::default(),
         })
     }
 
@@ -113,8 +127,9 @@ impl Upstream {
     #[must_use]
     pub fn on_behalf(&self, of: Arc<dyn Credentials>) -> Arc<Self> {
         let mut options = self.core.options.clone();
-        if let Target::Http { credentials, .. } = &mut options.target {
-            *credentials = Some(of);
+        match &mut options.target {
+            Target::Http { credentials, .. } | Target::Api { credentials, .. } => *credentials = Some(of),
+            Target::Stdio(_) => {}
         }
         Arc::new(Self {
             core: Arc::new(self.core.beside(options)),
@@ -124,6 +139,7 @@ impl Upstream {
             last_error: Mutex::new(None),
             listener: AsyncMutex::default(),
             checks: crate::check::Checks::default(),
+            follows: crate::check::Checks::default(),
         })
     }
 
@@ -178,16 +194,22 @@ impl Upstream {
         &self.core
     }
 
+    pub(crate) fn http(&self) -> &egress::Http {
+        &self.http
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn health(&self) -> Health {
         let found = self.known();
         let error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Calls go on as before.
+        let old = self.api().and_then(|api| api.fault()).filter(|_| error.is_none());
         let latency = self.core.stats.latency_us.load(Ordering::Relaxed);
         let owned = match found.as_ref().map(|found| &found.connector) {
             Some(Connector::Pipe(pool)) => pool.owned(),
             Some(Connector::LegacyHttp(http)) => http.owned(),
-            Some(Connector::ModernHttp(_)) | None => 0,
+            Some(Connector::ModernHttp(_) | Connector::Api(_)) | None => 0,
         };
         let circuit = self.core.keeping.circuit();
         let (balance, condition) = (self.core.keeping.balance.as_ref(), self.core.keeping.condition());
@@ -196,11 +218,12 @@ impl Upstream {
                 _ if circuit == Some(Circuit::Open) => CallErrorKind::CircuitOpen.as_str(),
                 _ if condition == Some(Condition::Down) => UNHEALTHY,
                 (Some(error), _) => error.kind.as_str(),
+                (None, Some(_)) if old.is_some() => OLD_DOCUMENT,
                 (None, Some(_)) => "up",
                 (None, None) => "untried",
             },
             revision: found.map(|f| f.revision),
-            error,
+            error: error.or(old),
             latency: (latency > 0).then(|| Duration::from_micros(latency)),
             in_flight: self.core.stats.in_flight.load(Ordering::Relaxed),
             parked: self.core.lot.len(),
@@ -284,7 +307,11 @@ impl Upstream {
 
     /// The way to its URL, on which the gateway does not prove itself; `None`: it has none.
     pub(crate) fn link(&self) -> Option<HttpLink> {
-        let Target::Http { url, headers, .. } = &self.core.options.target else { return None };
+        let (url, headers) = match &self.core.options.target {
+            Target::Http { url, headers, .. } => (url, headers),
+            Target::Api { api, .. } => (api.home()?, &api.options().headers),
+            Target::Stdio(_) => return None,
+        };
         Some(HttpLink::new(Arc::clone(&self.core), self.http.clone(), url.clone(), headers))
     }
 
@@ -296,6 +323,9 @@ impl Upstream {
             }
             Target::Stdio(stdio) => {
                 detect::pipe(PipePool::new(Arc::clone(&self.core), Dial::Stdio(stdio.clone()))).await
+            }
+            Target::Api { api, credentials } => {
+                ApiHttp::find(api, (&self.core, &self.http), credentials.clone()).await
             }
         }
     }
@@ -326,7 +356,11 @@ impl Upstream {
         Stats::add(&self.core.stats.calls);
         let _running = Running::new(&self.core.stats);
         let start = Instant::now();
-        let reply = Box::pin(self.persist(cx, call)).await;
+        let twice = self.api().and_then(|api| api.made_twice(cx, call, &self.core));
+        let reply = match &twice {
+            Some((cx, call)) => Box::pin(self.persist(cx, call)).await,
+            None => Box::pin(self.persist(cx, call)).await,
+        };
         match &reply {
             Ok(_) => {
                 let us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -335,7 +369,17 @@ impl Upstream {
             }
             Err(error) => self.failed(error),
         }
-        reply
+        match reply {
+            Err(CallError { instead: Some(result), .. }) => Ok(Reply::result(result)),
+            reply => reply,
+        }
+    }
+
+    fn api(&self) -> Option<&Arc<Api>> {
+        match &self.core.options.target {
+            Target::Api { api, .. } => Some(api),
+            Target::Http { .. } | Target::Stdio(_) => None,
+        }
     }
 
     /// Makes it, and again where it failed and that does no harm, as far as there may be further attempts.
@@ -366,7 +410,10 @@ impl Upstream {
     /// Makes it, and once more beside where it is slow and twice is as once. The first answer counts.
     async fn hedged(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
         let wanted = self.core.options.resilience.hedge_after;
-        let Some(wanted) = wanted.filter(|_| cx.again == Again::Repeatable && is_free(cx, call)) else {
+        // What may be repeated may still not be done twice at the same time.
+        let beside = || self.api().is_none_or(|api| api.only_reads(call));
+        let Some(wanted) = wanted.filter(|_| cx.again == Again::Repeatable && is_free(cx, call) && beside())
+        else {
             return self.passed(cx, call).await;
         };
         let known = self.core.keeping.latencies.as_ref();
@@ -422,8 +469,9 @@ impl Upstream {
 
     /// Makes it, unless the server is left alone.
     async fn passed(self: &Arc<Self>, cx: &CallContext, call: &Call) -> Result<Reply, CallError> {
-        // What has begun goes on.
-        if call.params.has("requestState") {
+        // What has begun goes on, and the tools of a web API are known without asking it.
+        let known = self.api().is_some() && call.method != protocol::Method::ToolsCall;
+        if known || call.params.has("requestState") {
             return self.call_inner(cx, call).await;
         }
         let passing = self.core.keeping.admit();
@@ -460,6 +508,7 @@ impl Upstream {
             Connector::ModernHttp(http) => http.call(cx, call, permit).await,
             Connector::LegacyHttp(http) => Box::pin(http.call(cx, call, permit)).await,
             Connector::Pipe(pool) => Box::pin(pool.call(cx, call, permit)).await,
+            Connector::Api(api) => Box::pin(api.call(cx, call, permit)).await,
         }
     }
 
@@ -510,7 +559,7 @@ impl Upstream {
         }
         let _permit = self.core.slot().await?;
         let opened = match &found.connector {
-            Connector::ModernHttp(_) => return Ok(None),
+            Connector::ModernHttp(_) | Connector::Api(_) => return Ok(None),
             Connector::LegacyHttp(http) => Box::pin(http.open_kept(capabilities, name)).await,
             Connector::Pipe(pool) => Box::pin(pool.open_kept(capabilities, name)).await,
         };
@@ -546,20 +595,21 @@ impl Upstream {
         match self.known().as_ref().map(|found| &found.connector) {
             Some(Connector::Pipe(pool)) => pool.sweep(),
             Some(Connector::LegacyHttp(http)) => http.sweep(),
-            Some(Connector::ModernHttp(_)) | None => {}
+            Some(Connector::ModernHttp(_) | Connector::Api(_)) | None => {}
         }
     }
 
     /// Ends its sessions and processes.
     pub async fn shutdown(&self) {
         self.checks.stop();
+        self.follows.stop();
         self.listener.lock().await.stop();
         self.core.kept.stop();
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take();
         match found.as_ref().map(|f| &f.connector) {
             Some(Connector::Pipe(pool)) => pool.stop_all().await,
             Some(Connector::LegacyHttp(http)) => http.close_all(),
-            Some(Connector::ModernHttp(_)) | None => {}
+            Some(Connector::ModernHttp(_) | Connector::Api(_)) | None => {}
         }
     }
 }

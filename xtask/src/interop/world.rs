@@ -63,7 +63,7 @@ impl World {
         empty(&folder)?;
         empty(&files)?;
         let mut servers = Servers { folder: &folder, running: Vec::new(), urls: Map::new() };
-        let mut upstreams = servers.start(programs, packages, time_server, &files)?;
+        let mut upstreams = servers.start((workspace, programs), packages, time_server, &files)?;
         upstreams.push(("fragile", fragile(&programs.fixture, &fragile_pids)));
         let alive: Vec<_> = upstreams.iter().map(|(name, _)| *name).collect();
         let stdio_config = folder.join("stdio.yaml");
@@ -136,7 +136,7 @@ impl Servers<'_> {
     /// Starts those that are started once, and gives all upstreams that can be reached.
     fn start(
         &mut self,
-        programs: &Programs,
+        (workspace, programs): (&Workspace, &Programs),
         packages: &Packages,
         time_server: Option<&Path>,
         files: &Path,
@@ -155,6 +155,8 @@ impl Servers<'_> {
         upstreams.push(("memory", format!("{}, {keys}", upstreams[1].1)));
         if let Some(program) = time_server {
             upstreams.push(("time", command([program, Path::new("--local-timezone"), Path::new("UTC")])));
+            // A web API in the same environment.
+            upstreams.push(("shop", self.shop(&program.with_file_name("python"), workspace)?));
         }
         for era in ["legacy", "modern"] {
             upstreams.push((era, self.fixture(&programs.fixture, era)?));
@@ -173,6 +175,20 @@ impl Servers<'_> {
         running.wait_for(&said, START, |output| output.contains(&said).then_some(()))?;
         self.running.push(running);
         Ok(url(port, path))
+    }
+
+    /// A web API whose OpenAPI document FastAPI makes.
+    fn shop(&mut self, python: &Path, workspace: &Workspace) -> Result<String> {
+        let port = free_port()?;
+        let mut command = bound(python);
+        command.arg(workspace.root.join("interop/shop.py")).arg(port.to_string());
+        let mut running = Running::start("shop.py", &mut command, &self.folder.join("shop.log"))?;
+        running.wait_for("ready", START, |output| output.contains("ready").then_some(()))?;
+        self.running.push(running);
+        let document = format!("http://127.0.0.1:{port}/openapi.json");
+        let credentials =
+            json!({"APIKeyHeader": "sesame", "APIKeyQuery": "a&b=c", "HTTPBasic": "ann:s3cret"});
+        Ok(format!("openapi: {}", json!({"document": document, "credentials": credentials})))
     }
 
     fn fixture(&mut self, program: &Path, era: &str) -> Result<String> {

@@ -14,6 +14,7 @@ mod limits;
 mod listener;
 mod mtls;
 mod names;
+mod openapi;
 mod policy;
 mod rates;
 mod replicas;

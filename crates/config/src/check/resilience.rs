@@ -50,7 +50,7 @@ fn check_health(health: &HealthCheck, upstream: &Upstream, path: &Path, report: 
     floor.times(&[("interval", *interval), ("timeout", *timeout)]);
     check_order(("timeout", *timeout), ("interval", *interval), path, report);
     match wanted {
-        Some(_) if upstream.url.is_none() => {
+        Some(_) if upstream.url.is_none() && upstream.openapi.is_none() => {
             report.key(&path.key("path"), "this key belongs to an upstream with a \"url\"", None);
         }
         Some(wanted) if !is_path(wanted) => {

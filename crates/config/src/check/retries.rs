@@ -57,6 +57,10 @@ fn check_rule(rule: &RetryRule, upstream: &Upstream, path: &Path, report: &mut R
 
 fn check_key(place: &KeyPlace, upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
     match place {
+        KeyPlace::Meta(_) if upstream.openapi.is_some() => {
+            let hint = Some("use \"header\" or \"argument\"".to_owned());
+            report.key(&path.key("meta"), "a web API gets no _meta", hint);
+        }
         KeyPlace::Meta(key) => check_meta(key, &path.key("meta"), report),
         KeyPlace::Header(name) => check_header(name, upstream, &path.key("header"), report),
         KeyPlace::Argument(name) => {

@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::names::check_aliases;
 use super::url::{UrlUse, url_fault};
-use super::{Report, credentials, limits, policy, resilience, retries};
+use super::{Report, credentials, limits, openapi, policy, resilience, retries};
 use crate::section::{Config, Revision, Sharing, Transport, Upstream};
 use crate::source::Path;
 use crate::value::Secret;
@@ -50,6 +50,7 @@ pub(super) fn check(name: &str, upstream: &Upstream, config: &Config, report: &m
     retries::check(upstream, &path, report);
     policy::check_labels(upstream, &path, report);
     resilience::check(upstream, &path, report);
+    openapi::check(upstream, &path, report);
     if upstream.transport == Transport::HttpSse && upstream.revision == Some(Revision::V2026_07_28) {
         report.value(
             &path.key("transport"),
@@ -67,27 +68,35 @@ pub(super) fn check(name: &str, upstream: &Upstream, config: &Config, report: &m
 }
 
 fn check_target(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
-    match (&upstream.url, &upstream.command) {
-        (Some(_), Some(_)) => {
-            let url_first = report.is_before(&path.key("url"), &path.key("command"));
-            let later = if url_first { "command" } else { "url" };
-            report.key(
-                &path.key(later),
-                "give either \"url\" or \"command\", not both",
-                Some("make two upstreams of it".to_owned()),
-            );
-        }
-        (None, None) => report.absent(
-            path,
-            "give either \"url\" or \"command\"",
-            Some("where the server is, or the program to start".to_owned()),
-        ),
-        (Some(url), None) => {
-            if let Some((message, hint)) = url_fault(url, UrlUse::Upstream) {
-                report.value(&path.key("url"), message, hint);
-            }
-        }
-        (None, Some(argv)) => check_command(argv, &path.key("command"), report),
+    let given = [
+        ("url", upstream.url.is_some()),
+        ("command", upstream.command.is_some()),
+        ("openapi", upstream.openapi.is_some()),
+    ];
+    let mut given: Vec<&str> = given.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
+    if given.is_empty() {
+        let hint = Some("where the server is, or the program to start".to_owned());
+        return report.absent(path, "give either \"url\" or \"command\"", hint);
+    }
+    // As they stand in the file: the first one counts.
+    given.sort_by(|a, b| match report.is_before(&path.key(a), &path.key(b)) {
+        true => std::cmp::Ordering::Less,
+        false => std::cmp::Ordering::Greater,
+    });
+    if let [_, later, ..] = given[..] {
+        let message = match upstream.openapi {
+            None => "give either \"url\" or \"command\", not both",
+            Some(_) => "give one of \"url\", \"command\" and \"openapi\"",
+        };
+        return report.key(&path.key(later), message, Some("make two upstreams of it".to_owned()));
+    }
+    if let Some(url) = &upstream.url
+        && let Some((message, hint)) = url_fault(url, UrlUse::Upstream)
+    {
+        report.value(&path.key("url"), message, hint);
+    }
+    if let Some(argv) = &upstream.command {
+        check_command(argv, &path.key("command"), report);
     }
 }
 
@@ -120,16 +129,16 @@ fn check_only_with(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
         ("cwd", upstream.cwd.is_some()),
         ("stdio", upstream.stdio != default.stdio),
     ];
-    let of_url = [
-        ("transport", upstream.transport != default.transport),
+    let over_http = [
         ("headers", !upstream.headers.is_empty()),
         ("forward_headers", !upstream.forward_headers.is_empty()),
         ("auth", upstream.auth.is_some()),
         ("tls", upstream.tls != default.tls),
+        ("transport", upstream.transport != default.transport),
     ];
-    let (keys, other) = match (&upstream.url, &upstream.command) {
-        (Some(_), None) => (&of_command[..], "command"),
-        (None, Some(_)) => (&of_url[..], "url"),
+    let (keys, other) = match (&upstream.url, &upstream.command, &upstream.openapi) {
+        (Some(_), None, None) | (None, None, Some(_)) => (&of_command[..], "command"),
+        (None, Some(_), None) => (&over_http[..], "url"),
         _ => return,
     };
     for (key, _) in keys.iter().filter(|(_, set)| *set) {
@@ -221,7 +230,12 @@ fn check_env(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
 }
 
 /// Checks what is written out of a secret. The message does not show it.
-fn check_secret(secret: &Secret, path: &Path, report: &mut Report<'_>, can_be_sent: impl Fn(&str) -> bool) {
+pub(super) fn check_secret(
+    secret: &Secret,
+    path: &Path,
+    report: &mut Report<'_>,
+    can_be_sent: impl Fn(&str) -> bool,
+) {
     if !can_be_sent(secret.prefix()) || !secret.written_out().is_none_or(can_be_sent) {
         report.value(path, "the value has characters that cannot be sent", None);
     }

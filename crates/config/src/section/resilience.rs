@@ -75,7 +75,7 @@ pub struct HealthCheck {
     /// Since 0.1.
     pub timeout: Span,
 
-    /// What to get over HTTP, at the host and port of each address: `/healthz`. Only with `url`.
+    /// What to get over HTTP, at the host and port of each address: `/healthz`. Only with `url` or `openapi`.
     ///
     /// A status of 200 to 299 is a good answer. By default a request of the protocol is made that does
     /// nothing: `server/discover`, or `ping` of a legacy server. A program that does not run is started

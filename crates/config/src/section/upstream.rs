@@ -10,13 +10,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::offers;
-use super::{Pins, Resilience, RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
+use super::{OpenApi, Pins, Resilience, RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
 use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
 
-/// A server behind the gateway: either at a `url`, or a `command` to start.
+/// A server behind the gateway: at a `url`, a `command` to start, or a web API that an `openapi` document
+/// describes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["url"] }, { "required": ["command"] }]))]
+#[schemars(extend("oneOf" = [
+    { "required": ["url"] },
+    { "required": ["command"] },
+    { "required": ["openapi"] },
+]))]
 pub struct Upstream {
     /// The URL of its MCP endpoint, `http` or `https`. Either this or `command`.
     ///
@@ -36,6 +41,12 @@ pub struct Upstream {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub command: Option<Vec<String>>,
+
+    /// A web API in place of a server of MCP: its operations become tools. Instead of `url` and `command`.
+    ///
+    /// By default there is none. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openapi: Option<OpenApi>,
 
     /// Variables for the program, besides `PATH`, `HOME`, `LANG`, `TMPDIR` and `USER`. Only with `command`.
     ///
@@ -59,18 +70,20 @@ pub struct Upstream {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
 
-    /// Headers for every request to the server, such as `Authorization`. Only with `url`.
+    /// Headers for every request to the server, such as `Authorization`. Only with `url` or
+    /// `openapi`.
     ///
     /// Since 0.1.
     pub headers: BTreeMap<String, Secret>,
 
-    /// The client's headers that are passed on to the server. Only with `url`.
+    /// The client's headers that are passed on to the server. Only with `url` or `openapi`.
     ///
     /// Credentials (`Authorization`, `Cookie`) and what belongs to one connection cannot be passed on. By
     /// default none. Since 0.1.
     pub forward_headers: Vec<String>,
 
-    /// By what the gateway proves itself to the server: with a token of its own. Only with `url`.
+    /// By what the gateway proves itself to the server: with a token of its own. Only with `url` or
+    /// `openapi`.
     ///
     /// By default nothing but what `headers` says. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,7 +185,7 @@ pub struct Upstream {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pins: Option<Pins>,
 
-    /// Whom to trust as this server. Only with `url`.
+    /// Whom to trust as this server. Only with `url` or `openapi`.
     ///
     /// Since 0.1.
     pub tls: UpstreamTls,
@@ -195,6 +208,7 @@ impl Default for Upstream {
             url: None,
             urls: Vec::new(),
             command: None,
+            openapi: None,
             env: BTreeMap::new(),
             cwd: None,
             transport: Transport::Auto,
@@ -399,6 +413,8 @@ pub struct Resolved {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The client's secret or private key of `auth`. A workload's token is read when it is needed.
     pub auth: Option<SecretText>,
+    /// The credentials of `openapi`, by the names of their schemes.
+    pub credentials: Vec<(String, SecretText)>,
 }
 
 impl Upstream {
@@ -427,6 +443,7 @@ impl Upstream {
             url,
             urls,
             command,
+            openapi,
             env,
             cwd,
             transport,
@@ -456,7 +473,7 @@ impl Upstream {
             enabled: _,
         } = self;
         let mut hasher = DefaultHasher::new();
-        (url, urls, command, env, cwd, transport, revision).hash(&mut hasher);
+        (url, urls, command, openapi, env, cwd, transport, revision).hash(&mut hasher);
         (headers, forward_headers, auth, timeouts, concurrency_max, stdio, tls).hash(&mut hasher);
         (sessions, sessions_max, session_idle, resilience).hash(&mut hasher);
         hasher.finish()
@@ -471,7 +488,8 @@ impl Upstream {
         env: &dyn Fn(&str) -> Option<String>,
         read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
     ) -> Result<Resolved, SecretError> {
-        let mut found = Resolved { env: Vec::new(), headers: Vec::new(), auth: None };
+        let mut found =
+            Resolved { env: Vec::new(), headers: Vec::new(), auth: None, credentials: Vec::new() };
         for (name, secret) in &self.env {
             let failed = |kind| SecretError { at: format!("env.{name}"), kind };
             let value = secret.resolve(env, read).map_err(failed)?;
@@ -486,6 +504,12 @@ impl Upstream {
             let failed = |kind| SecretError { at: format!("auth.{key}"), kind };
             found.auth = Some(secret.resolve(env, read).map_err(failed)?);
         }
+        for (name, secret) in self.openapi.iter().flat_map(|section| &section.credentials) {
+            let failed = |kind| SecretError { at: format!("openapi.credentials.{name}"), kind };
+            let value = secret.resolve(env, read).map_err(failed)?;
+            HeaderValue::from_str(value.expose()).map_err(|_| failed(SecretErrorKind::Unsendable))?;
+            found.credentials.push((name.clone(), value));
+        }
         Ok(found)
     }
 
@@ -495,6 +519,9 @@ impl Upstream {
         }
         if let Some(auth) = &mut self.auth {
             auth.anchor(folder);
+        }
+        if let Some(openapi) = &mut self.openapi {
+            openapi.anchor(folder);
         }
         if let Some(cwd) = &mut self.cwd {
             *cwd = folder.join(&*cwd);

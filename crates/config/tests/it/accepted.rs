@@ -219,7 +219,7 @@ fn every_key_can_be_set() {
                     (path.strip_prefix("auth.broker.clients[].")?, vec![robot])
                 }
                 None => {
-                    let others = ["files", "geo", "erp", "ads", "bi", "notes", "wiki", "desk"];
+                    let others = ["files", "geo", "erp", "ads", "bi", "notes", "wiki", "desk", "pets"];
                     let others = others.map(|name| &full["upstreams"][name]);
                     (path.strip_prefix("upstreams.*.")?, others.to_vec())
                 }

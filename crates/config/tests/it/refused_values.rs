@@ -21,6 +21,11 @@ fn an_upstream_has_either_a_url_or_a_command() {
 }
 
 #[test]
+fn a_web_api_has_a_document_and_a_place_and_nothing_of_a_server() {
+    hold("a_web_api_has_a_document_and_a_place_and_nothing_of_a_server");
+}
+
+#[test]
 fn an_export_goes_to_one_place_that_can_be_reached() {
     hold("an_export_goes_to_one_place_that_can_be_reached");
 }

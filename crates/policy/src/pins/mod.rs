@@ -60,8 +60,10 @@ impl fmt::Display for Kind {
 
 /// What begins a hash: which members count and how they are spelled is a part of what it says.
 const VERSION: &str = "pin1:";
-/// The member of `_meta` that refers to a user interface, and the same as older servers write it.
-const UI: [&str; 2] = ["ui", "ui/resourceUri"];
+/// The members of `_meta` that count, and what they are called in a text: the one that refers to a user
+/// interface, the same as older servers write it, and what a call of a web API's tool sends where.
+const META: [(&str, &str); 3] =
+    [("ui", "_meta.ui"), ("ui/resourceUri", "_meta.ui/uri"), ("io.tidegate/openapi", "_meta.openapi")];
 
 /// What of a definition counts, in its canonical spelling, with its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,18 +91,9 @@ impl Definition {
             }
         }
         let meta = object.get("_meta");
-        for member in UI {
-            match &meta {
-                Some(meta) if kind == Kind::Tool => {
-                    if let Some(value) = meta.get(member) {
-                        parts.push(if member == "ui" {
-                            ("_meta.ui", value)
-                        } else {
-                            ("_meta.ui/uri", value)
-                        });
-                    }
-                }
-                _ => {}
+        for (member, called) in META.iter().filter(|_| kind == Kind::Tool) {
+            if let Some(value) = meta.as_ref().and_then(|meta| meta.get(member)) {
+                parts.push((called, value));
             }
         }
         parts.sort_unstable_by_key(|(name, _)| *name);

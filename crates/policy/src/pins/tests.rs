@@ -15,7 +15,11 @@ fn tool() -> Value {
         "inputSchema": {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "number"}}},
         "outputSchema": {"type": "object"},
         "annotations": {"readOnlyHint": true},
-        "_meta": {"ui": {"resourceUri": "ui://add"}, "other": 1},
+        "_meta": {
+            "ui": {"resourceUri": "ui://add"},
+            "io.tidegate/openapi": {"method": "GET", "path": "/add", "request": "1f"},
+            "other": 1,
+        },
         "icons": [{"src": "https://x.example/i.png"}],
     })
 }
@@ -36,6 +40,7 @@ fn each_member_that_counts_changes_the_hash_and_no_other_does() {
         ("/outputSchema/type", json!("array")),
         ("/annotations/readOnlyHint", json!(false)),
         ("/_meta/ui/resourceUri", json!("ui://other")),
+        ("/_meta/io.tidegate~1openapi/request", json!("2f")),
     ] {
         let mut other = tool();
         *other.pointer_mut(pointer).expect("it is there") = value;

@@ -105,10 +105,11 @@ pub(super) fn of_gateway(error: &RpcError, rule: Option<&RetryRule>) -> Failed {
 
 /// The words that are known for what failed.
 fn class(reason: &str) -> &'static str {
-    const KNOWN: [&str; 15] = [
+    const KNOWN: [&str; 16] = [
         "unreachable",
         "circuit_open",
         "other_revision",
+        "document",
         "unauthorized",
         "broke",
         "timeout",

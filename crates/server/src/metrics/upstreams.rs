@@ -37,7 +37,7 @@ pub(super) fn render(out: &mut String, generation: &Generation) {
     resilience(out, &all);
     type ReadHealth = fn(&upstream::Health) -> u64;
     let gauges: [(&str, &str, ReadHealth); 5] = [
-        ("up", "Whether the last attempt to use the upstream succeeded", |h| u64::from(h.state == "up")),
+        ("up", "Whether the last attempt to use the upstream succeeded", |h| u64::from(h.is_up())),
         ("in_flight", "Calls under way on the upstream", |h| h.in_flight),
         ("parked", "Calls that wait for input", |h| h.parked as u64),
         ("retry_budget", "Further requests that there may be now", |h| h.budget_left),

@@ -13,7 +13,7 @@ use crate::metrics::{Asked, ErrorType, Target, method_word};
 
 fn transport(upstream: &Options) -> &'static str {
     match upstream.target {
-        Reached::Http { .. } => "tcp",
+        Reached::Http { .. } | Reached::Api { .. } => "tcp",
         Reached::Stdio(_) => "pipe",
     }
 }
@@ -36,7 +36,12 @@ impl Observer for Watch {
         span.set("network.transport", transport(request.upstream).into());
         let id = request.id.raw();
         span.set("jsonrpc.request.id", id.as_str().map_or_else(|| id.to_string(), Cow::into_owned).into());
-        if let Reached::Http { url, .. } = &request.upstream.target {
+        let url = match &request.upstream.target {
+            Reached::Http { url, .. } => Some(url),
+            Reached::Api { api, .. } => api.home(),
+            Reached::Stdio(_) => None,
+        };
+        if let Some(url) = url {
             span.set("network.protocol.name", "http".into());
             let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
             span.set("server.address", url.host().unwrap_or_default().to_owned().into());

@@ -27,4 +27,5 @@ mod sessions;
 mod shared;
 mod smoke;
 mod tasks;
+mod web_api;
 mod widen;

@@ -70,7 +70,7 @@ pub(crate) struct Refusal {
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
 /// What `Retry-After` says in seconds. A date is for clients that trust their clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
     Some(Duration::from_secs(text.trim().parse().ok()?).min(RETRY_AFTER_MAX))
 }
@@ -149,6 +149,16 @@ impl HttpLink {
             headers.insert(CONTENT_TYPE, JSON);
             headers.insert(ACCEPT, BOTH);
         }
+        self.ask(method, headers, body).await
+    }
+
+    /// Sends a request that is no message of the protocol, and gives the response's head.
+    pub async fn ask(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<ResponseBody>, CallError> {
         match &self.way.credentials {
             None => self.send_once(self.request(method, headers, body)).await,
             // Boxed, so that calls of servers without do not carry it.
