@@ -352,7 +352,7 @@ const NOTHING: [&str; 34] = [
 ];
 
 /// As [`NOTHING`], where a line has room.
-const NOTHING_EITHER: [&str; 3] = ["users grants", "users list", "users show"];
+const NOTHING_EITHER: [&str; 4] = ["discover", "users grants", "users list", "users show"];
 
 /// Every command of the program, as its help lists them.
 async fn commands(folder: &Folder) -> Vec<String> {
