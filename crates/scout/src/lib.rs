@@ -10,6 +10,7 @@ mod files;
 mod gist;
 mod keep;
 mod live;
+mod registry;
 mod report;
 mod seed;
 
@@ -19,5 +20,6 @@ pub use files::replace;
 pub use gist::Told;
 pub use keep::{Keep, KeepError};
 pub use live::{Answered, Standing, ask};
+pub use registry::{Copy, Registry, RegistryError, Synced, base_of};
 pub use report::{CardReport, CatalogReport, RemoteReport, Report, SeedReport, State, Summary};
 pub use seed::{Seed, SeedError, seeds};

@@ -16,7 +16,7 @@ use model::{Clock as _, SystemClock};
 use scout::{CardReport, Crawler, Fetcher, Keep, Options, Reaching, Report, Seed, State};
 
 use crate::cli::Output;
-use crate::exit::{Coded, FAILURE, REFUSED, USAGE};
+use crate::exit::{Coded, REFUSED, USAGE, failed};
 use crate::progress::Bar;
 use crate::{out, table};
 
@@ -89,15 +89,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Output::Table => print(&report),
     }
     Ok(if report.summary.found == 0 { REFUSED } else { 0 })
-}
-
-fn failed(error: impl std::error::Error) -> Coded {
-    let (mut text, mut cause) = (error.to_string(), error.source());
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    Coded::new(FAILURE, text)
 }
 
 fn seeds(what: &str) -> anyhow::Result<Vec<Seed>> {

@@ -26,6 +26,7 @@ mod pins_command;
 mod policy_command;
 mod progress;
 mod question;
+mod registry_command;
 mod running_command;
 mod service;
 mod signals;
