@@ -4,6 +4,7 @@
 //! internet alone, unless the operator says otherwise. Each document has a bound in bytes and in time, and
 //! nothing that one host does stops the others.
 
+mod bundle;
 mod crawl;
 mod fetch;
 mod files;
@@ -14,6 +15,7 @@ mod registry;
 mod report;
 mod seed;
 
+pub use bundle::{BUNDLE_BYTES_MAX, Bundle, BundleError};
 pub use crawl::{Crawler, Options, Progress};
 pub use fetch::{Document, FetchError, Fetcher, Got, Reaching, Wanted};
 pub use files::replace;

@@ -1,5 +1,6 @@
 //! The gateway's program: arguments, exit codes, what is printed.
 
+mod add_command;
 mod approvals_command;
 mod arguments;
 mod ask;
