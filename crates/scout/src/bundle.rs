@@ -72,7 +72,12 @@ impl Bundle {
             return Err(BundleError::Hash { found, wanted: wanted.to_owned() });
         }
         let no = |error: zip::result::ZipError| BundleError::NoArchive(error.to_string());
-        let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(no)?;
+        let mut archive = ZipArchive::new(Cursor::new(bytes.clone())).map_err(no)?;
+        let start = usize::try_from(archive.central_directory_start()).unwrap_or(usize::MAX);
+        // Of two entries with one name the reader of archives tells only one, and others tell the other.
+        if entries(bytes.get(start..).unwrap_or_default()) != archive.len() {
+            return Err(BundleError::NoArchive("two of its entries have one name".to_owned()));
+        }
         let bounds = Bounds::default();
         let mut heads = Vec::new();
         // One more than there may be is enough to be refused.
@@ -152,6 +157,18 @@ impl Bundle {
         }
         Ok(())
     }
+}
+
+/// How many entries an archive's directory has, by its own words.
+fn entries(mut directory: &[u8]) -> usize {
+    let mut count = 0;
+    while directory.starts_with(b"PK\x01\x02") && directory.len() >= 46 {
+        let of = |at: usize| usize::from(u16::from_le_bytes([directory[at], directory[at + 1]]));
+        let size = 46 + of(28) + of(30) + of(32);
+        directory = directory.get(size..).unwrap_or_default();
+        count += 1;
+    }
+    count
 }
 
 /// The bytes of one file: as many as were judged, and no more.
