@@ -303,6 +303,11 @@ impl Crawl {
         Self { kept: self.kept, next_id: self.next_id, ..Self::default() }
     }
 
+    /// Forgets what is kept of a URL: whoever kept the document has lost it.
+    pub fn forget(&mut self, url: &Address) {
+        self.kept.remove(&url.normal());
+    }
+
     /// What is kept of a URL.
     #[must_use]
     pub fn kept(&self, url: &Address) -> Option<&Kept> {

@@ -14,7 +14,7 @@ mod trace;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use fault::{Fault, Retry};
-pub use name::{EndpointName, NameError, UpstreamName};
+pub use name::{EndpointName, NAME_BYTES_MAX, NameError, UpstreamName};
 pub use principal::Principal;
 pub use replica::ReplicaId;
 pub use rng::{Rng, SeededRng};

@@ -24,6 +24,14 @@ pub fn elicitation(params: &Value) -> anyhow::Result<Value> {
 #[error("read the answer: the input ended")]
 struct Ended;
 
+/// Asks for a yes. Everything else, and the end of the input, is a no.
+pub fn yes(question: &str) -> anyhow::Result<bool> {
+    match prompt(question) {
+        Err(error) if error.is::<Ended>() => Ok(false),
+        answer => Ok(["y", "yes"].contains(&answer?.trim().to_ascii_lowercase().as_str())),
+    }
+}
+
 fn answered(params: &Value) -> anyhow::Result<Value> {
     let message = params["message"].as_str().unwrap_or_default();
     eprintln!("\nThe server asks: {}  (Ctrl-D cancels)", out::plain(message));

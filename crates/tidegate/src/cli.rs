@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    approvals_command, audit_command, auth_command, call, config_command, health, keys, limits_command, list,
-    pins_command, policy_command, running_command, stdio, store_command, tasks_command, up, users_command,
+    add_command, approvals_command, audit_command, auth_command, call, config_command, discover_command,
+    health, keys, limits_command, list, pins_command, policy_command, registry_command, running_command,
+    stdio, store_command, tasks_command, up, users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -128,6 +129,15 @@ enum Command {
         #[command(subcommand)]
         command: approvals_command::Command,
     },
+    /// Add a server to the configuration: from its URL, its card, an entry of a registry or a bundle.
+    Add(Box<add_command::Arguments>),
+    /// Look what a domain, a URL or a list of them publishes about its servers, and what of it contradicts.
+    Discover(discover_command::Arguments),
+    /// Keep copies of registries, search them, and look at what is in them.
+    Registry {
+        #[command(subcommand)]
+        command: registry_command::Command,
+    },
     /// Serve one endpoint on standard input and output.
     Stdio {
         #[command(flatten)]
@@ -165,6 +175,9 @@ impl Cli {
             Command::Pins { command } => pins_command::run(command).await,
             Command::Users { command } => users_command::run(command).await,
             Command::Approvals { command } => approvals_command::run(command).await,
+            Command::Add(arguments) => add_command::run(*arguments).await,
+            Command::Discover(arguments) => discover_command::run(arguments).await,
+            Command::Registry { command } => registry_command::run(command).await,
             Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,
         }
     }

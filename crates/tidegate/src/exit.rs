@@ -92,6 +92,11 @@ impl Coded {
     }
 }
 
+/// An error that has no code of its own, with what caused it.
+pub fn failed(error: impl Error + 'static) -> Coded {
+    Coded::new(FAILURE, chain(&error))
+}
+
 /// An error and what caused it, in one line.
 fn chain(error: &dyn Error) -> String {
     let (mut text, mut cause) = (error.to_string(), error.source());

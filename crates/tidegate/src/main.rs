@@ -1,5 +1,6 @@
 //! The gateway's program: arguments, exit codes, what is printed.
 
+mod add_command;
 mod approvals_command;
 mod arguments;
 mod ask;
@@ -11,6 +12,7 @@ mod call;
 mod cli;
 mod config_command;
 mod demo_server;
+mod discover_command;
 mod embedded;
 mod exit;
 mod health;
@@ -23,7 +25,9 @@ mod operators;
 mod out;
 mod pins_command;
 mod policy_command;
+mod progress;
 mod question;
+mod registry_command;
 mod running_command;
 mod service;
 mod signals;

@@ -96,6 +96,12 @@ fn default_file(config: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) -
     Some(state.join("tidegate").join(name))
 }
 
+/// A folder of ours in the user's state folder, or in that which systemd gives a service.
+pub fn folder(name: &str) -> Option<PathBuf> {
+    let file = default_file(None, &|name| std::env::var_os(name))?;
+    Some(file.parent()?.join(name))
+}
+
 /// How often a store is opened that others keep busy, as the process does whose place this one takes.
 const OPENED: u32 = 6;
 /// How long between.

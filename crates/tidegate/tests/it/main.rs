@@ -9,6 +9,7 @@ mod call;
 mod canary;
 mod child;
 mod config;
+mod discovered;
 mod drain;
 mod exports;
 mod health;

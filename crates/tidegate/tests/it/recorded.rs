@@ -286,7 +286,7 @@ async fn exits(office: &Office, log: &mut Log) -> String {
 }
 
 /// Commands that change something, as they are called here; that there is no such thing is recorded as well.
-const CHANGES: [(&str, &[&str]); 21] = [
+const CHANGES: [(&str, &[&str]); 23] = [
     ("approvals approve", &["none", "--as", "me"]),
     ("approvals refuse", &["none", "--as", "me"]),
     ("audit erase", &["--subject", "ann", "--reason", "asked"]),
@@ -308,6 +308,8 @@ const CHANGES: [(&str, &[&str]); 21] = [
     ("store move", &["--to", "sqlite:c.db"]),
     ("store migrate", &["--to"]),
     ("up", &[]),
+    ("registry sync", &["http://127.0.0.1:1", "--folder", "copies"]),
+    ("add", &["https://mcp.example.com/mcp", "--name", "new", "--yes"]),
 ];
 
 /// Those that are tried in a folder of their own, below.
@@ -352,7 +354,8 @@ const NOTHING: [&str; 34] = [
 ];
 
 /// As [`NOTHING`], where a line has room.
-const NOTHING_EITHER: [&str; 3] = ["users grants", "users list", "users show"];
+const NOTHING_EITHER: [&str; 6] =
+    ["discover", "registry search", "registry show", "users grants", "users list", "users show"];
 
 /// Every command of the program, as its help lists them.
 async fn commands(folder: &Folder) -> Vec<String> {
