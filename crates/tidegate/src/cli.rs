@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    approvals_command, audit_command, auth_command, call, config_command, health, keys, limits_command, list,
-    pins_command, policy_command, running_command, stdio, store_command, tasks_command, up, users_command,
+    approvals_command, audit_command, auth_command, call, config_command, governance_command, health, keys,
+    limits_command, list, pins_command, policy_command, running_command, stdio, store_command, tasks_command,
+    up, users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -86,6 +87,11 @@ enum Command {
         #[command(subcommand)]
         command: policy_command::Command,
     },
+    /// Rules of who may decide what: check them, try them, see what a change would need.
+    Governance {
+        #[command(subcommand)]
+        command: governance_command::Command,
+    },
     /// Make API keys, or see what the configuration makes of a token.
     Auth {
         #[command(subcommand)]
@@ -156,6 +162,7 @@ impl Cli {
             Command::Health(arguments) => health::run(arguments).await,
             Command::Config { command } => config_command::run(command),
             Command::Policy { command } => policy_command::run(command),
+            Command::Governance { command } => governance_command::run(command).await,
             Command::Auth { command } => auth_command::run(command).await,
             Command::Keys { command } => keys::run(command).await,
             Command::Store { command } => store_command::run(command).await,

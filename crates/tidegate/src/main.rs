@@ -13,6 +13,7 @@ mod config_command;
 mod demo_server;
 mod embedded;
 mod exit;
+mod governance_command;
 mod health;
 mod keys;
 mod limits_command;

@@ -11,6 +11,7 @@ mod child;
 mod config;
 mod drain;
 mod exports;
+mod governance;
 mod health;
 mod keys;
 mod limits;

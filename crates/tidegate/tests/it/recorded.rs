@@ -314,7 +314,7 @@ const CHANGES: [(&str, &[&str]); 21] = [
 const ELSEWHERE: [&str; 2] = ["keys generate", "store restore"];
 
 /// Those that change nothing: they look, or print.
-const NOTHING: [&str; 34] = [
+const NOTHING: [&str; 37] = [
     "approvals list",
     "approvals show",
     "audit export",
@@ -329,6 +329,9 @@ const NOTHING: [&str; 34] = [
     "config explain",
     "config reference",
     "config schema",
+    "governance check",
+    "governance explain",
+    "governance simulate",
     "health",
     "keys list",
     "limits",
