@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use governance::{Effect, Risk};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,7 @@ pub struct Impact {
 }
 
 /// Whoever knows what the files are.
+#[async_trait]
 pub trait Desk: Send + Sync {
     /// The files as they are.
     ///
@@ -63,7 +65,7 @@ pub trait Desk: Send + Sync {
     ///
     /// # Errors
     /// Why it cannot be had: a file that is under no rules, a text that is no configuration.
-    fn look(&self, before: &Files, after: &Files) -> Result<Look, String>;
+    async fn look(&self, before: &Files, after: &Files) -> Result<Look, String>;
 
     /// Writes the files that are another one than before, each as a whole.
     ///

@@ -202,7 +202,7 @@ impl Office {
     /// # Errors
     /// [`GovernError`]
     pub async fn propose(&self, who: &Actor, draft: Draft, after: &Files) -> Result<u64, GovernError> {
-        let (content, bytes, look) = self.content_of(after)?;
+        let (content, bytes, look) = self.content_of(after).await?;
         let hash = hash(&bytes);
         let new = NewProposal {
             title: draft.title,
@@ -231,15 +231,15 @@ impl Office {
     /// # Errors
     /// [`GovernError`]
     pub async fn revise(&self, who: &Actor, id: u64, after: &Files) -> Result<(), GovernError> {
-        let (content, bytes, look) = self.content_of(after)?;
+        let (content, bytes, look) = self.content_of(after).await?;
         let (state, ..) = self.now().await?;
         let before = &state.proposals.get(&id).ok_or(GovernError::Unknown(id))?.new;
         let same =
             content.records.keys().eq(before.records.iter().collect::<std::collections::BTreeSet<_>>());
         if !same || look.kind != before.kind || look.risk > before.risk || look.effect_beyond(&before.effect)
         {
-            let text = "it touches other records, is of another kind or can do more harm than what was proposed: \
-                        propose it as another one";
+            let text = "it touches other records, is of another kind or can do more harm than what was \
+                        proposed: propose it as another one";
             return Err(GovernError::Files(text.to_owned()));
         }
         let hash = hash(&bytes);
@@ -293,8 +293,8 @@ impl Office {
     ///
     /// # Errors
     /// [`GovernError`]
-    pub fn look(&self, after: &Files) -> Result<(Change, Look), GovernError> {
-        let (content, _, look) = self.content_of(after)?;
+    pub async fn look(&self, after: &Files) -> Result<(Change, Look), GovernError> {
+        let (content, _, look) = self.content_of(after).await?;
         Ok((content.change, look))
     }
 
@@ -306,13 +306,13 @@ impl Office {
         self.desk.files().map_err(GovernError::Files)
     }
 
-    fn content_of(&self, after: &Files) -> Result<(Content, Vec<u8>, Look), GovernError> {
+    async fn content_of(&self, after: &Files) -> Result<(Content, Vec<u8>, Look), GovernError> {
         let before = self.desk.files().map_err(GovernError::Files)?;
         let change = Change::between(&before, after);
         if change.0.is_empty() {
             return Err(GovernError::Nothing);
         }
-        let look = self.desk.look(&before, after).map_err(GovernError::Files)?;
+        let look = self.desk.look(&before, after).await.map_err(GovernError::Files)?;
         let Look { kind, records, checks, impact, .. } = look.clone();
         let content = Content { change, kind, records, checks, impact };
         let bytes = serde_json::to_vec(&content).map_err(|error| GovernError::Files(error.to_string()))?;
@@ -406,7 +406,7 @@ impl Office {
     async fn settle_all(&self) -> Result<(), GovernError> {
         for (id, what, hash) in self.unsettled().await? {
             let content = self.content(&hash).await?;
-            let error = self.put(&content, what).err();
+            let error = self.put(&content, what).await.err();
             if let Some(error) = &error {
                 tracing::warn!(proposal = id, %error, "a change that was decided is not in the files");
             }
@@ -437,7 +437,7 @@ impl Office {
         Ok(all.into_iter().map(|(proposal, what, hash)| (proposal.id, what, hash)).collect())
     }
 
-    fn put(&self, content: &Content, what: DoneWhat) -> Result<(), String> {
+    async fn put(&self, content: &Content, what: DoneWhat) -> Result<(), String> {
         let before = self.desk.files()?;
         let change = match what {
             DoneWhat::Applied => content.change.clone(),
@@ -449,7 +449,7 @@ impl Office {
             Err(_) if change.reversed().apply(&before).is_ok() => return Ok(()),
             Err(conflict) => return Err(Conflict::to_string(&conflict)),
         };
-        let look = self.desk.look(&before, &after)?;
+        let look = self.desk.look(&before, &after).await?;
         if what == DoneWhat::Applied && (look.records != content.records || look.kind != content.kind) {
             let text = "with what was put in force since, it would be another change than the one that was \
                         decided on";

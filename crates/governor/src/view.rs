@@ -55,15 +55,27 @@ fn whole(proposal: &Proposal, done: Option<&Done>) -> Value {
     report["accepted"] = time(proposal.accepted);
     let revision = |r: &governance::Revision| json!({"hash": r.hash, "by": r.by, "at": time_to_text(r.at)});
     report["revisions"] = proposal.revisions.iter().map(revision).collect();
-    let vote = |v: &governance::Vote| json!({"by": v.by, "ballot": v.ballot, "hash": of(v.revision), "in": v.stage, "at": time_to_text(v.at)});
+    let vote = |v: &governance::Vote| {
+        let (hash, at) = (of(v.revision), time_to_text(v.at));
+        json!({"by": v.by, "ballot": v.ballot, "hash": hash, "in": v.stage, "at": at})
+    };
     report["votes"] = proposal.votes.iter().map(vote).collect();
-    let block = |b: &governance::Block| json!({"by": b.by, "objection": b.objection, "alternative": b.alternative, "hash": of(b.revision)});
+    let block = |b: &governance::Block| {
+        let (hash, objection) = (of(b.revision), &b.objection);
+        json!({"by": b.by, "objection": objection, "alternative": b.alternative, "hash": hash})
+    };
     report["blocks"] = proposal.blocks.iter().map(block).collect();
     let comment = |c: &governance::Comment| json!({"by": c.by, "text": c.text, "at": time_to_text(c.at)});
     report["comments"] = proposal.comments.iter().map(comment).collect();
-    let shown = |e: &governance::Evidence| json!({"kind": e.kind, "by": e.by, "outcome": e.outcome, "about": e.about, "hash": of(e.revision)});
+    let shown = |e: &governance::Evidence| {
+        let (hash, outcome) = (of(e.revision), e.outcome);
+        json!({"kind": e.kind, "by": e.by, "outcome": outcome, "about": e.about, "hash": hash})
+    };
     report["evidence"] = proposal.evidence.iter().map(shown).collect();
-    let ruling = |r: &governance::Ruling| json!({"by": r.by, "outcome": r.outcome, "rationale": r.rationale, "hash": of(r.revision)});
+    let ruling = |r: &governance::Ruling| {
+        let (hash, outcome) = (of(r.revision), r.outcome);
+        json!({"by": r.by, "outcome": outcome, "rationale": r.rationale, "hash": hash})
+    };
     report["decisions"] = proposal.rulings.iter().map(ruling).collect();
     let escalated = |e: &Escalated| json!({"level": e.level, "due": time_to_text(e.due), "answer": e.answer});
     report["escalated"] = proposal.escalated.as_ref().map(escalated).unwrap_or_default();

@@ -1,8 +1,12 @@
 //! `tidegate governance`: who may decide what.
 
+mod acts;
 mod files;
 
 use clap::Subcommand;
+
+pub use acts::{Decide, History, Propose, Review, Veto, Vote, decide, history, propose, review, veto, vote};
+pub use files::text;
 
 /// What to do with rules of who may decide what.
 #[derive(Debug, Subcommand)]
@@ -15,14 +19,37 @@ pub enum Command {
     Simulate(files::Simulate),
     /// Play commands from a file under a ruleset, and say why each proposal is where it is then.
     Explain(files::Explain),
+    /// List proposals, the newest first.
+    List(acts::List),
+    /// Put another change in place of the one that was proposed. Votes, blocks and evidence for it are void.
+    Revise(acts::Revise),
+    /// Take back what is in force.
+    Rollback(acts::Rollback),
+    /// Turn to a level above, where a domain does not come to an end.
+    Escalate(acts::Escalate),
+    /// Answer somebody who turned to a level above.
+    Answer(acts::Answer),
+    /// Put a change in force before anybody has decided, to be reviewed afterwards.
+    Emergency(acts::Emergency),
+    /// Take a proposal of one's own back.
+    Withdraw(acts::Withdraw),
+    /// Let happen what fell due, and put into the files what is in force. A gateway does so by itself.
+    Tick(acts::Tick),
 }
 
 /// Does it.
-#[expect(clippy::unused_async, reason = "commands that use a store follow")]
 pub async fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Check(arguments) => files::check(&arguments),
         Command::Simulate(arguments) => files::simulate(&arguments),
         Command::Explain(arguments) => files::explain(&arguments),
+        Command::List(arguments) => acts::list(arguments).await,
+        Command::Revise(arguments) => acts::revise(arguments).await,
+        Command::Rollback(arguments) => acts::rollback(arguments).await,
+        Command::Escalate(arguments) => acts::escalate(arguments).await,
+        Command::Answer(arguments) => acts::answer(arguments).await,
+        Command::Emergency(arguments) => acts::emergency(arguments).await,
+        Command::Withdraw(arguments) => acts::withdraw(arguments).await,
+        Command::Tick(arguments) => acts::tick(arguments).await,
     }
 }

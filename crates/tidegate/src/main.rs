@@ -14,6 +14,7 @@ mod demo_server;
 mod embedded;
 mod exit;
 mod governance_command;
+mod governed;
 mod health;
 mod keys;
 mod limits_command;

@@ -19,12 +19,13 @@ fn records(files: &Files) -> BTreeMap<String, String> {
     lines.filter_map(|line| line.split_once(" = ")).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
+#[async_trait::async_trait]
 impl Desk for Papers {
     fn files(&self) -> Result<Files, String> {
         Ok(self.0.lock().unwrap().clone())
     }
 
-    fn look(&self, before: &Files, after: &Files) -> Result<Look, String> {
+    async fn look(&self, before: &Files, after: &Files) -> Result<Look, String> {
         let (before, after) = (records(before), records(after));
         let names = before.keys().chain(after.keys());
         let changed: BTreeMap<_, _> = names

@@ -117,7 +117,7 @@ impl Rules {
 }
 
 /// The rules cannot be used.
-pub fn refused(faults: &[Fault]) -> Coded {
+fn refused(faults: &[Fault]) -> Coded {
     let all: Vec<_> = faults.iter().map(ToString::to_string).collect();
     Coded::config(format!("use the rules:\n{}", all.join("\n")))
 }
