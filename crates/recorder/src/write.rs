@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use audit::{Event, Outcome, Recorded, Unwritten};
 use model::Timestamp;
-use store::StoreError;
+use store::{AuditWrite, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep};
 
@@ -179,56 +179,53 @@ impl State {
             self.tail(log).await?;
         }
         let mut recorded: Vec<Option<Recorded>> = vec![None; events.len()];
-        let (now, mut signed) = (self.now(), 0);
-        let mut tails = Vec::new();
-        let mut first = None;
-        let mut tx = self.shared.store.begin().await?;
+        let now = self.now();
+        let mut tails = Vec::with_capacity(split.len());
+        let mut writes = Vec::with_capacity(split.len());
         for (log, events) in &split {
             let mut tail = self.tails[log].clone();
             let only: Vec<&Event> = events.iter().map(|(_, event)| *event).collect();
-            let (mut batch, places) = tail.batch(&self.shared, &only);
+            let (write, places) = self.add(&mut tail, &only, now);
             for ((at, _), place) in events.iter().zip(places) {
                 recorded[*at] = Some(place);
             }
-            let sign = self.shared.options.strict || tail.size() - tail.signed >= SIGN_AFTER;
-            let change = if sign { tail.key_change(&self.shared, now) } else { None };
-            if let Some(change) = &change {
-                let (more, _) = tail.batch(&self.shared, &[change]);
-                batch.entries.extend(more.entries);
-                batch.tiles.extend(more.tiles);
-                batch.last = more.last;
-            }
-            if first.is_none() {
-                first = batch.entries.first().cloned();
-            }
-            if !tx.audit_append(&batch).await? {
-                return Ok(None);
-            }
-            if sign {
-                let note = tail.sign(&self.shared, now, change.is_some());
-                if !tx.audit_sign(&note, change.is_some()).await? {
-                    return Ok(None);
-                }
-                signed += 1;
-            }
+            writes.push(write);
             tails.push((Arc::clone(log), tail));
         }
-        match tx.commit().await {
-            Ok(()) => {}
+        match self.shared.store.audit_write(&writes).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
             Err(StoreError::Unavailable { maybe_written: true, source }) => {
                 // The answer was lost: what is found in the first one's place says what it was.
+                let first = writes.first().and_then(|write| write.batch.entries.first());
                 let Some(first) = first else { return Err(StoreError::ambiguous(source)) };
                 let found = self.shared.store.audit_entries(&first.log, first.index, 1).await?;
-                if found.first() != Some(&first) {
+                if found.first() != Some(first) {
                     return Err(StoreError::ambiguous(source));
                 }
             }
             Err(error) => return Err(error),
         }
+        let signed = writes.iter().filter(|write| write.note.is_some()).count() as u64;
         self.shared.numbers.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.numbers.signed.fetch_add(signed, Ordering::Relaxed);
         self.tails.extend(tails);
         Ok(recorded.into_iter().collect())
+    }
+
+    /// What is added to a log by these events, signed where it is time, and where each of them is.
+    fn add(&self, tail: &mut Tail, events: &[&Event], now: Timestamp) -> (AuditWrite, Vec<Recorded>) {
+        let (mut batch, places) = tail.batch(&self.shared, events);
+        let sign = self.shared.options.strict || tail.size() - tail.signed >= SIGN_AFTER;
+        let change = if sign { tail.key_change(&self.shared, now) } else { None };
+        if let Some(change) = &change {
+            let (more, _) = tail.batch(&self.shared, &[change]);
+            batch.entries.extend(more.entries);
+            batch.tiles.extend(more.tiles);
+            batch.last = more.last;
+        }
+        let note = sign.then(|| tail.sign(&self.shared, now, change.is_some()));
+        (AuditWrite { batch, note, keep: change.is_some() }, places)
     }
 
     /// The end of a log, read where it is not known.

@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use model::Timestamp;
+use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Postgres, QueryBuilder, Row as _};
 use store::{
     AUDIT_NOTE_BYTES_MAX, AuditBatch, AuditContentRow, AuditEntryRow, AuditFilter, AuditLogRow, AuditNoteRow,
     AuditStore, AuditTileRow, AuditTx, Record, RecordSink, StoreError, TEXT_BYTES_MAX, fits,
@@ -13,8 +12,8 @@ use store::{
 
 use crate::PostgresStore;
 use crate::failure::Failure;
+use crate::packs;
 use crate::rows::{self, int};
-use crate::run::read;
 use crate::task_reads::{all, limit};
 use crate::tx::Change;
 
@@ -27,23 +26,6 @@ fn log(row: &PgRow) -> Result<AuditLogRow, sqlx::Error> {
         signed: rows::number(row, "signed")?,
         checkpoint: row.try_get("checkpoint")?,
         hold: row.try_get("hold")?,
-    })
-}
-
-fn entry(row: &PgRow) -> Result<AuditEntryRow, sqlx::Error> {
-    Ok(AuditEntryRow {
-        log: row.try_get("log")?,
-        index: rows::number(row, "idx")?,
-        at: rows::time(row, "at")?,
-        principal: row.try_get("principal")?,
-        kind: row.try_get("kind")?,
-        tool: row.try_get("tool")?,
-        outcome: row.try_get("outcome")?,
-        upstream: row.try_get("upstream")?,
-        operation: row.try_get("operation")?,
-        started: row.try_get("started")?,
-        writer: row.try_get("writer")?,
-        line: rows::bytes(row, "line")?,
     })
 }
 
@@ -77,22 +59,34 @@ fn note(row: &PgRow) -> Result<AuditNoteRow, sqlx::Error> {
 
 /// All that a store holds of audit logs.
 pub(crate) async fn export(connection: &mut PgConnection, to: &mut dyn RecordSink) -> Result<(), Failure> {
-    use futures_util::TryStreamExt as _;
-    type Read = fn(&PgRow) -> Result<Record, sqlx::Error>;
-    let all: [(&'static str, Read); 5] = [
-        ("SELECT * FROM audit_logs ORDER BY log", |row| log(row).map(Record::AuditLog)),
-        ("SELECT * FROM audit_entries ORDER BY log, idx", |row| entry(row).map(Record::AuditEntry)),
+    let logs: (_, Read) = ("SELECT * FROM audit_logs ORDER BY log", |row| log(row).map(Record::AuditLog));
+    let rest: [(_, Read); 3] = [
         ("SELECT * FROM audit_tiles ORDER BY log, level, idx", |row| tile(row).map(Record::AuditTile)),
         ("SELECT * FROM audit_contents ORDER BY log, idx, part", |row| {
             content(row).map(Record::AuditContent)
         }),
         ("SELECT * FROM audit_notes ORDER BY log, size", |row| note(row).map(Record::AuditNote)),
     ];
-    for (query, read) in all {
-        let mut found = sqlx::query(query).fetch(&mut *connection);
-        while let Some(row) = found.try_next().await? {
-            to.put(read(&row)?).await?;
-        }
+    give(connection, logs, to).await?;
+    packs::export(connection, to).await?;
+    for each in rest {
+        give(connection, each, to).await?;
+    }
+    Ok(())
+}
+
+type Read = fn(&PgRow) -> Result<Record, sqlx::Error>;
+
+/// All rows of a table.
+async fn give(
+    connection: &mut PgConnection,
+    (query, read): (&'static str, Read),
+    to: &mut dyn RecordSink,
+) -> Result<(), Failure> {
+    use futures_util::TryStreamExt as _;
+    let mut found = sqlx::query(query).fetch(connection);
+    while let Some(row) = found.try_next().await? {
+        to.put(read(&row)?).await?;
     }
     Ok(())
 }
@@ -116,9 +110,7 @@ impl AuditStore for PostgresStore {
         from: u64,
         most: usize,
     ) -> Result<Vec<AuditEntryRow>, StoreError> {
-        let query = "SELECT * FROM audit_entries WHERE log = $1 AND idx >= $2 ORDER BY idx LIMIT $3";
-        let query = || sqlx::query(query).bind(log.to_owned()).bind(int(from)).bind(limit(most));
-        all(self, query, |row| Ok(entry(row)?)).await
+        self.packs_entries(log, from, most).await
     }
 
     async fn audit_query(
@@ -127,18 +119,11 @@ impl AuditStore for PostgresStore {
         before: Option<u64>,
         most: usize,
     ) -> Result<Vec<AuditEntryRow>, StoreError> {
-        let filter = filter.clone();
-        let found = read(&self.pool, |connection| queried(connection, filter.clone(), before, most).boxed());
-        let read_row = |row: &PgRow| entry(row).map_err(Failure::from);
-        found.await?.iter().map(read_row).collect::<Result<_, _>>().map_err(Failure::nothing_written)
+        self.packs_query(filter, before, most).await
     }
 
     async fn audit_unclosed(&self, writer: &str, most: usize) -> Result<Vec<AuditEntryRow>, StoreError> {
-        let query = "SELECT * FROM audit_entries s WHERE writer = $1 AND started AND NOT EXISTS \
-                     (SELECT 1 FROM audit_entries e WHERE e.log = s.log AND e.operation = s.operation \
-                     AND e.operation <> '' AND e.idx > s.idx AND NOT e.started) ORDER BY log, idx LIMIT $2";
-        let query = || sqlx::query(query).bind(writer.to_owned()).bind(limit(most));
-        all(self, query, |row| Ok(entry(row)?)).await
+        self.packs_unclosed(writer, most).await
     }
 
     async fn audit_tile(&self, log: &str, level: u32, index: u64) -> Result<Option<Bytes>, StoreError> {
@@ -160,46 +145,6 @@ impl AuditStore for PostgresStore {
     }
 }
 
-async fn queried(
-    connection: &mut PgConnection,
-    filter: AuditFilter,
-    before: Option<u64>,
-    most: usize,
-) -> Result<Vec<PgRow>, Failure> {
-    let mut query = QueryBuilder::<Postgres>::new("SELECT * FROM audit_entries WHERE log = ");
-    query.push_bind(&filter.log);
-    let wanted = [
-        ("principal", &filter.principal),
-        ("kind", &filter.kind),
-        ("tool", &filter.tool),
-        ("outcome", &filter.outcome),
-        ("upstream", &filter.upstream),
-        ("operation", &filter.operation),
-    ];
-    for (column, value) in wanted {
-        if let Some(value) = value {
-            query.push(format_args!(" AND {column} = ")).push_bind(value);
-        }
-    }
-    if filter.operation.as_ref().is_some_and(|operation| !operation.is_empty()) {
-        // What the index is of.
-        query.push(" AND operation <> ''");
-    }
-    for (test, at) in [(" AND at >= ", filter.from), (" AND at < ", filter.to)] {
-        if let Some(at) = at {
-            query.push(test).push_bind(int(at.0));
-        }
-    }
-    if let Some(text) = &filter.text {
-        query.push(" AND position(").push_bind(text.as_bytes()).push(" in line) > 0");
-    }
-    if let Some(before) = before {
-        query.push(" AND idx < ").push_bind(int(before));
-    }
-    query.push(" ORDER BY idx DESC LIMIT ").push_bind(limit(most));
-    Ok(query.build().fetch_all(connection).await?)
-}
-
 impl Change {
     /// Something of another store.
     pub(crate) async fn audit_record(&mut self, record: &Record) -> Result<(), StoreError> {
@@ -211,7 +156,10 @@ impl Change {
                 let put = put.bind(&row.last).bind(int(row.signed)).bind(&row.checkpoint).bind(&row.hold);
                 self.run(put).await.map(drop)
             }
-            Record::AuditEntry(row) => self.audit_entries(std::slice::from_ref(row)).await,
+            Record::AuditEntry(row) => {
+                row.fits()?;
+                self.packs_append(&row.log, std::slice::from_ref(row)).await
+            }
             Record::AuditTile(row) => {
                 let put = "INSERT INTO audit_tiles (log, level, idx, hashes) VALUES ($1, $2, $3, $4)";
                 let put = sqlx::query(put).bind(&row.log).bind(i64::from(row.level)).bind(int(row.index));
@@ -224,28 +172,6 @@ impl Change {
             }
             _ => Err(StoreError::Corrupt("it is nothing of an audit log".to_owned())),
         }
-    }
-
-    /// Adds entries with one statement, which costs one way to the server and back.
-    async fn audit_entries(&mut self, rows: &[AuditEntryRow]) -> Result<(), StoreError> {
-        fn texts(rows: &[AuditEntryRow], text: fn(&AuditEntryRow) -> &str) -> Vec<&str> {
-            rows.iter().map(text).collect()
-        }
-        let put = "INSERT INTO audit_entries (log, idx, at, principal, kind, tool, outcome, upstream, \
-                   operation, started, writer, line) \
-                   SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], \
-                   $6::text[], $7::text[], $8::text[], $9::text[], $10::boolean[], $11::text[], \
-                   $12::bytea[])";
-        let index: Vec<i64> = rows.iter().map(|row| int(row.index)).collect();
-        let at: Vec<i64> = rows.iter().map(|row| int(row.at.0)).collect();
-        let started: Vec<bool> = rows.iter().map(|row| row.started).collect();
-        let lines: Vec<&[u8]> = rows.iter().map(|row| &row.line[..]).collect();
-        let put = sqlx::query(put).bind(texts(rows, |row| &row.log)).bind(index).bind(at);
-        let put = put.bind(texts(rows, |row| &row.principal)).bind(texts(rows, |row| &row.kind));
-        let put = put.bind(texts(rows, |row| &row.tool)).bind(texts(rows, |row| &row.outcome));
-        let put = put.bind(texts(rows, |row| &row.upstream)).bind(texts(rows, |row| &row.operation));
-        let put = put.bind(started).bind(texts(rows, |row| &row.writer)).bind(lines);
-        self.run(put).await.map(drop)
     }
 
     async fn audit_content(&mut self, row: &AuditContentRow) -> Result<(), StoreError> {
@@ -270,7 +196,7 @@ impl AuditTx for Change {
             return Ok(false);
         }
         if !batch.entries.is_empty() {
-            self.audit_entries(&batch.entries).await?;
+            self.packs_append(&batch.log, &batch.entries).await?;
         }
         for row in &batch.tiles {
             let put = "INSERT INTO audit_tiles (log, level, idx, hashes) VALUES ($1, $2, $3, $4) \
@@ -322,8 +248,7 @@ impl AuditTx for Change {
         }
         let contents = sqlx::query("DELETE FROM audit_contents WHERE log = $1 AND idx < $2");
         self.run(contents.bind(log).bind(int(below))).await?;
-        let entries = sqlx::query("DELETE FROM audit_entries WHERE log = $1 AND idx < $2");
-        self.run(entries.bind(log).bind(int(below))).await
+        self.packs_prune(log, below).await
     }
 
     async fn audit_content_erase(

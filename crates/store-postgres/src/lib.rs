@@ -12,6 +12,7 @@ mod grants;
 mod herald;
 mod listen;
 mod migrate;
+mod packs;
 mod pool;
 mod read;
 mod rows;

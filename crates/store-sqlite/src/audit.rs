@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use model::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection};
 use store::{
     AUDIT_NOTE_BYTES_MAX, AuditBatch, AuditContentRow, AuditEntryRow, AuditFilter, AuditLogRow, AuditNoteRow,
     AuditStore, AuditTileRow, AuditTx, Record, RecordSink, StoreError, TEXT_BYTES_MAX, fits,
@@ -12,6 +12,7 @@ use store::{
 
 use crate::SqliteStore;
 use crate::failure::failed;
+use crate::packs;
 use crate::rows::{self, int};
 use crate::task_reads::limit;
 use crate::tx::{Change, Statement};
@@ -25,23 +26,6 @@ fn log(row: &SqliteRow) -> Result<AuditLogRow, sqlx::Error> {
         signed: rows::number(row, "signed")?,
         checkpoint: row.try_get("checkpoint")?,
         hold: row.try_get("hold")?,
-    })
-}
-
-fn entry(row: &SqliteRow) -> Result<AuditEntryRow, sqlx::Error> {
-    Ok(AuditEntryRow {
-        log: row.try_get("log")?,
-        index: rows::number(row, "idx")?,
-        at: rows::time(row, "at")?,
-        principal: row.try_get("principal")?,
-        kind: row.try_get("kind")?,
-        tool: row.try_get("tool")?,
-        outcome: row.try_get("outcome")?,
-        upstream: row.try_get("upstream")?,
-        operation: row.try_get("operation")?,
-        started: row.try_get("started")?,
-        writer: row.try_get("writer")?,
-        line: rows::bytes(row, "line")?,
     })
 }
 
@@ -73,42 +57,37 @@ fn note(row: &SqliteRow) -> Result<AuditNoteRow, sqlx::Error> {
     })
 }
 
-/// How many entries one statement adds at most, few or many. Its other rows are empty and add nothing, so
-/// that there are few statements and each is prepared once.
-const FEW: usize = 8;
-const MANY: usize = 64;
-const ENTRY_COLUMNS: usize = 12;
-
-/// The statement that adds so many entries at most.
-fn insert_entries(count: usize) -> String {
-    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    format!(
-        "INSERT INTO audit_entries (log, idx, at, principal, kind, tool, outcome, upstream, operation, \
-         started, writer, line) SELECT * FROM (VALUES {}) WHERE column1 IS NOT NULL; ",
-        vec![row; count].join(", ")
-    )
-}
-
-const PUT_TILE: &str = "INSERT OR REPLACE INTO audit_tiles (log, level, idx, hashes) VALUES (?, ?, ?, ?); ";
-
 /// All that a store holds of audit logs.
 pub(crate) async fn export(moment: &mut SqliteConnection, to: &mut dyn RecordSink) -> Result<(), StoreError> {
-    use futures_util::TryStreamExt as _;
-    type Read = fn(&SqliteRow) -> Result<Record, sqlx::Error>;
-    let all: [(&'static str, Read); 5] = [
-        ("SELECT * FROM audit_logs ORDER BY log", |row| log(row).map(Record::AuditLog)),
-        ("SELECT * FROM audit_entries ORDER BY log, idx", |row| entry(row).map(Record::AuditEntry)),
+    let logs: (&'static str, Read) =
+        ("SELECT * FROM audit_logs ORDER BY log", |row| log(row).map(Record::AuditLog));
+    let rest: [(&'static str, Read); 3] = [
         ("SELECT * FROM audit_tiles ORDER BY log, level, idx", |row| tile(row).map(Record::AuditTile)),
         ("SELECT * FROM audit_contents ORDER BY log, idx, part", |row| {
             content(row).map(Record::AuditContent)
         }),
         ("SELECT * FROM audit_notes ORDER BY log, size", |row| note(row).map(Record::AuditNote)),
     ];
-    for (query, read) in all {
-        let mut found = sqlx::query(query).fetch(&mut *moment);
-        while let Some(row) = found.try_next().await.map_err(failed)? {
-            to.put(read(&row).map_err(failed)?).await?;
-        }
+    give(moment, logs, to).await?;
+    packs::export(moment, to).await?;
+    for each in rest {
+        give(moment, each, to).await?;
+    }
+    Ok(())
+}
+
+type Read = fn(&SqliteRow) -> Result<Record, sqlx::Error>;
+
+/// All rows of a table.
+async fn give(
+    moment: &mut SqliteConnection,
+    (query, read): (&'static str, Read),
+    to: &mut dyn RecordSink,
+) -> Result<(), StoreError> {
+    use futures_util::TryStreamExt as _;
+    let mut found = sqlx::query(query).fetch(&mut *moment);
+    while let Some(row) = found.try_next().await.map_err(failed)? {
+        to.put(read(&row).map_err(failed)?).await?;
     }
     Ok(())
 }
@@ -142,8 +121,7 @@ impl AuditStore for SqliteStore {
         from: u64,
         most: usize,
     ) -> Result<Vec<AuditEntryRow>, StoreError> {
-        let query = "SELECT * FROM audit_entries WHERE log = ? AND idx >= ? ORDER BY idx LIMIT ?";
-        self.audit_all(sqlx::query(query).bind(log).bind(int(from)).bind(limit(most)), entry).await
+        self.packs_entries(log, from, most).await
     }
 
     async fn audit_query(
@@ -152,46 +130,11 @@ impl AuditStore for SqliteStore {
         before: Option<u64>,
         most: usize,
     ) -> Result<Vec<AuditEntryRow>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM audit_entries WHERE log = ");
-        query.push_bind(&filter.log);
-        let wanted = [
-            ("principal", &filter.principal),
-            ("kind", &filter.kind),
-            ("tool", &filter.tool),
-            ("outcome", &filter.outcome),
-            ("upstream", &filter.upstream),
-            ("operation", &filter.operation),
-        ];
-        for (column, value) in wanted {
-            if let Some(value) = value {
-                query.push(format_args!(" AND {column} = ")).push_bind(value);
-            }
-        }
-        if filter.operation.as_ref().is_some_and(|operation| !operation.is_empty()) {
-            // What the index is of.
-            query.push(" AND operation <> ''");
-        }
-        for (test, at) in [(" AND at >= ", filter.from), (" AND at < ", filter.to)] {
-            if let Some(at) = at {
-                query.push(test).push_bind(int(at.0));
-            }
-        }
-        if let Some(text) = &filter.text {
-            query.push(" AND instr(line, ").push_bind(text.as_bytes()).push(") > 0");
-        }
-        if let Some(before) = before {
-            query.push(" AND idx < ").push_bind(int(before));
-        }
-        query.push(" ORDER BY idx DESC LIMIT ").push_bind(limit(most));
-        let found = query.build().fetch_all(&self.readers).await.map_err(failed)?;
-        found.iter().map(entry).collect::<Result<_, _>>().map_err(failed)
+        self.packs_query(filter, before, most).await
     }
 
     async fn audit_unclosed(&self, writer: &str, most: usize) -> Result<Vec<AuditEntryRow>, StoreError> {
-        let query = "SELECT * FROM audit_entries s WHERE writer = ? AND started = 1 AND NOT EXISTS \
-                     (SELECT 1 FROM audit_entries e WHERE e.log = s.log AND e.operation = s.operation \
-                     AND e.operation <> '' AND e.idx > s.idx AND e.started = 0) ORDER BY log, idx LIMIT ?";
-        self.audit_all(sqlx::query(query).bind(writer).bind(limit(most)), entry).await
+        self.packs_unclosed(writer, most).await
     }
 
     async fn audit_tile(&self, log: &str, level: u32, index: u64) -> Result<Option<Bytes>, StoreError> {
@@ -222,7 +165,11 @@ impl Change {
                 let put = put.bind(&row.last).bind(int(row.signed)).bind(&row.checkpoint).bind(&row.hold);
                 self.run(put).await.map(drop)
             }
-            Record::AuditEntry(row) => self.audit_rows(std::slice::from_ref(row), &[]).await,
+            Record::AuditEntry(row) => {
+                row.fits()?;
+                let (log, size, entries) = (row.log.clone(), row.index, vec![row.clone()]);
+                self.packs_append(&AuditBatch { log, size, entries, ..AuditBatch::default() }).await
+            }
             Record::AuditTile(row) => {
                 let put = "INSERT INTO audit_tiles (log, level, idx, hashes) VALUES (?, ?, ?, ?)";
                 let put = sqlx::query(put).bind(&row.log).bind(i64::from(row.level)).bind(int(row.index));
@@ -237,30 +184,6 @@ impl Change {
         }
     }
 
-    /// Adds entries and tiles at once: whatever is asked of SQLite wakes the thread that has the file, which
-    /// takes several times what it takes to write an entry, and more where every core is busy.
-    async fn audit_rows(&mut self, rows: &[AuditEntryRow], tiles: &[AuditTileRow]) -> Result<(), StoreError> {
-        if rows.is_empty() && tiles.is_empty() {
-            return Ok(());
-        }
-        let at_once = if rows.len() <= FEW { FEW } else { MANY };
-        let mut text = insert_entries(at_once).repeat(rows.len().div_ceil(at_once));
-        text.push_str(&PUT_TILE.repeat(tiles.len()));
-        let mut put = sqlx::query(sqlx::AssertSqlSafe(text));
-        for row in rows {
-            put = put.bind(&row.log).bind(int(row.index)).bind(int(row.at.0)).bind(&row.principal);
-            put = put.bind(&row.kind).bind(&row.tool).bind(&row.outcome).bind(&row.upstream);
-            put = put.bind(&row.operation).bind(row.started).bind(&row.writer).bind(&row.line[..]);
-        }
-        for _ in 0..(rows.len().next_multiple_of(at_once) - rows.len()) * ENTRY_COLUMNS {
-            put = put.bind(None::<i64>);
-        }
-        for row in tiles {
-            put = put.bind(&row.log).bind(i64::from(row.level)).bind(int(row.index)).bind(&row.hashes[..]);
-        }
-        self.run(put).await.map(drop)
-    }
-
     async fn audit_content(&mut self, row: &AuditContentRow) -> Result<(), StoreError> {
         let put =
             "INSERT INTO audit_contents (log, idx, part, principal, at, data) VALUES (?, ?, ?, ?, ?, ?)";
@@ -273,19 +196,13 @@ impl Change {
 impl AuditTx for Change {
     async fn audit_append(&mut self, batch: &AuditBatch) -> Result<bool, StoreError> {
         batch.fits()?;
-        let grow = "INSERT INTO audit_logs (log, size, first, last, signed, checkpoint) \
-                    SELECT ?1, ?3, 0, ?4, 0, '' WHERE ?2 = 0 \
-                    OR EXISTS (SELECT 1 FROM audit_logs WHERE log = ?1) \
-                    ON CONFLICT (log) DO UPDATE SET size = ?3, last = ?4 WHERE size = ?2";
         let size = batch.size + batch.entries.len() as u64;
-        let grow = sqlx::query(grow).bind(&batch.log).bind(int(batch.size)).bind(int(size)).bind(&batch.last);
+        let grow =
+            sqlx::query(packs::GROW).bind(&batch.log).bind(int(batch.size)).bind(int(size)).bind(&batch.last);
         if self.run(grow).await? == 0 {
             return Ok(false);
         }
-        self.audit_rows(&batch.entries, &batch.tiles).await?;
-        for row in &batch.contents {
-            self.audit_content(row).await?;
-        }
+        self.packs_append(batch).await?;
         Ok(true)
     }
 
@@ -324,8 +241,7 @@ impl AuditTx for Change {
         }
         let contents = sqlx::query("DELETE FROM audit_contents WHERE log = ? AND idx < ?");
         self.run(contents.bind(log).bind(int(below))).await?;
-        let entries = sqlx::query("DELETE FROM audit_entries WHERE log = ? AND idx < ?");
-        self.run(entries.bind(log).bind(int(below))).await
+        self.packs_prune(log, below).await
     }
 
     async fn audit_content_erase(

@@ -28,6 +28,14 @@ const LOCKED: u32 = 6;
 const CORRUPT: u32 = 11;
 const CONSTRAINT: u32 = 19;
 const NOT_A_DATABASE: u32 = 26;
+/// The result code of a constraint of that kind.
+const NOT_NULL: &str = "1299";
+
+/// Whether a value is missing where there has to be one.
+pub(crate) fn is_missing(error: &Error) -> bool {
+    let Error::Database(error) = error else { return false };
+    error.code().is_some_and(|code| code == NOT_NULL)
+}
 
 /// The primary result code, as in SQLite's list of them.
 fn code(error: &Error) -> Option<u32> {

@@ -12,6 +12,7 @@ mod failure;
 mod grants;
 mod migrate;
 mod open;
+mod packs;
 mod read;
 mod rows;
 mod task_reads;
@@ -24,7 +25,9 @@ use std::path::Path;
 use async_trait::async_trait;
 use model::Timestamp;
 use sqlx::SqlitePool;
-use store::{KeyRow, LeaseRow, RecordSink, ReplicaRow, Seq, SessionRow, Store, StoreError, StreamPart, Tx};
+use store::{
+    AuditWrite, KeyRow, LeaseRow, RecordSink, ReplicaRow, Seq, SessionRow, Store, StoreError, StreamPart, Tx,
+};
 use tokio::sync::watch;
 
 use writer::Writer;
@@ -56,6 +59,14 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn begin(&self) -> Result<Box<dyn Tx>, StoreError> {
         Ok(Box::new(tx::Change::new(self.writer.begin().await?)))
+    }
+
+    async fn audit_write(&self, writes: &[AuditWrite]) -> Result<bool, StoreError> {
+        // A batch of nothing has no pack whose row could refuse it.
+        if writes.is_empty() || writes.iter().any(|write| write.batch.entries.is_empty()) {
+            return store::audit_write_by_verbs(self, writes).await;
+        }
+        self.packs_write(writes).await
     }
 
     async fn replicas(&self) -> Result<Vec<ReplicaRow>, StoreError> {

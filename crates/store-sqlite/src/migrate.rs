@@ -18,7 +18,7 @@ struct Migration {
 }
 
 /// All of them; the version of a schema is how many of them were applied.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         name: "replicas, sessions, streams, leases, keys",
         forward: include_str!("migrations/1_forward.sql"),
@@ -43,6 +43,11 @@ const MIGRATIONS: [Migration; 5] = [
         name: "audit logs",
         forward: include_str!("migrations/5_forward.sql"),
         back: include_str!("migrations/5_back.sql"),
+    },
+    Migration {
+        name: "entries of audit logs in packs",
+        forward: include_str!("migrations/6_forward.sql"),
+        back: include_str!("migrations/6_back.sql"),
     },
 ];
 

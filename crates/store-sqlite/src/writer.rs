@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sqlx::{Connection as _, Error, SqliteConnection};
 use store::StoreError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,6 +24,21 @@ const GROUP_MAX: usize = 64;
 const GROUP_TIME: Duration = Duration::from_millis(2);
 /// How long one waits for the connection.
 const BEGIN_TIME: Duration = Duration::from_secs(10);
+
+/// Something that is done with the connection and has a transaction of its own, which it begins and ends.
+#[async_trait]
+pub(crate) trait Job: Send {
+    /// Does it. Unless it says `true`, nothing of it stays.
+    async fn run(self: Box<Self>, connection: &mut SqliteConnection) -> Result<bool, StoreError>;
+}
+
+/// Who wants the connection.
+enum Ask {
+    /// A transaction.
+    Part(oneshot::Sender<Granted>),
+    /// Something that is done here.
+    Whole(Box<dyn Job>, oneshot::Sender<Result<bool, StoreError>>),
+}
 
 /// What a transaction that wants the connection gets.
 type Granted = Result<Turn, StoreError>;
@@ -68,7 +84,7 @@ impl Drop for Turn {
 
 /// Hands the connection out.
 pub(crate) struct Writer {
-    requests: mpsc::Sender<oneshot::Sender<Granted>>,
+    requests: mpsc::Sender<Ask>,
     wakes: Arc<watch::Sender<u64>>,
     closing: watch::Sender<bool>,
 }
@@ -89,15 +105,25 @@ impl Writer {
 
     pub(crate) async fn begin(&self) -> Result<Turn, StoreError> {
         let (grant, granted) = oneshot::channel();
-        match self.requests.try_send(grant) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => return Err(StoreError::Busy),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(closed()),
-        }
+        self.ask(Ask::Part(grant))?;
         match tokio::time::timeout(BEGIN_TIME, granted).await {
             Ok(granted) => granted.unwrap_or_else(|_| Err(closed())),
             Err(_) => Err(StoreError::Busy),
         }
+    }
+
+    /// Has something done in a transaction of its own, and waits until it is.
+    pub(crate) async fn whole(&self, job: Box<dyn Job>) -> Result<bool, StoreError> {
+        let (tell, told) = oneshot::channel();
+        self.ask(Ask::Whole(job, tell))?;
+        told.await.unwrap_or_else(|_| Err(StoreError::ambiguous("the store was closed")))
+    }
+
+    fn ask(&self, ask: Ask) -> Result<(), StoreError> {
+        self.requests.try_send(ask).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => closed(),
+        })
     }
 
     /// Ends the connection once those who have it or wait for it are done.
@@ -120,21 +146,28 @@ struct Holder {
 }
 
 impl Holder {
-    async fn run(
-        mut self,
-        mut asked: mpsc::Receiver<oneshot::Sender<Granted>>,
-        mut closing: watch::Receiver<bool>,
-    ) {
+    async fn run(mut self, mut asked: mpsc::Receiver<Ask>, mut closing: watch::Receiver<bool>) {
+        // One that was met while a group was let run, and comes after it.
+        let mut next = None;
         loop {
-            let first = tokio::select! {
-                biased;
-                first = asked.recv() => first,
-                _ = closing.wait_for(|closing| *closing) => None,
+            let first = match next.take() {
+                Some(first) => Some(first),
+                None => tokio::select! {
+                    biased;
+                    first = asked.recv() => first,
+                    _ = closing.wait_for(|closing| *closing) => None,
+                },
             };
             let Some(first) = first else { break };
-            match self.connection().await {
-                Ok(connection) => self.connection = self.group(connection, first, &mut asked).await,
-                Err(error) => drop(first.send(Err(error))),
+            match (self.connection().await, first) {
+                (Ok(connection), Ask::Part(grant)) => {
+                    (self.connection, next) = self.group(connection, grant, &mut asked).await;
+                }
+                (Ok(connection), Ask::Whole(job, tell)) => {
+                    self.connection = self.whole(connection, job, tell).await;
+                }
+                (Err(error), Ask::Part(grant)) => drop(grant.send(Err(error))),
+                (Err(error), Ask::Whole(_, tell)) => drop(tell.send(Err(error))),
             }
         }
         if let Some(connection) = self.connection {
@@ -150,21 +183,47 @@ impl Holder {
         }
     }
 
+    /// Does something that has a transaction of its own. The connection, if it is still of use.
+    async fn whole(
+        &self,
+        mut connection: SqliteConnection,
+        job: Box<dyn Job>,
+        tell: oneshot::Sender<Result<bool, StoreError>>,
+    ) -> Option<SqliteConnection> {
+        if tell.is_closed() {
+            return Some(connection);
+        }
+        let done = job.run(&mut connection).await;
+        let kept = match done {
+            Ok(true) => {
+                self.wakes.send_modify(|count| *count += 1);
+                Some(connection)
+            }
+            Ok(false) | Err(StoreError::Busy) => {
+                run(&mut connection, "ROLLBACK").await.is_ok().then_some(connection)
+            }
+            // Its transaction goes with it, and whatever it believes of a disk that failed.
+            Err(_) => None,
+        };
+        drop(tell.send(done));
+        kept
+    }
+
     /// Lets transactions run until nobody waits or it is time, and commits them. The connection, if it is
-    /// still of use.
+    /// still of use, and who comes next where that is known.
     async fn group(
         &self,
         mut connection: SqliteConnection,
         first: oneshot::Sender<Granted>,
-        asked: &mut mpsc::Receiver<oneshot::Sender<Granted>>,
-    ) -> Option<SqliteConnection> {
+        asked: &mut mpsc::Receiver<Ask>,
+    ) -> (Option<SqliteConnection>, Option<Ask>) {
         if let Err(error) = run(&mut connection, "BEGIN IMMEDIATE").await {
             let _ = first.send(Err(failed(error)));
-            return Some(connection);
+            return (Some(connection), None);
         }
         let begun = Instant::now();
         let mut ready: Vec<Told> = Vec::new();
-        let mut next = Some(first);
+        let (mut next, mut after) = (Some(first), None);
         while let Some(grant) = next.take() {
             connection = match one(connection, grant, &mut ready).await {
                 Some(connection) => connection,
@@ -173,13 +232,22 @@ impl Holder {
                     for tell in ready {
                         let _ = tell.send(Err(StoreError::unavailable("the connection was lost")));
                     }
-                    return None;
+                    return (None, None);
                 }
             };
             if ready.len() < GROUP_MAX && begun.elapsed() < GROUP_TIME {
-                next = asked.try_recv().ok();
+                match asked.try_recv() {
+                    Ok(Ask::Part(grant)) => next = Some(grant),
+                    Ok(whole) => after = Some(whole),
+                    Err(_) => {}
+                }
             }
         }
+        (self.commit(connection, ready).await, after)
+    }
+
+    /// Commits what is ready, and tells those who wait for it.
+    async fn commit(&self, mut connection: SqliteConnection, ready: Vec<Told>) -> Option<SqliteConnection> {
         if ready.is_empty() {
             return run(&mut connection, "ROLLBACK").await.is_ok().then_some(connection);
         }

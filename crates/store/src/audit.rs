@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 use crate::limit::{NAME_BYTES_MAX, TEXT_BYTES_MAX, URI_BYTES_MAX, fits};
+use crate::pack::AuditPacked;
 use crate::row::{base64_bytes, ms};
 
 /// One line of a log; an entry bundle has no room for a longer one.
@@ -140,6 +141,34 @@ pub struct AuditBatch {
     pub contents: Vec<AuditContentRow>,
 }
 
+/// A batch, and the checkpoint that covers all of it where it is signed at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditWrite {
+    /// The entries.
+    pub batch: AuditBatch,
+    /// The checkpoint.
+    pub note: Option<AuditNoteRow>,
+    /// Whether the checkpoint is kept for good.
+    pub keep: bool,
+}
+
+impl AuditWrite {
+    /// Refuses one of which something is too long, or which does not fit together.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`], [`StoreError::Corrupt`]
+    pub fn fits(&self) -> Result<(), StoreError> {
+        self.batch.fits()?;
+        let Some(note) = &self.note else { return Ok(()) };
+        fits("a checkpoint", &note.note, AUDIT_NOTE_BYTES_MAX)?;
+        let size = self.batch.size + self.batch.entries.len() as u64;
+        if note.log == self.batch.log && note.size == size {
+            return Ok(());
+        }
+        Err(StoreError::Corrupt("a checkpoint is not one of its batch".to_owned()))
+    }
+}
+
 impl AuditBatch {
     /// Refuses a batch of which something is too long, or which is no batch of one log.
     ///
@@ -163,6 +192,24 @@ impl AuditBatch {
 }
 
 impl AuditEntryRow {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn packed(&self) -> AuditPacked<'_> {
+        AuditPacked {
+            index: self.index,
+            at: self.at,
+            started: self.started,
+            principal: &self.principal,
+            kind: &self.kind,
+            tool: &self.tool,
+            outcome: &self.outcome,
+            upstream: &self.upstream,
+            operation: &self.operation,
+            writer: &self.writer,
+            line: &self.line,
+        }
+    }
+
     /// Refuses an entry that is too long.
     ///
     /// # Errors
@@ -222,19 +269,24 @@ impl AuditFilter {
     /// Whether an entry is among them.
     #[must_use]
     pub fn takes(&self, row: &AuditEntryRow) -> bool {
+        row.log == self.log && self.takes_packed(&row.packed())
+    }
+
+    /// Whether an entry of this log is among them.
+    #[must_use]
+    pub fn takes_packed(&self, row: &AuditPacked<'_>) -> bool {
         let same = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
         let text = |text: &String| {
             text.is_empty() || row.line.windows(text.len()).any(|part| part == text.as_bytes())
         };
-        row.log == self.log
-            && self.from.is_none_or(|from| row.at >= from)
+        self.from.is_none_or(|from| row.at >= from)
             && self.to.is_none_or(|to| row.at < to)
-            && same(&self.principal, &row.principal)
-            && same(&self.kind, &row.kind)
-            && same(&self.tool, &row.tool)
-            && same(&self.outcome, &row.outcome)
-            && same(&self.upstream, &row.upstream)
-            && same(&self.operation, &row.operation)
+            && same(&self.principal, row.principal)
+            && same(&self.kind, row.kind)
+            && same(&self.tool, row.tool)
+            && same(&self.outcome, row.outcome)
+            && same(&self.upstream, row.upstream)
+            && same(&self.operation, row.operation)
             && self.text.as_ref().is_none_or(text)
     }
 }

@@ -12,6 +12,7 @@ mod faulty;
 mod grant;
 mod limit;
 mod memory;
+mod pack;
 mod pins;
 mod port;
 mod row;
@@ -26,7 +27,7 @@ pub use approvals::{
 };
 pub use audit::{
     AUDIT_CONTENT_BYTES_MAX, AUDIT_LINE_BYTES_MAX, AUDIT_NOTE_BYTES_MAX, AuditBatch, AuditContentRow,
-    AuditEntryRow, AuditFilter, AuditLogRow, AuditNoteRow, AuditStore, AuditTileRow, AuditTx,
+    AuditEntryRow, AuditFilter, AuditLogRow, AuditNoteRow, AuditStore, AuditTileRow, AuditTx, AuditWrite,
 };
 pub use budget::{Budget, BudgetAsk, BudgetGrant, BudgetRow, BudgetStore, BudgetTx};
 pub use dump::{Dump, DumpError, RecordSink, Records, copy, read_dump, write_dump};
@@ -39,11 +40,14 @@ pub use limit::{
     URL_BYTES_MAX, blob_part_fits, fits,
 };
 pub use memory::Memory;
+pub use pack::{
+    AUDIT_PACK_BYTES, AuditPack, AuditPacked, AuditUnpack, audit_pick, audit_take, mark as audit_mark,
+};
 pub use pins::{
     Approval as PinApproval, FIRST_SIGHT, First, PIN_NAME_BYTES_MAX, PIN_TEXT_BYTES_MAX, PINS_MAX, PinError,
     PinKey, PinOffice, PinRow, PinState, PinVersion, Sighting,
 };
-pub use port::{Store, Tx};
+pub use port::{Store, Tx, audit_write_by_verbs};
 pub use row::{
     Appended, Changed, Fence, KeyRow, LeaseRow, Record, ReplicaRow, Seq, SessionRow, StreamLimits,
     StreamPart, StreamRow,

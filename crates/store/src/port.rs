@@ -6,10 +6,34 @@ use model::{ReplicaId, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Appended, AuditStore, AuditTx, BudgetStore, BudgetTx, Changed, Fence, GrantStore, GrantTx, KeyRow,
-    LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow, StoreError, StreamLimits, StreamPart,
+    Appended, AuditStore, AuditTx, AuditWrite, BudgetStore, BudgetTx, Changed, Fence, GrantStore, GrantTx,
+    KeyRow, LeaseRow, Record, RecordSink, ReplicaRow, Seq, SessionRow, StoreError, StreamLimits, StreamPart,
     TaskStore, TaskTx,
 };
+
+/// [`Store::audit_write`] by the verbs of a transaction.
+///
+/// # Errors
+/// Those of [`Store::audit_write`].
+pub async fn audit_write_by_verbs<S: Store + ?Sized>(
+    store: &S,
+    writes: &[AuditWrite],
+) -> Result<bool, StoreError> {
+    let mut tx = store.begin().await?;
+    for write in writes {
+        write.fits()?;
+        if !tx.audit_append(&write.batch).await? {
+            return Ok(false);
+        }
+        if let Some(note) = &write.note
+            && !tx.audit_sign(note, write.keep).await?
+        {
+            return Ok(false);
+        }
+    }
+    tx.commit().await?;
+    Ok(true)
+}
 
 /// A store.
 ///
@@ -22,6 +46,17 @@ pub trait Store: TaskStore + GrantStore + BudgetStore + AuditStore + Send + Sync
     /// # Errors
     /// [`StoreError::Busy`] where too many wait already, or wait too long.
     async fn begin(&self) -> Result<Box<dyn Tx>, StoreError>;
+
+    /// Adds entries to logs, with their checkpoints, in a transaction of its own: all or none. `false` where
+    /// one of the logs is not as its batch expects; nothing is changed then.
+    ///
+    /// What a call waits for is this, so a backend may do it with fewer steps than by a transaction's verbs.
+    ///
+    /// # Errors
+    /// Those of [`Store::begin`], of the verbs and of a commit.
+    async fn audit_write(&self, writes: &[AuditWrite]) -> Result<bool, StoreError> {
+        audit_write_by_verbs(self, writes).await
+    }
 
     /// The replicas that have told of themselves and not left, by name. Some of them may be dead.
     ///

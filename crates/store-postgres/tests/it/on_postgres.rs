@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use model::Timestamp;
 use sqlx::Executor as _;
-use store::contract::Harness;
-use store::{Changed, Store, StoreError, StreamLimits};
+use store::contract::{Harness, audit_story};
+use store::{AuditFilter, AuditStore as _, Changed, Memory, Records, Store, StoreError, StreamLimits};
 use store_postgres::{LATEST, OpenError, PostgresStore, Settings, migrate, version};
 use tokio::sync::Mutex;
 
@@ -69,6 +69,40 @@ async fn a_migration_goes_forward_back_and_forward_again() {
     assert_eq!(migrate(&url, 0, NOW).await.unwrap(), LATEST);
     let store = open(&url).await;
     assert_eq!((version(&url).await.unwrap(), store.session("s").await.unwrap()), (LATEST, None));
+}
+
+#[tokio::test]
+async fn entries_of_a_log_are_the_same_before_and_after_they_were_put_into_packs() {
+    let Some(schema) = Schema::new().await else { return };
+    let url = schema.url();
+    let store = open(&url).await;
+    audit_story(&store, 5).await;
+    let exported = async |store: &PostgresStore| {
+        let mut records = Records::default();
+        store.export(&mut records).await.unwrap();
+        records.0
+    };
+    let before = exported(&store).await;
+    store.close().await;
+    // One row for each entry, as it was.
+    assert_eq!(migrate(&url, 5, NOW).await.unwrap(), LATEST);
+    assert_eq!(migrate(&url, LATEST, NOW).await.unwrap(), 5);
+    let store = open(&url).await;
+    assert_eq!(exported(&store).await, before);
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    let open = store.audit_unclosed("w1", 99).await.unwrap();
+    let memory = Memory::new();
+    audit_story(&memory, 5).await;
+    assert_eq!(open, memory.audit_unclosed("w1", 99).await.unwrap());
+    let wanted = AuditFilter {
+        log: "acme".to_owned(),
+        principal: Some("acme/\u{fc}3".to_owned()),
+        ..AuditFilter::default()
+    };
+    let found = store.audit_query(&wanted, None, 99).await.unwrap();
+    assert_eq!(found, memory.audit_query(&wanted, None, 99).await.unwrap());
+    assert!(!found.is_empty() && !open.is_empty());
+    store.close().await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use model::Timestamp;
 use super::{Harness, LATER, tx};
 use crate::{
     AUDIT_LINE_BYTES_MAX, AuditBatch, AuditContentRow, AuditEntryRow, AuditFilter, AuditNoteRow,
-    AuditTileRow, Store, StoreError,
+    AuditStore as _, AuditTileRow, AuditWrite, Memory, Store, StoreError,
 };
 
 fn entry(log: &str, index: u64) -> AuditEntryRow {
@@ -132,6 +132,117 @@ pub(super) async fn entries_are_found_by_what_they_are(harness: &dyn Harness) {
     let (from, to) = (Some(Timestamp(1_010)), Some(Timestamp(1_030)));
     assert_eq!(find(AuditFilter { from, to, ..acme() }, None, 9).await, [2, 1]);
     assert_eq!(find(AuditFilter { from, tool: own("import"), ..acme() }, None, 9).await, [2]);
+}
+
+/// A number, of those that follow each other without being alike.
+fn next(seed: &mut u64, below: u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) % below
+}
+
+/// Adds to two logs, few entries and many at a time, of several callers, writers and operations.
+pub async fn audit_story(store: &dyn Store, mut seed: u64) {
+    let mut sizes = [0_u64; 2];
+    for _ in 0..60 {
+        let which = next(&mut seed, 2) as usize;
+        let number = if next(&mut seed, 8) == 0 { 40 } else { next(&mut seed, 4) + 1 };
+        let log = ["acme", "globex"][which];
+        let mut batch = batch(log, sizes[which], number);
+        batch.contents.truncate(1);
+        batch.tiles[0].hashes.truncate(32);
+        for row in &mut batch.entries {
+            row.at = Timestamp(1_000 + row.index * 10 + next(&mut seed, 50));
+            row.principal = format!("{log}/\u{fc}{}", next(&mut seed, 9));
+            row.operation = format!("operation-{}", next(&mut seed, 60));
+            if next(&mut seed, 20) == 0 {
+                row.operation.clear();
+            }
+            row.started = next(&mut seed, 2) == 0;
+            row.writer = format!("w{}", next(&mut seed, 2));
+            let long = usize::try_from(next(&mut seed, 2_000)).expect("small");
+            row.line = Bytes::from(format!("{{\"line\":\"{}\"}}", "\u{e9}".repeat(long)));
+        }
+        sizes[which] += number;
+        let size = sizes[which];
+        let note = AuditNoteRow { log: log.to_owned(), size, note: format!("note {size}") };
+        let note = (next(&mut seed, 2) == 0).then_some(note);
+        let write = AuditWrite { batch, note, keep: size.is_multiple_of(3) };
+        assert!(store.audit_write(&[write]).await.expect("an answer"));
+    }
+}
+
+pub(super) async fn entries_are_found_however_they_were_added(harness: &dyn Harness) {
+    for seed in 1..4 {
+        let (store, memory) = (harness.fresh().await, Memory::new());
+        audit_story(&*store, seed).await;
+        audit_story(&memory, seed).await;
+        assert_eq!(super::all(&*store).await.0, super::all(&memory).await.0);
+        let mut seed = seed;
+        for step in 0..60 {
+            let mut filter = AuditFilter { log: "acme".to_owned(), ..AuditFilter::default() };
+            let mut some = || next(&mut seed, 3) == 0;
+            let (by_whom, by_operation, by_time, by_text) = (some(), some(), some(), some());
+            filter.principal = by_whom.then(|| format!("acme/\u{fc}{}", next(&mut seed, 10)));
+            filter.operation = by_operation.then(|| format!("operation-{}", next(&mut seed, 60)));
+            filter.from = by_time.then(|| Timestamp(1_000 + next(&mut seed, 3_000)));
+            filter.to = by_time.then(|| Timestamp(1_000 + next(&mut seed, 3_000)));
+            filter.text = by_text.then(|| "\u{e9}".repeat(next(&mut seed, 900) as usize));
+            let (before, most) = (next(&mut seed, 300), next(&mut seed, 40) as usize);
+            let before = (before > 100).then_some(before);
+            let found = store.audit_query(&filter, before, most).await.expect("read");
+            assert_eq!(found, memory.audit_query(&filter, before, most).await.expect("read"), "{filter:?}");
+            let from = next(&mut seed, 250);
+            let read = store.audit_entries("acme", from, most).await.expect("read");
+            assert_eq!(read, memory.audit_entries("acme", from, most).await.expect("read"), "{from} {most}");
+            for writer in ["w0", "w1"] {
+                let open = store.audit_unclosed(writer, 99).await.expect("read");
+                let known = memory.audit_unclosed(writer, 99).await.expect("read");
+                assert_eq!(open, known, "{writer}");
+            }
+            if step % 10 == 9 {
+                let below = next(&mut seed, 120);
+                let prune = async |store: &dyn Store| {
+                    tx(store, async |tx| tx.audit_prune("acme", below).await).await.expect("an answer")
+                };
+                assert_eq!(prune(&*store).await, prune(&memory).await, "{below}");
+                assert_eq!(super::all(&*store).await.0, super::all(&memory).await.0);
+            }
+        }
+        assert_eq!(store.check().await.expect("a look"), Vec::<String>::new());
+    }
+}
+
+pub(super) async fn what_is_written_together_is_there_or_nothing_of_it(harness: &dyn Harness) {
+    let store = harness.fresh().await;
+    let write = |log: &str, size: u64, number: u64, keep: bool| {
+        let note = AuditNoteRow { log: log.to_owned(), size: size + number, note: format!("{log} signed") };
+        AuditWrite { batch: batch(log, size, number), note: Some(note), keep }
+    };
+    assert!(
+        store.audit_write(&[write("acme", 0, 3, true), write("globex", 0, 2, false)]).await.expect("done")
+    );
+    let log = store.audit_log("acme").await.expect("read").expect("a log");
+    assert_eq!((log.size, log.signed, log.checkpoint.as_str()), (3, 3, "acme signed"));
+    assert_eq!(store.audit_notes("acme").await.expect("read").len(), 1);
+    assert_eq!(store.audit_notes("globex").await.expect("read"), []);
+    assert_eq!(store.audit_contents("globex", 1).await.expect("read").len(), 1);
+    let before = super::all(&*store).await.0;
+    // Another one was first, with as many as this one has or with more.
+    for size in [1, 2, 4] {
+        let late = [write("acme", 3, 1, true), write("globex", size, 2, false)];
+        assert_eq!(store.audit_write(&late).await.expect("an answer"), size == 2, "{size}");
+        if size != 2 {
+            assert_eq!(super::all(&*store).await.0, before, "{size}");
+        } else {
+            break;
+        }
+    }
+    assert!(!store.audit_write(&[write("initech", 7, 1, false)]).await.expect("an answer"), "there is none");
+    assert_eq!(store.audit_log("initech").await.expect("read"), None);
+    let mut wrong = write("acme", 4, 1, false);
+    wrong.note.as_mut().expect("a note").size = 9;
+    assert!(store.audit_write(&[wrong]).await.is_err(), "its checkpoint is of something else");
+    assert!(store.audit_write(&[write("acme", 4, 1, false)]).await.expect("done"), "it goes on");
 }
 
 pub(super) async fn a_beginning_without_an_end_is_found(harness: &dyn Harness) {

@@ -21,6 +21,7 @@ use model::Timestamp;
 
 use crate::{Records, Store, StoreError, Tx};
 
+pub use audit::audit_story;
 use audit::*;
 use budgets::*;
 use faults::*;
@@ -124,6 +125,8 @@ tests! {
     entries_are_added_to_a_log_of_the_size_that_was_read
     of_many_who_add_to_a_log_at_one_size_one_does
     entries_are_found_by_what_they_are
+    entries_are_found_however_they_were_added
+    what_is_written_together_is_there_or_nothing_of_it
     a_beginning_without_an_end_is_found
     a_checkpoint_takes_the_place_of_one_of_no_more_entries
     pruning_takes_entries_and_leaves_their_hashes
@@ -199,6 +202,8 @@ macro_rules! contract_tests {
             entries_are_added_to_a_log_of_the_size_that_was_read
             of_many_who_add_to_a_log_at_one_size_one_does
             entries_are_found_by_what_they_are
+            entries_are_found_however_they_were_added
+            what_is_written_together_is_there_or_nothing_of_it
             a_beginning_without_an_end_is_found
             a_checkpoint_takes_the_place_of_one_of_no_more_entries
             pruning_takes_entries_and_leaves_their_hashes

@@ -122,7 +122,8 @@ impl AuditStore for Memory {
         let entries = &state.open()?.audit.entries;
         let ended = |row: &AuditEntryRow| {
             let mut ends = entries.values().filter(|end| end.log == row.log && !end.started);
-            ends.any(|end| end.operation == row.operation && end.index > row.index)
+            let later = |end: &AuditEntryRow| end.operation == row.operation && end.index > row.index;
+            !row.operation.is_empty() && ends.any(later)
         };
         let found = entries.values().filter(|row| row.started && row.writer == writer && !ended(row));
         Ok(found.take(limit).cloned().collect())
