@@ -2,6 +2,8 @@
 
 mod acts;
 mod files;
+mod git;
+mod repository;
 
 use clap::Subcommand;
 
@@ -35,6 +37,11 @@ pub enum Command {
     Withdraw(acts::Withdraw),
     /// Let happen what fell due, and put into the files what is in force. A gateway does so by itself.
     Tick(acts::Tick),
+    /// Say what a branch of a Git repository needs under the rules of the branch that it is to go into; exit with
+    /// 0 if it is accepted, else with 4.
+    Plan(git::Branch),
+    /// The same, and where it is accepted write down what happened, for the commit that merges it.
+    Apply(git::Branch),
 }
 
 /// Does it.
@@ -51,5 +58,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
         Command::Emergency(arguments) => acts::emergency(arguments).await,
         Command::Withdraw(arguments) => acts::withdraw(arguments).await,
         Command::Tick(arguments) => acts::tick(arguments).await,
+        Command::Plan(branch) => git::run(&branch, false).await,
+        Command::Apply(branch) => git::run(&branch, true).await,
     }
 }

@@ -1,6 +1,6 @@
 //! The configuration under rules of who may decide what.
 
-mod desk;
+pub mod desk;
 mod impact;
 
 use std::path::{Path, PathBuf};

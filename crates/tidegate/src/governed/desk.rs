@@ -31,6 +31,8 @@ pub struct ConfigDesk {
     file: PathBuf,
     folder: PathBuf,
     name: String,
+    /// Files that the configuration does not name and that are rules all the same.
+    rules: BTreeSet<String>,
     store: Arc<dyn Store>,
 }
 
@@ -40,7 +42,7 @@ fn is_inside(path: &Path) -> bool {
 }
 
 /// Files that a configuration names, and that are under rules with it.
-fn named(config: &Config) -> BTreeSet<String> {
+pub fn named(config: &Config) -> BTreeSet<String> {
     let policies = config.policy.iter().flat_map(|policy| &policy.files);
     let rules = config.governance.iter().filter_map(|section| section.rules.as_ref());
     let inside = policies.chain(rules).filter(|path| is_inside(path));
@@ -56,7 +58,12 @@ impl ConfigDesk {
         // A link is followed, so that what is written is what it points at.
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
-        Self { file: file.to_owned(), folder, name, store }
+        Self { file: file.to_owned(), folder, name, rules: BTreeSet::new(), store }
+    }
+
+    /// Also these files are rules.
+    pub fn with_rules(self, rules: BTreeSet<String>) -> Self {
+        Self { rules, ..self }
     }
 
     fn parse(&self, files: &Files) -> Result<Config, String> {
@@ -88,7 +95,8 @@ impl ConfigDesk {
     /// That the files are a configuration that can be put in force. What decides by it.
     fn sound(&self, config: &Config, files: &Files) -> Result<Engine, String> {
         let names = named(config);
-        if let Some(other) = files.keys().find(|name| **name != self.name && !names.contains(*name)) {
+        let known = |name: &String| *name == self.name || names.contains(name) || self.rules.contains(name);
+        if let Some(other) = files.keys().find(|name| !known(name)) {
             return Err(format!("the configuration names no file {other:?} in its folder"));
         }
         if let Some(rules) = config.governance.as_ref().and_then(|section| section.rules.as_ref()) {
@@ -204,7 +212,11 @@ impl Touched {
     }
 }
 
-fn touched(before: (&Config, &Files), after: (&Config, &Files), own: &str) -> Result<Touched, String> {
+fn touched(
+    before: (&Config, &Files),
+    after: (&Config, &Files),
+    (own, ruling): (&str, &BTreeSet<String>),
+) -> Result<Touched, String> {
     let value = |config: &Config| serde_json::to_value(config).map_err(|error| error.to_string());
     let (old, new) = (value(before.0)?, value(after.0)?);
     let records = BTreeMap::new();
@@ -216,7 +228,8 @@ fn touched(before: (&Config, &Files), after: (&Config, &Files), own: &str) -> Re
     let ours: Vec<_> = [rules(before.0), rules(after.0)].into_iter().flatten().collect();
     let names: BTreeSet<&String> = before.1.keys().chain(after.1.keys()).collect();
     for name in names.into_iter().filter(|name| *name != own && before.1.get(*name) != after.1.get(*name)) {
-        let kind = if ours.iter().any(|rules| rules == Path::new(name)) { "ruleset" } else { "policy" };
+        let rules = ruling.contains(name) || ours.iter().any(|rules| rules == Path::new(name));
+        let kind = if rules { "ruleset" } else { "policy" };
         touched.summary.push(format!("the file {name} is another one"));
         touched.add(kind, name, after.1.get(name).map(String::as_str), Risk::High);
     }
@@ -246,7 +259,7 @@ impl Desk for ConfigDesk {
     async fn look(&self, before: &Files, after: &Files) -> Result<Look, String> {
         let (old, new) = (self.parse(before)?, self.parse(after)?);
         let policies = (self.policies(&old, before)?, self.sound(&new, after)?);
-        let touched = touched((&old, before), (&new, after), &self.name)?;
+        let touched = touched((&old, before), (&new, after), (&self.name, &self.rules))?;
         let passed = |name: &str, about: String| Check { name: name.to_owned(), passed: true, about };
         let checks = vec![
             passed(

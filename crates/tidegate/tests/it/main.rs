@@ -12,6 +12,7 @@ mod config;
 mod drain;
 mod exports;
 mod governance;
+mod governance_git;
 mod governed;
 mod health;
 mod keys;

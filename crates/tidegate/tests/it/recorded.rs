@@ -326,7 +326,7 @@ const CHANGES: [(&str, &[&str]); 33] = [
 const ELSEWHERE: [&str; 2] = ["keys generate", "store restore"];
 
 /// Those that change nothing: they look, or print.
-const NOTHING: [&str; 39] = [
+const NOTHING: [&str; 41] = [
     "approvals list",
     "approvals show",
     "audit export",
@@ -341,9 +341,11 @@ const NOTHING: [&str; 39] = [
     "config explain",
     "config reference",
     "config schema",
+    "governance apply",
     "governance check",
     "governance explain",
     "governance list",
+    "governance plan",
     "governance simulate",
     "health",
     "history",
