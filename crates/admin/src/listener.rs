@@ -23,6 +23,7 @@ use crate::bound::{Bound, Wrong};
 use crate::ledger::Ledger;
 use crate::policy_api::Explains;
 use crate::problem::Answer;
+use crate::proposals_api::Governs;
 use crate::route;
 use crate::session::{Sessions, SignInPlace};
 use crate::upstreams_api::Upstreams;
@@ -58,6 +59,8 @@ pub struct Place {
     pub explain: Arc<dyn Explains>,
     /// The upstreams of the configuration in force, as this process has them.
     pub upstreams: Upstreams,
+    /// Whoever knows under which rules the configuration is; `None`: nobody.
+    pub governs: Option<Arc<dyn Governs>>,
 }
 
 /// Gives the policies in force.
@@ -85,6 +88,8 @@ pub struct Own {
     pub explain: Arc<dyn Explains>,
     /// Upstreams.
     pub upstreams: Upstreams,
+    /// Whoever knows under which rules the configuration is.
+    pub governs: Option<Arc<dyn Governs>>,
     /// For names.
     pub rng: Arc<dyn Rng>,
     /// Definitions.
@@ -170,8 +175,20 @@ async fn connection(own: Arc<Own>, stream: TcpStream) {
 
 impl Own {
     fn of(place: Place) -> io::Result<Self> {
-        let Place { store, clock, rng, keys, token, url, sign_in, recorder, policy, explain, upstreams } =
-            place;
+        let Place {
+            store,
+            clock,
+            rng,
+            keys,
+            token,
+            url,
+            sign_in,
+            recorder,
+            policy,
+            explain,
+            upstreams,
+            governs,
+        } = place;
         let no_url = || io::Error::new(io::ErrorKind::InvalidInput, "the URL for operators is none");
         let address = url.map(|url| Address::of(&url).ok_or_else(no_url)).transpose()?;
         let office = Office::new(Arc::clone(&store), Arc::clone(&clock));
@@ -193,6 +210,7 @@ impl Own {
             policy,
             explain,
             upstreams,
+            governs,
             rng,
             clock,
             sessions,

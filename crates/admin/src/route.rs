@@ -11,7 +11,9 @@ use crate::note::Noted;
 use crate::page::Site;
 use crate::problem::{Answer, Problem};
 use crate::role::Role;
-use crate::{approvals_api, pins_api, policy_api, sign_in, tasks_api, upstreams_api, users_api};
+use crate::{
+    approvals_api, pins_api, policy_api, proposals_api, sign_in, tasks_api, upstreams_api, users_api,
+};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,14 @@ enum Route {
     DenyPin,
     PinDiff,
     Pins,
+    ActOnProposal,
+    Proposal,
+    ProposalDiff,
+    ProposalHistory,
+    Proposals,
+    Propose,
     Refuse,
+    ReviseProposal,
     RollBackPin,
     Upstreams,
 }
@@ -72,7 +81,7 @@ const fn post(path: &'static str, role: Role, route: Route) -> Row {
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 
 /// Every route, with what it needs.
-const TABLE: [Row; 25] = [
+const TABLE: [Row; 32] = [
     get("/", Needs::Nothing, Route::Home),
     get("/sign-in", Needs::Nothing, Route::SignIn),
     get(sign_in::CALLBACK, Needs::Nothing, Route::Callback),
@@ -97,6 +106,14 @@ const TABLE: [Row; 25] = [
     post("/v1/pins/roll-back", Role::Operator, Route::RollBackPin),
     post("/v1/pins/deny", Role::Operator, Route::DenyPin),
     post("/v1/policy/explain", Role::Operator, Route::Explain),
+    get("/v1/proposals", VIEWER, Route::Proposals),
+    post("/v1/proposals", Role::Operator, Route::Propose),
+    get("/v1/proposals/*", VIEWER, Route::Proposal),
+    // Around what changes stands what the files say.
+    get("/v1/proposals/*/diff", Needs::Role(Role::Operator), Route::ProposalDiff),
+    get("/v1/proposals/*/history", VIEWER, Route::ProposalHistory),
+    post("/v1/proposals/*/revise", Role::Operator, Route::ReviseProposal),
+    post("/v1/proposals/*/act", Role::Operator, Route::ActOnProposal),
     get("/v1/upstreams", VIEWER, Route::Upstreams),
 ];
 
@@ -251,6 +268,13 @@ async fn answer(
         Route::RollBackPin => pins_api::roll_back(own, known()?, uri.query()).await,
         Route::DenyPin => pins_api::deny(own, known()?, uri.query()).await,
         Route::Explain => policy_api::explain(own, body).await,
+        Route::Proposals => proposals_api::list(own, uri.query()).await,
+        Route::Proposal => proposals_api::show(own, name).await,
+        Route::ProposalDiff => proposals_api::diff(own, name).await,
+        Route::ProposalHistory => proposals_api::history(own, name, uri.query()).await,
+        Route::Propose => proposals_api::propose(own, known()?, body).await,
+        Route::ReviseProposal => proposals_api::revise(own, known()?, name, body).await,
+        Route::ActOnProposal => proposals_api::act(own, known()?, name, body).await,
         Route::Upstreams => upstreams_api::list(own, uri.query()),
     }
 }

@@ -27,11 +27,12 @@ pub use section::{
     AuditBucket, AuditExport, AuditFormat, AuditMode, Auth, Breaker, Broker, BrokerClient, Cache, Card,
     CardIcon, CardVisibility, CertificateName, CheckAction, CheckFail, CheckInterceptors, CheckMode,
     CheckRule, CheckWebhook, Checked, Config, CostRule, Detector, Discovery, Dpop, Drift, Eject, Endpoint,
-    EndpointAuth, Enterprise, Exchange, Find, FirstSight, HealthCheck, HostRule, HostWhen, Introspection,
-    Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls, Names, OpenApi, Pins,
-    Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError, ReplicaPlace,
-    Resilience, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio, Store, StoreError,
-    Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks, UpstreamTls, Voucher,
+    EndpointAuth, Enterprise, Exchange, Find, FirstSight, Governance, HealthCheck, HostRule, HostWhen,
+    Introspection, Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls, Names,
+    OpenApi, Pins, Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError,
+    ReplicaPlace, Resilience, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio,
+    Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks,
+    UpstreamTls, Voucher,
 };
 pub use value::{
     Address, GLOB_BYTES_MAX, Glob, GlobError, Hedge, HedgeError, HostList, ListenError, OriginList, Pace,

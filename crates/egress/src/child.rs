@@ -6,6 +6,7 @@
 
 mod options;
 mod process;
+mod run;
 mod stderr;
 mod stdin;
 
@@ -27,6 +28,7 @@ use crate::lines::{LineReader, LineTooLong};
 
 pub use options::{ChildOptions, StderrSink};
 use process::Process;
+pub use run::{Ran, run};
 use stderr::Tail;
 
 /// How many lines wait for a child that does not read its stdin; then [`Child::send_line`] waits.

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     add_command, approvals_command, audit_command, auth_command, call, config_command, discover_command,
-    health, keys, limits_command, list, pins_command, policy_command, registry_command, running_command,
-    stdio, store_command, tasks_command, up, users_command,
+    governance_command, health, keys, limits_command, list, pins_command, policy_command, registry_command,
+    running_command, stdio, store_command, tasks_command, up, users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -87,6 +87,23 @@ enum Command {
         #[command(subcommand)]
         command: policy_command::Command,
     },
+    /// Rules of who may decide what: check them, try them, see what a change would need.
+    Governance {
+        #[command(subcommand)]
+        command: governance_command::Command,
+    },
+    /// Propose a change of the configuration, under the rules that it names.
+    Propose(governance_command::Propose),
+    /// Show what is proposed: its change, its impact, what it needs; or say something of it.
+    Review(governance_command::Review),
+    /// Vote on a revision of a proposal.
+    Vote(governance_command::Vote),
+    /// Stop a proposal, or what was accepted while that can still be done.
+    Veto(governance_command::Veto),
+    /// Decide on a revision of a proposal, where the rules ask somebody to.
+    Decide(governance_command::Decide),
+    /// Show what happened to a proposal, or to all.
+    History(governance_command::History),
     /// Make API keys, or see what the configuration makes of a token.
     Auth {
         #[command(subcommand)]
@@ -166,6 +183,13 @@ impl Cli {
             Command::Health(arguments) => health::run(arguments).await,
             Command::Config { command } => config_command::run(command),
             Command::Policy { command } => policy_command::run(command),
+            Command::Governance { command } => governance_command::run(command).await,
+            Command::Propose(arguments) => governance_command::propose(arguments).await,
+            Command::Review(arguments) => governance_command::review(arguments).await,
+            Command::Vote(arguments) => governance_command::vote(arguments).await,
+            Command::Veto(arguments) => governance_command::veto(arguments).await,
+            Command::Decide(arguments) => governance_command::decide(arguments).await,
+            Command::History(arguments) => governance_command::history(arguments).await,
             Command::Auth { command } => auth_command::run(command).await,
             Command::Keys { command } => keys::run(command).await,
             Command::Store { command } => store_command::run(command).await,

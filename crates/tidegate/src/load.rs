@@ -6,6 +6,7 @@ use config::{Config, Diagnostics};
 
 use crate::cli::Source;
 use crate::exit::Coded;
+use crate::governed;
 use crate::watch::{self, Stamp};
 
 /// The file that is looked for where none is named.
@@ -51,6 +52,7 @@ pub fn load(source: &Source) -> anyhow::Result<Loaded> {
 fn reload(source: &Source, file: &Path) -> anyhow::Result<Loaded> {
     let loaded = read(source, file)?;
     server::policies::engine(&loaded.config).map_err(|error| Coded::policies(&error))?;
+    governed::check(&loaded.config)?;
     Ok(loaded)
 }
 

@@ -15,6 +15,8 @@ mod demo_server;
 mod discover_command;
 mod embedded;
 mod exit;
+mod governance_command;
+mod governed;
 mod health;
 mod keys;
 mod limits_command;

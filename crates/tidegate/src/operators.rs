@@ -15,6 +15,7 @@ use store::Store;
 use tokio::task::JoinHandle;
 
 use crate::exit::Coded;
+use crate::governed::Governed;
 use crate::question::InForce;
 
 /// How often is tried to listen where the process whose place this one takes still does.
@@ -40,9 +41,11 @@ impl Operators {
         config: &Config,
         place: Option<AdminPlace>,
         (app, store, keys): (&Arc<App>, &Arc<dyn Store>, &Arc<KeyRing>),
+        governed: Option<&Arc<Governed>>,
     ) -> anyhow::Result<Self> {
         let Some(AdminPlace { listen, token }) = place else { return Ok(Self::default()) };
         let (app, store, keys) = (Arc::clone(app), Arc::clone(store), Arc::clone(keys));
+        let governed = governed.cloned();
         let (url, how) = (config.admin.url.clone(), config.admin.sign_in.clone());
         let place = move || Place {
             store: Arc::clone(&store),
@@ -56,6 +59,7 @@ impl Operators {
             policy: policies(&app),
             explain: Arc::new(InForce(Arc::clone(&app))),
             upstreams: upstreams(&app),
+            governs: governed.clone().map(|governed| governed as Arc<dyn admin::Governs>),
         };
         match Admin::bind(listen, place()).await {
             Err(error) if error.kind() == ErrorKind::AddrInUse && config.takeover.is_some() => {

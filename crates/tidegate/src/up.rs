@@ -15,6 +15,7 @@ use store::Store;
 
 use crate::cli::Source;
 use crate::exit::{Coded, FAILURE};
+use crate::governed::{Governed, Ticking};
 use crate::operators::Operators;
 use crate::takeover::{Heirs, Predecessor};
 use crate::{
@@ -79,7 +80,9 @@ pub async fn run(
         keys: Arc::clone(keys.ring()),
         tracer: telemetry.as_ref().map(telemetry::Telemetry::tracer),
     };
-    let Started { gateway, heirs, place, log, operators } = start(&loaded, process, store).await?;
+    let is_own = source.mcp_json.is_none();
+    let Started { gateway, heirs, place, log, operators, ticking } =
+        start(&loaded, is_own, process, store).await?;
     let demo = additions.demo.is_some();
     let watch = watch::Watch::new(source, &loaded, additions, keys)?;
     let replaced = tokio::select! {
@@ -92,7 +95,7 @@ pub async fn run(
         Some(heirs) if replaced => heirs.leave_path(),
         heirs => drop(heirs),
     }
-    drop(operators);
+    drop((operators, ticking));
     let code = tokio::select! {
         () = async {
             end(gateway, replaced, &loaded.config).await;
@@ -115,12 +118,15 @@ struct Started {
     place: state::Place,
     log: Option<Arc<Recorder>>,
     operators: Operators,
+    /// `None`: there is no file that could be under rules.
+    ticking: Option<Ticking>,
 }
 
 /// Starts to serve: on the service manager's socket, on that of the gateway whose place this process takes,
 /// or on one of its own.
 async fn start(
     loaded: &load::Loaded,
+    is_own: bool,
     process: Process,
     store: Option<Arc<dyn Store>>,
 ) -> anyhow::Result<Started> {
@@ -156,8 +162,10 @@ async fn start(
         audit::Recorder::note(&**log, audit_log::started(app));
         app.record_with(Arc::clone(log) as Arc<dyn audit::Recorder>);
     }
+    let file = loaded.file.as_ref().filter(|_| is_own);
+    let governed = file.map(|file| Arc::new(Governed::new(file, Arc::clone(place.tasks()))));
     let theirs = (prepared.app(), place.tasks(), &keys);
-    let operators = match Operators::start(config, operators, theirs).await {
+    let operators = match Operators::start(config, operators, theirs, governed.as_ref()).await {
         Ok(operators) => operators,
         Err(error) => {
             stop_log(log.as_ref()).await;
@@ -183,7 +191,8 @@ async fn start(
     }
     let heirs = config.takeover.as_deref().map(Heirs::bind).transpose()?;
     service::ready();
-    Ok(Started { gateway, heirs, place, log, operators })
+    let ticking = governed.map(Ticking::start);
+    Ok(Started { gateway, heirs, place, log, operators, ticking })
 }
 
 /// Writes what waits for the log, and that the gateway stops.

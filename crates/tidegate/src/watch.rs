@@ -10,7 +10,7 @@ use tokio::signal::unix::Signal;
 use crate::cli::Source;
 use crate::exit::Coded;
 use crate::up::Additions;
-use crate::{keys, load, service, signals};
+use crate::{governed, keys, load, service, signals};
 
 /// How often the file is looked at. A change counts once two looks in a row have seen the same, so that a
 /// file which is being written is not taken for a shorter one.
@@ -109,6 +109,7 @@ impl Watch {
         // Also where they are wrong: whoever mends one changes no other file.
         self.policies.clone_from(&loaded.policies);
         self.additions.apply(&mut loaded.config).await?;
+        governed::check(&loaded.config)?;
         let number = gateway.reload(&loaded.config).map_err(|error| Coded::compose(&error))?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");

@@ -10,6 +10,7 @@ mod checks;
 mod credentials;
 mod discovery;
 mod endpoint;
+mod governance;
 mod limits;
 mod listener;
 mod mtls;
@@ -54,6 +55,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     tasks::check(&config.tasks, report);
     rates::check(config, report);
     policy::check(config.policy.as_ref(), report);
+    governance::check(config.governance.as_ref(), report);
     audit::check(&config.audit, report);
     checks::check(&config.checks, report);
     for (name, upstream) in &config.upstreams {

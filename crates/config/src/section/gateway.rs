@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Audit, Auth, Cache, CheckRule, Discovery, Endpoint, Keys, Limits, ListenTls, Names, Pins, Policy,
-    Rate, Replica, Sessions, Store, Tasks, Telemetry, Upstream,
+    Admin, Audit, Auth, Cache, CheckRule, Discovery, Endpoint, Governance, Keys, Limits, ListenTls, Names,
+    Pins, Policy, Rate, Replica, Sessions, Store, Tasks, Telemetry, Upstream,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -74,6 +74,12 @@ pub struct Config {
     /// By default whoever may reach an endpoint may use all of it. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+
+    /// Who may decide what of this configuration.
+    ///
+    /// By default nobody is asked by the gateway: whoever writes the file has decided. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub governance: Option<Governance>,
 
     /// How the names of tools and prompts are made where several upstreams meet.
     ///
@@ -178,6 +184,7 @@ impl Default for Config {
             discovery: Discovery::default(),
             auth: Auth::default(),
             policy: None,
+            governance: None,
             names: Names::default(),
             checks: Vec::new(),
             pins: None,
@@ -259,6 +266,9 @@ impl Config {
         self.auth.anchor(folder);
         if let Some(policy) = &mut self.policy {
             policy.anchor(folder);
+        }
+        if let Some(governance) = &mut self.governance {
+            governance.anchor(folder);
         }
         self.checks.iter_mut().for_each(|rule| rule.anchor(folder));
         for upstream in self.upstreams.values_mut() {

@@ -262,6 +262,11 @@ fn policies_are_some_and_each_once() {
 }
 
 #[test]
+fn governance_names_a_file_and_people() {
+    hold("governance_names_a_file_and_people");
+}
+
+#[test]
 fn arguments_for_policies_can_be_told_apart() {
     hold("arguments_for_policies_can_be_told_apart");
 }

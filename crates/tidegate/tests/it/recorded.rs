@@ -286,12 +286,24 @@ async fn exits(office: &Office, log: &mut Log) -> String {
 }
 
 /// Commands that change something, as they are called here; that there is no such thing is recorded as well.
-const CHANGES: [(&str, &[&str]); 23] = [
+const CHANGES: [(&str, &[&str]); 35] = [
     ("approvals approve", &["none", "--as", "me"]),
     ("approvals refuse", &["none", "--as", "me"]),
     ("audit erase", &["--subject", "ann", "--reason", "asked"]),
     ("audit hold", &["--reason", "case 7"]),
     ("call", &["demo_echo", "--arg", "text=x"]),
+    ("decide", &["1", "reject", "--as", "me", "--hash", "00000000", "--rationale", "no"]),
+    ("governance answer", &["1", "return", "--as", "me", "--rationale", "go on"]),
+    ("governance emergency", &["1", "--as", "me", "--hash", "00000000", "--reason", "fire"]),
+    ("governance escalate", &["1", "--as", "me", "--reason", "stuck"]),
+    ("governance revise", &["1", "--as", "me"]),
+    ("governance rollback", &["1", "--as", "me", "--reason", "broken"]),
+    ("governance tick", &[]),
+    ("governance withdraw", &["1", "--as", "me"]),
+    ("propose", &["--title", "x", "--as", "me"]),
+    ("review", &["1", "--as", "me", "--comment", "x"]),
+    ("veto", &["1", "--as", "me", "--reason", "no"]),
+    ("vote", &["1", "yes", "--as", "me", "--hash", "00000000"]),
     ("keys rotate", &["--after", "5m"]),
     ("keys retire", &["00000000"]),
     ("pins approve", &["crm", "echo", "sha256:00"]),
@@ -316,7 +328,7 @@ const CHANGES: [(&str, &[&str]); 23] = [
 const ELSEWHERE: [&str; 2] = ["keys generate", "store restore"];
 
 /// Those that change nothing: they look, or print.
-const NOTHING: [&str; 34] = [
+const NOTHING: [&str; 41] = [
     "approvals list",
     "approvals show",
     "audit export",
@@ -331,7 +343,14 @@ const NOTHING: [&str; 34] = [
     "config explain",
     "config reference",
     "config schema",
+    "governance apply",
+    "governance check",
+    "governance explain",
+    "governance list",
+    "governance plan",
+    "governance simulate",
     "health",
+    "history",
     "keys list",
     "limits",
     "pins diff",

@@ -1,0 +1,5 @@
+//! Proposals, votes and files, over a store in memory.
+
+mod desk;
+mod log;
+mod office;

@@ -1,0 +1,303 @@
+//! The files that are under rules: the configuration, and the policies and the ruleset that it names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use config::Config;
+use governance::{Effect, Risk, Stage};
+use governor::{Check, Desk, Files, Impact, Look, hash};
+use policy::{Engine, PolicyFile};
+use serde_json::Value;
+use store::{PinOffice, Store};
+
+use super::impact::{self, Side};
+
+/// The largest file.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Kinds of what a change touches, the strictest first: who may decide on a mixture is who may decide on
+/// that.
+const KINDS: [&str; 5] = ["ruleset", "credential", "policy", "upstream", "endpoint"];
+/// Sections by which others come in, or are believed.
+const CREDENTIALS: [&str; 9] =
+    ["auth", "keys", "admin", "tls", "store", "replica", "hosts", "origins", "takeover"];
+
+/// The files of a configuration.
+pub struct ConfigDesk {
+    file: PathBuf,
+    folder: PathBuf,
+    name: String,
+    /// Files that the configuration does not name and that are rules all the same.
+    rules: BTreeSet<String>,
+    store: Arc<dyn Store>,
+}
+
+/// Whether a file lies in the configuration's folder, so that it is under rules.
+fn is_inside(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// Files that a configuration names, and that are under rules with it.
+pub fn named(config: &Config) -> BTreeSet<String> {
+    let policies = config.policy.iter().flat_map(|policy| &policy.files);
+    let rules = config.governance.iter().filter_map(|section| section.rules.as_ref());
+    let inside = policies.chain(rules).filter(|path| is_inside(path));
+    inside.filter_map(|path| path.to_str().map(str::to_owned)).collect()
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    crate::governance_command::text(path, FILE_BYTES_MAX).map_err(|error| format!("{error:#}"))
+}
+
+impl ConfigDesk {
+    pub fn new(file: &Path, store: Arc<dyn Store>) -> Self {
+        // A link is followed, so that what is written is what it points at.
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
+        Self { file: file.to_owned(), folder, name, rules: BTreeSet::new(), store }
+    }
+
+    /// Also these files are rules.
+    pub fn with_rules(self, rules: BTreeSet<String>) -> Self {
+        Self { rules, ..self }
+    }
+
+    fn parse(&self, files: &Files) -> Result<Config, String> {
+        let text = files.get(&self.name).ok_or_else(|| format!("{} is not there", self.name))?;
+        config::load_str(text, &self.name).map_err(|faults| faults.to_string())
+    }
+
+    /// What decides for a configuration whose files are these.
+    fn policies(&self, config: &Config, files: &Files) -> Result<Engine, String> {
+        let Some(section) = &config.policy else { return Ok(Engine::allow_all()) };
+        let shipped = section.presets.iter().filter_map(|preset| policy::preset(preset.as_str()));
+        let mut all: Vec<PolicyFile> = shipped.collect();
+        for path in &section.files {
+            let name = path.display().to_string();
+            let text = match files.get(&name) {
+                Some(text) => text.clone(),
+                None if is_inside(path) => return Err(format!("the file of policies {name} is not there")),
+                None => read(&self.folder.join(path))?,
+            };
+            all.push(PolicyFile { name, text });
+        }
+        let faults = |faults: Vec<policy::Fault>| {
+            let all: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            all.join("\n")
+        };
+        Engine::load(all, server::policies::options(config)).map_err(faults)
+    }
+
+    /// That the files are a configuration that can be put in force. What decides by it.
+    fn sound(&self, config: &Config, files: &Files) -> Result<Engine, String> {
+        let names = named(config);
+        let known = |name: &String| *name == self.name || names.contains(name) || self.rules.contains(name);
+        if let Some(other) = files.keys().find(|name| !known(name)) {
+            return Err(format!("the configuration names no file {other:?} in its folder"));
+        }
+        if let Some(rules) = config.governance.as_ref().and_then(|section| section.rules.as_ref()) {
+            let name = rules.display().to_string();
+            let text = match files.get(&name) {
+                Some(text) => text.clone(),
+                None if is_inside(rules) => return Err(format!("the ruleset {name} is not there")),
+                None => read(&self.folder.join(rules))?,
+            };
+            super::engine(&text).map_err(|error| format!("{name}: {error}"))?;
+        }
+        self.policies(config, files)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        if name == self.name { self.file.clone() } else { self.folder.join(name) }
+    }
+
+    fn replace(&self, name: &str, text: &str) -> Result<(), String> {
+        let path = self.path(name);
+        let cannot = |error: std::io::Error| format!("write {}: {error}", path.display());
+        // A link stays one.
+        let path = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(cannot)?;
+        let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let beside = folder.join(format!(".{file_name}.tidegate-{}", std::process::id()));
+        let written = (|| {
+            let mut file = std::fs::File::create(&beside)?;
+            let mode = std::fs::metadata(&path).map_or(0o600, |found| found.permissions().mode() & 0o777);
+            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&beside, &path)?;
+            std::fs::File::open(folder)?.sync_all()
+        })();
+        written.map_err(|error| {
+            let _ = std::fs::remove_file(&beside);
+            cannot(error)
+        })
+    }
+}
+
+/// What a change touches, and how it is to be judged.
+struct Touched {
+    records: BTreeMap<String, String>,
+    risk: Risk,
+    /// Whether something goes, and whether something comes.
+    gone: bool,
+    new: bool,
+    summary: Vec<String>,
+}
+
+impl Touched {
+    fn add(&mut self, kind: &str, name: &str, after: Option<&str>, risk: Risk) {
+        let becomes = after.map(|text| hash(text.as_bytes())).unwrap_or_default();
+        self.records.insert(format!("{kind}:{name}"), becomes);
+        self.risk = self.risk.max(risk);
+    }
+
+    fn kind(&self) -> &'static str {
+        let has = |kind: &&str| self.records.keys().any(|record| record.starts_with(&format!("{kind}:")));
+        KINDS.into_iter().find(has).unwrap_or("policy")
+    }
+
+    fn entry(
+        &mut self,
+        kind: &str,
+        name: &str,
+        (before, after): (Option<&Value>, Option<&Value>),
+        risk: Risk,
+    ) {
+        let word = match (before, after) {
+            (None, _) => "comes in",
+            (_, None) => "goes",
+            _ => "is another one",
+        };
+        self.new |= before.is_none();
+        self.gone |= after.is_none();
+        self.summary.push(format!("{kind} {name} {word}"));
+        self.add(kind, name, after.map(Value::to_string).as_deref(), risk);
+    }
+
+    fn sections(&mut self, before: &Value, after: &Value) {
+        let empty = serde_json::Map::new();
+        let (a, b) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
+        let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        for name in names.into_iter().filter(|name| a.get(*name) != b.get(*name)) {
+            let (kind, risk) = match name.as_str() {
+                "upstreams" | "endpoints" => continue,
+                "governance" => ("ruleset", Risk::High),
+                other if CREDENTIALS.contains(&other) => ("credential", Risk::High),
+                _ => ("policy", Risk::High),
+            };
+            self.summary.push(format!("section {name} is another one"));
+            self.add(kind, name, b.get(name.as_str()).map(Value::to_string).as_deref(), risk);
+        }
+    }
+
+    fn entries(&mut self, section: &str, kind: &str, before: &Value, after: &Value) {
+        let empty = serde_json::Map::new();
+        let (a, b) =
+            (before[section].as_object().unwrap_or(&empty), after[section].as_object().unwrap_or(&empty));
+        let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        for name in names.into_iter().filter(|name| a.get(*name) != b.get(*name)) {
+            // A process runs on the gateway's own machine, with whatever that can reach.
+            let command = |value: Option<&Value>| value.map(|value| value["command"].clone());
+            let runs = b.get(name.as_str()).is_some_and(|value| !value["command"].is_null());
+            let is_run_anew = runs && command(a.get(name.as_str())) != command(b.get(name.as_str()));
+            let risk = if is_run_anew { Risk::High } else { Risk::Low };
+            self.entry(kind, name, (a.get(name.as_str()), b.get(name.as_str())), risk);
+        }
+    }
+}
+
+fn touched(
+    before: (&Config, &Files),
+    after: (&Config, &Files),
+    (own, ruling): (&str, &BTreeSet<String>),
+) -> Result<Touched, String> {
+    let value = |config: &Config| serde_json::to_value(config).map_err(|error| error.to_string());
+    let (old, new) = (value(before.0)?, value(after.0)?);
+    let records = BTreeMap::new();
+    let mut touched = Touched { records, risk: Risk::Low, gone: false, new: false, summary: Vec::new() };
+    touched.sections(&old, &new);
+    touched.entries("upstreams", "upstream", &old, &new);
+    touched.entries("endpoints", "endpoint", &old, &new);
+    let rules = |config: &Config| config.governance.as_ref().and_then(|section| section.rules.clone());
+    let ours: Vec<_> = [rules(before.0), rules(after.0)].into_iter().flatten().collect();
+    let names: BTreeSet<&String> = before.1.keys().chain(after.1.keys()).collect();
+    for name in names.into_iter().filter(|name| *name != own && before.1.get(*name) != after.1.get(*name)) {
+        let rules = ruling.contains(name) || ours.iter().any(|rules| rules == Path::new(name));
+        let kind = if rules { "ruleset" } else { "policy" };
+        touched.summary.push(format!("the file {name} is another one"));
+        touched.add(kind, name, after.1.get(name).map(String::as_str), Risk::High);
+    }
+    // A secret that stands in the file is not in any text, and is another one all the same.
+    if touched.records.is_empty() && before.0 != after.0 {
+        touched.summary.push("a secret that stands in the file is another one".to_owned());
+        touched.add("credential", "secrets", after.1.get(own).map(String::as_str), Risk::High);
+    }
+    if touched.records.is_empty() {
+        touched.summary.push("only comments and blanks are others".to_owned());
+        touched.add("endpoint", "comments", after.1.get(own).map(String::as_str), Risk::Low);
+    }
+    Ok(touched)
+}
+
+#[async_trait]
+impl Desk for ConfigDesk {
+    fn files(&self) -> Result<Files, String> {
+        let mut files = Files::from([(self.name.clone(), read(&self.file)?)]);
+        for name in named(&self.parse(&files)?) {
+            let text = read(&self.path(&name))?;
+            files.insert(name, text);
+        }
+        Ok(files)
+    }
+
+    async fn look(&self, before: &Files, after: &Files) -> Result<Look, String> {
+        let (old, new) = (self.parse(before)?, self.parse(after)?);
+        let policies = (self.policies(&old, before)?, self.sound(&new, after)?);
+        let touched = touched((&old, before), (&new, after), (&self.name, &self.rules))?;
+        let passed = |name: &str, about: String| Check { name: name.to_owned(), passed: true, about };
+        let checks = vec![
+            passed(
+                "configuration",
+                format!("{} upstreams, {} endpoints", new.upstreams.len(), new.endpoints.len()),
+            ),
+            passed("policies", format!("{} in force", policies.1.len())),
+        ];
+        let pins = PinOffice::new(Arc::clone(&self.store), Arc::new(model::SystemClock));
+        let known = pins.all().await.map_err(|error| error.to_string())?.1;
+        let side = |config, engine| Side { config, engine };
+        let found = impact::of(&known, side(&old, &policies.0), side(&new, &policies.1));
+        let effect = match (touched.gone, touched.new) {
+            (true, _) => Effect::Remove,
+            (false, true) => Effect::Introduce { stage: Stage::Active },
+            (false, false) => Effect::Change,
+        };
+        let impact = Impact { summary: touched.summary.clone(), ..found };
+        let (kind, risk) = (touched.kind().to_owned(), touched.risk);
+        Ok(Look { kind, records: touched.records, risk, effect, checks, impact })
+    }
+
+    fn write(&self, before: &Files, after: &Files) -> Result<(), String> {
+        if self.files()? != *before {
+            return Err("the files were changed by somebody else meanwhile".to_owned());
+        }
+        let changed = |name: &&String| before.get(*name) != after.get(*name);
+        // What the configuration names is there before it does, and goes after it.
+        for name in after.keys().filter(changed).filter(|name| **name != self.name) {
+            self.replace(name, &after[name])?;
+        }
+        if before.get(&self.name) != after.get(&self.name) {
+            self.replace(&self.name, after.get(&self.name).map_or("", String::as_str))?;
+        }
+        for name in before.keys().filter(|name| !after.contains_key(*name)) {
+            let path = self.path(name);
+            std::fs::remove_file(&path).map_err(|error| format!("remove {}: {error}", path.display()))?;
+        }
+        Ok(())
+    }
+}
