@@ -2,10 +2,7 @@
 
 use model::Rng;
 
-/// In hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+pub use seal::hex;
 
 /// What nobody may guess.
 pub fn random(rng: &dyn Rng) -> String {

@@ -25,27 +25,10 @@ pub use receipt::{Receipt, ReceiptError};
 pub use record::{Captured, LINE_BYTES_MAX, Line, line, moment, principal};
 pub use verify::{CHECKPOINT, Finding, HISTORY, Known, Report, Tampering, verify};
 
-/// Bytes in hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    let mut digits = Vec::with_capacity(bytes.len() * 2);
-    spell::hex_to(bytes, &mut digits);
-    digits.into_iter().map(char::from).collect()
-}
+pub use seal::hex;
 
 /// A digest from hex.
 #[must_use]
 pub fn unhex(text: &str) -> Option<[u8; 32]> {
-    unhex_bytes(text)?.try_into().ok()
-}
-
-pub(crate) fn unhex_bytes(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
-    rest.is_empty().then(|| bytes.collect())?
+    seal::unhex(text)?.try_into().ok()
 }

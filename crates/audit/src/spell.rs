@@ -35,7 +35,7 @@ impl Members<'_> {
             Spelled::Digest(before, bytes) => {
                 self.out.push(b'"');
                 self.out.extend_from_slice(before.as_bytes());
-                hex_to(bytes, self.out);
+                seal::hex_to(bytes, self.out);
                 self.out.push(b'"');
             }
             Spelled::Texts(texts) => {
@@ -96,14 +96,4 @@ impl Members<'_> {
 
 fn spell(text: &str, out: &mut Vec<u8>) {
     if is_clean(text) { quote(text, out) } else { quote(&clean(text), out) }
-}
-
-/// Writes bytes in hex.
-pub(crate) fn hex_to(bytes: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.reserve(bytes.len() * 2);
-    for byte in bytes {
-        out.push(DIGITS[usize::from(byte >> 4)]);
-        out.push(DIGITS[usize::from(byte & 15)]);
-    }
 }

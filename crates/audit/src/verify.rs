@@ -192,7 +192,7 @@ fn is_trusted(note: &Note, trusted: &[PublicKey], known: &Known) -> bool {
 /// The checkpoints that were signed when keys changed.
 fn history(bytes: &[u8]) -> Option<Vec<(Note, Checkpoint)>> {
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| read_note(&crate::unhex_bytes(std::str::from_utf8(line).ok()?)?)).collect()
+    lines.map(|line| read_note(&seal::unhex(std::str::from_utf8(line).ok()?)?)).collect()
 }
 
 fn read_note(bytes: &[u8]) -> Option<(Note, Checkpoint)> {

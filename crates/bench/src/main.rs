@@ -40,6 +40,8 @@ enum Role {
     Idle(load::idle::Options),
     /// List all tools, page by page.
     List(load::list::Options),
+    /// Search among the tools of an endpoint.
+    Find(load::find::Options),
     /// Judge requests in this process, without a network.
     Admit(load::admit::Options),
     /// Decide by policies in this process, without a network.
@@ -76,6 +78,7 @@ async fn run(role: Role) -> Result<()> {
         Role::Transfer(options) => load::transfer::run(&options).await?,
         Role::Idle(options) => load::idle::run(&options).await?,
         Role::List(options) => load::list::run(&options).await?,
+        Role::Find(options) => load::find::run(&options).await?,
         Role::Admit(options) => load::admit::run(&options).await?,
         Role::Decide(options) => load::decide::run(&options)?,
         Role::Fill(options) => load::fill::run(&options).await?,

@@ -45,11 +45,5 @@ pub const CARD_SUFFIX: &str = "/server-card";
 /// A digest of a document, the same for all spellings that say the same.
 #[must_use]
 pub fn digest(document: &protocol::Raw) -> String {
-    hex(&seal::sha256(protocol::json::canonical(document).as_bytes()))
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    seal::hex(&seal::sha256(protocol::json::canonical(document).as_bytes()))
 }

@@ -140,7 +140,7 @@ pub fn catalog<'a>(published: impl IntoIterator<Item = &'a Published>) -> Catalo
 /// A strong ETag of a document's bytes.
 #[must_use]
 pub fn etag(document: &Bytes) -> String {
-    format!("\"{}\"", &crate::hex(&seal::sha256(document))[..32])
+    format!("\"{}\"", &seal::hex(&seal::sha256(document))[..32])
 }
 
 /// Whether `If-None-Match` names this ETag: then nothing has to be sent.

@@ -68,16 +68,7 @@ fn ended(name: &str, key: &str) -> String {
 }
 
 fn digest(text: &str) -> String {
-    hex(&seal::sha256(text.as_bytes())[..DIGEST_CHARS / 2])
-}
-
-/// Hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
+    seal::hex(&seal::sha256(text.as_bytes())[..DIGEST_CHARS / 2])
 }
 
 /// The longest name of an argument.

@@ -185,7 +185,7 @@ impl Operation {
         }));
         words.extend(self.body.iter().map(|body| format!("{} body {}", body.argument, body.media_type)));
         let digest = seal::sha256(words.join("\n").as_bytes());
-        crate::names::hex(&digest[..8])
+        seal::hex(&digest[..8])
     }
 
     /// Where each argument goes, in the order of the definition.

@@ -7,7 +7,7 @@ use protocol::Raw;
 use serde_json::{Map, Value, json};
 
 use crate::document::Options;
-use crate::names::{arguments, hex};
+use crate::names::arguments;
 use crate::operation::{Body, Form, Operation, Parameter, Piece, Place, Style, is_idempotency_key};
 use crate::paging::{Paging, recognise};
 use crate::parameters::{BodyOf, Declared, body, essence, is_json, parameters};
@@ -95,7 +95,7 @@ fn hash(definition: &Raw, operation: &Operation, requirements: &[Requirement]) -
     digest.update(definition.as_bytes());
     // What is derived of these types says all their fields.
     digest.update(format!("\n{operation:?}\n{requirements:?}").as_bytes());
-    hex(&digest.finish())
+    seal::hex(&digest.finish())
 }
 
 fn method(word: &str) -> Result<Method, Reason> {

@@ -11,6 +11,7 @@
 //! ([`rotate`]). [`text`] is how a ring is kept.
 
 mod handle;
+mod hex;
 mod key;
 mod mac;
 mod pair;
@@ -23,6 +24,7 @@ mod time;
 use model::Rng;
 
 pub use handle::{Binding, HANDLE_CHARS_MAX, Purpose};
+pub use hex::{hex, hex_to, unhex};
 pub use key::{KEY_BYTES, Key, KeyId, KeyIdError, State, Term, active, states};
 pub use mac::{MAC_BYTES, hmac_sha256};
 pub use pair::Pair;

@@ -196,6 +196,23 @@ where
 async fn beforehand(
     (app, generation): (&Arc<App>, &Arc<Generation>),
     route: Route<'_>,
+    request: (&Method, &Uri, &HeaderMap),
+    came: &Came,
+) -> Answer {
+    let document = match route {
+        Route::Card(_) => "card",
+        Route::Catalog => "catalog",
+        Route::Registry(_) => "registry",
+        _ => "resource_metadata",
+    };
+    let answer = published((app, generation), route, request, came).await;
+    app.metrics.read(document, answer.status());
+    answer
+}
+
+async fn published(
+    (app, generation): (&Arc<App>, &Arc<Generation>),
+    route: Route<'_>,
     (method, uri, headers): (&Method, &Uri, &HeaderMap),
     came: &Came,
 ) -> Answer {

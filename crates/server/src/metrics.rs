@@ -63,6 +63,12 @@ struct CheckedLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Read {
+    document: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Pinned {
     event: &'static str,
 }
@@ -91,6 +97,7 @@ pub struct Metrics {
     shed: Family<Refusal, Counter>,
     limited: Family<Limited, Counter>,
     pins: Family<Pinned, Counter>,
+    reads: Family<Read, Counter>,
     checks: Family<CheckedLabels, Counter>,
     pub(crate) calls_running: Gauge,
     pub(crate) calls_waiting: Gauge,
@@ -169,6 +176,9 @@ impl Metrics {
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
         let (pins, checks, limited) = guards(r);
+        let reads = Family::<Read, Counter>::default();
+        let text = "Questions for what is published about endpoints";
+        r.register("tidegate_published_reads", text, Family::clone(&reads));
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
         let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
         r.register("tidegate_memory_stage", text, Gauge::clone(&memory_stage));
@@ -191,6 +201,7 @@ impl Metrics {
             shed,
             limited,
             pins,
+            reads,
             checks,
             calls_running,
             calls_waiting,
@@ -220,6 +231,11 @@ impl Metrics {
     /// Counts what a check found.
     pub(crate) fn checked(&self, part: &'static str, outcome: &'static str) {
         self.checks.get_or_create(&CheckedLabels { part, outcome }).inc();
+    }
+
+    /// Counts a question for what is published: a card, the catalog, the registry or metadata.
+    pub(crate) fn read(&self, document: &'static str, status: http::StatusCode) {
+        self.reads.get_or_create(&Read { document, status: status.as_u16() }).inc();
     }
 
     /// Counts what happened to a definition.

@@ -273,6 +273,11 @@ fn sent(stage: &Stage, gateway: &Gateway, upstream: &str) -> Result<(f64, f64)> 
 
 /// The body of a GET, from a server that closes the connection when it is asked to.
 pub fn get(base: &str, path: &str) -> Result<String> {
+    Ok(answer(base, path)?.1)
+}
+
+/// The head and the body of what a server answers.
+pub fn answer(base: &str, path: &str) -> Result<(String, String)> {
     use std::io::{Read as _, Write as _};
     let authority = base.strip_prefix("http://").unwrap_or(base);
     let fail = |e: std::io::Error| format!("{base}{path}: {e}");
@@ -280,8 +285,8 @@ pub fn get(base: &str, path: &str) -> Result<String> {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").map_err(fail)?;
     let mut text = String::new();
     stream.read_to_string(&mut text).map_err(fail)?;
-    let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-    body.ok_or_else(|| format!("{base}{path}: no answer"))
+    let parts = text.split_once("\r\n\r\n").map(|(head, body)| (head.to_owned(), body.to_owned()));
+    parts.ok_or_else(|| format!("{base}{path}: no answer"))
 }
 
 #[cfg(test)]

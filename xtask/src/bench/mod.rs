@@ -6,6 +6,7 @@
 
 mod auth;
 mod calls;
+mod catalog;
 mod figure;
 mod footprint;
 mod guarded;
@@ -64,7 +65,7 @@ pub struct Measured {
     details: Value,
 }
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 15] = [
     Part { name: "throughput", run: calls::throughput },
     Part { name: "paced", run: calls::paced },
     Part { name: "single", run: calls::single },
@@ -76,6 +77,7 @@ const PARTS: [Part; 14] = [
     Part { name: "transfer", run: memory::transfer },
     Part { name: "idle", run: memory::idle },
     Part { name: "lists", run: lists::run },
+    Part { name: "catalog", run: catalog::run },
     Part { name: "footprint", run: footprint::run },
     Part { name: "requests", run: calls::requests },
     Part { name: "instructions", run: instructions::run },

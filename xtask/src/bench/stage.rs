@@ -6,7 +6,7 @@ use super::{Options, Programs};
 use crate::Result;
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a program may take until it says where it listens.
@@ -92,8 +92,13 @@ impl Stage {
 
     /// The same, with more in its configuration.
     pub fn gateway_with(&self, name: &str, upstreams: &[Upstream], more: &str) -> Result<Gateway> {
-        let mut own = command(&self.programs.gateway);
         let config = self.config_with(name, "127.0.0.1:0", upstreams, more)?;
+        self.gateway_of(name, &config)
+    }
+
+    /// Starts a gateway with this configuration.
+    pub fn gateway_of(&self, name: &str, config: &Path) -> Result<Gateway> {
+        let mut own = command(&self.programs.gateway);
         own.arg("up").arg("--config").arg(config).env("XDG_STATE_HOME", &self.folder.0);
         let mut program = Program::start(name, &mut own, &self.folder.0)?;
         let url = program.wait_for("its endpoint", START, endpoint)?;

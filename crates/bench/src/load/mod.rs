@@ -4,6 +4,7 @@ pub mod admit;
 pub mod calls;
 pub mod decide;
 pub mod fill;
+pub mod find;
 pub mod idle;
 pub mod list;
 mod pace;

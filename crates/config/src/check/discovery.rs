@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use discovery::auth::Posture;
 use discovery::publish::{self, Record, Visibility};
-use discovery::{Address, Fault, Icon, Reach};
+use discovery::{Address, Fault, Icon, Reach, Repository};
 
 use super::Report;
 use super::auth::EVERYTHING;
 use crate::advice;
-use crate::section::{Card, CardIcon, CardVisibility, Config, Discovery};
+use crate::section::{Card, CardIcon, CardRepository, CardVisibility, Config, Discovery};
 use crate::source::Path;
 
 pub(super) fn check(config: &Config, report: &mut Report<'_>) {
@@ -66,7 +66,7 @@ fn check_card(name: &str, card: &Card, at: &Path, report: &mut Report<'_>) {
         visibility: Visibility::Public,
         website_url: card.website.clone(),
         icons: card.icons.iter().map(icon).collect(),
-        repository: None,
+        repository: card.repository.as_ref().map(repository),
         posture: Posture::None,
         authorization_servers: Vec::new(),
         scopes: Vec::new(),
@@ -85,6 +85,11 @@ fn icon(icon: &CardIcon) -> Icon {
     Icon { src, mime_type, sizes, theme, ..Icon::default() }
 }
 
+fn repository(repository: &CardRepository) -> Repository {
+    let CardRepository { url, source, subfolder, id } = repository.clone();
+    Repository { url, source, subfolder, id, ..Repository::default() }
+}
+
 /// The key of a member of a card.
 fn place(fault: &Fault, at: &Path) -> Option<(Path, &'static str)> {
     let mut steps = fault.pointer.split('/').skip(1);
@@ -101,6 +106,16 @@ fn place(fault: &Fault, at: &Path) -> Option<(Path, &'static str)> {
             Some("sizes") => (icon.key("sizes"), "sizes"),
             Some("theme") => (icon.key("theme"), "theme"),
             _ => (icon, "icons"),
+        });
+    }
+    if first == "repository" {
+        let own = at.key("repository");
+        return Some(match steps.next() {
+            Some("url") => (own.key("url"), "url"),
+            Some("source") => (own.key("source"), "source"),
+            Some("subfolder") => (own.key("subfolder"), "subfolder"),
+            Some("id") => (own.key("id"), "id"),
+            _ => (own, "repository"),
         });
     }
     let known = [

@@ -57,6 +57,12 @@ pub struct Card {
     /// Since 0.1.
     pub icons: Vec<CardIcon>,
 
+    /// Where its source is, for whoever wants to read it.
+    ///
+    /// By default nothing is said. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<CardRepository>,
+
     /// Who may know of it.
     ///
     /// Since 0.1.
@@ -88,6 +94,33 @@ pub struct CardIcon {
     /// By default any. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub theme: Option<String>,
+}
+
+/// A repository of source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CardRepository {
+    /// Its URL, for a browser and for `git clone`.
+    ///
+    /// Since 0.1.
+    pub url: String,
+
+    /// The service that has it: `github`.
+    ///
+    /// Since 0.1.
+    pub source: String,
+
+    /// The folder of the server in it.
+    ///
+    /// By default its root. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subfolder: Option<String>,
+
+    /// What the service calls it by, which another one under the same URL would not have.
+    ///
+    /// By default nothing is said. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// Who may know of an endpoint.

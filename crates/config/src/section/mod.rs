@@ -39,7 +39,7 @@ pub use checks::{
     CheckAction, CheckFail, CheckInterceptors, CheckMode, CheckRule, CheckWebhook, Checked, Detector,
 };
 pub use credentials::{Enterprise, Exchange, UpstreamAuth, Voucher};
-pub use discovery::{Card, CardIcon, CardVisibility, Discovery};
+pub use discovery::{Card, CardIcon, CardRepository, CardVisibility, Discovery};
 pub use endpoint::Endpoint;
 pub use find::Find;
 pub use gateway::Config;

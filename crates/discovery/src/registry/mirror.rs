@@ -262,7 +262,7 @@ impl Mirror {
             self.finish(now, limits, &walk, &mut report);
             return report;
         };
-        let trouble = if !walk.cursors.insert(crate::hex(&seal::sha256(cursor.as_bytes())[..8])) {
+        let trouble = if !walk.cursors.insert(seal::hex(&seal::sha256(cursor.as_bytes())[..8])) {
             Some(Oddity::CursorLoop)
         } else if walk.idle >= IDLE_PAGES_MAX {
             Some(Oddity::PagesRepeat)

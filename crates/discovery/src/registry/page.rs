@@ -137,6 +137,6 @@ impl Query {
     fn mark(&self) -> String {
         let since = self.updated_since.map(|at| at.0);
         let text = format!("{:?} {since:?} {:?} {}", self.search, self.version, self.include_deleted);
-        crate::hex(&seal::sha256(text.as_bytes())[..6])
+        seal::hex(&seal::sha256(text.as_bytes())[..6])
     }
 }

@@ -10,7 +10,6 @@ use super::style::{Spelling, pairs, scalar};
 use super::{Payload, encode};
 use crate::ArgumentFault;
 use crate::limits::PAIRS_MAX;
-use crate::names::hex;
 use crate::operation::{Body, Field, Form, Parameter, Place, Style};
 
 const FORM: Spelling = Spelling { name: encode::form, value: encode::form, space: "+" };
@@ -136,7 +135,7 @@ fn boundary(parts: &[Part]) -> String {
         digest.update(part.name.as_bytes());
         digest.update(&part.bytes);
     }
-    format!("tidegate-{}", hex(&digest.finish()[..24]))
+    format!("tidegate-{}", seal::hex(&digest.finish()[..24]))
 }
 
 /// A name between quotes.

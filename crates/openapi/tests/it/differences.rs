@@ -39,7 +39,7 @@ fn what_was_added_removed_renamed_and_changed_is_named() {
                 },
                 Changed {
                     name: "e".to_owned(),
-                    what: ["inputSchema", "request"].map(str::to_owned).to_vec()
+                    what: ["inputSchema", "_meta", "request"].map(str::to_owned).to_vec()
                 },
             ],
         }
@@ -48,11 +48,14 @@ fn what_was_added_removed_renamed_and_changed_is_named() {
 }
 
 #[test]
-fn how_a_value_is_written_counts_although_no_definition_shows_it() {
+fn how_a_value_is_written_counts_and_a_definition_shows_that_it_is_another_request() {
     let with = |style: &str| {
         let parameter = json!({ "name": "q", "in": "query", "style": style, "schema": {} });
         tools(json!({ "/a": { "get": { "operationId": "a", "parameters": [parameter] } } }))
     };
     let found = diff(&with("form"), &with("deepObject"));
-    assert_eq!(found.changed, [Changed { name: "a".to_owned(), what: vec!["request".to_owned()] }]);
+    assert_eq!(
+        found.changed,
+        [Changed { name: "a".to_owned(), what: ["_meta", "request"].map(str::to_owned).to_vec() }]
+    );
 }

@@ -83,10 +83,13 @@ fn an_operation_says_what_it_is_for() {
          `limit` is how many one has."
     );
     assert_eq!(entry["outputSchema"]["properties"]["next_cursor"], json!({ "type": ["string", "null"] }));
+    // So that a pin holds what is sent too, of which nothing else in a definition tells all.
+    let request = entry["_meta"]["io.tidegate/openapi"]["request"].as_str().expect("a digest");
+    assert!(request.len() == 16 && request.bytes().all(|b| b.is_ascii_hexdigit()), "{request}");
     assert_eq!(
         entry["_meta"]["io.tidegate/openapi"],
         json!({
-            "method": "GET", "path": "/orders",
+            "method": "GET", "path": "/orders", "request": request,
             "paging": { "style": "cursor", "argument": "cursor", "size": "limit", "next": "next_cursor" },
             "security": [[{ "scheme": "key", "kind": "api_key" }]],
         })

@@ -145,7 +145,7 @@ pub(crate) fn hex(parts: &[&[u8]]) -> String {
         all.extend_from_slice(&(part.len() as u64).to_be_bytes());
         all.extend_from_slice(part);
     }
-    seal::sha256(&all).iter().map(|byte| format!("{byte:02x}")).collect()
+    seal::hex(&seal::sha256(&all))
 }
 
 #[cfg(test)]

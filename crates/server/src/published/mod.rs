@@ -10,10 +10,10 @@ mod told;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use config::{Card, CardIcon, CardVisibility, Config};
+use config::{Card, CardIcon, CardRepository, CardVisibility, Config};
 use discovery::auth::Posture;
 use discovery::publish::{Options, Published, Record, Visibility, publish};
-use discovery::{Address, Fault, Icon, Reach};
+use discovery::{Address, Fault, Icon, Reach, Repository};
 use identity::{Allowed, EndpointRules, Gate};
 use model::Timestamp;
 use protocol::Raw;
@@ -179,7 +179,7 @@ impl Listed {
             },
             website_url: card.website.clone(),
             icons: card.icons.iter().map(icon).collect(),
-            repository: None,
+            repository: card.repository.as_ref().map(repository),
             posture: self.posture,
             authorization_servers: texts("authorization_servers"),
             scopes: texts("scopes_supported"),
@@ -190,6 +190,11 @@ impl Listed {
 fn icon(icon: &CardIcon) -> Icon {
     let CardIcon { src, mime_type, sizes, theme } = icon.clone();
     Icon { src, mime_type, sizes, theme, ..Icon::default() }
+}
+
+fn repository(repository: &CardRepository) -> Repository {
+    let CardRepository { url, source, subfolder, id } = repository.clone();
+    Repository { url, source, subfolder, id, ..Repository::default() }
 }
 
 /// Where an endpoint is.

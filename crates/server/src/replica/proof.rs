@@ -53,7 +53,7 @@ impl Slip {
     }
 
     fn says(&self) -> String {
-        format!("{} {} {} {}", self.from, self.to, self.at.0, hex(&self.nonce))
+        format!("{} {} {} {}", self.from, self.to, self.at.0, seal::hex(&self.nonce))
     }
 
     /// The proof of a request.
@@ -91,7 +91,7 @@ impl Slip {
         let from = ReplicaId::parse(parts.next()?)?;
         let to = ReplicaId::parse(parts.next()?)?;
         let at = Timestamp(parts.next()?.parse().ok()?);
-        let nonce = unhex(parts.next()?)?;
+        let nonce = seal::unhex(parts.next()?)?.try_into().ok()?;
         if parts.next().is_some() {
             return None;
         }
@@ -122,30 +122,14 @@ impl Slip {
 /// A mark of the ring as text: its key, and the mark.
 fn mark(keys: &KeyRing, now: Timestamp, label: &str, parts: &[&[u8]]) -> String {
     let (key, mark) = keys.mac(now, label, parts);
-    format!("{key}.{}", hex(&mark))
+    format!("{key}.{}", seal::hex(&mark))
 }
 
 fn marked(keys: &KeyRing, now: Timestamp, label: &str, parts: &[&[u8]], text: &str) -> bool {
     let Some((key, mark)) = text.split_once('.') else { return false };
-    let (Ok(key), Some(mark)) = (key.parse(), unhex::<MAC_BYTES>(mark)) else { return false };
+    let mark = seal::unhex(mark).and_then(|mark| <[u8; MAC_BYTES]>::try_from(mark).ok());
+    let (Ok(key), Some(mark)) = (key.parse(), mark) else { return false };
     keys.verify_mac(now, label, parts, key, &mark)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Reads what [`hex`] wrote, and nothing that it would have written otherwise.
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    if text.len() != 2 * N || !text.bytes().all(digit) {
-        return None;
-    }
-    let mut out = [0; N];
-    for (at, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(out)
 }
 
 fn value(text: &str) -> HeaderValue {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use config::{Card, CardVisibility, EndpointAuth, Issuer as IssuerSection};
+use config::{Card, CardRepository, CardVisibility, EndpointAuth, Issuer as IssuerSection};
 use demo::Server;
 use discovery::contradict::{self, Live};
 use discovery::{Address, card, catalog, registry, server_json};
@@ -28,6 +28,12 @@ fn section(name: &str, visibility: CardVisibility) -> Card {
         description: format!("The {name} of Acme"),
         website: Some("https://acme.example/".to_owned()),
         icons: Vec::new(),
+        repository: Some(CardRepository {
+            url: "https://github.com/acme/servers".to_owned(),
+            source: "github".to_owned(),
+            subfolder: Some(name.to_owned()),
+            id: None,
+        }),
         visibility,
     }
 }
@@ -112,6 +118,9 @@ async fn all_that_is_published_is_valid_and_contradicts_neither_itself_nor_what_
         (&remote["url"], &remote["auth"]["posture"]),
         (&json!(format!("{URL}/crm/mcp")), &json!("required"))
     );
+    let repository =
+        json!({"url": "https://github.com/acme/servers", "source": "github", "subfolder": "crm"});
+    assert_eq!(told["repository"], repository);
     let read = card::read(&bytes(&told), card::Options { auth: true }).expect("a card").value;
 
     let found = json_of(&world, "/.well-known/ai-catalog.json").await;
@@ -142,6 +151,9 @@ async fn all_that_is_published_is_valid_and_contradicts_neither_itself_nor_what_
         assert_eq!(contradict::live(&read, &live), [], "{revision}: {opening}");
         assert!(read.remotes[0].supported_protocol_versions.contains(&live.versions[0]), "{revision}");
     }
+    let metrics = get(&world, "/metrics").send().await.text().await;
+    let counted = "tidegate_published_reads_total{document=\"card\",status=\"200\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ pub async fn work(world: Arc<World>, number: u64, mut random: Random) {
             let about = format!("{} {upstream}/{} {}", revision.as_str(), wanted.tool, ask.nonce);
             let kept = keep(&world, &end, wanted, &about);
             if let Some(outcome) = kept {
-                let digest = format!("sha256:{}", hex(&digest));
+                let digest = format!("sha256:{}", seal::hex(&digest));
                 let life = same.then_some((at, life));
                 world.journal.push(Answer { digest, outcome, life, about });
             }
@@ -115,8 +115,4 @@ fn keep(world: &World, end: &End, wanted: Wanted, about: &str) -> Option<&'stati
         }
         End::Status(_) | End::Cut(_) | End::Late => None,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

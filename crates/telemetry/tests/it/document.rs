@@ -66,6 +66,7 @@ async fn every_metric_and_label_is_in_the_document() {
     let http = testkit::http::Http::new(world.gateway.address());
     let refused = http.post("/mcp", "{}").header("origin", "http://elsewhere.example").send().await;
     assert_eq!(refused.status, 403);
+    assert_eq!(http.get("/mcp/server-card").send().await.status, 404);
     let metrics = within(async {
         loop {
             let metrics = world.metrics().await;

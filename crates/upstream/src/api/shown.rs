@@ -211,7 +211,10 @@ mod tests {
         });
         let document = Document::read(document.to_string().as_bytes(), &Limits::default()).expect("read");
         let tools = document.tools(&Options::default()).expect("tools");
-        shown(&tools.tools, &document.schemes, options)
+        // They come in the order of the document, which is that of a map here.
+        let mut shown = shown(&tools.tools, &document.schemes, options)?;
+        shown.iter_mut().for_each(|shown| shown.schemes.sort_unstable());
+        Ok(shown)
     }
 
     fn by(schemes: &[&str]) -> Shown {
