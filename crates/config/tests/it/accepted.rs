@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use tidegate_config::{
-    Config, Glob, HostWhen, KeyPlace, LogFormat, LogLevel, RetryOn, RetryRule, Revision, Secret, Size, Span,
-    Tasks, Timeouts, Transport, UpstreamTasks, load_slice, load_str,
+    Config, Glob, HostWhen, KeyPlace, LogFormat, LogLevel, RetryOn, RetryRule, Revision, Sandbox, Secret,
+    Size, Span, Tasks, Timeouts, Transport, UpstreamTasks, load_slice, load_str,
 };
 
 fn load(text: &str) -> Config {
@@ -303,7 +303,7 @@ fn a_long_run_of_comments_is_no_fault() {
 #[test]
 fn a_sandbox_of_which_nothing_is_said_is_one_that_lets_nothing_through() {
     for yaml in ["upstreams: {a: {command: [a], sandbox: {}}}", "upstreams: {a: {command: [a], sandbox: }}"] {
-        assert_eq!(load(yaml).upstreams["a"].sandbox, Some(config::Sandbox::default()), "{yaml}");
+        assert_eq!(load(yaml).upstreams["a"].sandbox, Some(Sandbox::default()), "{yaml}");
     }
 }
 

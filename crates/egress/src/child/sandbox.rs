@@ -76,13 +76,20 @@ impl Sandbox {
                           or take the sandbox out";
             return Err(EgressError::Options { option: "sandbox", reason: reason.to_owned() });
         };
-        if let Some(home) = &self.home {
-            make(home).map_err(|error| EgressError::Options {
-                option: "sandbox",
-                reason: format!("make the home folder {}: {error}", home.display()),
-            })?;
+        let failed = |what: &str, path: &Path, error: std::io::Error| EgressError::Options {
+            option: "sandbox",
+            reason: format!("{what} {}: {error}", path.display()),
+        };
+        // What a path begins at outside is not there inside.
+        let whole = |path: &PathBuf| std::path::absolute(path).map_err(|error| failed("find", path, error));
+        let all = |paths: &[PathBuf]| paths.iter().map(whole).collect::<Result<Vec<_>, _>>();
+        let home = self.home.as_ref().map(whole).transpose()?;
+        if let Some(home) = &home {
+            make(home).map_err(|error| failed("make the home folder", home, error))?;
         }
-        Ok(self.argv(&bwrap, cwd, env))
+        let there = Self { read: all(&self.read)?, write: all(&self.write)?, home, network: self.network };
+        let cwd = cwd.map(|cwd| whole(&cwd.to_owned())).transpose()?;
+        Ok(there.argv(&bwrap, cwd.as_deref(), env))
     }
 
     fn argv(&self, bwrap: &Path, cwd: Option<&Path>, env: &[(String, String)]) -> Vec<OsString> {
