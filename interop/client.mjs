@@ -6,9 +6,11 @@ import { chapters, startStory } from '../examples/sso/run.mjs';
 import { broker, startBroker } from './cases/broker.mjs';
 import { calls } from './cases/calls.mjs';
 import { changes } from './cases/changes.mjs';
+import { discovery, startDiscovery } from './cases/discovery.mjs';
 import { durable } from './cases/durable.mjs';
 import { failures, pidsIn, startLater } from './cases/failures.mjs';
 import { lists } from './cases/lists.mjs';
+import { onboarding, startOnboarding } from './cases/onboarding.mjs';
 import { pages } from './cases/pages.mjs';
 import { questions } from './cases/questions.mjs';
 import { sessions } from './cases/sessions.mjs';
@@ -39,6 +41,8 @@ const OWN = {
   sso: ['single sign-on', chapters, startStory],
   guardrails: ['guardrails', guardrails, startGuardrails],
   broker: ['broker', { ...broker, ...attacks, ...pages }, startBroker],
+  discovery: ['discovery', discovery, startDiscovery],
+  onboarding: ['onboarding', onboarding, startOnboarding],
 };
 
 const failed = kind in OWN ? await own(...OWN[kind]) : kind in LIFECYCLES ? await rust() : await typescript();
@@ -71,7 +75,8 @@ async function typescript() {
   };
   const old = kind === 'v1' ? tasks : {};
   const killed = kind === 'v1' || kind === 'v2' ? durable : {};
-  const cases = { ...lists, ...calls, ...shop, ...questions, ...sessions, ...changes, ...old, ...killed, ...failures };
+  const asked = { ...questions, ...sessions, ...changes };
+  const cases = { ...lists, ...calls, ...shop, ...asked, ...old, ...killed, ...failures };
   const count = await run(`TypeScript ${kind}`, cases, context, only);
   await client.close();
   return count;

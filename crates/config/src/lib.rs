@@ -30,8 +30,8 @@ pub use section::{
     Endpoint, EndpointAuth, Enterprise, Exchange, Find, FirstSight, Governance, HealthCheck, HostRule,
     HostWhen, Introspection, Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls,
     Names, OpenApi, Pins, Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError,
-    ReplicaPlace, Resilience, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio,
-    Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks,
+    ReplicaPlace, Resilience, Resolved, RetryOn, RetryRule, Revision, Sandbox, Sessions, Sharing, SignIn,
+    Stdio, Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks,
     UpstreamTls, Voucher,
 };
 pub use value::{

@@ -7,6 +7,7 @@
 mod options;
 mod process;
 mod run;
+mod sandbox;
 mod stderr;
 mod stdin;
 
@@ -29,6 +30,7 @@ use crate::lines::{LineReader, LineTooLong};
 pub use options::{ChildOptions, StderrSink};
 use process::Process;
 pub use run::{Ran, run};
+pub use sandbox::Sandbox;
 use stderr::Tail;
 
 /// How many lines wait for a child that does not read its stdin; then [`Child::send_line`] waits.

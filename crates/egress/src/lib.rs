@@ -21,7 +21,7 @@ mod stream;
 mod tls;
 
 pub use body::ResponseBody;
-pub use child::{Child, ChildOptions, Exit, Lines, Ran, StderrSink, run, spawns_total};
+pub use child::{Child, ChildOptions, Exit, Lines, Ran, Sandbox, StderrSink, run, spawns_total};
 pub use error::{EgressError, Party, Refusal, Source};
 pub use guard::{Guard, address_is_public};
 pub use http::{Body, Http, HttpOptions, Timeouts};

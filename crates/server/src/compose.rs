@@ -490,6 +490,11 @@ fn make_upstream(
     Ok(upstream)
 }
 
+fn sandbox(section: &config::Sandbox) -> egress::Sandbox {
+    let config::Sandbox { read, write, home, network } = section;
+    egress::Sandbox { read: read.clone(), write: write.clone(), home: home.clone(), network: *network }
+}
+
 fn target(
     name: &str,
     section: &config::Upstream,
@@ -502,6 +507,7 @@ fn target(
             argv: argv.clone(),
             env: values.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
             cwd: section.cwd.clone(),
+            sandbox: section.sandbox.as_ref().map(sandbox),
             processes_max: s.processes_max,
             idle_stop: s.idle_stop.duration(),
             backoff_min: s.restart_backoff_min.duration(),

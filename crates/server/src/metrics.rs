@@ -111,11 +111,15 @@ impl Default for Metrics {
     }
 }
 
-fn indexes_and_keys(r: &mut Registry) -> (Counter, Family<KeyState, Gauge>) {
+/// Of what is known of endpoints, and of keys.
+fn known(r: &mut Registry) -> (Counter, Family<KeyState, Gauge>, Family<Read, Counter>) {
     let (made, keys) = (Counter::default(), Family::<KeyState, Gauge>::default());
+    let reads = Family::<Read, Counter>::default();
+    let text = "Questions for what is published about endpoints";
+    r.register("tidegate_published_reads", text, Family::clone(&reads));
     r.register("tidegate_tool_indexes_made", "Indexes over tools that were made", Counter::clone(&made));
     r.register("tidegate_keys", "Keys of the ring, by what they are good for", Family::clone(&keys));
-    (made, keys)
+    (made, keys, reads)
 }
 
 /// Of what is held to approvals, and looked at.
@@ -170,15 +174,12 @@ impl Metrics {
         r.register("tidegate_sessions", text, Gauge::clone(&sessions));
         let text = "Configurations put in force after the first";
         r.register("tidegate_config_reloads", text, Counter::clone(&reloads));
-        let (indexes, keys) = indexes_and_keys(r);
+        let (indexes, keys, reads) = known(r);
         let [calls_running, calls_waiting, memory_stage, memory_bytes]: [Gauge; 4] = Default::default();
         let shed = Family::<Refusal, Counter>::default();
         r.register("tidegate_calls_running", "Calls that have a place", Gauge::clone(&calls_running));
         r.register("tidegate_calls_waiting", "Calls that wait for a place", Gauge::clone(&calls_waiting));
         let (pins, checks, limited) = guards(r);
-        let reads = Family::<Read, Counter>::default();
-        let text = "Questions for what is published about endpoints";
-        r.register("tidegate_published_reads", text, Family::clone(&reads));
         r.register("tidegate_shed_calls", "Calls that were turned away", Family::clone(&shed));
         let text = "How short memory is: 0 not, 1 caches are dropped, 2 no call is begun";
         r.register("tidegate_memory_stage", text, Gauge::clone(&memory_stage));

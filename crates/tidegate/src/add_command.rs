@@ -1,10 +1,12 @@
-//! `tidegate add`: from a card, an entry of a registry, a bundle or a URL to an upstream, seen and agreed to
-//! before anything is written.
+//! `tidegate add`: from a card, an entry of a registry, a bundle, an OpenAPI document or a URL to an upstream,
+//! seen and agreed to before anything is written.
 
+mod api;
 mod edit;
 mod plan;
 mod probe;
 mod runtime;
+mod sandbox;
 mod subject;
 
 use std::io::IsTerminal as _;
@@ -28,8 +30,9 @@ use subject::Subject;
 /// What to add, and what is known of it.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The URL of a server or of its card; a file with an entry of a registry (`server.json`), a card or a
-    /// bundle (`.mcpb`); or the name of an entry in a copy of a registry, also as NAME@VERSION.
+    /// The URL of a server or of its card; a file with an entry of a registry (`server.json`), a card, a
+    /// bundle (`.mcpb`) or an OpenAPI document; or the name of an entry in a copy of a registry, also as
+    /// NAME@VERSION.
     #[arg(value_name = "WHAT")]
     what: String,
     /// The configuration file; `tidegate.yaml` in this folder where none is named. It is made where there is
@@ -66,6 +69,29 @@ pub struct Arguments {
     /// The folder in which bundles are unpacked; `bundles` in the state folder where none is named.
     #[arg(long, value_name = "FOLDER")]
     bundles: Option<PathBuf>,
+    /// Where the web API is that an OpenAPI document describes.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// Which operations of an OpenAPI document become tools: `operationId`, `METHOD:/path` or `tag:NAME`, with
+    /// `*` and `?`. All where nothing is said.
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<String>,
+    /// Which operations of an OpenAPI document do not.
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Start it in a sandbox of bubblewrap, in which it sees the system's programs and an empty home folder.
+    #[arg(long)]
+    sandbox: bool,
+    /// What it may read there, too.
+    #[arg(long, value_name = "PATH", requires = "sandbox")]
+    read: Vec<PathBuf>,
+    /// What it may read and change there.
+    #[arg(long, value_name = "PATH", requires = "sandbox")]
+    write: Vec<PathBuf>,
+    /// Let it use the network there. What a package runner has to fetch does not start without, so it is
+    /// allowed then.
+    #[arg(long, requires = "sandbox")]
+    network: bool,
     /// Also fetch from private addresses and take remotes on this machine, over plain HTTP.
     #[arg(long)]
     private: bool,
@@ -94,6 +120,9 @@ enum Kind {
     Server,
     /// A bundle.
     Bundle,
+    /// An OpenAPI document.
+    #[value(name = "openapi")]
+    OpenApi,
 }
 
 /// Where a secret is kept.
@@ -224,7 +253,7 @@ fn tell(
         let faults: Vec<String> = proposal.faults.iter().map(ToString::to_string).collect();
         let document = json!({
             "name": proposal.name, "origin": found.origin, "file": change.file, "block": change.block,
-            "argv": proposal.argv, "url": proposal.url, "needed": proposal.needed, "remarks": found.remarks,
+            "argv": proposal.argv, "url": proposal.url, "sandbox": proposal.sandbox, "needed": proposal.needed, "remarks": found.remarks,
             "faults": faults, "risks": proposal.risks, "hashes": proposal.hashes, "tools": tools,
         });
         out::line(serde_json::to_string_pretty(&document)?);
@@ -238,6 +267,9 @@ fn tell(
     }
     if let Some(url) = &proposal.url {
         out::line(format!("reaches {}", out::plain(url)));
+    }
+    if let Some(sandbox) = &proposal.sandbox {
+        out::line(format!("sandbox {}", out::plain(sandbox)));
     }
     for needed in &proposal.needed {
         let kind = if needed.secret { "secret" } else { "value" };

@@ -106,6 +106,13 @@ fn missing_here(config: &Config) -> Vec<String> {
         if let Some(cwd) = &upstream.cwd {
             file(format!("upstreams.{name}.cwd"), cwd);
         }
+        if let Some(sandbox) = &upstream.sandbox {
+            for (key, list) in [("read", &sandbox.read), ("write", &sandbox.write)] {
+                for (index, path) in list.iter().enumerate() {
+                    file(format!("upstreams.{name}.sandbox.{key}[{index}]"), path);
+                }
+            }
+        }
     }
     for (name, export) in &config.audit.exports {
         if let Some(ca) = &export.ca {
@@ -118,6 +125,13 @@ fn missing_here(config: &Config) -> Vec<String> {
         if let Err(error) = upstream.resolve(&env, &read) {
             missing.push(format!("upstreams.{name}.{}: {}", error.at, error.kind));
         }
+    }
+    let sandboxed = config.upstreams_enabled().find(|(_, upstream)| upstream.sandbox.is_some());
+    if let Some((name, _)) = sandboxed.filter(|_| !egress::Sandbox::is_available()) {
+        missing.push(format!(
+            "upstreams.{name}.sandbox: bubblewrap (bwrap) is not in PATH, and without it the program is not \
+             started"
+        ));
     }
     for (name, export) in &config.audit.exports {
         let bucket = export.s3.as_ref().map(|s3| s3.resolve(&env, &read).map(drop));

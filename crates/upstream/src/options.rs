@@ -78,6 +78,8 @@ pub struct Stdio {
     pub env: Vec<(String, String)>,
     /// Its working directory.
     pub cwd: Option<PathBuf>,
+    /// A sandbox to start it in. Where none can be had, nothing is started.
+    pub sandbox: Option<egress::Sandbox>,
     /// How many processes may run at a time.
     pub processes_max: usize,
     /// How long an idle process is kept.

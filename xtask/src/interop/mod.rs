@@ -20,8 +20,20 @@ use world::{Programs, World};
 const NODE_MAJOR_MIN: u32 = 20;
 
 /// The kinds of clients, which `interop/client.mjs` describes.
-const CLIENTS: [&str; 10] =
-    ["v1", "v1-sse", "v2", "v2-legacy", "rmcp", "rmcp-legacy", "oidc", "broker", "sso", "guardrails"];
+const CLIENTS: [&str; 12] = [
+    "v1",
+    "v1-sse",
+    "v2",
+    "v2-legacy",
+    "rmcp",
+    "rmcp-legacy",
+    "oidc",
+    "broker",
+    "sso",
+    "guardrails",
+    "discovery",
+    "onboarding",
+];
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -22,6 +22,7 @@ mod replicas;
 mod report;
 mod resilience;
 mod retries;
+mod sandbox;
 mod tasks;
 mod upstream;
 mod url;

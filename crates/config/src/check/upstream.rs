@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::names::check_aliases;
 use super::url::{UrlUse, url_fault};
-use super::{Report, credentials, limits, openapi, policy, resilience, retries};
+use super::{Report, credentials, limits, openapi, policy, resilience, retries, sandbox};
 use crate::section::{Config, Revision, Sharing, Transport, Upstream};
 use crate::source::Path;
 use crate::value::Secret;
@@ -51,6 +51,7 @@ pub(super) fn check(name: &str, upstream: &Upstream, config: &Config, report: &m
     policy::check_labels(upstream, &path, report);
     resilience::check(upstream, &path, report);
     openapi::check(upstream, &path, report);
+    sandbox::check(upstream, &path, report);
     if upstream.transport == Transport::HttpSse && upstream.revision == Some(Revision::V2026_07_28) {
         report.value(
             &path.key("transport"),
@@ -127,6 +128,7 @@ fn check_only_with(upstream: &Upstream, path: &Path, report: &mut Report<'_>) {
     let of_command = [
         ("env", !upstream.env.is_empty()),
         ("cwd", upstream.cwd.is_some()),
+        ("sandbox", upstream.sandbox.is_some()),
         ("stdio", upstream.stdio != default.stdio),
     ];
     let over_http = [

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::offers;
-use super::{OpenApi, Pins, Resilience, RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
+use super::{OpenApi, Pins, Resilience, RetryRule, Sandbox, UpstreamAuth, UpstreamTasks, UpstreamTls};
 use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
 
 /// A server behind the gateway: at a `url`, a `command` to start, or a web API that an `openapi` document
@@ -58,6 +58,12 @@ pub struct Upstream {
     /// By default the gateway's own. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<PathBuf>,
+
+    /// A sandbox for the program, in which it sees little of this machine. Only with `command`.
+    ///
+    /// By default the program may do whatever the gateway's user may. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Sandbox>,
 
     /// How the server at `url` is spoken to. Only with `url`.
     ///
@@ -211,6 +217,7 @@ impl Default for Upstream {
             openapi: None,
             env: BTreeMap::new(),
             cwd: None,
+            sandbox: None,
             transport: Transport::Auto,
             revision: None,
             headers: BTreeMap::new(),
@@ -446,6 +453,7 @@ impl Upstream {
             openapi,
             env,
             cwd,
+            sandbox,
             transport,
             revision,
             headers,
@@ -473,7 +481,7 @@ impl Upstream {
             enabled: _,
         } = self;
         let mut hasher = DefaultHasher::new();
-        (url, urls, command, openapi, env, cwd, transport, revision).hash(&mut hasher);
+        (url, urls, command, openapi, env, cwd, sandbox, transport, revision).hash(&mut hasher);
         (headers, forward_headers, auth, timeouts, concurrency_max, stdio, tls).hash(&mut hasher);
         (sessions, sessions_max, session_idle, resilience).hash(&mut hasher);
         hasher.finish()
@@ -526,6 +534,9 @@ impl Upstream {
         if let Some(cwd) = &mut self.cwd {
             *cwd = folder.join(&*cwd);
         }
+        if let Some(sandbox) = &mut self.sandbox {
+            sandbox.anchor(folder);
+        }
         self.tls.anchor(folder);
     }
 }
@@ -570,6 +581,8 @@ mod tests {
             },
             Upstream { tls: UpstreamTls { ca: Some("/ca".into()) }, ..base.clone() },
             Upstream { stdio: Stdio { processes_max: 1, ..Stdio::default() }, ..base.clone() },
+            Upstream { sandbox: Some(Sandbox::default()), ..base.clone() },
+            Upstream { sandbox: Some(Sandbox { network: true, ..Sandbox::default() }), ..base.clone() },
         ];
         let mut seen = vec![base.fingerprint()];
         for other in others {

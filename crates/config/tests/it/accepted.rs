@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use tidegate_config::{
-    Config, Glob, HostWhen, KeyPlace, LogFormat, LogLevel, RetryOn, RetryRule, Revision, Secret, Size, Span,
-    Tasks, Timeouts, Transport, UpstreamTasks, load_slice, load_str,
+    Config, Glob, HostWhen, KeyPlace, LogFormat, LogLevel, RetryOn, RetryRule, Revision, Sandbox, Secret,
+    Size, Span, Tasks, Timeouts, Transport, UpstreamTasks, load_slice, load_str,
 };
 
 fn load(text: &str) -> Config {
@@ -301,6 +301,13 @@ fn a_long_run_of_comments_is_no_fault() {
 }
 
 #[test]
+fn a_sandbox_of_which_nothing_is_said_is_one_that_lets_nothing_through() {
+    for yaml in ["upstreams: {a: {command: [a], sandbox: {}}}", "upstreams: {a: {command: [a], sandbox: }}"] {
+        assert_eq!(load(yaml).upstreams["a"].sandbox, Some(Sandbox::default()), "{yaml}");
+    }
+}
+
+#[test]
 fn an_upstream_that_is_switched_off_is_not_enabled() {
     let config = load("upstreams: {a: {url: 'http://a', enabled: false}, b: {url: 'http://b'}}");
     assert_eq!(config.upstreams_enabled().map(|(name, _)| name).collect::<Vec<_>>(), ["b"]);
@@ -311,7 +318,7 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     let mut config = load(
         "tls: {cert: c.pem, key: /k.pem}\nkeys: {file: keys.txt}\nstore: {url: 'sqlite:data/t.db'}\n\
          upstreams:\n  \
-         a: {command: [./run], cwd: sub, env: {K: {file: secrets/k}}}\n  \
+         a: {command: [./run], cwd: sub, env: {K: {file: secrets/k}}, sandbox: {read: [r, /s], home: h}}\n  \
          b: {url: 'https://b', tls: {ca: ca.pem}, headers: {x: {file: t}}}\n",
     );
     config.anchor_paths(Path::new("/etc/tidegate"));
@@ -322,6 +329,9 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     let a = &config.upstreams["a"];
     assert_eq!(a.cwd.as_deref(), Some(Path::new("/etc/tidegate/sub")));
     assert_eq!(a.env["K"], Secret::file("/etc/tidegate/secrets/k"));
+    let sandbox = a.sandbox.as_ref().expect("it is configured");
+    assert_eq!(sandbox.read, [Path::new("/etc/tidegate/r"), Path::new("/s")]);
+    assert_eq!(sandbox.home.as_deref(), Some(Path::new("/etc/tidegate/h")));
     assert_eq!(a.command.as_deref().expect("a command"), ["./run"]);
     let b = &config.upstreams["b"];
     assert_eq!(b.tls.ca.as_deref(), Some(Path::new("/etc/tidegate/ca.pem")));

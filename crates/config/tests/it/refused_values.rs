@@ -46,6 +46,11 @@ fn a_command_has_a_program() {
 }
 
 #[test]
+fn a_sandbox_names_what_it_lets_through() {
+    hold("a_sandbox_names_what_it_lets_through");
+}
+
+#[test]
 fn a_url_is_one_that_can_be_asked() {
     hold("a_url_is_one_that_can_be_asked");
 }

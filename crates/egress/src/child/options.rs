@@ -1,5 +1,6 @@
 //! How a child is started.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::Sandbox;
 use crate::error::EgressError;
 
 /// What a child gets from the gateway's own environment. Secrets of the gateway stay with the gateway.
@@ -26,6 +28,8 @@ pub struct ChildOptions {
     pub env: Vec<(String, String)>,
     /// The working directory; the gateway's own if absent.
     pub cwd: Option<PathBuf>,
+    /// A sandbox to start it in. Where none can be had, nothing is started.
+    pub sandbox: Option<Sandbox>,
     /// The longest line in either direction, in bytes, without the line's end.
     pub line_bytes_max: usize,
     /// How many lines of stderr are kept, besides a limit on their bytes.
@@ -43,6 +47,7 @@ impl Default for ChildOptions {
             argv: Vec::new(),
             env: Vec::new(),
             cwd: None,
+            sandbox: None,
             line_bytes_max: 16 * 1024 * 1024,
             stderr_lines_max: 100,
             on_stderr: None,
@@ -58,6 +63,7 @@ impl fmt::Debug for ChildOptions {
             .field("program", &self.argv.first())
             .field("env", &self.env.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("cwd", &self.cwd)
+            .field("sandbox", &self.sandbox)
             .field("line_bytes_max", &self.line_bytes_max)
             .field("stderr_lines_max", &self.stderr_lines_max)
             .field("kill_grace", &self.kill_grace)
@@ -80,10 +86,23 @@ impl ChildOptions {
                 return bad("env", format!("the variable {name:?} has no proper name or holds a NUL"));
             }
         }
+        let before = match &self.sandbox {
+            Some(sandbox) => sandbox.words(self.cwd.as_deref(), &self.env)?,
+            None => Vec::new(),
+        };
+        let (first, before) = match &*before {
+            [first, rest @ ..] => (first.as_os_str(), rest),
+            [] => (OsStr::new(program), &[][..]),
+        };
         #[expect(clippy::disallowed_methods, reason = "this is the one place that makes commands")]
-        let mut command = Command::new(program);
+        let mut command = Command::new(first);
+        if !before.is_empty() {
+            command.args(before).arg(program);
+        }
         command.args(arguments).env_clear().envs(base_env()).envs(self.env.iter().map(|(k, v)| (k, v)));
-        if let Some(cwd) = &self.cwd {
+        if let Some(cwd) = &self.cwd
+            && self.sandbox.is_none()
+        {
             command.current_dir(cwd);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,6 +1,7 @@
 //! From a document to the lines of an upstream.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use discovery::launch::{self, Answers, Command, Draft, Needed, PackagePlan, RemotePlan, Rules};
 use discovery::mcpb::{self, Folders};
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use super::edit::Line;
 use super::subject::{self, Subject};
-use super::{Arguments, SecretPlace};
+use super::{Arguments, SecretPlace, sandbox};
 use crate::exit::{Coded, REFUSED, USAGE};
 
 /// What would be added.
@@ -24,6 +25,8 @@ pub struct Proposal {
     pub argv: Option<Vec<String>>,
     /// Where it is reached, else.
     pub url: Option<String>,
+    /// The sandbox in which it would be started, in words.
+    pub sandbox: Option<String>,
     /// All that is asked for.
     pub needed: Vec<Needed>,
     /// What is wrong, also with the answers.
@@ -41,6 +44,7 @@ struct Way {
     lines: Vec<Line>,
     argv: Option<Vec<String>>,
     url: Option<String>,
+    sandbox: Option<String>,
     hashes: Vec<String>,
     risks: Vec<String>,
 }
@@ -59,8 +63,13 @@ pub async fn proposal(arguments: &Arguments, subject: &mut Subject) -> anyhow::R
     let rules = Rules { registries: arguments.package_registries.clone(), loopback: arguments.private };
     let (name, description, draft) = match subject {
         Subject::Url(url) => {
+            sandbox::refuse_without_a_program(arguments)?;
             let name = arguments.name.clone().unwrap_or_else(|| name_of(&url.host()));
             return Ok(of_url(name, url));
+        }
+        Subject::Api(api) => {
+            sandbox::refuse_without_a_program(arguments)?;
+            return api.proposal(arguments);
         }
         Subject::Card(card) => {
             let (at, remote) = pick_remote(arguments, &card.remotes)?;
@@ -75,7 +84,7 @@ pub async fn proposal(arguments: &Arguments, subject: &mut Subject) -> anyhow::R
             let place = bundle.place(&subject::bundles(arguments)?);
             let folders = Folders { bundle: place.display().to_string(), others: BTreeMap::new() };
             let draft = mcpb::plan(&bundle.manifest, platform(), &folders, &answers, &rules);
-            let mut draft = of_command(arguments, draft)?;
+            let mut draft = of_command(arguments, draft, Some(&place))?;
             if let Some(way) = &mut draft.plan {
                 way.hashes.push(format!("the bundle's SHA-256 is {}", bundle.sha256));
             }
@@ -93,18 +102,19 @@ fn platform() -> &'static str {
 fn finish(name: String, description: &str, draft: Draft<Way>) -> Proposal {
     let fits = draft.plan.is_some();
     let mut risks = draft.risks;
-    let (mut lines, argv, url, hashes) = match draft.plan {
+    let (mut lines, argv, url, sandbox, hashes) = match draft.plan {
         Some(way) => {
             risks.extend(way.risks);
-            (way.lines, way.argv, way.url, way.hashes)
+            (way.lines, way.argv, way.url, way.sandbox, way.hashes)
         }
-        None => (Vec::new(), None, None, Vec::new()),
+        None => (Vec::new(), None, None, None, Vec::new()),
     };
     // One line for people: what is longer stands in the document.
     let description: String = description.lines().next().unwrap_or_default().chars().take(200).collect();
     let harmless = crate::out::plain(&description).into_owned();
     lines.push(("description".to_owned(), json!(harmless)));
-    Proposal { name, lines, argv, url, needed: draft.needed, faults: draft.faults, risks, hashes, fits }
+    let Draft { needed, faults, .. } = draft;
+    Proposal { name, lines, argv, url, sandbox, needed, faults, risks, hashes, fits }
 }
 
 fn of_url(name: String, url: &Address) -> Proposal {
@@ -114,6 +124,7 @@ fn of_url(name: String, url: &Address) -> Proposal {
         lines,
         argv: None,
         url: Some(url.as_str().to_owned()),
+        sandbox: None,
         needed: Vec::new(),
         faults: Vec::new(),
         risks: Vec::new(),
@@ -123,7 +134,7 @@ fn of_url(name: String, url: &Address) -> Proposal {
 }
 
 /// The last part of a name, as upstreams are called.
-fn name_of(text: &str) -> String {
+pub fn name_of(text: &str) -> String {
     let own = text.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let mut name = String::new();
     for c in own.chars() {
@@ -224,10 +235,11 @@ fn of_server(
         Some(PackagePlan::Command(command)) => Some(command),
         Some(PackagePlan::Bundle(_)) | None => None,
     };
-    of_command(arguments, Draft { needed, faults, risks, plan })
+    of_command(arguments, Draft { needed, faults, risks, plan }, None)
 }
 
 fn of_remote(arguments: &Arguments, draft: Draft<RemotePlan>) -> anyhow::Result<Draft<Way>> {
+    sandbox::refuse_without_a_program(arguments)?;
     let Draft { needed, faults, risks, plan } = draft;
     let way = match plan {
         None => None,
@@ -244,19 +256,23 @@ fn of_remote(arguments: &Arguments, draft: Draft<RemotePlan>) -> anyhow::Result<
                 lines.push(("headers".to_owned(), values(arguments, "the header", &plan.headers)?));
             }
             let url = Some(plan.url.as_str().to_owned());
-            Some(Way { lines, argv: None, url, hashes: Vec::new(), risks: Vec::new() })
+            Some(Way { lines, argv: None, url, sandbox: None, hashes: Vec::new(), risks: Vec::new() })
         }
     };
     Ok(Draft { needed, faults, risks, plan: way })
 }
 
-fn of_command(arguments: &Arguments, draft: Draft<Command>) -> anyhow::Result<Draft<Way>> {
+fn of_command(
+    arguments: &Arguments,
+    draft: Draft<Command>,
+    bundle: Option<&Path>,
+) -> anyhow::Result<Draft<Way>> {
     let Draft { needed, faults, risks, plan } = draft;
-    let way = plan.map(|command| command_way(arguments, &command)).transpose()?;
+    let way = plan.map(|command| command_way(arguments, &command, bundle)).transpose()?;
     Ok(Draft { needed, faults, risks, plan: way })
 }
 
-fn command_way(arguments: &Arguments, command: &Command) -> anyhow::Result<Way> {
+fn command_way(arguments: &Arguments, command: &Command, bundle: Option<&Path>) -> anyhow::Result<Way> {
     if let Some(url) = &command.url {
         let text = format!(
             "use the package: it answers at {}, and is started by hand; then add that URL",
@@ -278,7 +294,13 @@ fn command_way(arguments: &Arguments, command: &Command) -> anyhow::Result<Way> 
     if !command.environment.is_empty() {
         lines.push(("env".to_owned(), values(arguments, "the variable", &command.environment)?));
     }
-    Ok(Way { lines, argv: Some(argv), url: None, hashes: Vec::new(), risks })
+    let mut said = None;
+    if arguments.sandbox {
+        let room = sandbox::room(arguments, &argv, bundle, &mut risks)?;
+        lines.push(("sandbox".to_owned(), room.section()));
+        said = Some(room.words());
+    }
+    Ok(Way { lines, argv: Some(argv), url: None, sandbox: said, hashes: Vec::new(), risks })
 }
 
 /// Variables or headers as the configuration has them: as they are, or by where a secret is kept.

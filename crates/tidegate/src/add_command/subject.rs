@@ -10,9 +10,13 @@ use discovery::server_json::{self, SERVER_BYTES_MAX, Server};
 use discovery::{Address, CARD_SUFFIX, Fault, Reach};
 use scout::{BUNDLE_BYTES_MAX, Bundle, Fetcher, Got, Reaching, Wanted};
 
+use super::api::Api;
 use super::{Arguments, Kind};
 use crate::exit::{Coded, REFUSED, USAGE, failed};
 use crate::registry_command;
+
+/// How URLs of OpenAPI documents end.
+const API_NAMES: [&str; 4] = ["openapi.json", "swagger.json", ".yaml", ".yml"];
 
 /// Redirects that are followed for one document.
 const MOVES_MAX: usize = 3;
@@ -27,6 +31,8 @@ pub enum Subject {
     Server(Box<Server>),
     /// A bundle.
     Bundle(Box<Bundle>),
+    /// A web API by its OpenAPI document.
+    Api(Box<Api>),
 }
 
 /// A document that was found, and what a person should know of it.
@@ -62,6 +68,7 @@ async fn by_url(arguments: &Arguments, text: &str) -> anyhow::Result<Found> {
         None if path.ends_with(CARD_SUFFIX) => Kind::Card,
         None if path.ends_with(".mcpb") || path.ends_with(".dxt") => Kind::Bundle,
         None if path.ends_with("/server.json") => Kind::Server,
+        None if API_NAMES.iter().any(|name| path.ends_with(name)) => Kind::OpenApi,
         None => Kind::Url,
     };
     let origin = url.as_str().to_owned();
@@ -78,9 +85,10 @@ async fn by_url(arguments: &Arguments, text: &str) -> anyhow::Result<Found> {
         Kind::Bundle => BUNDLE_BYTES_MAX,
         Kind::Card => CARD_BYTES_MAX,
         Kind::Server | Kind::Url => SERVER_BYTES_MAX,
+        Kind::OpenApi => openapi::Limits::default().document_bytes_max,
     };
     let bytes = fetch(&url, arguments.private, max).await?;
-    document(arguments, guessed, bytes, origin)
+    document(arguments, guessed, bytes, origin, Some(url))
 }
 
 /// Fetches one document. Each place to which it leads is held against the same guard.
@@ -118,13 +126,33 @@ fn by_file(arguments: &Arguments, path: &Path) -> anyhow::Result<Found> {
         }
         Some(kind) => kind,
         None if bytes.starts_with(b"PK") => Kind::Bundle,
+        None if is_api(name, &bytes) => Kind::OpenApi,
         None if name.contains("card") => Kind::Card,
         None => Kind::Server,
     };
-    document(arguments, guessed, bytes, path.display().to_string())
+    document(arguments, guessed, bytes, path.display().to_string(), None)
 }
 
-fn document(arguments: &Arguments, kind: Kind, bytes: Bytes, origin: String) -> anyhow::Result<Found> {
+/// Whether a file is an OpenAPI document rather than an entry of a registry: none of those is YAML, and no
+/// entry says which OpenAPI it follows.
+fn is_api(name: &str, bytes: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        openapi: Option<serde::de::IgnoredAny>,
+        swagger: Option<serde::de::IgnoredAny>,
+    }
+    let head = || serde_json::from_slice::<Head>(bytes).ok();
+    [".yaml", ".yml"].iter().any(|end| name.ends_with(end))
+        || head().is_some_and(|head| head.openapi.is_some() || head.swagger.is_some())
+}
+
+fn document(
+    arguments: &Arguments,
+    kind: Kind,
+    bytes: Bytes,
+    origin: String,
+    url: Option<Address>,
+) -> anyhow::Result<Found> {
     let words = |faults: &[Fault]| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
     let refused = |faults: Vec<Fault>| {
         let faults = words(&faults).join("\n  ");
@@ -138,6 +166,11 @@ fn document(arguments: &Arguments, kind: Kind, bytes: Bytes, origin: String) -> 
         Kind::Server | Kind::Url => {
             let read = server_json::read(&bytes).map_err(refused)?;
             (Subject::Server(Box::new(read.value)), words(&read.remarks))
+        }
+        Kind::OpenApi => {
+            let api = Api::read(arguments, &bytes, &origin, url)?;
+            let remarks = vec![api.gist()];
+            (Subject::Api(Box::new(api)), remarks)
         }
         Kind::Bundle => {
             let bundle = Bundle::read(bytes, arguments.sha256.as_deref())

@@ -379,12 +379,20 @@ fn print(course: &Course<'_>, id: u64, now: Timestamp, accepted: bool) -> anyhow
         }
         Output::Table => {
             let mut text = format!("{}\n\n", why.text(&course.base.engine.rules().calendar));
-            course.told.iter().for_each(|line| drop(writeln!(text, "{line}")));
+            course.told.iter().for_each(|line| {
+                let _ = writeln!(text, "{line}");
+            });
             let _ = write!(text, "\n{}", change.text().trim_end());
             let found = course.look.as_ref().map(|look| look.impact.clone()).unwrap_or_default();
-            found.summary.iter().for_each(|line| drop(write!(text, "\n{line}")));
-            found.gains.iter().for_each(|line| drop(write!(text, "\ngains {line}")));
-            found.loses.iter().for_each(|line| drop(write!(text, "\nloses {line}")));
+            found.summary.iter().for_each(|line| {
+                let _ = write!(text, "\n{line}");
+            });
+            found.gains.iter().for_each(|line| {
+                let _ = write!(text, "\ngains {line}");
+            });
+            found.loses.iter().for_each(|line| {
+                let _ = write!(text, "\nloses {line}");
+            });
             out::line(out::plain(&text));
         }
     }

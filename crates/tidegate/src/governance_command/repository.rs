@@ -153,9 +153,7 @@ mod tests {
     #[test]
     fn a_commit_is_somebodys_only_by_a_good_signature_of_a_known_key() {
         let of = |verdict: &str, signer: &str, parents: &str| {
-            commit(&format!(
-                "h{PART}{parents}{PART}{verdict}{PART}{signer}{PART}s{PART}Governance-Vote: yes\n"
-            ))
+            commit(&["h", parents, verdict, signer, "s", "Governance-Vote: yes\n"])
         };
         assert_eq!(of("G", "ana", "p").unwrap().signer.as_deref(), Some("ana"));
         for verdict in ["U", "B", "E", "N", "X", "Y", "R", ""] {

@@ -20,6 +20,7 @@ mod keys;
 mod limits;
 mod list;
 mod mtls;
+mod onboarded;
 mod operators;
 mod parity;
 mod pins;

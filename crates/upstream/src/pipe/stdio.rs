@@ -16,6 +16,7 @@ pub(super) fn start(core: &Arc<Core>, stdio: &Stdio) -> Result<(Arc<Pipe>, Arc<C
     let options = ChildOptions {
         env: stdio.env.clone(),
         cwd: stdio.cwd.clone(),
+        sandbox: stdio.sandbox.clone(),
         line_bytes_max: core.options.limits.message_bytes_max,
         stderr_lines_max: stdio.stderr_lines_max,
         on_stderr: Some(Arc::new(move |line: &str| {
