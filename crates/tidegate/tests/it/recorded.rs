@@ -348,6 +348,7 @@ const NOTHING: [&str; 41] = [
     "governance explain",
     "governance list",
     "governance plan",
+    "governance preset",
     "governance simulate",
     "health",
     "history",
