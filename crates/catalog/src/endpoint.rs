@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::{LifeStage, Lifecycle};
 use futures_util::future::join_all;
-use model::{Clock, Principal, Rng};
+use model::{Clock, Principal, Rng, Timestamp};
 use protocol::json::Object;
 use protocol::latest::meta;
 use protocol::{Raw, Revision, RpcError, code};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::filter::Filter;
+use crate::life::{self, LIFECYCLE, Turns};
 use crate::listing::{Kind, Listing};
 use crate::merge::{Entry, Merged, finish_page, merge, pins_of};
 use crate::offered::Offered;
@@ -44,6 +46,10 @@ pub struct EndpointOptions {
     pub by_card: bool,
     /// In place of what upstreams say.
     pub instructions: Option<String>,
+    /// Where it is in its life.
+    pub lifecycle: Lifecycle,
+    /// Whether what is experimental is offered.
+    pub experimental: bool,
 }
 
 /// The revisions that every endpoint is served in, the newest first.
@@ -67,6 +73,8 @@ pub struct Endpoint {
     options: EndpointOptions,
     parts: Vec<Part>,
     has_handles: bool,
+    /// When something of it may be elsewhere in its life.
+    turns: Turns,
     keys: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
@@ -88,7 +96,8 @@ impl Endpoint {
             .time_to_live(Duration::from_secs(3_600))
             .build();
         let has_handles = parts.iter().any(|part| part.source.has_handles());
-        Self { options, parts, has_handles, keys, clock, rng, merged }
+        let turns = Turns::merged(parts.iter().map(|part| part.life.turns()), &options.lifecycle);
+        Self { options, parts, has_handles, turns, keys, clock, rng, merged }
     }
 
     /// Its name.
@@ -101,6 +110,31 @@ impl Endpoint {
     pub fn shrink(&self) {
         self.merged.invalidate_all();
         self.merged.run_pending_tasks();
+    }
+
+    /// The life that the operator gave it.
+    #[must_use]
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.options.lifecycle
+    }
+
+    /// Where it is in its life.
+    #[must_use]
+    pub fn stage(&self, now: Timestamp) -> LifeStage {
+        self.options.lifecycle.at(now)
+    }
+
+    /// Whether it is served. A selection that is experimental says so by itself; an upstream that is, has to be
+    /// selected by an endpoint that offers what is experimental.
+    #[must_use]
+    pub fn is_served(&self, now: Timestamp) -> bool {
+        self.stage(now).is_offered(!self.options.direct)
+    }
+
+    /// Whether anything of an upstream may be offered.
+    pub(crate) fn has(&self, part: usize) -> bool {
+        let life = &self.parts[part].life;
+        life.is_plain() || life.is_offered(self.clock.now(), self.options.experimental)
     }
 
     /// Whether it is one upstream as it is.
@@ -131,6 +165,9 @@ impl Endpoint {
     /// Whether the filters let it be offered.
     pub(crate) fn allows(&self, kind: Kind, part: usize, own: &str) -> bool {
         let p = &self.parts[part];
+        if !p.life.is_plain() && !p.life.offers(own, self.clock.now(), self.options.experimental) {
+            return false;
+        }
         // It is the gateway's own, and there only where it is needed.
         if p.source.is_per_user() && kind == Kind::Tools && own == SIGN_IN {
             return true;
@@ -153,11 +190,12 @@ impl Endpoint {
     /// # Errors
     /// Where none of its upstreams can be asked.
     pub async fn discover(&self, principal: &Principal) -> Result<Raw, RpcError> {
-        let own: Vec<_> = self.parts.iter().map(|p| p.source.of(principal)).collect();
+        let parts: Vec<_> = self.offering().collect();
+        let own: Vec<_> = parts.iter().map(|p| p.source.of(principal)).collect();
         let asked = join_all(own.iter().map(|source| source.discovery())).await;
         let mut known = Vec::new();
         let mut missing = Vec::new();
-        for (part, answer) in self.parts.iter().zip(asked) {
+        for (part, answer) in parts.into_iter().zip(asked) {
             match answer {
                 Ok(discovery) => known.push(discovery.discover),
                 Err(error) => missing.push((part.source.upstream().name().to_string(), error.to_rpc())),
@@ -177,9 +215,28 @@ impl Endpoint {
             if let Some(text) = &self.options.instructions {
                 edit = edit.set("instructions", Raw::string(text));
             }
-            return Ok(edit.finish());
+            let discover = edit.finish();
+            return Ok(match (self.told(), discover.object()) {
+                (Some(told), Ok(Some(object))) => life::with_told(&object, told),
+                _ => discover,
+            });
         }
         Ok(self.merged_discover(&known, &versions, &missing))
+    }
+
+    /// What is told of its life.
+    fn told(&self) -> Option<Raw> {
+        let life = &self.options.lifecycle;
+        life::told(life, self.clock.now(), life.replacement.as_deref())
+    }
+
+    /// Those of its upstreams of which something may be offered now.
+    pub fn offering(&self) -> impl Iterator<Item = &Part> {
+        self.offered_parts().map(|at| &self.parts[at])
+    }
+
+    fn offered_parts(&self) -> impl Iterator<Item = usize> {
+        (0..self.parts.len()).filter(|part| self.has(*part))
     }
 
     /// What an upstream says beside a result, with the name that the operator gave the endpoint.
@@ -211,6 +268,9 @@ impl Endpoint {
         let mut entries = json!({meta::SERVER_INFO: self.options.server_info.to_value()});
         if !missing.is_empty() {
             entries[MISSING] = missing_value(missing);
+        }
+        if let Some(told) = self.told() {
+            entries[LIFECYCLE] = told.to_value();
         }
         let mut result = json!({
             "resultType": "complete",
@@ -260,7 +320,10 @@ impl Endpoint {
         let left = lists.iter().map(|(_, l)| l.fresh_until.saturating_duration_since(now));
         // Nobody keeps a list for longer than a call is judged by it.
         let judged = self.parts.iter().filter_map(|part| Some(part.source.pinned()?.rule.reread));
-        let left = left.chain(judged).min();
+        // Nor beyond the day from which something of it is elsewhere in its life.
+        let clock = self.clock.now();
+        let turn = self.turns.next(clock).map(|turn| Duration::from_millis(turn.0.saturating_sub(clock.0)));
+        let left = left.chain(judged).chain(turn).min();
         let ttl = if missing.is_empty() { left.unwrap_or_default().as_millis() } else { 0 };
         // What was made for one is not for others.
         let public = sieve.is_none() && missing.is_empty() && lists.iter().all(|(_, l)| l.public);
@@ -269,11 +332,12 @@ impl Endpoint {
 
     /// The lists of the upstreams, together.
     async fn gather(&self, kind: Kind, caller: &Caller) -> Result<Gathered, RpcError> {
-        let own: Vec<_> = self.parts.iter().map(|p| p.source.of(&caller.principal)).collect();
+        let parts: Vec<usize> = self.offered_parts().collect();
+        let own: Vec<_> = parts.iter().map(|at| self.parts[*at].source.of(&caller.principal)).collect();
         let asked = join_all(own.iter().map(|source| source.list(kind, caller))).await;
         let mut lists = Vec::with_capacity(asked.len());
         let mut missing = Vec::new();
-        for (part, answer) in asked.into_iter().enumerate() {
+        for (part, answer) in parts.into_iter().zip(asked) {
             let name = || self.parts[part].source.upstream().name().to_string();
             match answer {
                 Ok(list) => lists.push((part, list)),
@@ -313,6 +377,7 @@ impl Endpoint {
         let key = (kind, caller.principal.clone(), caller.capabilities.raw.clone());
         let same = |m: &Arc<Merged>| {
             m.pins == pins_of(&self.parts)
+                && m.turns == self.turns.passed(self.clock.now())
                 && m.made_of.len() == lists.len()
                 && m.made_of.iter().zip(lists).all(|(a, (part, l))| *a == (*part, l.version))
         };
@@ -400,7 +465,9 @@ struct Gathered {
 }
 
 fn merge_again(kind: Kind, endpoint: &Endpoint, lists: &[(usize, Arc<Listing>)]) -> Merged {
-    merge(kind, &endpoint.parts, lists, |part, own| endpoint.allows(kind, part, own))
+    let now = endpoint.clock.now();
+    let turns = (now, endpoint.turns.passed(now));
+    merge(kind, &endpoint.parts, lists, turns, |part, own| endpoint.allows(kind, part, own))
 }
 
 fn missing_value(missing: &[(String, RpcError)]) -> Value {

@@ -3,6 +3,7 @@
 mod endpoint;
 mod filter;
 mod handles;
+mod life;
 mod links;
 mod listing;
 mod merge;
@@ -18,6 +19,7 @@ mod uris;
 pub use endpoint::{Allows, Endpoint, EndpointOptions, MISSING, Sieve, served};
 pub use filter::Filter;
 pub use handles::{ARGUMENTS, SessionUse};
+pub use life::{LIFECYCLE, Life, Turns, told as life_told};
 pub use listing::{Item, Kind, Listing};
 pub use names::{NAME_CHARS_MAX, Naming};
 pub use offered::{MadeOf, Offered, OfferedEntry};

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use model::Timestamp;
 use protocol::Raw;
 use protocol::json::string_into;
 
+use crate::life;
 use crate::listing::{Item, Kind, Listing};
 use crate::part::Part;
 use crate::uris;
@@ -26,6 +28,8 @@ pub(crate) struct Merged {
     pub made_of: Vec<(usize, u64)>,
     /// What was known of approvals.
     pub pins: u64,
+    /// How many days had come from which something is elsewhere in its life.
+    pub turns: usize,
     pub entries: Vec<Entry>,
     places: HashMap<(usize, Arc<str>), usize>,
     /// Pages that were written before, without their end, by the place of their first entry.
@@ -40,6 +44,7 @@ pub(crate) fn merge(
     kind: Kind,
     parts: &[Part],
     lists: &[(usize, Arc<Listing>)],
+    (now, turns): (Timestamp, usize),
     allows: impl Fn(usize, &str) -> bool,
 ) -> Merged {
     let pins = pins_of(parts);
@@ -56,13 +61,13 @@ pub(crate) fn merge(
             let taken = several
                 && matches!(kind, Kind::Resources | Kind::Templates)
                 && (uris::is_wrapped(&item.key) || seen.insert(Arc::clone(&item.key), ()).is_some());
-            let raw = given_out(kind, &parts[*part], item, taken);
+            let raw = given_out(kind, &parts[*part], item, (taken, now));
             places.insert((*part, Arc::clone(&item.key)), entries.len());
             entries.push(Entry { raw, part: *part, key: Arc::clone(&item.key) });
         }
     }
     let made_of = lists.iter().map(|(part, list)| (*part, list.version)).collect();
-    Merged { made_of, pins, entries, places, pages: Mutex::default() }
+    Merged { made_of, pins, turns, entries, places, pages: Mutex::default() }
 }
 
 /// A number that is another one whenever what is approved may be.
@@ -70,8 +75,23 @@ pub(crate) fn pins_of(parts: &[Part]) -> u64 {
     parts.iter().filter_map(|part| part.source.pinned()).map(|pinned| pinned.pins.epoch()).max().unwrap_or(0)
 }
 
-/// The entry with the name or URI that clients use.
-fn given_out(kind: Kind, part: &Part, item: &Item, taken: bool) -> Raw {
+/// The entry with the name or URI that clients use, and with where it is in its life.
+fn given_out(kind: Kind, part: &Part, item: &Item, (taken, now): (bool, Timestamp)) -> Raw {
+    let named = named(kind, part, item, taken);
+    if part.life.is_plain() {
+        return named;
+    }
+    let exposed = |own: &str| match kind {
+        Kind::Tools | Kind::Prompts => part.naming.exposed(own),
+        Kind::Resources | Kind::Templates => own.to_owned(),
+    };
+    match (part.life.told(&item.key, now, exposed), named.object()) {
+        (Some(told), Ok(Some(object))) => life::with_told(&object, told),
+        _ => named,
+    }
+}
+
+fn named(kind: Kind, part: &Part, item: &Item, taken: bool) -> Raw {
     let name = match kind {
         Kind::Tools | Kind::Prompts => part.naming.exposed(&item.key),
         Kind::Resources | Kind::Templates if taken => {
@@ -94,7 +114,8 @@ impl Merged {
         let entries: Vec<Entry> = self.entries.iter().filter(|entry| allows(entry)).cloned().collect();
         let place = |(at, entry): (usize, &Entry)| ((entry.part, Arc::clone(&entry.key)), at);
         let places = entries.iter().enumerate().map(place).collect();
-        Self { made_of: self.made_of.clone(), pins: self.pins, entries, places, pages: Mutex::default() }
+        let (made_of, pins, turns) = (self.made_of.clone(), self.pins, self.turns);
+        Self { made_of, pins, turns, entries, places, pages: Mutex::default() }
     }
 
     /// The place after the entry; `None`: there is no such entry any more.

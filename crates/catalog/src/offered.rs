@@ -15,9 +15,10 @@ pub struct Offered {
     pub missing: Option<Raw>,
 }
 
-/// What a list was made of: the part and the version of each upstream's own, and what was known of approvals.
-/// Two lists of which this is the same are the same.
-pub type MadeOf = (Vec<(usize, u64)>, u64);
+/// What a list was made of: the part and the version of each upstream's own, what was known of approvals, and
+/// how many days had come from which something is elsewhere in its life. Two lists of which this is the same
+/// are the same.
+pub type MadeOf = (Vec<(usize, u64)>, u64, usize);
 
 /// One of the entries.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +35,7 @@ impl Offered {
     /// What it was made of.
     #[must_use]
     pub fn made_of(&self) -> MadeOf {
-        (self.merged.made_of.clone(), self.merged.pins)
+        (self.merged.made_of.clone(), self.merged.pins, self.merged.turns)
     }
 
     /// The entries, in their order.

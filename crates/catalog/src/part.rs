@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::filter::Filter;
+use crate::life::Life;
 use crate::names::Naming;
 use crate::source::Source;
 
@@ -14,4 +15,6 @@ pub struct Part {
     pub naming: Naming,
     /// Which of its own names it offers anywhere.
     pub filter: Filter,
+    /// Where it is in its life.
+    pub life: Life,
 }

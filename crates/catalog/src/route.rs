@@ -142,7 +142,10 @@ impl Endpoint {
 
     /// The upstream that a URI which names none fits best.
     pub(crate) async fn best_fit(&self, caller: &Caller, uri: &str) -> Option<usize> {
-        let fits = join_all(self.parts().iter().map(|p| async {
+        let fits = join_all(self.parts().iter().enumerate().map(|(at, p)| async move {
+            if !self.has(at) {
+                return (false, None);
+            }
             let source = p.source.of(&caller.principal);
             let resources = source.known(Kind::Resources, caller).await.ok();
             let templates = source.known(Kind::Templates, caller).await.ok();

@@ -36,6 +36,9 @@ pub(crate) fn foreign_key(section: &str, key: &str) -> Option<&'static str> {
     match (section, key) {
         ("upstreams", "args") => Some("the arguments belong to \"command\", as in [npx, -y, server]"),
         ("upstreams", "type") => Some("a \"url\" or a \"command\" says it; see also \"transport\""),
+        ("upstreams" | "endpoints", "deprecated") => {
+            Some("write \"lifecycle: {state: deprecated, deprecated_on: 2026-12-01}\"")
+        }
         ("upstreams", "disabled") => Some("write \"enabled: false\""),
         ("upstreams", "timeout") => {
             Some("use \"timeouts\", with \"connect\", \"first_byte\", \"idle\" and \"total\"")

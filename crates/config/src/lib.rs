@@ -28,16 +28,16 @@ pub use section::{
     CardIcon, CardRepository, CardVisibility, CertificateName, CheckAction, CheckFail, CheckInterceptors,
     CheckMode, CheckRule, CheckWebhook, Checked, Config, CostRule, Detector, Discovery, Dpop, Drift, Eject,
     Endpoint, EndpointAuth, Enterprise, Exchange, Find, FirstSight, Governance, HealthCheck, HostRule,
-    HostWhen, Introspection, Issuer, KeyPlace, Keys, Limits, ListenTls, LogCalls, LogFormat, LogLevel, Mtls,
-    Names, OpenApi, Pins, Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError,
-    ReplicaPlace, Resilience, Resolved, RetryOn, RetryRule, Revision, Sandbox, Sessions, Sharing, SignIn,
-    Stdio, Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks,
-    UpstreamTls, Voucher,
+    HostWhen, Introspection, Issuer, KeyPlace, Keys, LifeStage, Lifecycle, LifecycleRule, Limits, ListenTls,
+    LogCalls, LogFormat, LogLevel, Mtls, Names, OpenApi, Pins, Policy, Preset, Quota, QuotaTime, Rate,
+    RateKey, RateMatch, Replica, ReplicaError, ReplicaPlace, Resilience, Resolved, RetryOn, RetryRule,
+    Revision, Sandbox, Sessions, Sharing, SignIn, Stdio, Store, StoreError, Tasks, Telemetry, Timeouts,
+    Transport, Upstream, UpstreamAuth, UpstreamTasks, UpstreamTls, Voucher,
 };
 pub use value::{
-    Address, GLOB_BYTES_MAX, Glob, GlobError, Hedge, HedgeError, HostList, ListenError, OriginList, Pace,
-    PaceError, RuleError, SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretText, Size,
-    SizeError, Span, SpanError, StoreUrl, StoreUrlError, parse_listen,
+    Address, Day, DayError, GLOB_BYTES_MAX, Glob, GlobError, Hedge, HedgeError, HostList, ListenError,
+    OriginList, Pace, PaceError, RuleError, SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind,
+    SecretText, Size, SizeError, Span, SpanError, StoreUrl, StoreUrlError, parse_listen,
 };
 
 /// Reads any bytes as every kind of file, for the fuzzer. Must never panic, hang or take much memory.

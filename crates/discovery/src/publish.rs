@@ -53,6 +53,8 @@ pub struct Record {
     pub authorization_servers: Vec<String>,
     /// The scopes there are.
     pub scopes: Vec<String>,
+    /// What else its card says of it, under names of whoever publishes it.
+    pub meta: Option<Raw>,
 }
 
 /// How it is told.
@@ -177,7 +179,7 @@ fn card_of(record: &Record, remote: Remote) -> Card {
         repository: record.repository.clone(),
         icons: record.icons.clone(),
         remotes: vec![remote],
-        meta: None,
+        meta: record.meta.clone(),
         extra: Extra::default(),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use governance::{Effect, Risk};
+use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Files that are under rules: their texts by their names. A name that is not there is a file that is not.
@@ -20,10 +21,22 @@ pub struct Look {
     pub risk: Risk,
     /// What it does to the life of its records, at the least.
     pub effect: Effect,
+    /// What of it goes by itself one day, where that day is another one than before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub goes: BTreeMap<String, Goes>,
     /// Whether all is well with the files as they would be.
     pub checks: Vec<Check>,
     /// Who gains and loses what.
     pub impact: Impact,
+}
+
+/// When something goes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goes {
+    /// From when it is deprecated, where the files say it.
+    pub from: Option<Timestamp>,
+    /// When it goes.
+    pub at: Timestamp,
 }
 
 /// Something that was looked at.

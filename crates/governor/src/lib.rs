@@ -6,11 +6,13 @@
 
 mod change;
 mod desk;
+mod life;
 mod log;
 mod office;
 mod view;
 
 pub use change::{CHANGE_BYTES_MAX, Change, Conflict, FileChange, Hunk};
-pub use desk::{Check, Desk, Files, Impact, Look};
+pub use desk::{Check, Desk, Files, Goes, Impact, Look};
+pub use life::effect_of;
 pub use log::{Done, DoneWhat, Entry, LOG_MAX, Via, hash};
 pub use office::{Actor, Content, Draft, GovernError, Office};

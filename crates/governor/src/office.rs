@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::change::{CHANGE_BYTES_MAX, Change, Conflict};
 use crate::desk::{Check, Desk, Files, Impact, Look};
+use crate::life::effect_of;
 use crate::log::{Done, DoneWhat, End, Entry, Log, Via, hash};
 
 /// How often a change is tried that others are in the way of.
@@ -204,6 +205,8 @@ impl Office {
     pub async fn propose(&self, who: &Actor, draft: Draft, after: &Files) -> Result<u64, GovernError> {
         let (content, bytes, look) = self.content_of(after).await?;
         let hash = hash(&bytes);
+        let (state, _, now) = self.now().await?;
+        let effect = effect_of(&self.engine, &state, &look, draft.effect, now);
         let new = NewProposal {
             title: draft.title,
             kind: look.kind,
@@ -211,7 +214,7 @@ impl Office {
             risk: draft.risk.unwrap_or_default().max(look.risk),
             area: draft.area,
             authors: draft.authors,
-            effect: effect(draft.effect, look.effect)?,
+            effect: effect.map_err(GovernError::Files)?,
             supersedes: draft.supersedes,
             hash: hash.clone(),
         };
@@ -232,12 +235,13 @@ impl Office {
     /// [`GovernError`]
     pub async fn revise(&self, who: &Actor, id: u64, after: &Files) -> Result<(), GovernError> {
         let (content, bytes, look) = self.content_of(after).await?;
-        let (state, ..) = self.now().await?;
+        let (state, _, now) = self.now().await?;
         let before = &state.proposals.get(&id).ok_or(GovernError::Unknown(id))?.new;
+        let effect = effect_of(&self.engine, &state, &look, Some(before.effect.clone()), now);
+        effect.map_err(GovernError::Files)?;
         let same =
             content.records.keys().eq(before.records.iter().collect::<std::collections::BTreeSet<_>>());
-        if !same || look.kind != before.kind || look.risk > before.risk || look.effect_beyond(&before.effect)
-        {
+        if !same || look.kind != before.kind || look.risk > before.risk {
             let text = "it touches other records, is of another kind or can do more harm than what was \
                         proposed: propose it as another one";
             return Err(GovernError::Files(text.to_owned()));
@@ -493,25 +497,5 @@ impl Office {
             *counts.entry(proposal.status).or_default() += 1;
         }
         Ok(counts)
-    }
-}
-
-/// What a change does to the life of its records: as its author says, if the change itself does no more.
-fn effect(said: Option<Effect>, found: Effect) -> Result<Effect, GovernError> {
-    let refused = |text: &str| Err(GovernError::Files(text.to_owned()));
-    match (said, found) {
-        (None, found) => Ok(found),
-        (Some(Effect::Remove), Effect::Remove) => Ok(Effect::Remove),
-        (Some(_), Effect::Remove) => {
-            refused("something goes by this change, so that its effect is a removal")
-        }
-        (Some(Effect::Remove), _) => refused("nothing goes by this change, so that it is no removal"),
-        (Some(said), _) => Ok(said),
-    }
-}
-
-impl Look {
-    fn effect_beyond(&self, proposed: &Effect) -> bool {
-        (self.effect == Effect::Remove) != (*proposed == Effect::Remove)
     }
 }

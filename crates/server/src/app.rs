@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,7 +12,7 @@ use catalog::{Caller, Endpoint, Source};
 use http::{HeaderMap, HeaderName};
 use model::{Clock, ReplicaId, Rng, TraceContext};
 use protocol::{Id, Raw, Revision};
-use upstream::Upstream;
+use upstream::{Change, Upstream};
 
 use crate::barred::StoreBars;
 use crate::checks::Checks;
@@ -207,6 +207,12 @@ impl Generation {
         self.sources.values().flat_map(|source| source.all_upstreams()).collect()
     }
 
+    /// An endpoint that is served now.
+    #[must_use]
+    pub fn endpoint(&self, name: &str, now: model::Timestamp) -> Option<&Arc<Endpoint>> {
+        self.endpoints.get(name).filter(|endpoint| endpoint.is_served(now))
+    }
+
     /// What decides who may do what; `None`: no policy is configured, and whoever is let in may do all.
     #[must_use]
     pub fn policy(&self) -> Option<&Arc<policy::Engine>> {
@@ -273,6 +279,8 @@ pub struct App {
     pub(crate) confirmed: moka::sync::Cache<String, ()>,
     /// What is left of limits.
     pub(crate) rates: Arc<Keeper>,
+    /// How many days had come, by the upstream's name, when clients were last told.
+    turned: Mutex<HashMap<String, usize>>,
     replaced: tokio::sync::Notify,
 }
 
@@ -319,6 +327,7 @@ impl App {
                 .time_to_live(CONFIRMED_TIME)
                 .build(),
             rates,
+            turned: Mutex::default(),
             replaced: tokio::sync::Notify::new(),
         })
     }
@@ -393,6 +402,24 @@ impl App {
     /// Gives back what was leased of quotas and not used. Once nobody is served any more.
     pub async fn return_rates(&self) {
         self.rates.give_back(true).await;
+    }
+
+    /// Tells clients of the lists of which something came to be elsewhere in its life by its day. What is
+    /// listed and called goes by the day itself.
+    pub fn turn_lives(&self) {
+        let (now, generation) = (self.clock.now(), self.generation());
+        let mut known = self.turned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh = HashMap::new();
+        for (upstream, life) in generation.labels.lives() {
+            let passed = life.turns().passed(now);
+            if known.get(upstream).is_some_and(|before| *before != passed) {
+                for change in [Change::Tools, Change::Prompts, Change::Resources] {
+                    self.hub.changed(upstream, change);
+                }
+            }
+            fresh.insert(upstream.to_owned(), passed);
+        }
+        *known = fresh;
     }
 
     /// Reads which definitions are approved, as is done every few seconds: once before anybody is served.
@@ -564,7 +591,7 @@ impl Exchange {
     /// the caller would not be let in any more.
     pub fn move_to(&mut self, generation: Arc<Generation>) -> bool {
         let name = self.endpoint.name();
-        let endpoint = generation.endpoints.get(name).map(Arc::clone);
+        let endpoint = generation.endpoint(name, self.app.clock.now()).map(Arc::clone);
         let endpoint = endpoint.filter(|_| !self.over_http || generation.gate.still(name, &self.who));
         self.generation = generation;
         endpoint.is_some_and(|endpoint| {

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use catalog::{
-    Drift, Endpoint, EndpointOptions, Filter, Naming, Part, PinRule, Pinned, ReadOptions, Source,
+    Drift, Endpoint, EndpointOptions, Filter, Life, Naming, Part, PinRule, Pinned, ReadOptions, Source,
     SourceOptions,
 };
 use config::{Config, Glob, Transport};
@@ -572,6 +572,8 @@ fn endpoints(
             by_card: card.is_some(),
             server_info: card.unwrap_or_else(|| shared.server_info.clone()),
             instructions: None,
+            lifecycle: config::Lifecycle::default(),
+            experimental: false,
         }
     };
     let enabled: Vec<&str> = config.upstreams_enabled().map(|(name, _)| name).collect();
@@ -583,8 +585,11 @@ fn endpoints(
             continue;
         };
         let naming = Naming::direct(section.aliases.clone());
-        let part = Part { source: Arc::clone(source), naming, filter: own_filter(section) };
-        all.insert((*name).to_owned(), make(options(name, true), vec![part]));
+        let (filter, life) = (own_filter(section), Life::of(section));
+        let part = Part { source: Arc::clone(source), naming, filter, life };
+        let lifecycle = section.lifecycle.clone().unwrap_or_default();
+        let options = EndpointOptions { lifecycle, ..options(name, true) };
+        all.insert((*name).to_owned(), make(options, vec![part]));
     }
     for (name, section) in &config.endpoints {
         let aliases = || section.aliases.clone().into_iter();
@@ -596,6 +601,8 @@ fn endpoints(
             ),
             page_size: section.page_size.unwrap_or(config.limits.page_size),
             instructions: section.instructions.clone(),
+            lifecycle: section.lifecycle.clone().unwrap_or_default(),
+            experimental: section.experimental,
             ..options(name, false)
         };
         all.insert(name.clone(), make(options, parts));
@@ -612,7 +619,8 @@ fn part(
     let (section, source) = (config.upstreams.get(name)?, sources.get(name)?);
     let prefix = format!("{name}{}", config.names.separator);
     let naming = Naming::prefixed(prefix, config.names.max, section.aliases.clone(), aliases);
-    Some(Part { source: Arc::clone(source), naming, filter: own_filter(section) })
+    let life = Life::of(section);
+    Some(Part { source: Arc::clone(source), naming, filter: own_filter(section), life })
 }
 
 fn own_filter(section: &config::Upstream) -> Filter {

@@ -448,6 +448,7 @@ async fn sweep(app: Arc<App>) {
             kept = Instant::now();
             app.rates.tend().await;
         }
+        app.turn_lives();
         for upstream in app.generation().all_upstreams() {
             upstream.sweep();
         }

@@ -15,6 +15,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use crate::answer::{self, Answer};
 use crate::route::route;
 
+/// What a page may read of an answer's head.
+const EXPOSED: &str = "mcp-session-id, mcp-protocol-version, www-authenticate, deprecation, sunset, link";
+
 /// Who may come.
 #[derive(Debug, Clone)]
 pub struct Guard {
@@ -78,10 +81,7 @@ impl Guard {
         let headers = answer.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(VARY, HeaderValue::from_static("origin"));
-        headers.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("mcp-session-id, mcp-protocol-version, www-authenticate"),
-        );
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
 
     /// The headers that let a page of any origin read what is published for everybody. It is the same with

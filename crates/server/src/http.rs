@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use catalog::Endpoint;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::header::{
@@ -24,7 +25,7 @@ use crate::drain::{self, Phase};
 use crate::overload::{Reason, SIGNED_ON, Shed, Stage};
 use crate::replica::{self, Received};
 use crate::route::{BrokerRoute, Route, route};
-use crate::{account, agree, broker, consent, legacy, modern, note, published};
+use crate::{account, agree, broker, consent, legacy, life, modern, note, published};
 
 /// Serves a request. Never fails: whatever goes wrong has an answer.
 pub(crate) async fn serve<B>(app: Arc<App>, request: Request<B>) -> Answer
@@ -162,34 +163,55 @@ where
             let Some(endpoint) = generation.endpoints.get(name) else {
                 return answer::text(StatusCode::NOT_FOUND, "There is no endpoint of that name.\n");
             };
-            // Who was let in before the drain is served, also if what they ask for comes only now.
-            if app.has_reached(Phase::Ending) {
-                return unavailable(None, &drain::too_late());
+            if let Some(refusal) = life::refusal(endpoint, app.clock.now()) {
+                return refusal;
             }
-            // Before anything of them is read, and before they take a place.
-            let own = came.certificate.clone();
-            let certificate = own.as_ref();
-            let knock = Knock { endpoint: name, method: &method, uri: &uri, headers: &headers, certificate };
-            let who = match door::admit(app, generation, &knock).await {
-                Ok(who) => who,
-                Err(refusal) => return *refusal,
-            };
-            let x = exchange((app, generation), endpoint, who, (headers, came));
-            // Those that run and those that wait, before anything of them is read.
-            let max = generation.limits.calls_max.saturating_add(generation.limits.queue_max);
-            let Some(_call) = Call::begin(app, max) else {
-                app.metrics.refused("calls_max");
-                let max = generation.limits.calls_max;
-                return shed(app, None, &Shed { reason: Reason::QueueFull, tenant: None, max });
-            };
-            let (who, headers) = (Arc::clone(&x.who), Arc::clone(&x.headers));
-            let stale = Arc::clone(&x.stale);
-            let answer = endpoint_request(x, route, (&method, &uri), body).await;
-            let knock = Knock { endpoint: name, method: &method, uri: &uri, headers: &headers, certificate };
-            let answer = door::unless_stale(app, generation, &knock, stale.get(), answer);
-            unless_barred((app, generation), who, &knock, answer)
+            let asked = (&method, &uri, headers);
+            let mut answer = at_endpoint((app, generation), (endpoint, route), asked, came, body).await;
+            life::announce(endpoint, &mut answer);
+            answer
         }
     }
+}
+
+/// What an endpoint answers.
+async fn at_endpoint<B>(
+    (app, generation): (&Arc<App>, &Arc<Generation>),
+    (endpoint, route): (&Arc<Endpoint>, Route<'_>),
+    (method, uri, headers): (&Method, &Uri, HeaderMap),
+    came: Came,
+    body: B,
+) -> Answer
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let name = endpoint.name();
+    // Who was let in before the drain is served, also if what they ask for comes only now.
+    if app.has_reached(Phase::Ending) {
+        return unavailable(None, &drain::too_late());
+    }
+    // Before anything of them is read, and before they take a place.
+    let own = came.certificate.clone();
+    let certificate = own.as_ref();
+    let knock = Knock { endpoint: name, method, uri, headers: &headers, certificate };
+    let who = match door::admit(app, generation, &knock).await {
+        Ok(who) => who,
+        Err(refusal) => return *refusal,
+    };
+    let x = exchange((app, generation), endpoint, who, (headers, came));
+    // Those that run and those that wait, before anything of them is read.
+    let max = generation.limits.calls_max.saturating_add(generation.limits.queue_max);
+    let Some(_call) = Call::begin(app, max) else {
+        app.metrics.refused("calls_max");
+        let max = generation.limits.calls_max;
+        return shed(app, None, &Shed { reason: Reason::QueueFull, tenant: None, max });
+    };
+    let (who, headers) = (Arc::clone(&x.who), Arc::clone(&x.headers));
+    let stale = Arc::clone(&x.stale);
+    let answer = endpoint_request(x, route, (method, uri), body).await;
+    let knock = Knock { endpoint: name, method, uri, headers: &headers, certificate };
+    let answer = door::unless_stale(app, generation, &knock, stale.get(), answer);
+    unless_barred((app, generation), who, &knock, answer)
 }
 
 /// What those get who look before they connect.

@@ -23,6 +23,7 @@ mod hosted;
 mod http;
 mod hub;
 mod legacy;
+mod life;
 mod line;
 mod listener;
 mod local;

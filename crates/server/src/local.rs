@@ -53,7 +53,7 @@ impl Local {
 /// An exchange without HTTP. `None`: there is no such endpoint.
 pub(crate) fn exchange(app: &Arc<App>, endpoint: &str, caller: Caller) -> Option<Exchange> {
     let generation = app.generation();
-    let endpoint = Arc::clone(generation.endpoints.get(endpoint)?);
+    let endpoint = Arc::clone(generation.endpoint(endpoint, app.clock.now())?);
     Some(Exchange {
         app: Arc::clone(app),
         generation,

@@ -5,7 +5,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::{Config, Glob};
+use catalog::Life;
+use config::{Config, Glob, LifeStage};
+use model::Timestamp;
 use policy::{ArgumentType, Engine, Fault, Options, PolicyFile, limits};
 
 use crate::app::EVERYTHING;
@@ -87,24 +89,50 @@ fn declare(members: &mut BTreeMap<String, ArgumentType>, name: &str, kind: confi
     }
 }
 
-/// What operators say of what upstreams offer.
+/// What operators say of what upstreams offer: their labels, and where it is in its life, as the label
+/// `lifecycle:deprecated` and the like on all that is not simply active.
 #[derive(Debug, Clone, Default)]
-pub struct Labels(HashMap<String, BTreeMap<String, Vec<Glob>>>);
+pub struct Labels(HashMap<String, Labelled>);
+
+#[derive(Debug, Clone)]
+struct Labelled {
+    labels: BTreeMap<String, Vec<Glob>>,
+    life: Life,
+}
 
 impl Labels {
     /// Those of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
-        let labelled = config.upstreams.iter().filter(|(_, section)| !section.labels.is_empty());
-        Self(labelled.map(|(name, section)| (name.clone(), section.labels.clone())).collect())
+        let of =
+            |section: &config::Upstream| Labelled { labels: section.labels.clone(), life: Life::of(section) };
+        let all = config.upstreams.iter().map(|(name, section)| (name.clone(), of(section)));
+        Self(all.filter(|(_, of)| !of.labels.is_empty() || !of.life.is_plain()).collect())
     }
 
     /// The labels of what `upstream` calls `own`.
     #[must_use]
-    pub fn get(&self, upstream: &str, own: &str) -> Vec<String> {
-        let Some(labels) = self.0.get(upstream) else { return Vec::new() };
+    pub fn get(&self, upstream: &str, own: &str, now: Timestamp) -> Vec<String> {
+        let Some(Labelled { labels, life }) = self.0.get(upstream) else { return Vec::new() };
         let on = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(own));
-        labels.iter().filter(|(_, globs)| on(globs)).map(|(label, _)| label.clone()).collect()
+        let mut all: Vec<String> =
+            labels.iter().filter(|(_, globs)| on(globs)).map(|(label, _)| label.clone()).collect();
+        match life.of_entry(own).at(now) {
+            LifeStage::Active => {}
+            stage => all.push(format!("lifecycle:{}", stage.as_str())),
+        }
+        all
+    }
+
+    /// Whether what `upstream` calls `own` is offered at a place, by where it is in its life.
+    #[must_use]
+    pub fn offers(&self, upstream: &str, own: &str, now: Timestamp, experimental: bool) -> bool {
+        self.0.get(upstream).is_none_or(|of| of.life.offers(own, now, experimental))
+    }
+
+    /// Where upstreams are in their life, of those of which there is something to say.
+    pub fn lives(&self) -> impl Iterator<Item = (&str, &Life)> {
+        self.0.iter().map(|(name, of)| (name.as_str(), &of.life)).filter(|(_, life)| !life.is_plain())
     }
 }
 
@@ -198,7 +226,22 @@ mod tests {
     fn labels_are_those_whose_patterns_fit() {
         let config = config("upstreams: {crm: {url: 'http://a', labels: {pii: ['export_*'], all: ['*']}}}");
         let labels = Labels::of(&config);
-        assert_eq!(labels.get("crm", "export_all"), ["all", "pii"]);
-        assert_eq!((labels.get("crm", "x"), labels.get("files", "x")), (vec!["all".to_owned()], Vec::new()));
+        let get = |upstream: &str, own: &str| labels.get(upstream, own, Timestamp(0));
+        assert_eq!(get("crm", "export_all"), ["all", "pii"]);
+        assert_eq!((get("crm", "x"), get("files", "x")), (vec!["all".to_owned()], Vec::new()));
+    }
+
+    #[test]
+    fn what_is_to_go_has_a_label_that_says_so() {
+        let config = config(
+            "upstreams: {crm: {url: 'http://a', labels: {pii: ['a']}, lifecycles: [{names: [a], lifecycle: \
+             {deprecated_on: 1970-01-02}}]}, hr: {url: 'http://b', lifecycle: {state: experimental}}}",
+        );
+        let labels = Labels::of(&config);
+        let day = 24 * 3_600_000;
+        assert_eq!(labels.get("crm", "a", Timestamp(day - 1)), ["pii"]);
+        assert_eq!(labels.get("crm", "a", Timestamp(day)), ["pii", "lifecycle:deprecated"]);
+        assert_eq!(labels.get("crm", "b", Timestamp(day)), Vec::<String>::new());
+        assert_eq!(labels.get("hr", "x", Timestamp(day)), ["lifecycle:experimental"]);
     }
 }

@@ -4,6 +4,7 @@ mod acts;
 mod files;
 mod git;
 mod repository;
+mod signers;
 
 use clap::Subcommand;
 
@@ -13,6 +14,8 @@ pub use files::text;
 /// What to do with rules of who may decide what.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print a ruleset that is shipped, to be made one's own: its people are examples.
+    Preset(files::Preset),
     /// Say everything that is wrong with a ruleset, with an example of how it goes wrong; exit with 0 if it
     /// is good, else with 3.
     Check(files::Check),
@@ -47,6 +50,7 @@ pub enum Command {
 /// Does it.
 pub async fn run(command: Command) -> anyhow::Result<u8> {
     match command {
+        Command::Preset(arguments) => files::preset(&arguments),
         Command::Check(arguments) => files::check(&arguments),
         Command::Simulate(arguments) => files::simulate(&arguments),
         Command::Explain(arguments) => files::explain(&arguments),

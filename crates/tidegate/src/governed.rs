@@ -2,6 +2,7 @@
 
 pub mod desk;
 mod impact;
+mod life;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -48,7 +48,7 @@ impl Asked {
         };
         let now = case.at.as_ref().map(time).transpose()?.unwrap_or_else(|| SystemClock.now());
         let issued = case.who.issued.as_ref().map(time).transpose()?;
-        let mut all = labels.get(&upstream, &name);
+        let mut all = labels.get(&upstream, &name, now);
         all.extend(case.labels.iter().cloned());
         Ok(Self { action, upstream, name, labels: all, address, now, issued, case })
     }

@@ -70,6 +70,7 @@ fn check_card(name: &str, card: &Card, at: &Path, report: &mut Report<'_>) {
         posture: Posture::None,
         authorization_servers: Vec::new(),
         scopes: Vec::new(),
+        meta: None,
     };
     let options = publish::Options { auth: false, loopback: true };
     for fault in publish::publish(&record, options).err().unwrap_or_default() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::names::check_aliases;
-use super::{Report, tasks};
+use super::{Report, lifecycle, tasks};
 use crate::advice;
 use crate::section::{Config, Endpoint, Find};
 use crate::source::Path;
@@ -37,6 +37,7 @@ pub(super) fn check(name: &str, endpoint: &Endpoint, config: &Config, report: &m
         }
     }
     check_aliases(&endpoint.aliases, &path.key("aliases"), report);
+    lifecycle::check(name, endpoint.lifecycle.as_ref(), &path, report);
     if let Some(rules) = &endpoint.tasks {
         tasks::check_rules(rules, &path.key("tasks"), report);
     }

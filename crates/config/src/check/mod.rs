@@ -11,6 +11,7 @@ mod credentials;
 mod discovery;
 mod endpoint;
 mod governance;
+mod lifecycle;
 mod limits;
 mod listener;
 mod mtls;

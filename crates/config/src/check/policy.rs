@@ -73,6 +73,10 @@ pub(super) fn check_labels(upstream: &Upstream, path: &Path, report: &mut Report
         if label.trim().is_empty() {
             report.key(&path.key(label), "a label is a word", None);
         }
+        if label.starts_with("lifecycle:") {
+            let hint = "write \"lifecycle\" or \"lifecycles\"".to_owned();
+            report.key(&path.key(label), "the gateway itself puts such labels on", Some(hint));
+        }
         if globs.is_empty() {
             let hint = "write [\"*\"] for all, or leave the label out";
             report.value(&path.key(label), "the label is on nothing", Some(hint.to_owned()));

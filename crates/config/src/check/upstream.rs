@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::names::check_aliases;
 use super::url::{UrlUse, url_fault};
-use super::{Report, credentials, limits, openapi, policy, resilience, retries, sandbox};
+use super::{Report, credentials, lifecycle, limits, openapi, policy, resilience, retries, sandbox};
 use crate::section::{Config, Revision, Sharing, Transport, Upstream};
 use crate::source::Path;
 use crate::value::Secret;
@@ -49,6 +49,8 @@ pub(super) fn check(name: &str, upstream: &Upstream, config: &Config, report: &m
     limits::check_upstream(upstream, &path, report);
     retries::check(upstream, &path, report);
     policy::check_labels(upstream, &path, report);
+    lifecycle::check(name, upstream.lifecycle.as_ref(), &path, report);
+    lifecycle::check_rules(upstream, &path, report);
     resilience::check(upstream, &path, report);
     openapi::check(upstream, &path, report);
     sandbox::check(upstream, &path, report);

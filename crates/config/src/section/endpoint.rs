@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Find, HostRule};
+use super::{Find, HostRule, Lifecycle};
 use crate::value::Glob;
 
 /// A selection of what the upstreams offer, served at `/NAME/mcp`.
@@ -44,6 +44,17 @@ pub struct Endpoint {
     /// By default what the upstreams say. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
+
+    /// Where it is in its life. One that is proposed or removed is not served.
+    ///
+    /// By default it is active. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<Lifecycle>,
+
+    /// Whether what is experimental of its upstreams is offered here.
+    ///
+    /// Since 0.1.
+    pub experimental: bool,
 
     /// What it is for, in a sentence for people.
     ///

@@ -10,7 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::offers;
-use super::{OpenApi, Pins, Resilience, RetryRule, Sandbox, UpstreamAuth, UpstreamTasks, UpstreamTls};
+use super::{
+    Lifecycle, LifecycleRule, OpenApi, Pins, Resilience, RetryRule, Sandbox, UpstreamAuth, UpstreamTasks,
+    UpstreamTls,
+};
 use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
 
 /// A server behind the gateway: at a `url`, a `command` to start, or a web API that an `openapi` document
@@ -196,6 +199,19 @@ pub struct Upstream {
     /// Since 0.1.
     pub tls: UpstreamTls,
 
+    /// Where it is in its life. One that is proposed or removed offers nothing, and one that is experimental
+    /// only at endpoints with `experimental: true`.
+    ///
+    /// By default it is active. Since 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<Lifecycle>,
+
+    /// Where some of its tools, prompts and resources are in their life: a list of rules, of which the first
+    /// that fits one holds, in place of `lifecycle`.
+    ///
+    /// What no rule fits is where the upstream is. Since 0.1.
+    pub lifecycles: Vec<LifecycleRule>,
+
     /// What it is for, in a sentence for people.
     ///
     /// By default nothing. Since 0.1.
@@ -241,6 +257,8 @@ impl Default for Upstream {
             resilience: Resilience::default(),
             pins: None,
             tls: UpstreamTls::default(),
+            lifecycle: None,
+            lifecycles: Vec::new(),
             description: None,
             enabled: true,
         }
@@ -441,7 +459,7 @@ impl Upstream {
     ///
     /// What only concerns names, lists and people (`aliases`, `expose`, `hide`, `list_ttl`, `description`,
     /// `enabled`), and what is asked with each call (`idempotent`, `labels`, `trust_hints`, `tasks`,
-    /// `retries`, `pins`), does not count, so that a reload which changes them keeps connections and
+    /// `retries`, `pins`, `lifecycle`, `lifecycles`), does not count, so that a reload which changes them keeps connections and
     /// processes. Nor does the content of files and variables; compare [`Resolved`] for that. Holds within
     /// one process.
     #[must_use]
@@ -477,6 +495,8 @@ impl Upstream {
             resilience,
             pins: _,
             tls,
+            lifecycle: _,
+            lifecycles: _,
             description: _,
             enabled: _,
         } = self;
@@ -557,6 +577,7 @@ mod tests {
             Upstream { trust_hints: true, ..base.clone() },
             Upstream { labels: BTreeMap::from([("a".to_owned(), Vec::new())]), ..base.clone() },
             Upstream { tasks: UpstreamTasks::Adopt, ..base.clone() },
+            Upstream { lifecycle: Some(Lifecycle::default()), ..base.clone() },
             Upstream { retries: vec![RetryRule::default()], ..base.clone() },
             Upstream { idempotent: vec![Glob::new("a").expect("a pattern")], ..base.clone() },
         ];

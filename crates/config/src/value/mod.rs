@@ -1,6 +1,7 @@
 //! The values that keys have.
 
 mod address;
+mod day;
 mod glob;
 mod hedge;
 mod hosts;
@@ -12,6 +13,7 @@ mod span;
 mod store_url;
 
 pub use address::Address;
+pub use day::{Day, DayError};
 pub use glob::{GLOB_BYTES_MAX, Glob, GlobError};
 pub use hedge::{Hedge, HedgeError};
 pub use hosts::{HostList, OriginList, RuleError};

@@ -41,6 +41,11 @@ fn several_addresses_are_for_a_server_without_sessions() {
 }
 
 #[test]
+fn a_life_has_its_dates_in_order_and_something_else_in_its_place() {
+    hold("a_life_has_its_dates_in_order_and_something_else_in_its_place");
+}
+
+#[test]
 fn a_command_has_a_program() {
     hold("a_command_has_a_program");
 }

@@ -25,6 +25,7 @@ fn record() -> Record {
         posture: Posture::Required,
         authorization_servers: vec!["https://login.acme.example".into()],
         scopes: vec!["crm:read".into()],
+        meta: None,
     }
 }
 
@@ -163,6 +164,7 @@ fn records() -> impl Strategy<Value = Record> {
             posture,
             authorization_servers: vec!["https://login.acme.example".into()],
             scopes,
+            meta: None,
         }
     })
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use governance::{Effect, Engine, Risk, Ruleset};
-use governor::{Actor, Desk, Draft, Files, Impact, Look, Office, Via, hash};
+use governor::{Actor, Desk, Draft, Files, Look, Office, Via, hash};
 use model::{ManualClock, Timestamp};
 use store::Store;
 
@@ -39,14 +39,7 @@ impl Desk for Papers {
             false => Effect::Change,
         };
         let kind = kind.ok_or("nothing is under rules")?;
-        Ok(Look {
-            kind,
-            records: changed,
-            risk: Risk::Low,
-            effect,
-            checks: Vec::new(),
-            impact: Impact::default(),
-        })
+        Ok(Look { kind, records: changed, risk: Risk::Low, effect, ..Look::default() })
     }
 
     fn write(&self, before: &Files, after: &Files) -> Result<(), String> {

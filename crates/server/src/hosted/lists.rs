@@ -21,7 +21,7 @@ async fn needs_hosting(x: &Exchange) -> bool {
     if x.app.tasks.get().is_none() {
         return false;
     }
-    let asked = x.endpoint.parts().iter().map(|part| part.source.upstream().discovery());
+    let asked = x.endpoint.offering().map(|part| part.source.upstream().discovery());
     let found = futures_util::future::join_all(asked).await;
     // One that cannot be asked now is none.
     found.into_iter().flatten().any(|found| found.revision.era() == Era::Legacy && found.tasks.is_some())

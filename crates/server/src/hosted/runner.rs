@@ -81,7 +81,7 @@ fn barred(may_have_run: bool) -> Ran {
 /// The exchange of a call that nobody waits for.
 fn exchange(app: &Arc<App>, stored: &StoredCall, until: Timestamp) -> Option<Exchange> {
     let generation = app.generation();
-    let endpoint = Arc::clone(generation.endpoints.get(&stored.endpoint)?);
+    let endpoint = Arc::clone(generation.endpoint(&stored.endpoint, app.clock.now())?);
     let mut caller: Caller = crate::modern::unknown_caller(stored.principal.clone());
     caller.client_info = stored.client_info.clone();
     Some(Exchange {

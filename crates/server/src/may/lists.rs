@@ -33,9 +33,9 @@ impl<'a> Sieve<'a> {
             Kind::Prompts => (Action::GetPrompt, ToolHints::default()),
             Kind::Resources | Kind::Templates => (Action::ReadResource, ToolHints::default()),
         };
-        let labels = x.generation.labels.get(upstream, own);
-        let target = Target { endpoint: x.endpoint.name(), upstream, name: own, hints, labels: &labels };
         let now = x.app.clock.now();
+        let labels = x.generation.labels.get(upstream, own, now);
+        let target = Target { endpoint: x.endpoint.name(), upstream, name: own, hints, labels: &labels };
         let circumstances = Circumstances { arguments: None, address: x.address, now, task: false };
         lens.decide(action, target, circumstances).effect != Effect::Deny
     }

@@ -279,7 +279,7 @@ pub(crate) fn may_use(x: &Exchange, upstream: &str, tool: &str) -> bool {
             upstream,
             name: tool,
             hints: policy::ToolHints::default(),
-            labels: &x.generation.labels.get(upstream, tool),
+            labels: &x.generation.labels.get(upstream, tool, x.app.clock.now()),
         },
         circumstances: policy::Circumstances {
             arguments: Some("{}"),

@@ -25,7 +25,7 @@ impl Facts {
             hints: definition.as_ref().map(|raw| hints(asked.x, &upstream, raw)).unwrap_or_default(),
             definition,
             arguments: asked.routed.call.params.get("arguments"),
-            labels: asked.x.generation.labels.get(&upstream, &asked.what()),
+            labels: asked.x.generation.labels.get(&upstream, &asked.what(), asked.x.app.clock.now()),
             upstream,
         }
     }

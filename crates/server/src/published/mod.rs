@@ -7,16 +7,18 @@ mod registry;
 mod serve;
 mod told;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use config::{Card, CardIcon, CardRepository, CardVisibility, Config};
+use catalog::{LIFECYCLE, Turns};
+use config::{Card, CardIcon, CardRepository, CardVisibility, Config, Lifecycle};
 use discovery::auth::Posture;
 use discovery::publish::{Options, Published, Record, Visibility, publish};
 use discovery::{Address, Fault, Icon, Reach, Repository};
 use identity::{Allowed, EndpointRules, Gate};
 use model::Timestamp;
 use protocol::Raw;
+use protocol::json::Object;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -39,9 +41,13 @@ const PROVING_MAX: usize = 4;
 /// What the configuration tells about endpoints.
 pub(crate) struct Shown {
     cards: Vec<Listed>,
+    /// Endpoints that the operator defined: the others are upstreams as they are.
+    selections: HashSet<String>,
     auth: bool,
     /// By what the gateway was reached by: that is one thing, or two on a machine of one's own.
-    told: Mutex<HashMap<String, Arc<Told>>>,
+    told: Mutex<HashMap<String, (usize, Arc<Told>)>>,
+    /// When a card or an entry says something else by itself.
+    turns: Turns,
     proving: Semaphore,
 }
 
@@ -51,6 +57,7 @@ struct Listed {
     endpoint: String,
     card: Card,
     posture: Posture,
+    life: Lifecycle,
     digest: String,
     published_at: Timestamp,
     updated_at: Timestamp,
@@ -77,8 +84,10 @@ impl Shown {
     ) -> Result<Self, ComposeError> {
         let mut shown = Self {
             cards: Vec::new(),
+            selections: config.endpoints.keys().cloned().collect(),
             auth: config.discovery.experimental_auth,
             told: Mutex::default(),
+            turns: Turns::default(),
             proving: Semaphore::new(PROVING_MAX),
         };
         let rules = door::endpoint_rules(config)?;
@@ -91,12 +100,13 @@ impl Shown {
                 endpoint: endpoint.to_owned(),
                 card: card.clone(),
                 posture: posture(rules),
+                life: life_of(config, endpoint),
                 digest: String::new(),
                 published_at: now,
                 updated_at: now,
                 replaced: Vec::new(),
             };
-            let published = shown.publish(&listed, &base, gate).map_err(|faults| {
+            let published = shown.publish(&listed, &base, gate, now).map_err(|faults| {
                 let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
                 ComposeError::Card { endpoint: endpoint.to_owned(), fault: faults.join("; ") }
             })?;
@@ -107,17 +117,19 @@ impl Shown {
             }
             shown.cards.push(listed);
         }
+        shown.turns = Turns::of(shown.cards.iter().map(|listed| &listed.life));
         Ok(shown)
     }
 
     /// What is told where the gateway is reached by `base`.
-    pub fn told(&self, base: &str, gate: &Gate) -> Arc<Told> {
+    pub fn told(&self, base: &str, gate: &Gate, now: Timestamp) -> Arc<Told> {
+        let passed = self.turns.passed(now);
         let mut all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = all.get(base) {
+        if let Some((_, told)) = all.get(base).filter(|(then, _)| *then == passed) {
             return Arc::clone(told);
         }
-        let told = Arc::new(Told::new(self, base, gate));
-        all.insert(base.to_owned(), Arc::clone(&told));
+        let told = Arc::new(Told::new(self, base, gate, now));
+        all.insert(base.to_owned(), (passed, Arc::clone(&told)));
         told
     }
 
@@ -126,8 +138,14 @@ impl Shown {
         self.cards.is_empty()
     }
 
-    fn publish(&self, listed: &Listed, base: &str, gate: &Gate) -> Result<Published, Vec<Fault>> {
-        let record = listed.record(base, gate)?;
+    fn publish(
+        &self,
+        listed: &Listed,
+        base: &str,
+        gate: &Gate,
+        now: Timestamp,
+    ) -> Result<Published, Vec<Fault>> {
+        let record = listed.record(base, gate, now)?;
         // The operator says by what he is reached, and of an own network nobody reads who is not let in.
         let own = record.endpoint.reach() == Reach::Loopback
             || record.endpoint.is_https() && record.visibility == Visibility::Private;
@@ -149,12 +167,12 @@ impl Listed {
             return;
         }
         self.published_at = old.published_at;
-        if old.digest == self.digest {
+        if old.digest == self.digest && old.life == self.life {
             self.updated_at = old.updated_at;
         }
     }
 
-    fn record(&self, base: &str, gate: &Gate) -> Result<Record, Vec<Fault>> {
+    fn record(&self, base: &str, gate: &Gate, now: Timestamp) -> Result<Record, Vec<Fault>> {
         let path = path(&self.endpoint);
         let metadata = gate.metadata(&self.endpoint, base, &path).unwrap_or_default();
         let texts = |member: &str| {
@@ -181,10 +199,24 @@ impl Listed {
             icons: card.icons.iter().map(icon).collect(),
             repository: card.repository.as_ref().map(repository),
             posture: self.posture,
+            meta: meta(&self.life, now),
             authorization_servers: texts("authorization_servers"),
             scopes: texts("scopes_supported"),
         })
     }
+}
+
+/// The life of an endpoint: an upstream's own is that of the upstream.
+fn life_of(config: &Config, endpoint: &str) -> Lifecycle {
+    let own = config.endpoints.get(endpoint).map(|section| &section.lifecycle);
+    let own = own.or_else(|| config.upstreams.get(endpoint).map(|section| &section.lifecycle));
+    own.cloned().flatten().unwrap_or_default()
+}
+
+/// What a card says of the endpoint's life.
+fn meta(life: &Lifecycle, now: Timestamp) -> Option<Raw> {
+    let told = catalog::life_told(life, now, life.replacement.as_deref())?;
+    Some(Object::empty().edit().set(LIFECYCLE, told).finish())
 }
 
 fn icon(icon: &CardIcon) -> Icon {
@@ -198,7 +230,7 @@ fn repository(repository: &CardRepository) -> Repository {
 }
 
 /// Where an endpoint is.
-fn path(endpoint: &str) -> String {
+pub(crate) fn path(endpoint: &str) -> String {
     if endpoint == crate::app::EVERYTHING { "/mcp".to_owned() } else { format!("/{endpoint}/mcp") }
 }
 

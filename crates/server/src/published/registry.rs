@@ -19,7 +19,7 @@ const ASKED_AT_ONCE: usize = 16;
 /// Answers a question. What the one who asks may not see is as if it did not exist.
 pub(crate) async fn registry(app: &App, generation: &Generation, rest: &str, knock: &Knock<'_>) -> Answer {
     let base = door::base(app, generation, knock.headers);
-    let told = generation.shown.told(&base, &generation.gate);
+    let told = generation.shown.told(&base, &generation.gate, app.clock.now());
     if generation.shown.is_empty() {
         return error(StatusCode::NOT_FOUND, "nothing is published here");
     }

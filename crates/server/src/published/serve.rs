@@ -13,13 +13,15 @@ use crate::door;
 
 /// The card of an endpoint. One that is private or not there is as unknown as an endpoint that is not.
 pub(crate) fn card(app: &App, generation: &Generation, endpoint: &str, headers: &HeaderMap) -> Answer {
-    let told = generation.shown.told(&door::base(app, generation, headers), &generation.gate);
+    let told =
+        generation.shown.told(&door::base(app, generation, headers), &generation.gate, app.clock.now());
     document(told.cards.get(endpoint), CARD_MEDIA_TYPE, headers)
 }
 
 /// What there is at this place, as far as it is for everybody.
 pub(crate) fn catalog(app: &App, generation: &Generation, headers: &HeaderMap) -> Answer {
-    let told = generation.shown.told(&door::base(app, generation, headers), &generation.gate);
+    let told =
+        generation.shown.told(&door::base(app, generation, headers), &generation.gate, app.clock.now());
     document(told.catalog.as_ref(), CATALOG_MEDIA_TYPE, headers)
 }
 

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use config::CardVisibility;
+use config::{CardVisibility, Day, LifeStage};
 use discovery::publish::{self, Published, etag};
 use discovery::registry::{Entry, Official, Shelf, Status};
-use discovery::{catalog, server_json};
+use discovery::{Fault, catalog, server_json};
 use identity::Gate;
 use model::Timestamp;
 
@@ -38,7 +38,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    pub(super) fn new(shown: &Shown, base: &str, gate: &Gate) -> Self {
+    pub(super) fn new(shown: &Shown, base: &str, gate: &Gate, now: Timestamp) -> Self {
         let mut told = Self {
             cards: HashMap::new(),
             catalog: None,
@@ -48,23 +48,46 @@ impl Told {
         };
         let mut all = Vec::new();
         for listed in &shown.cards {
-            match shown.publish(listed, base, gate) {
-                Ok(published) => {
-                    told.take(listed, &published);
-                    told.replaced(listed, (shown, base, gate));
-                    all.push(published);
-                }
+            match told.tell(listed, (shown, base, gate, now)) {
+                Ok(published) => all.extend(published),
                 Err(faults) => tracing::warn!(endpoint = listed.endpoint, ?faults, "no card can be told"),
             }
         }
-        if !told.public.is_empty() {
+        if all.iter().any(|published| published.entry.is_some()) {
             let document = catalog::write(&publish::catalog(&all));
             told.catalog = Some(Document::new(document.bytes()));
         }
         told
     }
 
-    fn take(&mut self, listed: &Listed, published: &Published) {
+    /// Tells of an endpoint what is told of it at this point of its life. What the catalog has of it.
+    fn tell(
+        &mut self,
+        listed: &Listed,
+        (shown, base, gate, now): (&Shown, &str, &Gate, Timestamp),
+    ) -> Result<Option<Published>, Vec<Fault>> {
+        let stage = listed.life.at(now);
+        // Of one that is not served here yet, nobody is told.
+        let selection = shown.selections.contains(&listed.endpoint);
+        if stage != LifeStage::Removed && !stage.is_offered(selection) {
+            return Ok(None);
+        }
+        let published = shown.publish(listed, base, gate, now)?;
+        self.names(listed);
+        self.put(&published, listed.official(stage, now));
+        self.replaced(listed, (shown, base, gate, now));
+        // Whoever mirrors the registry hears that one is gone; there is no card any more.
+        if stage == LifeStage::Removed {
+            return Ok(None);
+        }
+        if let Some(card) = &published.card {
+            self.cards.insert(listed.endpoint.clone(), Document::new(card.bytes()));
+        }
+        Ok(Some(published))
+    }
+
+    /// Who may know of it.
+    fn names(&mut self, listed: &Listed) {
         let name = listed.card.name.clone();
         match listed.card.visibility {
             CardVisibility::Public => {
@@ -74,32 +97,30 @@ impl Told {
                 self.private.push((name, listed.endpoint.clone()));
             }
         }
-        if let Some(card) = &published.card {
-            self.cards.insert(listed.endpoint.clone(), Document::new(card.bytes()));
-        }
-        self.put(published, Status::Active, (listed.published_at, listed.updated_at));
     }
 
     /// Versions that there were: whoever mirrors the registry is to hear that they are gone.
-    fn replaced(&mut self, listed: &Listed, (shown, base, gate): (&Shown, &str, &Gate)) {
+    fn replaced(&mut self, listed: &Listed, (shown, base, gate, now): (&Shown, &str, &Gate, Timestamp)) {
         for gone in &listed.replaced {
             let old = Listed { card: gone.card.clone(), replaced: Vec::new(), ..listed.clone() };
-            if let Ok(published) = shown.publish(&old, base, gate) {
-                self.put(&published, Status::Deleted, (gone.published_at, gone.at));
+            if let Ok(published) = shown.publish(&old, base, gate, now) {
+                self.put(
+                    &published,
+                    Official {
+                        status: Status::Deleted,
+                        status_message: Some("Replaced by another version".to_owned()),
+                        status_changed_at: Some(gone.at),
+                        published_at: Some(gone.published_at),
+                        updated_at: Some(gone.at),
+                        is_latest: false,
+                    },
+                );
             }
         }
     }
 
-    fn put(&mut self, published: &Published, status: Status, (from, at): (Timestamp, Timestamp)) {
+    fn put(&mut self, published: &Published, official: Official) {
         let Ok(read) = server_json::read(&published.server.bytes()) else { return };
-        let official = Official {
-            status,
-            status_message: (status == Status::Deleted).then(|| "Replaced by another version".to_owned()),
-            status_changed_at: Some(if status == Status::Deleted { at } else { from }),
-            published_at: Some(from),
-            updated_at: Some(at),
-            is_latest: false,
-        };
         let entry = Entry {
             server: read.value,
             raw: published.server.clone(),
@@ -108,6 +129,35 @@ impl Told {
         };
         if let Err(error) = self.shelf.put(entry) {
             tracing::warn!(%error, "not in the registry");
+        }
+    }
+}
+
+impl Listed {
+    /// What the registry says of it beside its own words.
+    fn official(&self, stage: LifeStage, now: Timestamp) -> Official {
+        let (status, since, word) = match stage {
+            LifeStage::Deprecated => (Status::Deprecated, self.life.deprecated_on, "Deprecated"),
+            LifeStage::Removed => (Status::Deleted, self.life.removed_on, "Removed"),
+            LifeStage::Proposed | LifeStage::Experimental | LifeStage::Active => (Status::Active, None, ""),
+        };
+        let begins = since.map(Day::begins).filter(|begins| *begins <= now);
+        let goes = self.life.removed_on.filter(|_| status == Status::Deprecated);
+        let mut message = since.map_or_else(|| word.to_owned(), |day| format!("{word} since {day}"));
+        if let Some(day) = goes {
+            message.push_str(&format!("; goes on {day}"));
+        }
+        if let Some(name) = &self.life.replacement {
+            message.push_str(&format!("; use {}", super::path(name)));
+        }
+        Official {
+            status,
+            status_message: Some(message).filter(|_| status != Status::Active),
+            status_changed_at: Some(begins.unwrap_or(self.published_at)),
+            published_at: Some(self.published_at),
+            // A day that came is news, also where nobody changed the configuration.
+            updated_at: Some(begins.map_or(self.updated_at, |begins| begins.max(self.updated_at))),
+            is_latest: false,
         }
     }
 }

@@ -13,6 +13,7 @@ mod eras;
 mod find;
 mod handles;
 mod health;
+mod lifecycle;
 mod links;
 mod may;
 mod mtls;

@@ -69,6 +69,9 @@ pub struct Propose {
     /// What takes the place of what is deprecated, as `kind:name`.
     #[arg(long, value_name = "RECORD", requires = "effect")]
     replacement: Option<String>,
+    /// Security does not allow to wait as long as usual with what is deprecated.
+    #[arg(long)]
+    expedited: bool,
     /// Whoever else wrote it.
     #[arg(long = "author", value_name = "NAME")]
     authors: Vec<String>,
@@ -461,13 +464,16 @@ impl Changed {
 
 impl Propose {
     fn draft(&self) -> Draft {
-        let effect = self.effect.map(|effect| match effect {
+        // Only what is deprecated can be so in a hurry.
+        let said = self.effect.or(self.expedited.then_some(WhatFor::Deprecate));
+        let effect = said.map(|effect| match effect {
             WhatFor::Change => governance::Effect::Change,
             WhatFor::Experimental => governance::Effect::Introduce { stage: Stage::Experimental },
             WhatFor::Active => governance::Effect::Introduce { stage: Stage::Active },
-            WhatFor::Deprecate => {
-                governance::Effect::Deprecate { replacement: self.replacement.clone(), expedited: false }
-            }
+            WhatFor::Deprecate => governance::Effect::Deprecate {
+                replacement: self.replacement.clone(),
+                expedited: self.expedited,
+            },
             WhatFor::Restore => governance::Effect::Restore,
         });
         let risk = self.risk.map(|risk| match risk {

@@ -25,6 +25,21 @@ pub struct Rules {
     rules: PathBuf,
 }
 
+/// Which ruleset to print.
+#[derive(Debug, Args)]
+pub struct Preset {
+    /// Its name.
+    #[arg(value_parser = ["solo", "team", "enterprise", "mcp-2026"])]
+    name: String,
+}
+
+/// Prints a ruleset that is shipped.
+pub fn preset(arguments: &Preset) -> anyhow::Result<u8> {
+    let none = || Coded::new(USAGE, format!("print the ruleset {:?}: there is none", arguments.name));
+    out::line(governance::preset(&arguments.name).ok_or_else(none)?.text.trim_end());
+    Ok(0)
+}
+
 /// Which ruleset to check.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -75,7 +90,7 @@ pub struct Explain {
     /// Only this proposal.
     #[arg(long, value_name = "NUMBER")]
     id: Option<u64>,
-    /// When, as in `2026-12-01T09:00:00Z`; at the time of the last command where it is not said.
+    /// When, as in `2026-12-01T09:00:00Z`: what comes later in the file is not played. At the time of the last command where it is not said.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
     /// How to print.
@@ -216,23 +231,27 @@ fn command(line: &str) -> Result<(Timestamp, governance::Command), String> {
 pub fn explain(arguments: &Explain) -> anyhow::Result<u8> {
     let engine = arguments.rules.engine()?;
     let lines = text(&arguments.commands, COMMANDS_BYTES_MAX)?;
+    let asked = arguments.at.as_deref().map(|text| {
+        let wrong = || Coded::new(USAGE, format!("read --at {text:?}: write 2026-12-01T09:00:00Z"));
+        seal::time_from_text(text).ok_or_else(wrong)
+    });
+    let asked = asked.transpose()?;
     let mut state = None;
     for (number, line) in lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = format!("{}:{}", arguments.commands.display(), number + 1);
         let (at, command) =
             command(line).map_err(|error| Coded::new(USAGE, format!("read {place}: {error}")))?;
+        if asked.is_some_and(|asked| at > asked) {
+            break;
+        }
         let state = state.get_or_insert_with(|| engine.begin(at));
         match engine.decide(state, &command, at) {
             Ok(events) => events.iter().for_each(|event| state.apply(event)),
             Err(refusal) => eprintln!("{place}: refused, {refusal}"),
         }
     }
-    let asked = arguments.at.as_deref().map(|text| {
-        let wrong = || Coded::new(USAGE, format!("read --at {text:?}: write 2026-12-01T09:00:00Z"));
-        seal::time_from_text(text).ok_or_else(wrong)
-    });
     let mut state = state.unwrap_or_else(|| engine.begin(SystemClock.now()));
-    let now = asked.transpose()?.unwrap_or(state.at);
+    let now = asked.unwrap_or(state.at);
     if let Ok(events) = engine.decide(&state, &governance::Command::Tick, now) {
         events.iter().for_each(|event| state.apply(event));
     }

@@ -11,14 +11,16 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use governance::{
-    Act, Answer, Ballot, Command, Engine, Event, EvidenceOutcome, NewProposal, Outcome, Risk, State, Status,
+    Act, Answer, Ballot, Command, Effect, Engine, Event, EvidenceOutcome, NewProposal, Outcome, Risk, State,
+    Status,
 };
-use governor::{Change, Desk as _, Files, Look, hash};
+use governor::{Change, Desk as _, Files, Look, effect_of, hash};
 use model::{Clock as _, SystemClock, Timestamp};
 use serde_json::{Value, json};
 use store::Memory;
 
 use super::repository::{Commit, Repository};
+use super::signers::Signers;
 use crate::cli::Output;
 use crate::exit::{Coded, FAILURE, REFUSED};
 use crate::governed::{self, desk};
@@ -45,6 +47,10 @@ pub struct Branch {
     /// Whose keys are whose, by the path in the repository: a file of allowed signers (ssh-keygen(1)).
     #[arg(long, value_name = "PATH", default_value = "governance/signers")]
     signers: String,
+    /// Public keys of OpenPGP, armoured, by the path in the repository. Whose each is, `governance.operators` of the
+    /// configuration says, by `openpgp:` and the fingerprint of the primary key.
+    #[arg(long, value_name = "PATH", default_value = "governance/openpgp.asc")]
+    openpgp: String,
     /// What happened so far, by the path in the repository. `apply` writes it.
     #[arg(long, value_name = "PATH", default_value = "governance/events.jsonl")]
     events: String,
@@ -95,8 +101,10 @@ impl Branch {
                 files.insert(name, text);
             }
         }
-        if let Some(text) = repository.file(commit, &self.signers).await? {
-            files.insert(self.signers.clone(), text);
+        for name in [&self.signers, &self.openpgp] {
+            if let Some(text) = repository.file(commit, name).await? {
+                files.insert(name.clone(), text);
+            }
         }
         Ok((files, config))
     }
@@ -123,7 +131,7 @@ impl Branch {
         }
         let store: Arc<dyn store::Store> = Arc::new(Memory::new());
         let desk = desk::ConfigDesk::new(Path::new(&self.config), store);
-        let desk = desk.with_rules(BTreeSet::from([self.signers.clone()]));
+        let desk = desk.with_rules(BTreeSet::from([self.signers.clone(), self.openpgp.clone()]));
         Ok(Base { commit, repository, files, config, engine, state: state.unwrap_or_default(), desk })
     }
 
@@ -201,8 +209,8 @@ impl Course<'_> {
         let Some(person) = self.person(commit) else {
             if changes {
                 let text = format!(
-                    "use the branch: {} is not signed by a key of {}",
-                    commit.hash, self.branch.signers
+                    "use the branch: {} is not signed by a key of {} or {}",
+                    commit.hash, self.branch.signers, self.branch.openpgp
                 );
                 return Err(Coded::new(REFUSED, text).into());
             }
@@ -239,11 +247,12 @@ impl Course<'_> {
         let look = look.map_err(|error| Coded::new(REFUSED, format!("use {}: {error}", commit.hash)))?;
         let hash = hash(&serde_json::to_vec(&Change::between(&self.base.files, &files))?);
         let refused = |refusal: String| Coded::new(REFUSED, format!("use {}: {refusal}", commit.hash));
+        let effect = effect_of(&self.base.engine, &self.state, &look, None, at).map_err(refused)?;
         let trailer = |word: &str| {
             let named = |(key, _): &&(String, String)| key.strip_prefix(TRAILER) == Some(word);
             commit.trailers.iter().find(named).map(|(_, value)| value.clone())
         };
-        match self.id.filter(|id| self.is_same(*id, &look)) {
+        match self.id.filter(|id| self.is_same(*id, &look, &effect)) {
             Some(id) => {
                 let command = Command::On { id, by: person.to_owned(), act: Act::Revise { hash } };
                 self.decide(&command, at).map_err(refused)?;
@@ -258,7 +267,7 @@ impl Course<'_> {
                     records: look.records.keys().cloned().collect(),
                     risk: risk.unwrap_or_default().max(look.risk),
                     area: trailer("Area"),
-                    effect: look.effect.clone(),
+                    effect,
                     hash,
                     ..NewProposal::default()
                 };
@@ -277,12 +286,12 @@ impl Course<'_> {
         Ok(())
     }
 
-    fn is_same(&self, id: u64, look: &Look) -> bool {
+    fn is_same(&self, id: u64, look: &Look, effect: &Effect) -> bool {
         let Some(proposal) = self.state.proposals.get(&id) else { return false };
         let records: BTreeSet<&String> = proposal.new.records.iter().collect();
         records.iter().copied().eq(look.records.keys())
             && proposal.new.kind == look.kind
-            && proposal.new.effect == look.effect
+            && proposal.new.effect == *effect
             && proposal.new.risk >= look.risk
     }
 }
@@ -325,8 +334,9 @@ fn act(word: &str, value: &str, hash: String) -> Option<Act> {
 pub async fn run(branch: &Branch, apply: bool) -> anyhow::Result<u8> {
     let base = branch.base().await?;
     let head = base.repository.commit(&branch.head).await?;
-    let keys = SignersFile::write(base.files.get(&branch.signers).map_or("", String::as_str))?;
-    let commits = base.repository.commits(&base.commit, &head, &keys.0).await?;
+    let text = |name: &String| base.files.get(name).map(String::as_str);
+    let signers = Signers::write(text(&branch.signers).unwrap_or_default(), text(&branch.openpgp)).await?;
+    let commits = base.repository.commits(&base.commit, &head, &signers).await?;
     let now = SystemClock.now();
     let seen = branch.seen(&commits, now)?;
     let (files, state) = (base.files.clone(), base.state.clone());
@@ -411,27 +421,4 @@ fn write(file: &Path, events: &[Event]) -> anyhow::Result<()> {
     }
     let mut opened = std::fs::OpenOptions::new().create(true).append(true).open(file).with_context(cannot)?;
     opened.write_all(lines.as_bytes()).with_context(cannot)
-}
-
-/// The file of signers where Git can read it; it goes with this.
-struct SignersFile(PathBuf);
-
-impl SignersFile {
-    fn write(text: &str) -> anyhow::Result<Self> {
-        let mut random = [0; 16];
-        model::Rng::fill(&seal::SystemRng, &mut random);
-        let file = std::env::temp_dir().join(format!("tidegate-signers-{}", audit::hex(&random)));
-        let cannot = || format!("write {}", file.display());
-        let mut options = std::fs::OpenOptions::new();
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut opened = options.create_new(true).write(true).open(&file).with_context(cannot)?;
-        opened.write_all(text.as_bytes()).with_context(cannot)?;
-        Ok(Self(file))
-    }
-}
-
-impl Drop for SignersFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use egress::ChildOptions;
 
+use super::signers::Signers;
 use crate::exit::{Coded, FAILURE, REFUSED};
 
 /// What Git may print.
@@ -14,8 +15,8 @@ const TIME: Duration = Duration::from_secs(60);
 /// Commits of one branch.
 const COMMITS_MAX: usize = 1_000;
 /// Parts of a commit as Git prints it, each with a NUL behind it, which no text of a commit has.
-const PARTS: usize = 6;
-const FORMAT: &str = "--format=%H%x00%P%x00%G?%x00%GS%x00%s%x00%(trailers:only=true,unfold=true)";
+const PARTS: usize = 7;
+const FORMAT: &str = "--format=%H%x00%P%x00%G?%x00%GS%x00%GP%x00%s%x00%(trailers:only=true,unfold=true)";
 
 /// A repository.
 pub struct Repository {
@@ -42,7 +43,13 @@ impl Repository {
     }
 
     async fn ask(&self, words: &[&str]) -> anyhow::Result<(i32, Vec<u8>, String)> {
-        // Whatever the repository's own settings say: no program of theirs runs, and no key but those of the file of
+        self.ask_with(words, None).await
+    }
+
+    async fn ask_with(&self, words: &[&str], gnupg: Option<&Path>) -> anyhow::Result<(i32, Vec<u8>, String)> {
+        let openpgp = format!("gpg.openpgp.program={}", if gnupg.is_some() { "gpg" } else { "false" });
+        let env = gnupg.map(|home| ("GNUPGHOME".to_owned(), home.display().to_string()));
+        // Whatever the repository's own settings say: no program of theirs runs, and no key but those of the
         // signers says who somebody is.
         let fixed = [
             "git",
@@ -57,21 +64,26 @@ impl Repository {
             "-c",
             "gpg.program=false",
             "-c",
-            "gpg.openpgp.program=false",
+            &openpgp,
             "-c",
             "gpg.x509.program=false",
             "-c",
             "log.showSignature=false",
         ];
         let argv = fixed.iter().chain(words).map(|&word| word.to_owned()).collect();
-        let options = ChildOptions { argv, cwd: Some(self.folder.clone()), ..ChildOptions::default() };
+        let (env, cwd) = (env.into_iter().collect(), Some(self.folder.clone()));
+        let options = ChildOptions { argv, env, cwd, ..ChildOptions::default() };
         let ran = egress::run(options, OUTPUT_BYTES_MAX, TIME).await?;
         let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
         Ok((ran.exit.code.unwrap_or(-1), ran.stdout, said))
     }
 
     async fn text(&self, words: &[&str]) -> anyhow::Result<String> {
-        match self.ask(words).await? {
+        self.text_with(words, None).await
+    }
+
+    async fn text_with(&self, words: &[&str], gnupg: Option<&Path>) -> anyhow::Result<String> {
+        match self.ask_with(words, gnupg).await? {
             (0, out, _) => Ok(String::from_utf8_lossy(&out).into_owned()),
             (_, _, said) => Err(Coded::new(FAILURE, format!("ask Git: {said}")).into()),
         }
@@ -106,19 +118,19 @@ impl Repository {
         Ok(self.file(one, path).await? != self.file(other, path).await?)
     }
 
-    /// The commits behind one up to another, in order, with who signed each by the keys in a file of signers.
-    pub async fn commits(&self, base: &str, head: &str, signers: &Path) -> anyhow::Result<Vec<Commit>> {
+    /// The commits behind one up to another, in order, with who signed each by the keys that count.
+    pub async fn commits(&self, base: &str, head: &str, signers: &Signers) -> anyhow::Result<Vec<Commit>> {
         if self.ask(&["merge-base", "--is-ancestor", base, head]).await?.0 != 0 {
             let text =
                 "use the branch: it does not begin at the tip of the one that it is to go into; rebase it";
             return Err(Coded::new(REFUSED, text.to_owned()).into());
         }
-        let signers = format!("gpg.ssh.allowedSignersFile={}", signers.display());
+        let allowed = format!("gpg.ssh.allowedSignersFile={}", signers.ssh().display());
         let range = format!("{base}..{head}");
         let most = format!("--max-count={}", COMMITS_MAX + 1);
-        let log = ["-c", &signers, "log", "-z", "--topo-order", "--reverse", &most, FORMAT];
+        let log = ["-c", &allowed, "log", "-z", "--topo-order", "--reverse", &most, FORMAT];
         let words: Vec<&str> = log.into_iter().chain(["--end-of-options", &range]).collect();
-        let printed = self.text(&words).await?;
+        let printed = self.text_with(&words, signers.gnupg()).await?;
         let parts: Vec<&str> = printed.strip_suffix('\0').unwrap_or(&printed).split('\0').collect();
         match parts.len() / PARTS {
             _ if printed.is_empty() => Ok(Vec::new()),
@@ -132,15 +144,22 @@ impl Repository {
 }
 
 fn commit(parts: &[&str]) -> anyhow::Result<Commit> {
-    let [hash, parents, verdict, signer, subject, trailers] = *parts else {
+    let [hash, parents, verdict, signer, fingerprint, subject, trailers] = *parts else {
         return Err(Coded::new(FAILURE, "read what Git says of a commit".to_owned()).into());
     };
+    // The name is Git's own word, so that parts that are shifted against one another are noticed by it.
+    if !matches!(hash.len(), 40 | 64) || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Coded::new(FAILURE, "read what Git says of a commit".to_owned()).into());
+    }
     if parents.contains(' ') {
         let text = format!("use the branch: {hash} is a merge; rebase it");
         return Err(Coded::new(REFUSED, text).into());
     }
     // `G`: the signature is good, and the key is one of the file.
-    let signer = Some(signer.to_owned()).filter(|signer| verdict == "G" && !signer.is_empty());
+    // What a key of OpenPGP says of its owner is his own word; the key is known by its fingerprint.
+    let openpgp = !fingerprint.is_empty() && !fingerprint.contains(':');
+    let signer = if openpgp { format!("openpgp:{fingerprint}") } else { signer.to_owned() };
+    let signer = Some(signer).filter(|signer| verdict == "G" && !signer.is_empty());
     let trailers = trailers.lines().filter_map(|line| line.split_once(": "));
     let trailers = trailers.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect();
     Ok(Commit { hash: hash.to_owned(), signer, subject: subject.to_owned(), trailers })
@@ -152,16 +171,20 @@ mod tests {
 
     #[test]
     fn a_commit_is_somebodys_only_by_a_good_signature_of_a_known_key() {
+        let name = "0123456789abcdef0123456789abcdef01234567";
         let of = |verdict: &str, signer: &str, parents: &str| {
-            commit(&["h", parents, verdict, signer, "s", "Governance-Vote: yes\n"])
+            commit(&[name, parents, verdict, signer, "", "s", "Governance-Vote: yes\n"])
         };
         assert_eq!(of("G", "ana", "p").unwrap().signer.as_deref(), Some("ana"));
         for verdict in ["U", "B", "E", "N", "X", "Y", "R", ""] {
             assert_eq!(of(verdict, "ana", "p").unwrap().signer, None, "{verdict}");
         }
         assert_eq!(of("G", "", "p").unwrap().signer, None);
-        assert!(commit(&["h", "p", "G", "ana", "s"]).is_err());
+        assert!(commit(&[name, "p", "G", "ana", "", "s"]).is_err());
+        assert!(commit(&["s", "p", "G", "ana", "", "s", ""]).is_err(), "what is shifted is noticed");
         assert!(of("G", "ana", "p q").unwrap_err().to_string().contains("is a merge"));
+        let openpgp = commit(&[name, "p", "G", "Ana <ana@example.org>", "AB12", "s", ""]).unwrap();
+        assert_eq!(openpgp.signer.as_deref(), Some("openpgp:AB12"), "a name in a key is its owner's word");
         let found = of("G", "ana", "p").unwrap();
         assert_eq!(found.trailers, [("Governance-Vote".to_owned(), "yes".to_owned())]);
     }

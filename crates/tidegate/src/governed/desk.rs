@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::Config;
-use governance::{Effect, Risk, Stage};
+use governance::Risk;
 use governor::{Check, Desk, Files, Impact, Look, hash};
+use model::{Clock as _, SystemClock};
 use policy::{Engine, PolicyFile};
 use serde_json::Value;
 use store::{PinOffice, Store};
 
 use super::impact::{self, Side};
+use super::life;
 
 /// The largest file.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -144,9 +146,6 @@ impl ConfigDesk {
 struct Touched {
     records: BTreeMap<String, String>,
     risk: Risk,
-    /// Whether something goes, and whether something comes.
-    gone: bool,
-    new: bool,
     summary: Vec<String>,
 }
 
@@ -174,8 +173,6 @@ impl Touched {
             (_, None) => "goes",
             _ => "is another one",
         };
-        self.new |= before.is_none();
-        self.gone |= after.is_none();
         self.summary.push(format!("{kind} {name} {word}"));
         self.add(kind, name, after.map(Value::to_string).as_deref(), risk);
     }
@@ -220,7 +217,7 @@ fn touched(
     let value = |config: &Config| serde_json::to_value(config).map_err(|error| error.to_string());
     let (old, new) = (value(before.0)?, value(after.0)?);
     let records = BTreeMap::new();
-    let mut touched = Touched { records, risk: Risk::Low, gone: false, new: false, summary: Vec::new() };
+    let mut touched = Touched { records, risk: Risk::Low, summary: Vec::new() };
     touched.sections(&old, &new);
     touched.entries("upstreams", "upstream", &old, &new);
     touched.entries("endpoints", "endpoint", &old, &new);
@@ -259,7 +256,9 @@ impl Desk for ConfigDesk {
     async fn look(&self, before: &Files, after: &Files) -> Result<Look, String> {
         let (old, new) = (self.parse(before)?, self.parse(after)?);
         let policies = (self.policies(&old, before)?, self.sound(&new, after)?);
-        let touched = touched((&old, before), (&new, after), (&self.name, &self.rules))?;
+        let mut touched = touched((&old, before), (&new, after), (&self.name, &self.rules))?;
+        let lives = life::of(&old, &new, touched.records.keys(), SystemClock.now())?;
+        touched.summary.extend(lives.summary);
         let passed = |name: &str, about: String| Check { name: name.to_owned(), passed: true, about };
         let checks = vec![
             passed(
@@ -268,18 +267,14 @@ impl Desk for ConfigDesk {
             ),
             passed("policies", format!("{} in force", policies.1.len())),
         ];
-        let pins = PinOffice::new(Arc::clone(&self.store), Arc::new(model::SystemClock));
+        let pins = PinOffice::new(Arc::clone(&self.store), Arc::new(SystemClock));
         let known = pins.all().await.map_err(|error| error.to_string())?.1;
         let side = |config, engine| Side { config, engine };
         let found = impact::of(&known, side(&old, &policies.0), side(&new, &policies.1));
-        let effect = match (touched.gone, touched.new) {
-            (true, _) => Effect::Remove,
-            (false, true) => Effect::Introduce { stage: Stage::Active },
-            (false, false) => Effect::Change,
-        };
         let impact = Impact { summary: touched.summary.clone(), ..found };
         let (kind, risk) = (touched.kind().to_owned(), touched.risk);
-        Ok(Look { kind, records: touched.records, risk, effect, checks, impact })
+        let (effect, goes) = (lives.effect, lives.goes);
+        Ok(Look { kind, records: touched.records, risk, effect, goes, checks, impact })
     }
 
     fn write(&self, before: &Files, after: &Files) -> Result<(), String> {

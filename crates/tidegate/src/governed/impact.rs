@@ -63,7 +63,14 @@ fn tools(known: &[PinRow], sides: [Side<'_>; 2]) -> BTreeSet<(String, String)> {
 }
 
 fn may(side: Side<'_>, labels: &Labels, caller: &Caller, (upstream, name): &(String, String)) -> bool {
+    let now = SystemClock.now();
     if !side.config.upstreams.get(upstream).is_some_and(|upstream| upstream.enabled) {
+        return false;
+    }
+    // What is experimental can be used at the endpoints that offer it.
+    let tries = |endpoint: &config::Endpoint| endpoint.experimental && endpoint.upstreams.contains(upstream);
+    let experimental = side.config.endpoints.values().any(tries);
+    if !labels.offers(upstream, name, now, experimental) {
         return false;
     }
     let anonymous = caller.subject == model::Principal::anonymous().subject();
@@ -86,9 +93,9 @@ fn may(side: Side<'_>, labels: &Labels, caller: &Caller, (upstream, name): &(Str
             upstream,
             name,
             hints: ToolHints::default(),
-            labels: &labels.get(upstream, name),
+            labels: &labels.get(upstream, name, now),
         },
-        circumstances: Circumstances { arguments: None, address: None, now: SystemClock.now(), task: false },
+        circumstances: Circumstances { arguments: None, address: None, now, task: false },
     });
     decision.effect != Effect::Deny
 }

@@ -32,7 +32,9 @@ impl Repo {
     async fn tool(&self, words: &[&str]) -> String {
         let argv = words.iter().map(|&word| word.to_owned()).collect();
         let home = self.folder.path("home").display().to_string();
-        let env = vec![("HOME".to_owned(), home), ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned())];
+        let gnupg = self.folder.path("gnupg").display().to_string();
+        let env = [("HOME", home.as_str()), ("GIT_CONFIG_NOSYSTEM", "1"), ("GNUPGHOME", &gnupg)];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let cwd = Some(self.folder.path("repo"));
         let options = ChildOptions { argv, env, cwd, ..ChildOptions::default() };
         let ran = egress::run(options, 1 << 20, Duration::from_secs(60)).await.unwrap();
@@ -205,4 +207,70 @@ async fn time_for_comments_passes_from_when_a_commit_was_seen_and_not_from_its_d
     assert!(said.contains("has   comment_period") || said.contains("is accepted"), "{said}");
     let (_, said) = repo.ask("plan", &[]).await;
     assert!(said.contains("needs comment_period"), "without the file all is seen now: {said}");
+}
+
+/// Whether GnuPG is on this machine.
+async fn has_gnupg() -> bool {
+    let argv = ["gpg", "--version"].map(str::to_owned).to_vec();
+    let ran = egress::run(ChildOptions { argv, ..ChildOptions::default() }, 1 << 20, Duration::from_secs(60));
+    ran.await.is_ok_and(|ran| ran.exit.code == Some(0))
+}
+
+impl Repo {
+    /// A key of OpenPGP; its fingerprint.
+    async fn openpgp(&self, owner: &str) -> String {
+        let gpg = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""];
+        self.tool(&[&gpg[..], &["--quick-generate-key", owner, "ed25519", "sign", "never"]].concat()).await;
+        let listed = self.tool(&["gpg", "--batch", "--with-colons", "--list-keys", owner]).await;
+        let fingerprint = listed.lines().find_map(|line| line.strip_prefix("fpr:")).unwrap();
+        fingerprint.trim_matches(':').to_owned()
+    }
+
+    async fn signed(&self, fingerprint: &str, message: &str) {
+        let key = format!("user.signingkey={fingerprint}");
+        let format = ["-c", "gpg.format=openpgp", "-c", &key, "commit", "-q", "-S", "--allow-empty"];
+        self.git(&[&format[..], &["-a", "-m", message]].concat()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_openpgp_count_by_their_fingerprints_and_not_by_what_they_say_of_their_owners() {
+    if !has_gnupg().await {
+        eprintln!("there is no gpg on this machine: signatures of OpenPGP are not tried");
+        return;
+    }
+    let repo = Repo::begin(&rules(false)).await;
+    let gnupg = repo.folder.path("gnupg");
+    std::fs::create_dir_all(&gnupg).unwrap();
+    std::fs::set_permissions(&gnupg, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let (known, other) = (repo.openpgp("first@example.org").await, repo.openpgp("fay").await);
+    let keys = repo.tool(&["gpg", "--batch", "--armor", "--export"]).await;
+    repo.git(&["checkout", "-q", "main"]).await;
+    let named = CONFIG.replace("operators: {", &format!("operators: {{'openpgp:{known}': fay, "));
+    repo.write("tidegate.yaml", &named);
+    repo.write("governance/openpgp.asc", &keys);
+    repo.git(&["add", "-A"]).await;
+    repo.git(&["commit", "-q", "-m", "keys of OpenPGP"]).await;
+    repo.git(&["checkout", "-q", "change"]).await;
+    repo.git(&["reset", "-q", "--hard", "main"]).await;
+    repo.write("tidegate.yaml", &format!("{named}  pay-eu:\n    url: http://127.0.0.1:9/mcp\n"));
+    repo.commit("pia", "Payments in the EU\n\nGovernance-Risk: medium\nGovernance-Area: customer-facing")
+        .await;
+    // A key that is there and is nobody's to the rules, though it says that it is fay's.
+    repo.signed(&other, "Looked at\n\nGovernance-Evidence: security-scan report 7").await;
+    let (code, said) = repo.ask("plan", &[]).await;
+    assert!(code == 4 && said.contains("needs evidence: security-scan"), "{said}");
+    assert!(said.contains(&format!("openpgp:{other}: evidence security-scan report 7: refused")), "{said}");
+    repo.signed(&known, "Looked at\n\nGovernance-Evidence: security-scan report 7").await;
+    let (code, said) = repo.ask("plan", &[]).await;
+    assert!(code == 4 && said.contains("fay: evidence security-scan report 7\n"), "{said}");
+    assert!(!said.contains("needs evidence: security-scan"), "{said}");
+    // What main does not have counts for nothing.
+    let (_, said) = repo.ask("plan", &["--openpgp", "governance/none.asc"]).await;
+    assert!(
+        said.contains("is signed by no known key") && said.contains("needs evidence: security-scan"),
+        "{said}"
+    );
+    let argv = ["gpgconf", "--kill", "all"];
+    repo.tool(&argv).await;
 }

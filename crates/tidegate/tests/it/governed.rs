@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use testkit::harness::Demo;
 use testkit::issuer::Issuer;
-use testkit::within;
+use testkit::{Revision, within};
 
 use crate::operators::{Office, Page};
-use crate::program::{DEMO, Folder};
+use crate::program::{DEMO, Folder, names};
 
 /// The shipped ruleset of a company, without the times that a test cannot wait for.
 fn rules() -> String {
@@ -21,6 +22,8 @@ struct Company {
     folder: Folder,
     office: Office,
     issuer: Issuer,
+    /// The server of every upstream that is proposed.
+    payments: Demo,
     pages: BTreeMap<&'static str, Page>,
 }
 
@@ -39,7 +42,8 @@ impl Company {
         ));
         folder.write("rules.yaml", &rules());
         let office = Office::open(&folder).await;
-        Self { folder, office, issuer, pages: BTreeMap::new() }
+        let payments = Demo::speaking(Revision::V2026_07_28).await;
+        Self { folder, office, issuer, payments, pages: BTreeMap::new() }
     }
 
     /// Somebody in a browser.
@@ -77,20 +81,25 @@ impl Company {
 
     /// The configuration with one upstream more.
     fn with(&self, name: &str) -> String {
-        format!("{}  {name}:\n    url: http://127.0.0.1:9/mcp\n", self.config())
+        format!("{}  {name}:\n    url: {}\n", self.config(), self.payments.url())
     }
 
     async fn show(&self, id: u64) -> Value {
         self.office.get(&format!("/v1/proposals/{id}")).await
     }
 
-    /// Waits until the gateway serves an upstream, or no longer does.
+    /// Waits until the gateway serves an upstream, or no longer does: clients are offered its tools, and can call
+    /// one.
     async fn serves(&self, name: &str, wanted: bool) {
         within(async {
             loop {
                 let all = self.office.get("/v1/upstreams").await;
                 let found = all["upstreams"].as_array().unwrap().iter().any(|one| one["name"] == name);
-                if found == wanted {
+                let client = self.office.up.client("/mcp", Revision::V2025_06_18).await;
+                let tool = format!("{name}_echo");
+                let offered = names(&client).await.contains(&tool);
+                let called = client.call_tool(&tool, json!({"text": "paid"})).await;
+                if (found, offered, called.code().is_none()) == (wanted, wanted, wanted) {
                     return;
                 }
                 tokio::task::yield_now().await;
@@ -156,7 +165,8 @@ async fn a_proposal_lives_its_whole_life_and_all_of_it_is_in_the_log() {
     let first = company.accepted("pay-eu").await;
     let shown = company.folder.run(&["review", &first.to_string()]).await.good();
     assert!(
-        shown.contains("can be vetoed until") && shown.contains("+    url: http://127.0.0.1:9/mcp"),
+        shown.contains("can be vetoed until")
+            && shown.contains(&format!("+    url: {}", company.payments.url())),
         "{shown}"
     );
     assert!(shown.contains("upstream pay-eu comes in") && shown.contains("gains pay-eu/*"), "{shown}");

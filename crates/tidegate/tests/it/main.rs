@@ -14,6 +14,7 @@ mod drain;
 mod exports;
 mod governance;
 mod governance_git;
+mod governance_walk;
 mod governed;
 mod health;
 mod keys;

@@ -351,6 +351,7 @@ const NOTHING: [&str; 41] = [
     "governance explain",
     "governance list",
     "governance plan",
+    "governance preset",
     "governance simulate",
     "health",
     "history",
