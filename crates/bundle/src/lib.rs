@@ -3,7 +3,8 @@
 //! * [`write`] makes one. The same input and the same key give the same bytes.
 //! * [`Bundle::read`] reads one, and takes no archive that [`write`] would not have made: no links, no paths
 //!   that lead out, no member that the manifest does not name, no other bytes than it names.
-//! * [`Bundle::is_signed_by`] says whether it is of somebody who is trusted. Whoever reads one asks this first.
+//! * [`Bundle::is_signed_by`] says whether it is of somebody who is trusted. Whoever reads one asks
+//!   this first.
 //!
 //! The archive is a tape archive (POSIX.1-1988 `ustar`) without compression, so that whatever reads those can
 //! look into one. Nothing here reads a file: bytes come and go as arguments.

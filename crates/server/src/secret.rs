@@ -8,8 +8,8 @@ use config::{SECRET_BYTES_MAX, SecretPlace};
 /// several threads others go on meanwhile.
 ///
 /// # Errors
-/// Where the file cannot be read, or the program fails, takes too long or prints too much. It never has any of
-/// what the program printed.
+/// Where the file cannot be read, or the program fails, takes too long or prints too much. It never has any
+/// of what the program printed.
 pub fn fetch(place: SecretPlace<'_>) -> io::Result<Vec<u8>> {
     let bytes_max = SECRET_BYTES_MAX.saturating_add(1);
     match place {

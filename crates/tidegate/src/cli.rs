@@ -29,8 +29,8 @@ pub struct Source {
     /// Serve the servers of a client's file (`mcpServers`) as it is.
     #[arg(long, value_name = "FILE")]
     pub mcp_json: Option<PathBuf>,
-    /// Lay the overlay of this environment over the configuration, such as `tidegate.production.yaml`; several
-    /// in their order.
+    /// Lay the overlay of this environment over the configuration, such as `tidegate.production.yaml`;
+    /// several in their order.
     #[arg(long, value_name = "NAME", value_parser = environment, conflicts_with = "mcp_json")]
     pub env: Vec<String>,
     /// Give a variable of the configuration its value.

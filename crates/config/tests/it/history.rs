@@ -1,4 +1,5 @@
-//! Every configuration that the repository has ever shipped is still one: `docs/compatibility.md` promises it.
+//! Every configuration that the repository has ever shipped is still one: `docs/compatibility.md` promises
+//! it.
 
 use std::path::Path;
 

@@ -192,7 +192,8 @@ fn different(a: &[&str], b: &[&str]) -> Vec<String> {
 
 #[test]
 fn what_is_written_differently_and_means_the_same_is_no_difference() {
-    let one = "limits: {page_size: 1000}\nupstreams: {a: {command: [x], timeouts: {connect: 5000ms}}, b: {command: [y]}}";
+    let one = "limits: {page_size: 1000}\n\
+               upstreams: {a: {command: [x], timeouts: {connect: 5000ms}}, b: {command: [y]}}";
     let other = "# b first\nupstreams:\n  b: {command: [y]}\n  a:\n    command:\n      - x\n";
     assert_eq!(different(&[one], &[other]), Vec::<String>::new());
     let variable = "variables: {p: {default: x}}\nupstreams: {a: {command: ['${p}']}, b: {command: [y]}}";
@@ -252,11 +253,10 @@ fn a_change_says_what_it_is() {
 
 #[test]
 fn a_secret_that_stands_in_a_file_is_told_from_what_is_none() {
-    let config = good(&[
-        "upstreams:\n  a: {url: 'http://h/', headers: {x-team: blue, x-api-key: hunter2, Authorization: hunter2}}\n  \
+    let config = good(&["upstreams:\n  a: {url: 'http://h/', \
+         headers: {x-team: blue, x-api-key: hunter2, Authorization: hunter2}}\n  \
          b: {command: [x], env: {MODE: fast, DB_PASSWORD: hunter2}}\nstore: {url: 'sqlite:a.db'}\n\
-         admin: {listen: 'localhost:0', token: hunter2hunter2hunter2hunter2hunter2}\n",
-    ]);
+         admin: {listen: 'localhost:0', token: hunter2hunter2hunter2hunter2hunter2}\n"]);
     let meaning = Meaning::told(Meaning::of(&config.config, None).value().clone(), Some(&config.origins));
     let mut found = meaning.secrets_at_risk();
     found.sort();

@@ -120,8 +120,8 @@ impl PinOffice {
         Ok(changes.map(|copy| copy.pin.key.clone()).collect())
     }
 
-    /// Puts copies into the store: all of them in one transaction, or none. Once this returns, replicas follow
-    /// within seconds. What was known before can be put back with [`Self::put_back`].
+    /// Puts copies into the store: all of them in one transaction, or none. Once this returns, replicas
+    /// follow within seconds. What was known before can be put back with [`Self::put_back`].
     ///
     /// # Errors
     /// [`StoreError`], also [`StoreError::Conflict`] where somebody else changed one meanwhile.

@@ -154,7 +154,8 @@ impl Plan {
         if arguments.output == Output::Json {
             let pin = |key: &PinKey| json!({"upstream": key.upstream, "kind": key.kind, "name": key.name});
             let pins: Vec<Value> = self.pins.iter().map(pin).collect();
-            let report = json!({"folder": target.folder, "applied": done, "new": self.new, "changed": self.changed,
+            let report = json!({"folder": target.folder, "applied": done, "new": self.new,
+                "changed": self.changed,
                 "removed": self.removed, "conflicts": self.conflicts, "differences": self.differences,
                 "definitions": pins, "store": self.store});
             out::line(serde_json::to_string_pretty(&report)?);
@@ -259,11 +260,11 @@ fn check(
     let mut config = load::layered(&source, &file)?.config;
     let here = super::create::presets(&config);
     for (name, digest) in
-        here.iter().filter(|(name, digest)| bundle.manifest.presets.get(*name) != Some(digest))
+        here.iter().filter(|(name, digest)| bundle.manifest.presets.get(*name) != Some(*digest))
     {
         if !arguments.other_presets {
             let text = format!(
-                "use the preset {name}: this program ships another text ({}) than the one that made the bundle; \
+                "use the preset {name}: this program ships another text ({}) than the one that made it; \
                  look at what is different, and say --other-presets",
                 digest.get(..8).unwrap_or_default()
             );
@@ -327,7 +328,10 @@ impl Doing<'_> {
         if self.target.fresh {
             // Nobody serves from there yet. The store may be inside, so that the folder comes first.
             let switched = staged.become_folder(&self.target.folder).map_err(failed)?;
-            let Some(store) = self.store().await? else { return done(switched) };
+            let Some(store) = self.store().await? else {
+                switched.keep();
+                return Ok(());
+            };
             let put = office(&store).put_copies(pins).await;
             let put = put.map_err(|error| Coded::store(&error));
             if put.is_ok() {
@@ -338,7 +342,8 @@ impl Doing<'_> {
             return Ok(put.map(drop)?);
         }
         let Some(store) = self.store().await? else {
-            return done(self.put_over(staged, plan)?);
+            self.put_over(staged, plan)?.keep();
+            return Ok(());
         };
         // A gateway that serves from there follows the files at once: by then it must know the definitions.
         let recorded = if source.config.as_ref().is_some_and(|file| file.exists()) {
@@ -369,7 +374,10 @@ impl Doing<'_> {
         let office = office(store);
         let before: PinsBefore = office.put_copies(pins).await.map_err(|error| Coded::store(&error))?;
         match self.put_over(staged, plan) {
-            Ok(switched) => done(switched),
+            Ok(switched) => {
+                switched.keep();
+                Ok(())
+            }
             Err(error) => {
                 if let Err(undone) = office.put_back(&before).await {
                     eprintln!("warning: definitions in the store are not as they were: {undone}");
@@ -393,10 +401,4 @@ impl Doing<'_> {
             at => store_command::open_or_make(at).await.map(Some),
         }
     }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "it ends functions that may fail")]
-fn done(switched: Switched) -> anyhow::Result<()> {
-    switched.keep();
-    Ok(())
 }

@@ -171,7 +171,9 @@ impl<'a> Gathering<'a> {
         let name = self.manifest.config.clone();
         let base = (name.clone(), self.take("the configuration", Path::new(&name))?);
         let mut overlays = BTreeMap::new();
-        for env in environments(file)?.into_iter().filter(|env| !self.arguments.without_env.contains(env)) {
+        let mut found = environments(file)?;
+        found.retain(|env| !self.arguments.without_env.contains(env));
+        for env in found {
             let path = load::overlay(Path::new(&name), &env);
             let bytes = self.take("an overlay", &path)?;
             overlays.insert(env, (path.display().to_string(), bytes));

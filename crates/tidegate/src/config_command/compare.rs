@@ -66,7 +66,7 @@ impl Side {
     fn file(text: &str, source: &Source, anchored: bool) -> anyhow::Result<Self> {
         let (file, envs) = text.rsplit_once('@').unwrap_or((text, ""));
         let envs = envs.split(',').filter(|env| !env.is_empty()).map(cli::environment);
-        let wrong = |error| Coded::new(USAGE, format!("read {text:?}: {error}"));
+        let wrong = |error: String| Coded::new(USAGE, format!("read {text:?}: {error}"));
         let env = envs.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
         let source =
             Source { config: Some(PathBuf::from(file)), env, set: source.set.clone(), mcp_json: None };

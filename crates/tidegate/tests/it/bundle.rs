@@ -201,13 +201,13 @@ async fn what_cannot_be_put_in_force_there_is_not_applied() {
     };
     for (more, code, said) in [
         (&["--set", "taem=x"][..], 2, "the bundle has no such variable"),
-        (&["--secret", "upstreams.crm.headers.x=env:X"], 2, "the bundle needs no such thing"),
-        (&["--env", "nowhere"], 3, "tidegate.nowhere.yaml"),
-        (&["--rename-env", "nowhere=x"], 2, "the bundle has none"),
-        (&["--store", "memory:"], 3, "what there is ends with the process"),
-        (&["--store", "postgres://u:hunter2@db/x"], 2, "it has a password"),
-        (&["--store-env", "NO_SUCH_VARIABLE"], 3, "NO_SUCH_VARIABLE is not set"),
-        (&["--store", "sqlite:/dev/null/x.db"], 1, ""),
+        (&["--secret", "upstreams.crm.headers.x=env:X"][..], 2, "the bundle needs no such thing"),
+        (&["--env", "nowhere"][..], 3, "tidegate.nowhere.yaml"),
+        (&["--rename-env", "nowhere=x"][..], 2, "the bundle has none"),
+        (&["--store", "memory:"][..], 3, "what there is ends with the process"),
+        (&["--store", "postgres://u:hunter2@db/x"][..], 2, "it has a password"),
+        (&["--store-env", "NO_SUCH_VARIABLE"][..], 3, "NO_SUCH_VARIABLE is not set"),
+        (&["--store", "sqlite:/dev/null/x.db"][..], 1, ""),
     ] {
         let found = apply(more).await.bad(code);
         assert!(found.contains(said) && !found.contains("hunter2"), "{more:?}: {found}");

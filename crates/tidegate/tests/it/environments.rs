@@ -68,7 +68,8 @@ async fn a_secret_comes_from_a_credential_or_a_program_and_no_check_runs_it() {
     assert!(folder.path("a.db").exists());
     let said = folder.run(&["store", "check"]).await.bad(3);
     assert!(said.contains("CREDENTIALS_DIRECTORY is not set"), "{said}");
-    let text = "store: {url: {command: [sh, -c, 'touch \"$MARK\"; echo \"sqlite:$(dirname \"$MARK\")/a.db\"'], pass: [MARK]}}\n";
+    let text = "store: {url: {command: \
+                [sh, -c, 'touch \"$MARK\"; echo \"sqlite:$(dirname \"$MARK\")/a.db\"'], pass: [MARK]}}\n";
     folder.configure(text);
     let checked = run(&["config", "check"]).output().await.unwrap();
     assert!(checked.status.success() && !folder.path("ran").exists(), "a check runs nothing: {checked:?}");
