@@ -31,6 +31,7 @@ mod tasks;
 mod telemetry;
 mod tls;
 mod upstream;
+mod variable;
 
 pub use admin::{Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn};
 pub use audit::{Audit, AuditBucket, AuditExport, AuditFormat, AuditMode};
@@ -65,3 +66,4 @@ pub use tasks::{HostRule, HostWhen, Tasks, UpstreamTasks};
 pub use telemetry::{LogCalls, LogFormat, LogLevel, Telemetry};
 pub use tls::{ListenTls, UpstreamTls};
 pub use upstream::{Resolved, Revision, Sharing, Stdio, Timeouts, Transport, Upstream};
+pub use variable::{Variable, VariableType};
