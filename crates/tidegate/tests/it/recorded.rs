@@ -332,7 +332,7 @@ const CHANGES: [(&str, &[&str]); 36] = [
 const ELSEWHERE: [&str; 2] = ["keys generate", "store restore"];
 
 /// Those that change nothing: they look, or print.
-const NOTHING: [&str; 41] = [
+const NOTHING: [&str; 42] = [
     "approvals list",
     "approvals show",
     "audit export",

@@ -32,7 +32,7 @@ async fn a_store_is_checked_and_says_what_is_in_it() {
     );
     let folder = filled().await;
     let said = folder.run(&["store", "check"]).await.good();
-    let expected = "schema 5; 0 replicas, 0 budgets, 0 events, 0 grants, 1 keys, 2 leases, \
+    let expected = "schema 6; 0 replicas, 0 budgets, 0 events, 0 grants, 1 keys, 2 leases, \
                     1 sessions, 0 streams, 0 subscriptions, 0 tasks, 0 values\nall is in order\n";
     assert_eq!(said, expected);
     let report = folder.run(&["store", "check", "--output", "json"]).await.json();
@@ -45,12 +45,12 @@ async fn a_store_is_checked_and_says_what_is_in_it() {
 async fn a_schema_goes_back_one_step_and_forward_again() {
     let folder = filled().await;
     let said = folder.run(&["store", "migrate"]).await.good();
-    assert_eq!(said, "the schema has version 5 already\n");
-    let said = folder.run(&["store", "migrate", "--to", "4"]).await;
-    assert_eq!((said.code, &*said.stdout), (0, "the schema went from version 5 to 4\n"));
+    assert_eq!(said, "the schema has version 6 already\n");
+    let said = folder.run(&["store", "migrate", "--to", "5"]).await;
+    assert_eq!((said.code, &*said.stdout), (0, "the schema went from version 6 to 5\n"));
     folder.run(&["store", "migrate"]).await;
     let said = folder.run(&["store", "migrate", "--to", "7"]).await.bad(1);
-    assert!(said.contains("its schema has version 7, and this program works with 5"), "{said}");
+    assert!(said.contains("its schema has version 7, and this program works with 6"), "{said}");
 }
 
 #[tokio::test]
