@@ -42,8 +42,8 @@ impl Repository {
     }
 
     async fn ask(&self, words: &[&str]) -> anyhow::Result<(i32, Vec<u8>, String)> {
-        // Whatever the repository's own settings say: no program of theirs runs, and no key but those of the file of
-        // signers says who somebody is.
+        // Whatever the repository's own settings say: no program of theirs runs, and no key but those of the
+        // file of signers says who somebody is.
         let fixed = [
             "git",
             "--no-pager",
