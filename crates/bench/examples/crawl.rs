@@ -1,7 +1,7 @@
 //! How fast a crawl is: domains of this machine, each a host of its own with a catalog and a card.
 //!
-//! `cargo run --release -p tidegate-bench --example crawl -- [DOMAINS] [ROUNDS]`. The second round of each pair asks by
-//! the marks of the first, and gets no documents.
+//! `cargo run --release -p tidegate-bench --example crawl -- [DOMAINS] [ROUNDS]`. The second round of each
+//! pair asks by the marks of the first, and gets no documents.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

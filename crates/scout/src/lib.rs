@@ -1,4 +1,5 @@
-//! What `discovery` plans, carried out: documents are fetched politely, registries mirrored, bundles unpacked.
+//! What `discovery` plans, carried out: documents are fetched politely, registries mirrored, bundles
+//! unpacked.
 //!
 //! Everything goes out by `egress`, under its guard: what was published by others leads to hosts of the
 //! internet alone, unless the operator says otherwise. Each document has a bound in bytes and in time, and

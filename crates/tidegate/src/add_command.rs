@@ -1,5 +1,5 @@
-//! `tidegate add`: from a card, an entry of a registry, a bundle, an OpenAPI document or a URL to an upstream,
-//! seen and agreed to before anything is written.
+//! `tidegate add`: from a card, an entry of a registry, a bundle, an OpenAPI document or a URL to an
+//! upstream, seen and agreed to before anything is written.
 
 mod api;
 mod edit;
@@ -72,8 +72,8 @@ pub struct Arguments {
     /// Where the web API is that an OpenAPI document describes.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// Which operations of an OpenAPI document become tools: `operationId`, `METHOD:/path` or `tag:NAME`, with
-    /// `*` and `?`. All where nothing is said.
+    /// Which operations of an OpenAPI document become tools: `operationId`, `METHOD:/path` or `tag:NAME`,
+    /// with `*` and `?`. All where nothing is said.
     #[arg(long, value_name = "PATTERN")]
     include: Vec<String>,
     /// Which operations of an OpenAPI document do not.
@@ -253,8 +253,9 @@ fn tell(
         let faults: Vec<String> = proposal.faults.iter().map(ToString::to_string).collect();
         let document = json!({
             "name": proposal.name, "origin": found.origin, "file": change.file, "block": change.block,
-            "argv": proposal.argv, "url": proposal.url, "sandbox": proposal.sandbox, "needed": proposal.needed, "remarks": found.remarks,
-            "faults": faults, "risks": proposal.risks, "hashes": proposal.hashes, "tools": tools,
+            "argv": proposal.argv, "url": proposal.url, "sandbox": proposal.sandbox,
+            "needed": proposal.needed, "remarks": found.remarks, "faults": faults,
+            "risks": proposal.risks, "hashes": proposal.hashes, "tools": tools,
         });
         out::line(serde_json::to_string_pretty(&document)?);
         return Ok(());

@@ -177,8 +177,8 @@ enum Command {
         #[command(subcommand)]
         command: approvals_command::Command,
     },
-    /// Add a server to the configuration: from its URL, its card, an entry of a registry, a bundle or an OpenAPI
-    /// document.
+    /// Add a server to the configuration: from its URL, its card, an entry of a registry, a bundle or an
+    /// OpenAPI document.
     Add(Box<add_command::Arguments>),
     /// Look what a domain, a URL or a list of them publishes about its servers, and what of it contradicts.
     Discover(discover_command::Arguments),

@@ -33,8 +33,8 @@ pub struct Arguments {
     /// Connect to the servers that cards lead to, and hold what they say against the cards.
     #[arg(long)]
     live: bool,
-    /// Keep what came in this folder: a crawl that was interrupted goes on, and the next one fetches only what
-    /// changed.
+    /// Keep what came in this folder: a crawl that was interrupted goes on, and the next one fetches only
+    /// what changed.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
     /// Write the report as a page for a browser, too.
@@ -47,7 +47,8 @@ pub struct Arguments {
     #[arg(long)]
     experimental_auth: bool,
     /// Requests at once, to all hosts.
-    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     at_once: u16,
     /// The time between two requests to one host.
     #[arg(long, value_name = "DURATION", default_value = "200ms")]
@@ -139,8 +140,8 @@ fn print(report: &Report) {
     }
     let sum = &report.summary;
     out::line(format!(
-        "\n{} asked: {} with something published, {} without, {} refused, {} unreachable; {} cards, {} servers \
-         answered; {} serious contradictions, {} warnings",
+        "\n{} asked: {} with something published, {} without, {} refused, {} unreachable; {} cards, {} \
+         servers answered; {} serious contradictions, {} warnings",
         sum.seeds,
         sum.found,
         sum.absent,

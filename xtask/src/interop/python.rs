@@ -1,4 +1,4 @@
-//! The one server from the Python package index, in an environment of its own.
+//! What is from the Python package index, in an environment of its own.
 
 use crate::Result;
 use crate::run::{Running, answers, bound, tail};

@@ -23,8 +23,8 @@ pub struct Sandbox {
     /// Since 0.1.
     pub write: Vec<PathBuf>,
 
-    /// A folder that is its home folder, and stays: what it keeps there (such as downloaded packages) is there
-    /// at the next start. It is made where it is not there.
+    /// A folder that is its home folder, and stays: what it keeps there (such as downloaded packages) is
+    /// there at the next start. It is made where it is not there.
     ///
     /// By default the home folder is empty, and gone with the process. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]

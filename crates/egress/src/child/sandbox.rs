@@ -81,14 +81,14 @@ impl Sandbox {
             reason: format!("{what} {}: {error}", path.display()),
         };
         // What a path begins at outside is not there inside.
-        let whole = |path: &PathBuf| std::path::absolute(path).map_err(|error| failed("find", path, error));
-        let all = |paths: &[PathBuf]| paths.iter().map(whole).collect::<Result<Vec<_>, _>>();
-        let home = self.home.as_ref().map(whole).transpose()?;
+        let whole = |path: &Path| std::path::absolute(path).map_err(|error| failed("find", path, error));
+        let all = |paths: &[PathBuf]| paths.iter().map(|path| whole(path)).collect::<Result<Vec<_>, _>>();
+        let home = self.home.as_deref().map(whole).transpose()?;
         if let Some(home) = &home {
             make(home).map_err(|error| failed("make the home folder", home, error))?;
         }
         let there = Self { read: all(&self.read)?, write: all(&self.write)?, home, network: self.network };
-        let cwd = cwd.map(|cwd| whole(&cwd.to_owned())).transpose()?;
+        let cwd = cwd.map(whole).transpose()?;
         Ok(there.argv(&bwrap, cwd.as_deref(), env))
     }
 

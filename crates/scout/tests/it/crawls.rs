@@ -21,7 +21,9 @@ fn card(name: &str, version: &str, url: &str) -> Value {
 }
 
 fn catalog(entries: &[(&str, &str)]) -> Answer {
-    let entry = |(identifier, url): &(&str, &str)| json!({"identifier": identifier, "type": "application/mcp-server-card+json", "url": url});
+    let kind = "application/mcp-server-card+json";
+    let entry =
+        |(identifier, url): &(&str, &str)| json!({"identifier": identifier, "type": kind, "url": url});
     let entries: Vec<Value> = entries.iter().map(entry).collect();
     document(&json!({"specVersion": "1.0", "entries": entries}))
 }

@@ -9,8 +9,9 @@ use scout::{CardReport, Report};
 
 use super::severity;
 
-const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;\
-color:#1c1c1c;background:#fff}table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:\
+const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:72rem;\
+padding:0 1rem;color:#1c1c1c;background:#fff}table{border-collapse:collapse;width:100%}\
+th,td{text-align:left;vertical-align:\
 top;padding:.35rem .6rem;border-bottom:1px solid #ddd;overflow-wrap:anywhere}th{font-weight:600}\
 .serious{color:#a40000}.warning{color:#8a5a00}.note,.why{color:#555}code{font-size:.92em}\
 @media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#161616}th,td{border-color:#333}\
@@ -24,9 +25,9 @@ pub fn page(report: &Report, at: Timestamp) -> String {
     let sum = &report.summary;
     let _ = write!(
         out,
-        "<title>What is published</title>\n<style>{STYLE}</style>\n<h1>What is published</h1>\n<p>{} asked on {}: \
-         {} with something published, {} without, {} refused, {} unreachable; {} cards, {} servers answered; \
-         {} serious contradictions, {} warnings.</p>\n",
+        "<title>What is published</title>\n<style>{STYLE}</style>\n<h1>What is published</h1>\n<p>{} asked \
+         on {}: {} with something published, {} without, {} refused, {} unreachable; {} cards, {} servers \
+         answered; {} serious contradictions, {} warnings.</p>\n",
         sum.seeds,
         escaped(&moment_to_text(at)),
         sum.found,

@@ -113,9 +113,10 @@ fn npm(more: &[(&str, Value)]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_named_and_never_written_and_what_is_missing_is_told() {
     let folder = Folder::with("upstreams: {}\n");
+    let level = json!({"choices": ["a", "b"], "isRequired": true});
     let variables = json!([
         {"name": "API_KEY", "description": "The key of your account", "isSecret": true, "isRequired": true},
-        {"name": "LEVEL", "value": "{level}", "variables": {"level": {"choices": ["a", "b"], "isRequired": true}}},
+        {"name": "LEVEL", "value": "{level}", "variables": {"level": level}},
     ]);
     folder.write("server.json", &npm(&[("environmentVariables", variables)]));
     let before = folder.read("tidegate.yaml");

@@ -11,7 +11,10 @@ use crate::program::{DEMO, Folder, Ran, Up, code, text};
 
 /// A web API with two schemes: one operation takes either, one the key alone, one nothing.
 fn document(servers: &Value) -> String {
-    let get = |id: &str, security: Value| json!({"get": {"operationId": id, "tags": [id], "security": security, "responses": {}}});
+    let get = |id: &str, security: Value| {
+        let tags = [id];
+        json!({"get": {"operationId": id, "tags": tags, "security": security, "responses": {}}})
+    };
     let outside = json!([{"$ref": "x.json"}]);
     json!({
         "openapi": "3.1.0", "info": {"title": "Pets of Acme", "version": "2.1"}, "servers": servers,
