@@ -160,7 +160,7 @@ impl Cases {
     pub fn load_slice(bytes: &[u8], file_name: &str) -> Result<Self, Diagnostics> {
         let text = utf8(bytes, file_name)?;
         let mut faults = Vec::new();
-        let root = source::parse(text, &mut faults).map_err(|fault| shown(vec![fault], file_name))?;
+        let root = source::parse(text, &mut faults).map_err(|fault| shown(vec![fault], &[file_name]))?;
         let cases: Option<Self> = source::read(&root, &mut faults);
         match cases {
             Some(cases) if faults.is_empty() && cases.cases.len() <= CASES_MAX => Ok(cases),
@@ -168,9 +168,9 @@ impl Cases {
                 let message = format!("there are more than {CASES_MAX} cases");
                 let problem = source::Problem::other(message, None);
                 let path = source::Path::keys(["cases"]);
-                Err(shown(vec![source::Fault { at: root.key_at(&path), path, problem }], file_name))
+                Err(shown(vec![source::Fault { at: root.key_at(&path), path, problem }], &[file_name]))
             }
-            _ => Err(shown(faults, file_name)),
+            _ => Err(shown(faults, &[file_name])),
         }
     }
 }

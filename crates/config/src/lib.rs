@@ -12,6 +12,8 @@ mod cases;
 mod check;
 mod describe;
 mod diagnostic;
+mod diff;
+mod layers;
 mod load;
 pub mod mcp_json;
 mod section;
@@ -21,6 +23,8 @@ mod value;
 pub use cases::{Case, CaseHints, CaseWho, Cases, Expected};
 pub use describe::{explain, key_paths, nearest_key, reference, schema};
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use diff::{Change, Difference, Meaning, Reference, diff};
+pub use layers::{Given, LAYERS_MAX, Layer, Layered, Origin, Origins, load_layers};
 pub use load::{FILE_BYTES_MAX, load_slice, load_str};
 pub use section::{
     Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn, Algorithm, ApiKey, ArgumentType, Audit,
@@ -32,12 +36,12 @@ pub use section::{
     OpenApi, Pins, Policy, Preset, Quota, QuotaTime, Rate, RateKey, RateMatch, Replica, ReplicaError,
     ReplicaPlace, Resilience, Resolved, RetryOn, RetryRule, Revision, Sessions, Sharing, SignIn, Stdio,
     Store, StoreError, Tasks, Telemetry, Timeouts, Transport, Upstream, UpstreamAuth, UpstreamTasks,
-    UpstreamTls, Voucher,
+    UpstreamTls, Variable, VariableType, Voucher,
 };
 pub use value::{
-    Address, GLOB_BYTES_MAX, Glob, GlobError, Hedge, HedgeError, HostList, ListenError, OriginList, Pace,
-    PaceError, RuleError, SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretText, Size,
-    SizeError, Span, SpanError, StoreUrl, StoreUrlError, parse_listen,
+    Address, Fetch, GLOB_BYTES_MAX, Glob, GlobError, Hedge, HedgeError, HostList, ListenError, OriginList,
+    Pace, PaceError, RuleError, SECRET_BYTES_MAX, Secret, SecretCommand, SecretError, SecretErrorKind,
+    SecretPlace, SecretText, Size, SizeError, Span, SpanError, StoreUrl, StoreUrlError, parse_listen,
 };
 
 /// Reads any bytes as every kind of file, for the fuzzer. Must never panic, hang or take much memory.

@@ -2,6 +2,7 @@
 
 use crate::check::{self, Report};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::layers::{Given, Layer, load_layers};
 use crate::section::Config;
 use crate::source::{self, Fault, Node};
 
@@ -13,11 +14,8 @@ pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// # Errors Everything that is wrong with it, with positions. A fault in the syntax hides what comes after
 /// it; others do not.
 pub fn load_str(text: &str, file_name: &str) -> Result<Config, Diagnostics> {
-    let mut faults = Vec::new();
-    match source::parse(text, &mut faults) {
-        Err(fault) => Err(Diagnostics::one(fault.diagnostic(file_name))),
-        Ok(root) => checked(&root, faults).map_err(|faults| shown(faults, file_name)),
-    }
+    load_layers(&[Layer { name: file_name, bytes: text.as_bytes() }], &Given::default())
+        .map(|layered| layered.config)
 }
 
 /// As [`load_str`], for the bytes of a file.
@@ -44,8 +42,8 @@ pub(crate) fn checked(root: &Node, mut faults: Vec<Fault>) -> Result<Config, Vec
 }
 
 /// Faults as they are shown. There is at least one.
-pub(crate) fn shown(faults: Vec<Fault>, file_name: &str) -> Diagnostics {
-    let list = faults.into_iter().map(|fault| fault.diagnostic(file_name)).collect();
+pub(crate) fn shown(faults: Vec<Fault>, files: &[&str]) -> Diagnostics {
+    let list = faults.into_iter().map(|fault| fault.diagnostic(files)).collect();
     Diagnostics::new(list).expect("a file without faults is loaded")
 }
 

@@ -359,7 +359,7 @@ struct Values {
 impl Values {
     fn look_up(name: &str, section: &config::Upstream) -> Result<Self, ComposeError> {
         let env = |name: &str| std::env::var(name).ok();
-        let read = |path: &Path| std::fs::read(path);
+        let read = crate::secret::fetch;
         let config::Resolved { env, headers, auth, credentials } = section
             .resolve(&env, &read)
             .map_err(|source| ComposeError::Secret { upstream: name.to_owned(), source })?;

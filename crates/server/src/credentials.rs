@@ -189,7 +189,7 @@ pub(crate) fn credentials(
             let token = token.clone();
             ClientProof::Workload(Arc::new(move || {
                 let env = |name: &str| std::env::var(name).ok();
-                let found = token.resolve(&env, &|path| std::fs::read(path));
+                let found = token.resolve(&env, &crate::secret::fetch);
                 found.map(|text| text.expose().trim().to_owned()).map_err(|error| error.to_string())
             }))
         }
@@ -229,14 +229,14 @@ pub(crate) fn enterprise(
             sign_in.and_then(|sign_in| sign_in.client_secret.as_ref()),
         ),
     };
-    let secret = secret.map(|secret| secret.resolve(&env, &|path| std::fs::read(path)));
+    let secret = secret.map(|secret| secret.resolve(&env, &crate::secret::fetch));
     let secret = secret.transpose().map_err(|error| fault(format!("{}.client_secret: {error}", own.key)))?;
     let proof = secret.map(|secret| ClientProof::Secret(secret.expose().to_owned()));
     let method = proof.is_none().then(|| "none".to_owned());
     let subject = own.subject_token.cloned().map(|token| -> identity::SubjectToken {
         Arc::new(move || {
             let env = |name: &str| std::env::var(name).ok();
-            let found = token.resolve(&env, &|path| std::fs::read(path));
+            let found = token.resolve(&env, &crate::secret::fetch);
             found.map(|text| text.expose().trim().to_owned()).map_err(|error| error.to_string())
         })
     });

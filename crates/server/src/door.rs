@@ -192,8 +192,7 @@ fn known_client(section: &config::BrokerClient) -> Result<Arc<KnownClient>, Door
         return Err(wrong(format!("a redirect URI cannot be used: {fault}")));
     }
     let env = |name: &str| std::env::var(name).ok();
-    let secret =
-        section.client_secret.as_ref().map(|secret| secret.resolve(&env, &|path| std::fs::read(path)));
+    let secret = section.client_secret.as_ref().map(|secret| secret.resolve(&env, &crate::secret::fetch));
     let secret = secret.transpose().map_err(|error| wrong(format!("client_secret: {error}")))?;
     let method = match (&secret, &section.jwks_uri) {
         (Some(_), _) => ClientMethod::Basic,
@@ -223,8 +222,7 @@ pub(crate) fn sign_ins(
     for (name, section) in &config.auth.issuers {
         let (Some(own), Some((_, issuer))) = (&section.sign_in, issuers.get(name)) else { continue };
         let env = |name: &str| std::env::var(name).ok();
-        let secret =
-            own.client_secret.as_ref().map(|secret| secret.resolve(&env, &|path| std::fs::read(path)));
+        let secret = own.client_secret.as_ref().map(|secret| secret.resolve(&env, &crate::secret::fetch));
         let secret =
             secret.transpose().map_err(|source| DoorError::SignIn { issuer: name.clone(), source })?;
         let proof = secret.map(|secret| ClientProof::Secret(secret.expose().to_owned()));
@@ -274,7 +272,7 @@ fn issuer(name: &str, section: &config::Issuer, clock: &Arc<dyn Clock>) -> Resul
     let introspection = section.introspection.as_ref().map(|own| {
         let env = |name: &str| std::env::var(name).ok();
         let secret = own.client_secret.as_ref().ok_or_else(|| wrong("introspection.client_secret"))?;
-        let secret = secret.resolve(&env, &|path| std::fs::read(path));
+        let secret = secret.resolve(&env, &crate::secret::fetch);
         let secret = secret.map_err(|source| DoorError::Secret { issuer: name.to_owned(), source })?;
         Ok::<_, DoorError>(Introspection {
             url: url("introspection.url", &own.url)?,

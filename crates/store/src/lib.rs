@@ -44,8 +44,8 @@ pub use pack::{
     AUDIT_PACK_BYTES, AuditPack, AuditPacked, AuditUnpack, audit_pick, audit_take, mark as audit_mark,
 };
 pub use pins::{
-    Approval as PinApproval, FIRST_SIGHT, First, PIN_NAME_BYTES_MAX, PIN_TEXT_BYTES_MAX, PINS_MAX, PinError,
-    PinKey, PinOffice, PinRow, PinState, PinVersion, Sighting,
+    Approval as PinApproval, FIRST_SIGHT, First, PIN_NAME_BYTES_MAX, PIN_TEXT_BYTES_MAX, PINS_MAX, PinCopy,
+    PinError, PinKey, PinOffice, PinRow, PinState, PinVersion, PinsBefore, Sighting,
 };
 pub use port::{Store, Tx, audit_write_by_verbs};
 pub use row::{

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::row::ms;
 use crate::{GRANT_BYTES_MAX, GrantFilter, GrantRow, Store, StoreError, Tx};
 
+mod copied;
+
+pub use copied::{PinCopy, PinsBefore};
+
 /// What pins and their texts are for, in place of an upstream, which nobody can call so.
 const PINS: &str = "@pins";
 const TEXTS: &str = "@pintexts";

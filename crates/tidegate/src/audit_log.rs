@@ -1,6 +1,5 @@
 //! The audit log of a configuration.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ pub fn options(config: &Config, strict: bool) -> Options {
 /// Where a secret or a certificate cannot be had or used.
 fn exports(config: &Config) -> anyhow::Result<Vec<Export>> {
     let env = |name: &str| std::env::var(name).ok();
-    let read = |path: &Path| std::fs::read(path);
+    let read = server::fetch_secret;
     let mut all = Vec::new();
     for (name, export) in &config.audit.exports {
         let failed = || format!("use audit.exports.{name}");

@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// Where the configuration has operators come in.
 pub fn place(config: &Config) -> anyhow::Result<Option<AdminPlace>> {
     let env = |name: &str| std::env::var(name).ok();
-    let place = config.admin.place(&env, &|path| std::fs::read(path));
+    let place = config.admin.place(&env, &server::fetch_secret);
     Ok(place.map_err(|error| Coded::of_config(&error))?)
 }
 

@@ -27,7 +27,7 @@ const SWEEP: Duration = Duration::from_secs(300);
 /// user's state folder.
 pub fn target(loaded: &Loaded) -> anyhow::Result<StoreUrl> {
     let env = |name: &str| std::env::var(name).ok();
-    let target = loaded.config.store.target(&env, &|path| std::fs::read(path));
+    let target = loaded.config.store.target(&env, &server::fetch_secret);
     Ok(target.map_err(|error| Coded::of_config(&error))?.unwrap_or_else(|| {
         let file = default_file(loaded.file.as_deref(), &|name| std::env::var_os(name));
         file.map_or(StoreUrl::Memory, StoreUrl::Sqlite)

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::schema::schema;
+use super::overlay::merges_kind;
+use super::schema::plain_schema;
 use crate::advice;
 
 /// A key, or a section of keys.
@@ -133,7 +134,7 @@ fn shown(default: &Value) -> String {
 /// All key paths, as in `upstreams.*.timeouts.connect`, in the order of the file.
 #[must_use]
 pub fn key_paths() -> Vec<String> {
-    keys(&schema()).into_iter().map(|key| key.path).collect()
+    keys(&plain_schema()).into_iter().map(|key| key.path).collect()
 }
 
 /// What a key means, takes and defaults to, in lines for a terminal. A name may stand for the `*` of a path
@@ -141,11 +142,16 @@ pub fn key_paths() -> Vec<String> {
 /// where there is no such key.
 #[must_use]
 pub fn explain(key_path: &str) -> Option<String> {
-    let keys = keys(&schema());
+    let keys = keys(&plain_schema());
     let key = keys.iter().find(|key| is_path(&key.path, key_path))?;
     let mut lines = vec![key.path.clone(), format!("  takes    {}", key.kind)];
     if let Some(default) = &key.default {
         lines.push(format!("  default  {default}"));
+    }
+    if merges_kind(&key.kind) {
+        lines.push("  overlay  the keys of both files, one by one".to_owned());
+    } else if key.kind.starts_with("list of ") {
+        lines.push("  overlay  stands in place of the whole list".to_owned());
     }
     lines.extend(["".to_owned(), key.text.clone()]);
     if !key.words.is_empty() {
@@ -287,7 +293,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_value_has_a_word() {
-        let schema = schema();
+        let schema = plain_schema();
         let kind = |path: &str| keys(&schema).into_iter().find(|key| key.path == path).map(|key| key.kind);
         for (path, expected) in [
             ("listen", "text"),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::keys::{Key, keys};
-use super::schema::schema;
+use super::schema::plain_schema;
 
 const INTRODUCTION: &str = "\
 # Configuration keys
@@ -19,7 +19,8 @@ starts at the folder of the file.
 | --- | --- |
 | duration | a whole number and a unit: `250ms`, `5s`, `10m`, `1h`, `1d` |
 | size | a number of bytes, or with a unit: `512KiB`, `4MiB`, `1GiB` |
-| secret | the value itself, or where it is: `{env: NAME}` or `{file: PATH}`, with \
+| secret | the value itself, or where it is: `{env: NAME}`, `{file: PATH}`, \
+`{credential: NAME}` or `{command: [PROGRAM, …]}` ([environments](../environments.md)), with \
 `prefix: \"Bearer \"` for what stands before it; never shown |
 | address | an address or a URL itself, or the variable that has it: `{env: NAME}` |
 | pattern | a name in which `*` is any text and `?` any one character |
@@ -30,7 +31,7 @@ starts at the folder of the file.
 /// A Markdown page of all keys: what each takes, its default and its meaning.
 #[must_use]
 pub fn reference() -> String {
-    let keys = keys(&schema());
+    let keys = keys(&plain_schema());
     let mut page = INTRODUCTION.to_owned();
     section(&mut page, "Top", "", &keys, "");
     for key in &keys {

@@ -10,12 +10,52 @@ use crate::section::Config;
 /// `# yaml-language-server: $schema=config.schema.json`.
 #[must_use]
 pub fn schema() -> Value {
+    let mut schema = plain_schema();
+    let_variables_in(&mut schema);
+    schema
+}
+
+/// The same without what variables may stand for.
+pub(crate) fn plain_schema() -> Value {
     let mut schema = schemars::schema_for!(Config).to_value();
     if let Some(map) = schema.as_object_mut() {
         map.insert("title".to_owned(), "Tidegate configuration".into());
     }
     take_null_out(&mut schema);
     schema
+}
+
+/// A variable may stand for any value; where text of any kind may stand, that is said already.
+fn let_variables_in(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(let_variables_in),
+        Value::Object(map) => {
+            let is_bare = |name: &Value| ["integer", "number", "boolean"].iter().any(|bare| name == bare);
+            let words = |choices: &Value| {
+                choices.as_array().is_some_and(|all| all.iter().all(|choice| choice.get("const").is_some()))
+            };
+            if map.get("type").is_some_and(is_bare) || map.get("pattern").is_some_and(Value::is_string) {
+                let mut kept = serde_json::Map::new();
+                for key in ["description", "default", "title"] {
+                    kept.extend(map.remove(key).map(|value| (key.to_owned(), value)));
+                }
+                let own = std::mem::replace(map, kept);
+                map.insert("anyOf".to_owned(), Value::from(vec![Value::Object(own), variable()]));
+                return;
+            }
+            if let Some(Value::Array(choices)) = map.get_mut("oneOf").filter(|choices| words(choices)) {
+                choices.push(variable());
+                return;
+            }
+            map.values_mut().for_each(let_variables_in);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// A value that is a variable's.
+fn variable() -> Value {
+    serde_json::json!({ "type": "string", "pattern": r"^\$\{[^${}]+\}$", "description": "A variable." })
 }
 
 /// A key without a value is a fault, so that an empty list is not taken for an absent one; the types that
@@ -62,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_key_says_what_it_means_since_when_and_what_holds_without_it() {
-        let schema = schema();
+        let schema = plain_schema();
         let objects = objects(&schema);
         assert!(objects.len() >= 12, "found {}", objects.len());
         for (name, def) in objects {
@@ -79,6 +119,17 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_may_stand_where_text_of_any_kind_may_not() {
+        let schema = schema();
+        let size = &schema["$defs"]["Limits"]["properties"]["page_size"];
+        assert_eq!(size["anyOf"][0]["minimum"], 1);
+        assert_eq!(size["anyOf"][1]["type"], "string");
+        assert!(size["description"].is_string() && size["default"].is_number());
+        let words = schema["$defs"]["Revision"]["oneOf"].as_array().expect("words");
+        assert_eq!(words.last().expect("one")["description"], "A variable.");
+    }
+
+    #[test]
     fn nothing_may_be_null() {
         let text = schema().to_string();
         assert!(!text.contains("null"), "{text}");
@@ -86,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_schema_knows_the_keys_and_words_of_the_file() {
-        let schema = schema();
+        let schema = plain_schema();
         assert_eq!(schema["properties"]["listen"]["default"], "127.0.0.1:7400");
         assert_eq!(schema["properties"]["listen"]["type"], "string");
         assert_eq!(schema["$defs"]["Limits"]["properties"]["request_bytes_max"]["default"], "4MiB");

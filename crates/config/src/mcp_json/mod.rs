@@ -40,7 +40,7 @@ const SERVERS_MAX: usize = 1000;
 /// # Errors
 /// Everything that is wrong with it, with positions in the file.
 pub fn load_str(text: &str, file_name: &str) -> Result<Imported, Diagnostics> {
-    let one = |fault: Fault| Diagnostics::one(fault.diagnostic(file_name));
+    let one = |fault: Fault| Diagnostics::one(fault.diagnostic(&[file_name]));
     let text = comments::blank_out(text);
     if !text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').starts_with('{') {
         let problem = Problem::other("expected a JSON object", Some(EXAMPLE.to_owned()));
@@ -52,9 +52,9 @@ pub fn load_str(text: &str, file_name: &str) -> Result<Imported, Diagnostics> {
     let (config_tree, names) = file(&root, &mut translation).map_err(one)?;
     let Translation { faults, warnings, .. } = translation;
     let config = load::checked(&config_tree, faults).map_err(|faults| {
-        load::shown(faults.into_iter().map(|f| in_words_of_the_file(f, &names)).collect(), file_name)
+        load::shown(faults.into_iter().map(|f| in_words_of_the_file(f, &names)).collect(), &[file_name])
     })?;
-    let mut warnings: Vec<_> = warnings.into_iter().map(|fault| fault.diagnostic(file_name)).collect();
+    let mut warnings: Vec<_> = warnings.into_iter().map(|fault| fault.diagnostic(&[file_name])).collect();
     warnings.sort_by_key(|warning| (warning.line, warning.column));
     Ok(Imported { config, warnings })
 }

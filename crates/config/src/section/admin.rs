@@ -1,6 +1,5 @@
 //! Where operators come in.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{admin_listen_fault, admin_token_fault};
-use crate::value::{Address, Secret, SecretErrorKind, SecretText, Span, parse_listen};
+use crate::value::{Address, Fetch, Secret, SecretErrorKind, SecretText, Span, parse_listen};
 
 /// The operators' interface over HTTP, apart from clients.
 ///
@@ -149,7 +148,7 @@ impl Admin {
     pub fn place(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        read: &Fetch<'_>,
     ) -> Result<Option<AdminPlace>, AdminError> {
         let Some(listen) = &self.listen else { return Ok(None) };
         let no_use = |key, fault: String| AdminError::Use { key, fault };
@@ -189,7 +188,7 @@ mod tests {
             _ => None,
         };
         let admin = Admin { listen: Some(Address::Env(listen.to_owned())), token, ..Admin::default() };
-        let place = admin.place(&env, &|_| Err(io::ErrorKind::NotFound.into()));
+        let place = admin.place(&env, &|_| Err(std::io::ErrorKind::NotFound.into()));
         place.map(|place| place.expect("a place").listen).map_err(|error| {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
             format!("{error}{}", cause.unwrap_or_default())

@@ -1,14 +1,13 @@
 //! The audit log.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Glob, Secret, SecretError, SecretText, Span};
+use crate::value::{Fetch, Glob, Secret, SecretError, SecretText, Span};
 
 /// The record of who did what, which shows whether it was tampered with.
 ///
@@ -245,7 +244,7 @@ impl AuditBucket {
     pub fn resolve(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        read: &Fetch<'_>,
     ) -> Result<(SecretText, SecretText, Option<SecretText>), SecretError> {
         let find = |name: &str, secret: &Secret| {
             let found = secret.resolve(env, read);
@@ -274,7 +273,7 @@ impl AuditExport {
     pub fn resolve(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        read: &Fetch<'_>,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, SecretError> {
         super::upstream::look_up_headers(&self.headers, env, read)
     }

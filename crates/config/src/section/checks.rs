@@ -1,14 +1,13 @@
 //! What is looked at in what passes.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Glob, Secret, SecretError, SecretText, Size, Span};
+use crate::value::{Fetch, Glob, Secret, SecretError, SecretText, Size, Span};
 
 /// A rule by which contents are looked at, and what becomes of what is found.
 ///
@@ -230,7 +229,7 @@ impl CheckWebhook {
     pub fn resolve(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        read: &Fetch<'_>,
     ) -> Result<(Headers, Option<SecretText>), SecretError> {
         let headers = super::upstream::look_up_headers(&self.headers, env, read)?;
         let secret = self.secret.as_ref().map(|secret| secret.resolve(env, read)).transpose();
@@ -246,7 +245,7 @@ impl CheckInterceptors {
     pub fn resolve(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        read: &Fetch<'_>,
     ) -> Result<Headers, SecretError> {
         super::upstream::look_up_headers(&self.headers, env, read)
     }

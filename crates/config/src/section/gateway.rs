@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admin, Audit, Auth, Cache, CheckRule, Discovery, Endpoint, Governance, Keys, Limits, ListenTls, Names,
-    Pins, Policy, Rate, Replica, Sessions, Store, Tasks, Telemetry, Upstream,
+    Pins, Policy, Rate, Replica, Sessions, Store, Tasks, Telemetry, Upstream, Variable,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -20,6 +20,11 @@ use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Values with names, which others refer to as `${name}`: what is another one elsewhere.
+    ///
+    /// By default there are none, and `${` is text like any other. Since 0.1.
+    pub variables: IndexMap<String, Variable>,
+
     /// The address and port to listen on.
     ///
     /// `localhost` stands for 127.0.0.1; other names are refused. Port 0 takes any free port. Since 0.1.
@@ -175,6 +180,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            variables: IndexMap::new(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
             tls: None,
             hosts: None,

@@ -29,6 +29,7 @@ mod tasks;
 mod telemetry;
 mod tls;
 mod upstream;
+mod variable;
 
 pub use admin::{Admin, AdminError, AdminPlace, AdminRoles, AdminSignIn};
 pub use audit::{Audit, AuditBucket, AuditExport, AuditFormat, AuditMode};
@@ -61,3 +62,4 @@ pub use tasks::{HostRule, HostWhen, Tasks, UpstreamTasks};
 pub use telemetry::{LogCalls, LogFormat, LogLevel, Telemetry};
 pub use tls::{ListenTls, UpstreamTls};
 pub use upstream::{Resolved, Revision, Sharing, Stdio, Timeouts, Transport, Upstream};
+pub use variable::{Variable, VariableType};

@@ -1,12 +1,11 @@
 //! What outlives a process.
 
-use std::io;
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Secret, SecretErrorKind, StoreUrl, StoreUrlError};
+use crate::value::{Fetch, Secret, SecretErrorKind, StoreUrl, StoreUrlError};
 
 /// Where is kept what outlives a process or is shared by replicas.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -44,7 +43,7 @@ impl Store {
     pub fn target(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        read: &Fetch<'_>,
     ) -> Result<Option<StoreUrl>, StoreError> {
         let Some(url) = &self.url else { return Ok(None) };
         let text = url.resolve(env, read).map_err(StoreError::Secret)?;
@@ -71,6 +70,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::value::SecretPlace;
 
     fn target(url: Secret) -> Result<StoreUrl, String> {
         let env = |name: &str| match name {
@@ -79,7 +79,7 @@ mod tests {
             "ODD" => Some("mysql://u:hunter2@db".to_owned()),
             _ => None,
         };
-        let read = |_: &Path| Ok(b"sqlite:/var/lib/t.db\n".to_vec());
+        let read = |_: SecretPlace<'_>| Ok(b"sqlite:/var/lib/t.db\n".to_vec());
         let store = Store { url: Some(url) };
         store.target(&env, &read).map(|target| target.expect("a URL")).map_err(|e| {
             let cause = std::error::Error::source(&e).map(|cause| format!(": {cause}"));
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_store_is_found_where_its_url_is() {
-        let none = Store::default().target(&|_| None, &|_| Err(io::ErrorKind::NotFound.into()));
+        let none = Store::default().target(&|_| None, &|_| Err(std::io::ErrorKind::NotFound.into()));
         assert_eq!(none.expect("nothing is said"), None);
         assert_eq!(target(Secret::plain("memory:")), Ok(StoreUrl::Memory));
         assert_eq!(target(Secret::plain("sqlite:t.db")), Ok(StoreUrl::Sqlite(PathBuf::from("t.db"))));

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue};
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::offers;
 use super::{OpenApi, Pins, Resilience, RetryRule, UpstreamAuth, UpstreamTasks, UpstreamTls};
-use crate::value::{Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
+use crate::value::{Fetch, Glob, Secret, SecretError, SecretErrorKind, SecretText, Span};
 
 /// A server behind the gateway: at a `url`, a `command` to start, or a web API that an `openapi` document
 /// describes.
@@ -389,7 +388,7 @@ impl Default for Stdio {
 pub(super) fn look_up_headers(
     headers: &BTreeMap<String, Secret>,
     env: &dyn Fn(&str) -> Option<String>,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    read: &Fetch<'_>,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, SecretError> {
     let mut found = Vec::with_capacity(headers.len());
     for (name, secret) in headers {
@@ -486,7 +485,7 @@ impl Upstream {
     pub fn resolve(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        read: &Fetch<'_>,
     ) -> Result<Resolved, SecretError> {
         let mut found =
             Resolved { env: Vec::new(), headers: Vec::new(), auth: None, credentials: Vec::new() };
@@ -533,6 +532,7 @@ impl Upstream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::SecretPlace;
 
     #[test]
     fn only_what_the_connector_is_made_of_changes_the_fingerprint() {
@@ -599,7 +599,7 @@ mod tests {
             ..Upstream::default()
         };
         let env = |name: &str| (name == "T").then(|| "hunter2".to_owned());
-        let read = |_: &Path| Ok(b"hunter3\n".to_vec());
+        let read = |_: SecretPlace<'_>| Ok(b"hunter3\n".to_vec());
         let found = upstream.resolve(&env, &read).expect("both are there");
         assert_eq!(found.env[0].1.expose(), "hunter3");
         assert_eq!(found.headers[0].0, "authorization");
@@ -612,7 +612,7 @@ mod tests {
         let headers = BTreeMap::from([("x-key".to_owned(), Secret::env("T"))]);
         let upstream = Upstream { headers, ..Upstream::default() };
         let env = |_: &str| Some("hun\nter2".to_owned());
-        let read = |_: &Path| Ok(Vec::new());
+        let read = |_: SecretPlace<'_>| Ok(Vec::new());
         let error = upstream.resolve(&env, &read).expect_err("a header has one line");
         assert_eq!(error.to_string(), "read the value of headers.x-key");
         assert_eq!(error.kind.to_string(), "it has characters that cannot be sent");

@@ -55,9 +55,10 @@ impl Fault {
         Self { at, path: Path::default(), problem }
     }
 
-    /// The fault as it is shown, in `file`.
-    pub(crate) fn diagnostic(self, file: &str) -> Diagnostic {
+    /// The fault as it is shown, in one of `files`.
+    pub(crate) fn diagnostic(self, files: &[&str]) -> Diagnostic {
         let (message, hint) = self.words();
+        let file = files.get(usize::from(self.at.file)).or(files.first()).copied().unwrap_or_default();
         Diagnostic {
             file: file.to_owned(),
             line: self.at.line,

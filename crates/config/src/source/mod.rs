@@ -5,15 +5,19 @@
 //! shape.
 
 mod fault;
+mod merge;
 mod path;
 mod tree;
 mod typed;
 mod typed_parts;
 mod typed_words;
+mod variables;
 mod yaml;
 
 pub(crate) use fault::{FAULTS_MAX, Fault, Problem, note};
+pub(crate) use merge::{Covered, merge};
 pub(crate) use path::{Path, Seg};
 pub(crate) use tree::{Entry, Node, Position, Value};
 pub(crate) use typed::read;
-pub(crate) use yaml::parse;
+pub(crate) use variables::{Values, fill};
+pub(crate) use yaml::{parse, parse_layer};

@@ -8,12 +8,14 @@ use super::path::{Path, Seg};
 /// Where something is in a text. Lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
+    /// Which of the files that were laid over one another, from 0.
+    pub(crate) file: u16,
     pub(crate) line: u32,
     pub(crate) column: u32,
 }
 
 impl Position {
-    pub(crate) const START: Self = Self { line: 1, column: 1 };
+    pub(crate) const START: Self = Self { file: 0, line: 1, column: 1 };
 }
 
 /// A value in a document.

@@ -50,19 +50,35 @@ fn options() -> Options {
 /// # Errors
 /// What is wrong with the text as such. Repeated keys are put into `faults` and left out.
 pub(crate) fn parse(text: &str, faults: &mut Vec<Fault>) -> Result<Node, Fault> {
+    parse_layer(text, 0, &mut 0, faults)
+}
+
+/// The same for one of several files whose trees become one. `ids` is the last number that was given to a
+/// node, so that no two of them have the same.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn parse_layer(
+    text: &str,
+    file: u16,
+    ids: &mut u32,
+    faults: &mut Vec<Fault>,
+) -> Result<Node, Fault> {
+    let start = Position { file, ..Position::START };
     let fault =
         |at, message, hint| Fault { at, path: Path::default(), problem: Problem::Other { message, hint } };
     if text.len() > FILE_BYTES_MAX {
         let message = format!("the file has more than {FILE_BYTES_MAX} bytes");
-        return Err(fault(Position::START, message, None));
+        return Err(fault(start, message, None));
     }
     let raw: RawNode = serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
-        let at = error.location().map_or(Position::START, position);
+        let at = error.location().map_or(start, |location| position(location, file));
         let (message, hint) = words(&error, text, at);
         fault(at, message, hint)
     })?;
-    let mut builder = Builder { text, ids: 0 };
+    let mut builder = Builder { text, file, ids: *ids };
     let mut root = builder.node(raw);
+    *ids = builder.ids;
     if matches!(root.value, Value::Null) {
         root.value = Value::Map(Vec::new());
     }
@@ -94,9 +110,9 @@ fn star_hint(text: &str, at: Position) -> Option<String> {
     starts.then(|| "a pattern that begins with \"*\" stands in quotes".to_owned())
 }
 
-fn position(location: Location) -> Position {
+fn position(location: Location, file: u16) -> Position {
     let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
-    Position { line: count(location.line()), column: count(location.column()) }
+    Position { file, line: count(location.line()), column: count(location.column()) }
 }
 
 /// A value as the YAML reader gives it.
@@ -188,6 +204,7 @@ impl<'de> Visitor<'de> for AnyValue {
 
 struct Builder<'a> {
     text: &'a str,
+    file: u16,
     ids: u32,
 }
 
@@ -208,13 +225,13 @@ impl Builder<'_> {
                 Value::Map(entries.into_iter().map(|(key, value)| self.entry(key, value)).collect())
             }
         };
-        Node { id, at: position(location), value }
+        Node { id, at: position(location, self.file), value }
     }
 
     fn entry(&mut self, key: Spanned<String>, raw: RawNode) -> Entry {
         let unwritten = raw.0.defined.span().is_empty();
         let mut value = self.node(raw);
-        let key_at = position(key.defined);
+        let key_at = position(key.defined, self.file);
         if unwritten && matches!(value.value, Value::Null) {
             // There is nothing to point at but the key.
             value.at = key_at;

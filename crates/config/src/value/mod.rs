@@ -18,7 +18,10 @@ pub use hosts::{HostList, OriginList, RuleError};
 pub use listen::{ListenError, parse_listen};
 pub(crate) use listen::{listen_from_text, listen_to_text};
 pub use pace::{Pace, PaceError};
-pub use secret::{SECRET_BYTES_MAX, Secret, SecretError, SecretErrorKind, SecretText};
+pub(crate) use secret::HIDDEN;
+pub use secret::{
+    Fetch, SECRET_BYTES_MAX, Secret, SecretCommand, SecretError, SecretErrorKind, SecretPlace, SecretText,
+};
 pub use size::{Size, SizeError};
 pub use span::{Span, SpanError};
 pub use store_url::{StoreUrl, StoreUrlError};

@@ -2,7 +2,9 @@
 
 mod accepted;
 mod documents;
+mod history;
 mod imported;
+mod layers;
 mod refused;
 mod refused_values;
 mod robust;

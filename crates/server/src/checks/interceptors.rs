@@ -65,7 +65,7 @@ struct Ran {
 impl Interceptors {
     pub(super) fn new(own: &CheckInterceptors, index: usize, shared: &Shared) -> Result<Self, CheckError> {
         let env = |name: &str| std::env::var(name).ok();
-        let read = |path: &std::path::Path| std::fs::read(path);
+        let read = crate::secret::fetch;
         let headers = own.resolve(&env, &read)?;
         let (timeout, bytes_max) = (own.timeout.duration(), own.bytes_max.as_usize());
         let (url, http) = client(&own.url, own.ca.as_ref(), (timeout, own.concurrency_max))?;

@@ -43,7 +43,7 @@ pub(super) struct Webhook {
 impl Webhook {
     pub(super) fn new(section: &CheckWebhook, shared: &Shared) -> Result<Self, CheckError> {
         let env = |name: &str| std::env::var(name).ok();
-        let read = |path: &std::path::Path| std::fs::read(path);
+        let read = crate::secret::fetch;
         let (headers, secret) = section.resolve(&env, &read)?;
         let secret = secret.map(|secret| key(secret.expose()).ok_or(CheckError::NoSecret)).transpose()?;
         let timeout = section.timeout.duration();
