@@ -9,6 +9,7 @@
 mod admit;
 mod approvals_api;
 mod bound;
+mod config_api;
 mod home;
 mod ledger;
 mod listener;
@@ -29,6 +30,7 @@ mod upstreams_api;
 mod users_api;
 
 pub use approvals_api::approval_report;
+pub use config_api::ConfigInForce;
 pub use listener::{Admin, Place, Policies};
 pub use pins_api::{pin_diff, pin_report};
 pub use policy_api::{Explained, Explains};

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::admit::Address;
 use crate::bound::{Bound, Wrong};
+use crate::config_api::ConfigInForce;
 use crate::ledger::Ledger;
 use crate::policy_api::Explains;
 use crate::problem::Answer;
@@ -59,6 +60,8 @@ pub struct Place {
     pub explain: Arc<dyn Explains>,
     /// The upstreams of the configuration in force, as this process has them.
     pub upstreams: Upstreams,
+    /// The configuration in force, as this process has it.
+    pub config: ConfigInForce,
     /// Whoever knows under which rules the configuration is; `None`: nobody.
     pub governs: Option<Arc<dyn Governs>>,
 }
@@ -88,6 +91,8 @@ pub struct Own {
     pub explain: Arc<dyn Explains>,
     /// Upstreams.
     pub upstreams: Upstreams,
+    /// The configuration in force, as this process has it.
+    pub config: ConfigInForce,
     /// Whoever knows under which rules the configuration is.
     pub governs: Option<Arc<dyn Governs>>,
     /// For names.
@@ -187,6 +192,7 @@ impl Own {
             policy,
             explain,
             upstreams,
+            config,
             governs,
         } = place;
         let no_url = || io::Error::new(io::ErrorKind::InvalidInput, "the URL for operators is none");
@@ -210,6 +216,7 @@ impl Own {
             policy,
             explain,
             upstreams,
+            config,
             governs,
             rng,
             clock,

@@ -12,7 +12,8 @@ use crate::page::Site;
 use crate::problem::{Answer, Problem};
 use crate::role::Role;
 use crate::{
-    approvals_api, pins_api, policy_api, proposals_api, sign_in, tasks_api, upstreams_api, users_api,
+    approvals_api, config_api, pins_api, policy_api, proposals_api, sign_in, tasks_api, upstreams_api,
+    users_api,
 };
 
 /// What an operator asks for.
@@ -26,6 +27,7 @@ enum Route {
     Tasks,
     Task,
     CancelTask,
+    Config,
     RetryTask,
     Barred,
     DisableUser,
@@ -81,7 +83,7 @@ const fn post(path: &'static str, role: Role, route: Route) -> Row {
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 
 /// Every route, with what it needs.
-const TABLE: [Row; 32] = [
+const TABLE: [Row; 33] = [
     get("/", Needs::Nothing, Route::Home),
     get("/sign-in", Needs::Nothing, Route::SignIn),
     get(sign_in::CALLBACK, Needs::Nothing, Route::Callback),
@@ -115,6 +117,7 @@ const TABLE: [Row; 32] = [
     post("/v1/proposals/*/revise", Role::Operator, Route::ReviseProposal),
     post("/v1/proposals/*/act", Role::Operator, Route::ActOnProposal),
     get("/v1/upstreams", VIEWER, Route::Upstreams),
+    get("/v1/config", Needs::Role(Role::Operator), Route::Config),
 ];
 
 impl Row {
@@ -276,6 +279,7 @@ async fn answer(
         Route::ReviseProposal => proposals_api::revise(own, known()?, name, body).await,
         Route::ActOnProposal => proposals_api::act(own, known()?, name, body).await,
         Route::Upstreams => upstreams_api::list(own, uri.query()),
+        Route::Config => config_api::show(own, uri.query()),
     }
 }
 

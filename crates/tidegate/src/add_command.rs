@@ -278,7 +278,7 @@ fn agreed(arguments: &Arguments) -> anyhow::Result<bool> {
 /// Puts the new text in the place of the old one, if that is still what it was.
 async fn write(change: &Change, name: &str, origin: &str) -> anyhow::Result<()> {
     let source =
-        Source { config: Some(change.file.clone()).filter(|_| change.old.is_some()), mcp_json: None };
+        Source { config: Some(change.file.clone()).filter(|_| change.old.is_some()), ..Source::default() };
     let doing = match store_command::open_if_there(&source).await? {
         Some(store) => Some(ByHand::begin(&source, &store, "add", name).await?.says("origin", origin)),
         None => None,

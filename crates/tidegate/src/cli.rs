@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    add_command, approvals_command, audit_command, auth_command, call, config_command, discover_command,
-    governance_command, health, keys, limits_command, list, pins_command, policy_command, registry_command,
-    running_command, stdio, store_command, tasks_command, up, users_command,
+    add_command, approvals_command, audit_command, auth_command, bundle_command, call, config_command,
+    discover_command, governance_command, health, keys, limits_command, list, load, pins_command,
+    policy_command, registry_command, running_command, stdio, store_command, tasks_command, up,
+    users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -28,6 +29,31 @@ pub struct Source {
     /// Serve the servers of a client's file (`mcpServers`) as it is.
     #[arg(long, value_name = "FILE")]
     pub mcp_json: Option<PathBuf>,
+    /// Lay the overlay of this environment over the configuration, such as `tidegate.production.yaml`;
+    /// several in their order.
+    #[arg(long, value_name = "NAME", value_parser = environment, conflicts_with = "mcp_json")]
+    pub env: Vec<String>,
+    /// Give a variable of the configuration its value.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting, conflicts_with = "mcp_json")]
+    pub set: Vec<(String, String)>,
+}
+
+/// The name of an environment, which is part of a file's name.
+pub fn environment(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    match text {
+        load::LOCAL => Err("the overlay of this machine is always used".to_owned()),
+        _ if text.is_empty() || text.len() > 32 || !text.bytes().all(plain) => {
+            Err("a name has 1 to 32 of a-z, 0-9 and -".to_owned())
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// A name and a value.
+pub fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// How results are printed.
@@ -81,6 +107,11 @@ enum Command {
     Config {
         #[command(subcommand)]
         command: config_command::Command,
+    },
+    /// The whole deployment as one signed file: made here, looked at, verified, applied elsewhere.
+    Bundle {
+        #[command(subcommand)]
+        command: bundle_command::Command,
     },
     /// Check the policies, try them, see why they decide, and what other ones would change.
     Policy {
@@ -181,7 +212,8 @@ impl Cli {
             Command::Call(arguments) => call::run(arguments).await,
             Command::Upstreams(arguments) => running_command::run(arguments).await,
             Command::Health(arguments) => health::run(arguments).await,
-            Command::Config { command } => config_command::run(command),
+            Command::Config { command } => config_command::run(command).await,
+            Command::Bundle { command } => bundle_command::run(command).await,
             Command::Policy { command } => policy_command::run(command),
             Command::Governance { command } => governance_command::run(command).await,
             Command::Propose(arguments) => governance_command::propose(arguments).await,

@@ -1,5 +1,7 @@
 //! `tidegate config`.
 
+mod compare;
+
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -26,7 +28,17 @@ pub enum Command {
     Explain {
         /// The key's path.
         key: String,
+        /// Say as well where it is set here, and what an overlay covers.
+        #[arg(long)]
+        here: bool,
+        #[command(flatten)]
+        source: Source,
     },
+    /// Say what is different between two configurations in what they mean; exit with 4 where something is.
+    Diff(Box<compare::Diff>),
+    /// Say what is different between the file, the gateway that runs and the store; exit with 4 where
+    /// something is.
+    Drift(Box<compare::Chosen>),
     /// Print the JSON Schema, for editors.
     Schema,
     /// Print the reference of all keys as Markdown.
@@ -34,12 +46,19 @@ pub enum Command {
 }
 
 /// Does it.
-pub fn run(command: Command) -> anyhow::Result<u8> {
+pub async fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Check { source, output: Output::Table } => check(&load::load(&source)?),
         Command::Check { source, output: Output::Json } => return check_for_programs(&source),
-        Command::Explain { key } => match config::explain(&key) {
-            Some(text) => out::line(text),
+        Command::Diff(arguments) => return compare::diff(*arguments).await,
+        Command::Drift(chosen) => return compare::drift(*chosen).await,
+        Command::Explain { key, here, source } => match config::explain(&key) {
+            Some(text) => {
+                out::line(text);
+                if here {
+                    explain_here(&source, &key)?;
+                }
+            }
             None => {
                 let hint = config::nearest_key(&key).map(|near| format!("; did you mean {near:?}?"));
                 eprintln!("tidegate: there is no key {key:?}{}", hint.unwrap_or_default());
@@ -52,6 +71,23 @@ pub fn run(command: Command) -> anyhow::Result<u8> {
         Command::Reference => out::line(config::reference().trim_end()),
     }
     Ok(0)
+}
+
+/// Where a key is set, and what is covered there.
+fn explain_here(source: &Source, key: &str) -> anyhow::Result<()> {
+    let file = source.config.clone().unwrap_or_else(|| load::DEFAULT_FILE.into());
+    let origins = load::layered(source, &file)?.origins;
+    let mut set = origins.under(key).peekable();
+    if set.peek().is_none() {
+        out::line("\nHere it is not set.");
+    }
+    for (path, at) in set {
+        out::line(format!("\nHere: {path}\n  set      {at}"));
+        for (_, below) in origins.covered(path).filter(|(covered, _)| *covered == path) {
+            out::line(format!("  covers   {below}"));
+        }
+    }
+    Ok(())
 }
 
 fn check_for_programs(source: &Source) -> anyhow::Result<u8> {

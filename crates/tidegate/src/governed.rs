@@ -16,7 +16,9 @@ use seal::SystemRng;
 use store::Store;
 use tokio::task::JoinHandle;
 
+use crate::cli::Source;
 use crate::exit::Coded;
+use crate::load;
 use desk::ConfigDesk;
 
 /// How often is looked what fell due.
@@ -26,6 +28,7 @@ const DEFAULT: &str = "solo";
 
 /// The offices of a configuration: one as long as its rules are the same.
 pub struct Governed {
+    source: Source,
     file: PathBuf,
     store: Arc<dyn Store>,
     owner: String,
@@ -77,11 +80,11 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
 
 impl Governed {
     /// For the configuration in this file.
-    pub fn new(file: &Path, store: Arc<dyn Store>) -> Self {
+    pub fn new(source: &Source, file: &Path, store: Arc<dyn Store>) -> Self {
         let mut random = [0; 12];
         SystemRng.fill(&mut random);
         let owner = format!("governor-{}", audit::hex(&random));
-        Self { file: file.to_owned(), store, owner, office: Mutex::new(None) }
+        Self { source: source.clone(), file: file.to_owned(), store, owner, office: Mutex::new(None) }
     }
 
     fn folder(&self) -> &Path {
@@ -90,9 +93,8 @@ impl Governed {
 
     /// The section as the file has it now; `None` where there is none.
     pub fn section(&self) -> Result<Option<Governance>, String> {
-        let bytes = std::fs::read(&self.file).map_err(|error| format!("{}: {error}", self.file.display()))?;
-        let config = config::load_slice(&bytes, &self.file.display().to_string());
-        Ok(config.map_err(|faults| faults.to_string())?.governance)
+        let layered = load::layered(&self.source, &self.file).map_err(|error| format!("{error:#}"))?;
+        Ok(layered.config.governance)
     }
 
     /// The office under the rules as they are now.
@@ -104,7 +106,7 @@ impl Governed {
             return Ok(Arc::clone(office));
         }
         let engine = engine(&text)?;
-        let desk = Arc::new(ConfigDesk::new(&self.file, Arc::clone(&self.store)));
+        let desk = Arc::new(ConfigDesk::new(&self.file, Arc::clone(&self.store)).with_overlays(&self.source));
         let (store, clock) = (Arc::clone(&self.store), Arc::new(SystemClock));
         let new = Arc::new(Office::new((engine, rules), store, desk, clock, self.owner.clone()));
         Ok(Arc::clone(office.insert(new)))

@@ -7,6 +7,7 @@ mod ask;
 mod audit_command;
 mod audit_log;
 mod auth_command;
+mod bundle_command;
 mod by_hand;
 mod call;
 mod cli;

@@ -2,21 +2,22 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use admin::{AddressState, Admin, Place, Policies, Roles, SignInPlace, UpstreamState, Upstreams};
 use anyhow::Context as _;
-use config::{AdminPlace, AdminRoles, AdminSignIn, Config};
+use config::{AdminPlace, AdminRoles, AdminSignIn, Config, Meaning};
 use model::SystemClock;
 use seal::{KeyRing, SystemRng};
+use serde_json::Value;
 use server::App;
 use store::Store;
 use tokio::task::JoinHandle;
 
 use crate::exit::Coded;
 use crate::governed::Governed;
-use crate::question::InForce;
+use crate::question;
 
 /// How often is tried to listen where the process whose place this one takes still does.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -26,6 +27,22 @@ pub fn place(config: &Config) -> anyhow::Result<Option<AdminPlace>> {
     let env = |name: &str| std::env::var(name).ok();
     let place = config.admin.place(&env, &server::fetch_secret);
     Ok(place.map_err(|error| Coded::of_config(&error))?)
+}
+
+/// The configuration in force, as it is told to operators: without its secrets.
+#[derive(Debug, Clone, Default)]
+pub struct InForce(Arc<Mutex<Value>>);
+
+impl InForce {
+    /// Another one is.
+    pub fn put(&self, config: &Config) {
+        let value = Meaning::of(config, None).value().clone();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+
+    fn get(&self) -> Value {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The operators' interface, which ends with this.
@@ -42,10 +59,12 @@ impl Operators {
         place: Option<AdminPlace>,
         (app, store, keys): (&Arc<App>, &Arc<dyn Store>, &Arc<KeyRing>),
         governed: Option<&Arc<Governed>>,
+        in_force: &InForce,
     ) -> anyhow::Result<Self> {
         let Some(AdminPlace { listen, token }) = place else { return Ok(Self::default()) };
         let (app, store, keys) = (Arc::clone(app), Arc::clone(store), Arc::clone(keys));
         let governed = governed.cloned();
+        let in_force = in_force.clone();
         let (url, how) = (config.admin.url.clone(), config.admin.sign_in.clone());
         let place = move || Place {
             store: Arc::clone(&store),
@@ -57,7 +76,8 @@ impl Operators {
             sign_in: how.as_ref().map(|how| sign_in(how, &app)),
             recorder: app.recorder().cloned(),
             policy: policies(&app),
-            explain: Arc::new(InForce(Arc::clone(&app))),
+            explain: Arc::new(question::InForce(Arc::clone(&app))),
+            config: config_in_force(&in_force),
             upstreams: upstreams(&app),
             governs: governed.clone().map(|governed| governed as Arc<dyn admin::Governs>),
         };
@@ -86,6 +106,11 @@ impl Operators {
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
+}
+
+fn config_in_force(in_force: &InForce) -> admin::ConfigInForce {
+    let in_force = in_force.clone();
+    Arc::new(move || in_force.get())
 }
 
 /// The policies of the configuration in force.

@@ -231,7 +231,7 @@ fn test(source: &Source, file: &Path, output: Output) -> anyhow::Result<u8> {
 
 fn diff(source: &Source, new: &Path, file: &Path, output: Output) -> anyhow::Result<u8> {
     let old_config = load::load(source)?.config;
-    let new_source = Source { config: Some(new.to_owned()), mcp_json: None };
+    let new_source = Source { config: Some(new.to_owned()), ..Source::default() };
     let new_config = load::load(&new_source)?.config;
     let (old, newer) = (engine(&old_config)?, engine(&new_config)?);
     // Labels may change too, so that each side is asked about its own.

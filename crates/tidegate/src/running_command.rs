@@ -42,18 +42,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     if !running {
         return list::upstreams(&source, output).await;
     }
-    let config = load::load(&source)?.config;
-    let Some(place) = operators::place(&config)? else {
-        let text = "ask the gateway that runs here: the configuration has no \"admin.listen\"";
-        return Err(Coded::config(text.to_owned()).into());
-    };
-    let Some(token) = place.token else {
-        let text = "ask the gateway that runs here: the configuration has no \"admin.token\"";
-        return Err(Coded::config(text.to_owned()).into());
-    };
-    let address = admin.unwrap_or_else(|| place.listen.to_string());
-    let found = ask(&address, token.expose()).await;
-    let found = found.with_context(|| format!("ask the gateway at {address}"))?;
+    let found = ask_running(&source, admin.as_deref(), PATH).await?;
     let all = found["upstreams"].as_array().cloned().unwrap_or_default();
     match output {
         Output::Json => out::line(serde_json::to_string_pretty(&all)?),
@@ -64,8 +53,24 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     Ok(if all.iter().all(well) { 0 } else { exit::REFUSED })
 }
 
-async fn ask(address: &str, token: &str) -> anyhow::Result<Value> {
-    let url: Uri = format!("http://{address}{PATH}").parse()?;
+/// Asks the gateway that runs on this machine, by its listener for operators, or that at an address.
+pub async fn ask_running(source: &Source, admin: Option<&str>, path: &str) -> anyhow::Result<Value> {
+    let config = load::load(source)?.config;
+    let Some(place) = operators::place(&config)? else {
+        let text = "ask the gateway that runs here: the configuration has no \"admin.listen\"";
+        return Err(Coded::config(text.to_owned()).into());
+    };
+    let Some(token) = place.token else {
+        let text = "ask the gateway that runs here: the configuration has no \"admin.token\"";
+        return Err(Coded::config(text.to_owned()).into());
+    };
+    let address = admin.map_or_else(|| place.listen.to_string(), str::to_owned);
+    let found = ask(&address, path, token.expose()).await;
+    found.with_context(|| format!("ask the gateway at {address}"))
+}
+
+async fn ask(address: &str, path: &str, token: &str) -> anyhow::Result<Value> {
+    let url: Uri = format!("http://{address}{path}").parse()?;
     let options = HttpOptions { connect_timeout: PATIENCE, guard: Guard::Operator, ..HttpOptions::default() };
     let timeouts = Timeouts { total: Some(PATIENCE), ..Timeouts::default() };
     let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))?;

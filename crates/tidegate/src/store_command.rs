@@ -109,9 +109,22 @@ pub async fn open_in_use(chosen: &Chosen) -> anyhow::Result<Arc<dyn Store>> {
 
 /// The store of a configuration, if there is one by now with the schema of this program.
 pub async fn open_if_there(source: &Source) -> anyhow::Result<Option<Arc<dyn Store>>> {
-    let target = state::target(&load::load(source)?)?;
-    let (found, latest) = versions(&target).await?;
-    if target == StoreUrl::Memory || found != latest { Ok(None) } else { open(&target).await.map(Some) }
+    open_if_current(&state::target(&load::load(source)?)?).await
+}
+
+/// The store at a place, if there is one by now with the schema of this program.
+pub async fn open_if_current(target: &StoreUrl) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    let (found, latest) = versions(target).await?;
+    if *target == StoreUrl::Memory || found != latest { Ok(None) } else { open(target).await.map(Some) }
+}
+
+/// The store at a place, which is made where there is none; one of another version is refused.
+pub async fn open_or_make(target: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {
+    let (found, latest) = versions(target).await?;
+    if found != 0 && found != latest {
+        return Err(Coded::new(FAILURE, format!("use the store: {}", fault_of(found, latest))).into());
+    }
+    open(target).await
 }
 
 /// What is wrong with the version of a schema.

@@ -16,7 +16,7 @@ use store::Store;
 use crate::cli::Source;
 use crate::exit::{Coded, FAILURE};
 use crate::governed::{Governed, Ticking};
-use crate::operators::Operators;
+use crate::operators::{InForce, Operators};
 use crate::takeover::{Heirs, Predecessor};
 use crate::{
     audit_log, demo_server, keys, load, logging, operators, out, service, signals, sockets, state, table,
@@ -80,11 +80,12 @@ pub async fn run(
         keys: Arc::clone(keys.ring()),
         tracer: telemetry.as_ref().map(telemetry::Telemetry::tracer),
     };
-    let is_own = source.mcp_json.is_none();
+    let in_force = InForce::default();
+    in_force.put(&loaded.config);
     let Started { gateway, heirs, place, log, operators, ticking } =
-        start(&loaded, is_own, process, store).await?;
+        start((&source, &loaded), &in_force, process, store).await?;
     let demo = additions.demo.is_some();
-    let watch = watch::Watch::new(source, &loaded, additions, keys)?;
+    let watch = watch::Watch::new(source, &loaded, additions, keys, in_force)?;
     let replaced = tokio::select! {
         _ = async { tokio::join!(greet(&gateway, &loaded, &operators, demo), watch.run(&gateway)) } => false,
         () = stop.asked() => false,
@@ -125,8 +126,8 @@ struct Started {
 /// Starts to serve: on the service manager's socket, on that of the gateway whose place this process takes,
 /// or on one of its own.
 async fn start(
-    loaded: &load::Loaded,
-    is_own: bool,
+    (source, loaded): (&Source, &load::Loaded),
+    in_force: &InForce,
     process: Process,
     store: Option<Arc<dyn Store>>,
 ) -> anyhow::Result<Started> {
@@ -162,10 +163,10 @@ async fn start(
         audit::Recorder::note(&**log, audit_log::started(app));
         app.record_with(Arc::clone(log) as Arc<dyn audit::Recorder>);
     }
-    let file = loaded.file.as_ref().filter(|_| is_own);
-    let governed = file.map(|file| Arc::new(Governed::new(file, Arc::clone(place.tasks()))));
+    let file = loaded.file.as_ref().filter(|_| source.mcp_json.is_none());
+    let governed = file.map(|file| Arc::new(Governed::new(source, file, Arc::clone(place.tasks()))));
     let theirs = (prepared.app(), place.tasks(), &keys);
-    let operators = match Operators::start(config, operators, theirs, governed.as_ref()).await {
+    let operators = match Operators::start(config, operators, theirs, governed.as_ref(), in_force).await {
         Ok(operators) => operators,
         Err(error) => {
             stop_log(log.as_ref()).await;

@@ -9,6 +9,7 @@ use tokio::signal::unix::Signal;
 
 use crate::cli::Source;
 use crate::exit::Coded;
+use crate::operators::InForce;
 use crate::up::Additions;
 use crate::{governed, keys, load, service, signals};
 
@@ -55,11 +56,12 @@ impl Looks {
 pub struct Watch {
     source: Source,
     looks: Looks,
-    policies: Vec<Looks>,
+    besides: Vec<Looks>,
     additions: Additions,
     keys: keys::Follow,
     /// The configuration that the process was started with.
     started: Config,
+    in_force: InForce,
     hang_ups: Signal,
 }
 
@@ -70,11 +72,21 @@ impl Watch {
         loaded: &load::Loaded,
         additions: Additions,
         keys: keys::Follow,
+        in_force: InForce,
     ) -> anyhow::Result<Self> {
         let file = loaded.file.clone().unwrap_or_else(|| PathBuf::from(load::DEFAULT_FILE));
         let (looks, started) = (Looks::since(file, loaded.stamp), loaded.config.clone());
-        let policies = loaded.policies.clone();
-        Ok(Self { source, looks, policies, additions, keys, started, hang_ups: signals::hang_ups()? })
+        let besides = loaded.besides.clone();
+        Ok(Self {
+            source,
+            looks,
+            besides,
+            additions,
+            keys,
+            started,
+            in_force,
+            hang_ups: signals::hang_ups()?,
+        })
     }
 
     /// Watches for ever.
@@ -87,9 +99,8 @@ impl Watch {
             };
             self.keys.look(asked).await;
             // Each is asked, so that none of them is seen to change twice.
-            let policies =
-                self.policies.iter_mut().filter_map(|looks| looks.due(asked).then_some(())).count();
-            if self.looks.due(asked) || policies > 0 {
+            let besides = self.besides.iter_mut().filter_map(|looks| looks.due(asked).then_some(())).count();
+            if self.looks.due(asked) || besides > 0 {
                 self.reload(gateway).await;
             }
         }
@@ -107,10 +118,11 @@ impl Watch {
     async fn replace(&mut self, gateway: &Gateway) -> anyhow::Result<u64> {
         let mut loaded = load::read(&self.source, &self.looks.file)?;
         // Also where they are wrong: whoever mends one changes no other file.
-        self.policies.clone_from(&loaded.policies);
+        self.besides.clone_from(&loaded.besides);
         self.additions.apply(&mut loaded.config).await?;
         governed::check(&loaded.config)?;
         let number = gateway.reload(&loaded.config).map_err(|error| Coded::compose(&error))?;
+        self.in_force.put(&loaded.config);
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }

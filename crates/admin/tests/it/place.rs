@@ -145,6 +145,7 @@ impl Desk {
             policy: Arc::new(|| None),
             explain: Arc::new(Nothing),
             upstreams: Arc::new(Vec::new),
+            config: Arc::new(|| serde_json::json!({})),
             governs: None,
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,

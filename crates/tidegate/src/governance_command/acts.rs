@@ -350,7 +350,7 @@ async fn open(chosen: &Chosen) -> anyhow::Result<Desk> {
     let own = loaded.file.filter(|_| chosen.source().mcp_json.is_none());
     let file = own.ok_or_else(|| Coded::new(USAGE, no_file.to_owned()))?;
     let store = store_command::open_in_use(chosen).await?;
-    let governed = Governed::new(&file, Arc::clone(&store));
+    let governed = Governed::new(chosen.source(), &file, Arc::clone(&store));
     let faulty = |error| Coded::config(format!("use the rules: {error}"));
     let section = governed.section().map_err(faulty)?.unwrap_or_default();
     Ok(Desk { office: governed.office(&section).map_err(faulty)?, store })

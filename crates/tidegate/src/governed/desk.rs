@@ -15,6 +15,8 @@ use serde_json::Value;
 use store::{PinOffice, Store};
 
 use super::impact::{self, Side};
+use crate::cli::Source;
+use crate::load;
 
 /// The largest file.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -33,6 +35,9 @@ pub struct ConfigDesk {
     name: String,
     /// Files that the configuration does not name and that are rules all the same.
     rules: BTreeSet<String>,
+    /// Files that are laid over the configuration, the lowest first; not all of them need be there.
+    overlays: Vec<String>,
+    source: Source,
     store: Arc<dyn Store>,
 }
 
@@ -58,7 +63,15 @@ impl ConfigDesk {
         // A link is followed, so that what is written is what it points at.
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
-        Self { file: file.to_owned(), folder, name, rules: BTreeSet::new(), store }
+        Self {
+            file: file.to_owned(),
+            folder,
+            name,
+            rules: BTreeSet::new(),
+            overlays: Vec::new(),
+            source: Source::default(),
+            store,
+        }
     }
 
     /// Also these files are rules.
@@ -66,9 +79,26 @@ impl ConfigDesk {
         Self { rules, ..self }
     }
 
+    /// Also the overlays that are asked for are part of the configuration.
+    pub fn with_overlays(self, source: &Source) -> Self {
+        let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let overlays = load::overlays(source, &self.file).into_iter().filter_map(name).collect();
+        Self { overlays, source: source.clone(), ..self }
+    }
+
     fn parse(&self, files: &Files) -> Result<Config, String> {
         let text = files.get(&self.name).ok_or_else(|| format!("{} is not there", self.name))?;
-        config::load_str(text, &self.name).map_err(|faults| faults.to_string())
+        let mut layers = vec![(self.name.clone(), text.clone().into_bytes())];
+        for name in &self.overlays {
+            layers.extend(files.get(name).map(|text| (name.clone(), text.clone().into_bytes())));
+        }
+        let layered = load::compose(&self.source, &layers);
+        layered.map(|layered| layered.config).map_err(|error| format!("{error:#}"))
+    }
+
+    /// Whether a file is the configuration, or a part of it.
+    fn is_config(&self, name: &String) -> bool {
+        *name == self.name || self.overlays.contains(name)
     }
 
     /// What decides for a configuration whose files are these.
@@ -95,7 +125,7 @@ impl ConfigDesk {
     /// That the files are a configuration that can be put in force. What decides by it.
     fn sound(&self, config: &Config, files: &Files) -> Result<Engine, String> {
         let names = named(config);
-        let known = |name: &String| *name == self.name || names.contains(name) || self.rules.contains(name);
+        let known = |name: &String| self.is_config(name) || names.contains(name) || self.rules.contains(name);
         if let Some(other) = files.keys().find(|name| !known(name)) {
             return Err(format!("the configuration names no file {other:?} in its folder"));
         }
@@ -215,7 +245,7 @@ impl Touched {
 fn touched(
     before: (&Config, &Files),
     after: (&Config, &Files),
-    (own, ruling): (&str, &BTreeSet<String>),
+    (is_config, ruling): (&dyn Fn(&String) -> bool, &BTreeSet<String>),
 ) -> Result<Touched, String> {
     let value = |config: &Config| serde_json::to_value(config).map_err(|error| error.to_string());
     let (old, new) = (value(before.0)?, value(after.0)?);
@@ -227,20 +257,25 @@ fn touched(
     let rules = |config: &Config| config.governance.as_ref().and_then(|section| section.rules.clone());
     let ours: Vec<_> = [rules(before.0), rules(after.0)].into_iter().flatten().collect();
     let names: BTreeSet<&String> = before.1.keys().chain(after.1.keys()).collect();
-    for name in names.into_iter().filter(|name| *name != own && before.1.get(*name) != after.1.get(*name)) {
+    for name in names.into_iter().filter(|name| !is_config(name) && before.1.get(*name) != after.1.get(*name))
+    {
         let rules = ruling.contains(name) || ours.iter().any(|rules| rules == Path::new(name));
         let kind = if rules { "ruleset" } else { "policy" };
         touched.summary.push(format!("the file {name} is another one"));
         touched.add(kind, name, after.1.get(name).map(String::as_str), Risk::High);
     }
+    // What the files of the configuration themselves become.
+    let own: Vec<&str> =
+        after.1.iter().filter(|(name, _)| is_config(name)).map(|(_, text)| &**text).collect();
+    let own = (!own.is_empty()).then(|| own.concat());
     // A secret that stands in the file is not in any text, and is another one all the same.
     if touched.records.is_empty() && before.0 != after.0 {
         touched.summary.push("a secret that stands in the file is another one".to_owned());
-        touched.add("credential", "secrets", after.1.get(own).map(String::as_str), Risk::High);
+        touched.add("credential", "secrets", own.as_deref(), Risk::High);
     }
     if touched.records.is_empty() {
         touched.summary.push("only comments and blanks are others".to_owned());
-        touched.add("endpoint", "comments", after.1.get(own).map(String::as_str), Risk::Low);
+        touched.add("endpoint", "comments", own.as_deref(), Risk::Low);
     }
     Ok(touched)
 }
@@ -249,6 +284,9 @@ fn touched(
 impl Desk for ConfigDesk {
     fn files(&self) -> Result<Files, String> {
         let mut files = Files::from([(self.name.clone(), read(&self.file)?)]);
+        for name in self.overlays.iter().filter(|name| self.folder.join(name).exists()) {
+            files.insert(name.clone(), read(&self.folder.join(name))?);
+        }
         for name in named(&self.parse(&files)?) {
             let text = read(&self.path(&name))?;
             files.insert(name, text);
@@ -259,7 +297,8 @@ impl Desk for ConfigDesk {
     async fn look(&self, before: &Files, after: &Files) -> Result<Look, String> {
         let (old, new) = (self.parse(before)?, self.parse(after)?);
         let policies = (self.policies(&old, before)?, self.sound(&new, after)?);
-        let touched = touched((&old, before), (&new, after), (&self.name, &self.rules))?;
+        let touched =
+            touched((&old, before), (&new, after), (&|name: &String| self.is_config(name), &self.rules))?;
         let passed = |name: &str, about: String| Check { name: name.to_owned(), passed: true, about };
         let checks = vec![
             passed(

@@ -5,12 +5,14 @@
 mod audit;
 mod auth;
 mod browser;
+mod bundle;
 mod call;
 mod canary;
 mod child;
 mod config;
 mod discovered;
 mod drain;
+mod environments;
 mod exports;
 mod governance;
 mod governance_git;

@@ -286,9 +286,10 @@ async fn exits(office: &Office, log: &mut Log) -> String {
 }
 
 /// Commands that change something, as they are called here; that there is no such thing is recorded as well.
-const CHANGES: [(&str, &[&str]); 35] = [
+const CHANGES: [(&str, &[&str]); 36] = [
     ("approvals approve", &["none", "--as", "me"]),
     ("approvals refuse", &["none", "--as", "me"]),
+    ("bundle apply", &["b.bundle", "--to", ".", "--key"]),
     ("audit erase", &["--subject", "ann", "--reason", "asked"]),
     ("audit hold", &["--reason", "case 7"]),
     ("call", &["demo_echo", "--arg", "text=x"]),
@@ -373,8 +374,20 @@ const NOTHING: [&str; 41] = [
 ];
 
 /// As [`NOTHING`], where a line has room.
-const NOTHING_EITHER: [&str; 6] =
-    ["discover", "registry search", "registry show", "users grants", "users list", "users show"];
+const NOTHING_EITHER: [&str; 12] = [
+    "bundle create",
+    "bundle inspect",
+    "bundle keys",
+    "bundle verify",
+    "config diff",
+    "config drift",
+    "discover",
+    "registry search",
+    "registry show",
+    "users grants",
+    "users list",
+    "users show",
+];
 
 /// Every command of the program, as its help lists them.
 async fn commands(folder: &Folder) -> Vec<String> {
@@ -409,6 +422,12 @@ async fn by_command(folder: &Folder, log: &mut Log, command: &str, arguments: &[
             let rows = log.store.audit_entries("default", log.next, 500).await.expect("entries");
             let records = rows.iter().map(|row| serde_json::from_slice::<Value>(&row.line).expect("JSON"));
             records.filter(|record| kind(record).starts_with("gateway_")).collect()
+        }
+        "bundle apply" => {
+            let made = folder.run(&["bundle", "create", "b.bundle", "--output", "json"]).await.json();
+            let key = made["key"].as_str().expect("a key");
+            folder.run(&[&words[..], &[key]].concat()).await;
+            log.take().await
         }
         "store migrate" => {
             let back = folder.run(&[&words[..], &[&*older]].concat()).await;

@@ -1,0 +1,292 @@
+//! `tidegate bundle create`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bundle::{Contents, FILE_BYTES_MAX, MEMBERS_MAX, Manifest, Need, Parameter, SIGNER_LABEL};
+use clap::Args;
+use config::{Config, Layered, Meaning};
+use model::{Clock as _, SystemClock};
+use store::{PinCopy, PinOffice};
+
+use crate::cli::{self, Output, Source};
+use crate::exit::{Coded, FAILURE, failed};
+use crate::{keys, load, out, state, store_command};
+
+/// Of which deployment, and where to.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    chosen: store_command::Chosen,
+    /// The file to write; one that is there is not replaced.
+    file: PathBuf,
+    /// The name that stands in the signature, such as `example.org/gateway`.
+    #[arg(long, value_name = "NAME", default_value = super::SIGNER)]
+    signer: String,
+    /// Leave the overlay of this environment out.
+    #[arg(long, value_name = "NAME")]
+    without_env: Vec<String>,
+    /// What stands at this key of the configuration itself is no secret.
+    #[arg(long, value_name = "KEY")]
+    no_secret: Vec<String>,
+}
+
+/// What goes into a bundle.
+struct Gathering<'a> {
+    arguments: &'a Arguments,
+    folder: PathBuf,
+    contents: Contents,
+    manifest: Manifest,
+}
+
+/// Makes one.
+pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
+    let source = arguments.chosen.source();
+    let file = source.config.clone().unwrap_or_else(|| PathBuf::from(load::DEFAULT_FILE));
+    if source.mcp_json.is_some() || !file.exists() {
+        let text = "make a bundle: there is no configuration file that it could be made of".to_owned();
+        return Err(Coded::config(text).into());
+    }
+    let mut gathering = Gathering::new(&arguments, &file)?;
+    gathering.files(&file)?;
+    let loaded = load::load(source)?;
+    let store = match store_command::open_if_there(source).await? {
+        Some(store) => store,
+        None => {
+            let target = state::name(&state::target(&loaded)?);
+            let text = format!("sign the bundle: there is no store in {target} yet; `tidegate up` makes it");
+            return Err(Coded::new(FAILURE, text).into());
+        }
+    };
+    let pins = PinOffice::new(Arc::clone(&store), Arc::new(SystemClock)).copies().await.map_err(failed)?;
+    gathering.pins(&pins)?;
+    let ring = keys::Follow::start(&loaded.config, Some(&store)).await?;
+    let signer = ring.ring().signer(SystemClock.now(), SIGNER_LABEL);
+    let Gathering { contents, manifest, .. } = gathering;
+    let made = bundle::write(manifest, &contents, &arguments.signer, &[&signer]);
+    store.close().await;
+    let bytes = made.map_err(|error| Coded::new(FAILURE, error.to_string()))?;
+    let key = bundle::PublicKey::of(&arguments.signer, &signer).to_string();
+    if bundle::PublicKey::parse(&key).is_none() {
+        let text = format!("sign as {:?}: a name has no blanks and no \"+\"", arguments.signer);
+        return Err(Coded::new(crate::exit::USAGE, text).into());
+    }
+    let written = write_new(&arguments.file, &bytes);
+    written.with_context(|| format!("make {}", arguments.file.display()))?;
+    let digest = audit::hex(&seal::sha256(&bytes));
+    match arguments.chosen.output() {
+        Output::Json => {
+            let report = serde_json::json!({"file": arguments.file, "bytes": bytes.len(), "sha256": digest,
+                "files": contents.files.len(), "pins": pins.len(), "key": key});
+            out::line(serde_json::to_string_pretty(&report)?);
+        }
+        Output::Table => {
+            let (files, pins, name) = (contents.files.len(), pins.len(), arguments.file.display());
+            out::line(format!("{name}: {files} files, {pins} definitions, {} bytes", bytes.len()));
+            out::line(format!("sha256  {digest}\nkey     {key}"));
+        }
+    }
+    Ok(0)
+}
+
+/// Writes a file that is not there yet, whole or not at all.
+fn write_new(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut new = OpenOptions::new().write(true).create_new(true).open(file)?;
+    let written = new.write_all(bytes).and_then(|()| new.sync_all());
+    if written.is_err() {
+        let _ = std::fs::remove_file(file);
+    }
+    written
+}
+
+/// The environments that have an overlay beside a file, but this machine's.
+pub fn environments(file: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let folder = super::target::folder_of(file);
+    let text = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
+    let stem = text(file.file_stem()).unwrap_or_default();
+    let end = text(file.extension()).map(|extension| format!(".{extension}")).unwrap_or_default();
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
+        let name = entry?.file_name();
+        let env = name.to_str().and_then(|name| name.strip_prefix(&format!("{stem}."))?.strip_suffix(&end));
+        found.extend(env.and_then(|env| cli::environment(env).ok()));
+    }
+    Ok(found)
+}
+
+/// Whether a path stays in the folder in which it starts.
+fn is_inside(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// A path as a bundle has it.
+fn bundled(path: &Path) -> String {
+    let parts = path.components().filter(|part| !matches!(part, Component::CurDir));
+    parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+impl<'a> Gathering<'a> {
+    fn new(arguments: &'a Arguments, file: &Path) -> anyhow::Result<Self> {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let name = name.context("make a bundle: the configuration's name is no text")?;
+        let program = env!("CARGO_PKG_VERSION").to_owned();
+        let manifest = Manifest { program, config: name.to_owned(), ..Manifest::default() };
+        let folder = super::target::folder_of(file);
+        Ok(Self { arguments, folder, contents: Contents::default(), manifest })
+    }
+
+    /// Takes a file in, which is a plain one in the deployment's folder.
+    fn take(&mut self, key: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+        let place = self.folder.join(path);
+        if !is_inside(path) {
+            let how = "it lies outside the configuration's folder, and a bundle has what is inside";
+            return Err(Coded::config(format!("take in {key} ({}): {how}", path.display())).into());
+        }
+        let whole = std::fs::canonicalize(&place).with_context(|| format!("take in {}", place.display()))?;
+        let folder = std::fs::canonicalize(&self.folder)?;
+        if !whole.starts_with(&folder) {
+            let how = "it is a link that leads out of the configuration's folder";
+            return Err(Coded::config(format!("take in {key} ({}): {how}", path.display())).into());
+        }
+        let mut bytes = Vec::new();
+        let read =
+            File::open(&whole).and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+        read.with_context(|| format!("take in {}", place.display()))?;
+        if self.contents.files.len() > MEMBERS_MAX {
+            return Err(
+                Coded::new(FAILURE, format!("make a bundle: it has more than {MEMBERS_MAX} files")).into()
+            );
+        }
+        self.contents.files.insert(bundled(path), bytes.clone());
+        Ok(bytes)
+    }
+
+    /// The configuration with each of its overlays, and what they name.
+    fn files(&mut self, file: &Path) -> anyhow::Result<()> {
+        let source = self.arguments.chosen.source();
+        let name = self.manifest.config.clone();
+        let base = (name.clone(), self.take("the configuration", Path::new(&name))?);
+        let mut overlays = BTreeMap::new();
+        let mut found = environments(file)?;
+        found.retain(|env| !self.arguments.without_env.contains(env));
+        for env in found {
+            let path = load::overlay(Path::new(&name), &env);
+            let bytes = self.take("an overlay", &path)?;
+            overlays.insert(env, (path.display().to_string(), bytes));
+        }
+        self.manifest.environments = overlays.keys().cloned().collect();
+        let chosen: Vec<String> = source.env.clone();
+        let alone = overlays.keys().filter(|env| !chosen.contains(env)).cloned();
+        let mut sets = vec![chosen.clone()];
+        sets.extend(alone.map(|env| [chosen.clone(), vec![env]].concat()));
+        for envs in sets {
+            let missing = |env: &String| Coded::config(format!("find an overlay of the environment {env}"));
+            let mut layers = vec![base.clone()];
+            for env in &envs {
+                layers.push(overlays.get(env).cloned().ok_or_else(|| missing(env))?);
+            }
+            self.configuration(source, &layers)?;
+        }
+        Ok(())
+    }
+
+    fn configuration(&mut self, source: &Source, layers: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
+        let layered = load::compose(source, layers)?;
+        self.refuse_secrets(&layered)?;
+        let Layered { config, .. } = layered;
+        for (key, path) in parts(&config) {
+            self.take(&key, &path)?;
+        }
+        self.manifest.presets.extend(presets(&config));
+        for (name, variable) in &config.variables {
+            let default = variable.default.clone();
+            let parameter = Parameter { r#type: variable.r#type.as_str().to_owned(), default };
+            // The lowest file says what holds where no overlay is chosen.
+            self.manifest.variables.entry(name.clone()).or_insert(parameter);
+        }
+        let needs = Meaning::of(&config, None).references();
+        let needs = needs.into_iter().map(|need| (need.key, Need { kind: need.kind, name: need.name }));
+        self.manifest.needs.extend(needs.chain(files_needed(&config)));
+        Ok(())
+    }
+
+    fn refuse_secrets(&self, layered: &Layered) -> anyhow::Result<()> {
+        let value = Meaning::of(&layered.config, None).value().clone();
+        let risky = Meaning::told(value, Some(&layered.origins)).secrets_at_risk();
+        let risky: Vec<_> = risky.into_iter().filter(|key| !self.arguments.no_secret.contains(key)).collect();
+        if risky.is_empty() {
+            return Ok(());
+        }
+        let how = "a bundle has no secrets: write {env: NAME}, {file: PATH} or the like there, or say \
+                   --no-secret KEY of one that is none";
+        Err(Coded::config(format!(
+            "leave the secrets out that stand in the files: {}; {how}",
+            risky.join(", ")
+        ))
+        .into())
+    }
+
+    fn pins(&mut self, pins: &[PinCopy]) -> anyhow::Result<()> {
+        self.manifest.pins = pins.len() as u64;
+        for pin in pins {
+            serde_json::to_writer(&mut self.contents.pins, pin)?;
+            self.contents.pins.push(b'\n');
+        }
+        Ok(())
+    }
+}
+
+/// The files of a configuration that are parts of it.
+fn parts(config: &Config) -> Vec<(String, PathBuf)> {
+    let policies = config.policy.iter().flat_map(|policy| &policy.files);
+    let policies = policies.map(|file| ("policy.files".to_owned(), file.clone()));
+    let rules = config.governance.iter().filter_map(|section| section.rules.clone());
+    let rules = rules.map(|file| ("governance.rules".to_owned(), file));
+    let documents = config.upstreams.iter().filter_map(|(name, upstream)| {
+        let document = &upstream.openapi.as_ref()?.document;
+        let is_url = document.starts_with("http://") || document.starts_with("https://");
+        (!is_url).then(|| (format!("upstreams.{name}.openapi.document"), PathBuf::from(document)))
+    });
+    policies.chain(rules).chain(documents).collect()
+}
+
+/// The files that stay where they are: certificates, keys, authorities.
+fn files_needed(config: &Config) -> Vec<(String, Need)> {
+    let mut found = Vec::new();
+    let mut need = |key: String, path: Option<&PathBuf>| {
+        let need = |path: &PathBuf| Need { kind: "file".to_owned(), name: path.display().to_string() };
+        found.extend(path.map(|path| (key, need(path))));
+    };
+    need("tls.cert".to_owned(), config.tls.as_ref().map(|tls| &tls.cert));
+    need("tls.key".to_owned(), config.tls.as_ref().map(|tls| &tls.key));
+    need("auth.mtls.ca".to_owned(), config.auth.mtls.as_ref().map(|mtls| &mtls.ca));
+    for (name, issuer) in &config.auth.issuers {
+        need(format!("auth.issuers.{name}.ca"), issuer.ca.as_ref());
+    }
+    for (name, upstream) in &config.upstreams {
+        need(format!("upstreams.{name}.tls.ca"), upstream.tls.ca.as_ref());
+    }
+    for (name, export) in &config.audit.exports {
+        need(format!("audit.exports.{name}.ca"), export.ca.as_ref());
+    }
+    found
+}
+
+/// The shipped policies and rules that a configuration names, and the digests of their texts here.
+pub fn presets(config: &Config) -> BTreeMap<String, String> {
+    let digest = |text: &str| audit::hex(&seal::sha256(text.as_bytes()));
+    let policies = config.policy.iter().flat_map(|policy| &policy.presets);
+    let mut found: BTreeMap<String, String> = policies
+        .filter_map(|preset| {
+            Some((preset.as_str().to_owned(), digest(&policy::preset(preset.as_str())?.text)))
+        })
+        .collect();
+    let default = config.governance.as_ref().is_some_and(|section| section.rules.is_none());
+    let solo = governance::preset("solo").filter(|_| default);
+    found.extend(solo.map(|solo| ("governance:solo".to_owned(), digest(solo.text))));
+    found
+}

@@ -1,0 +1,216 @@
+//! `tidegate bundle`: made in one place, applied in another.
+
+use serde_json::{Value, json};
+use testkit::Revision;
+
+use crate::program::{DEMO, Folder, Program, Up};
+
+const POLICY: &str = r#"
+@id("no-touch") forbid(principal, action == Action::"call_tool", resource == Tool::"crm/touch");
+@id("hidden") forbid(principal, action, resource == Tool::"crm/counter");
+"#;
+
+/// A deployment that has served: its definitions are pinned, one of them is denied.
+async fn deployment() -> Folder {
+    let folder = Folder::with(&format!(
+        "variables: {{team: {{default: blue}}}}\n\
+         pins: {{drift: quarantine}}\nupstreams: {{crm: {{command: {DEMO}, env: {{TEAM: '${{team}}'}}}}}}\n\
+         policy: {{presets: [everyone], files: [policies/team.cedar]}}\nstore: {{url: 'sqlite:a.db'}}\n"
+    ));
+    std::fs::create_dir(folder.path("policies")).unwrap();
+    folder.write("policies/team.cedar", POLICY);
+    folder.write("tidegate.production.yaml", "limits: {page_size: 500}\n");
+    let mut up = folder.up(&[]).await;
+    assert!(!up.tools("/crm/mcp").await.is_empty());
+    assert_eq!(up.stop().await, 0);
+    folder.run(&["pins", "deny", "crm", "fail"]).await.good();
+    folder
+}
+
+/// Makes a bundle and gives the key.
+async fn create(folder: &Folder, file: &str) -> String {
+    let made =
+        folder.run(&["bundle", "create", file, "--signer", "example.org/gate", "--output", "json"]).await;
+    made.json()["key"].as_str().unwrap().to_owned()
+}
+
+/// What clients see: the tools, and what becomes of calls.
+async fn seen(up: &Up) -> Value {
+    let client = up.client("/crm/mcp", Revision::V2026_07_28).await;
+    let tools = client.request("tools/list", json!({})).await.result()["tools"].clone();
+    let mut calls = Vec::new();
+    for (name, arguments) in
+        [("echo", json!({"text": "x"})), ("touch", json!({})), ("counter", json!({})), ("fail", json!({}))]
+    {
+        let outcome = client.call_tool(name, arguments).await;
+        let code = outcome.code();
+        calls.push(json!({"name": name, "code": code, "ran": code.is_none()}));
+    }
+    json!({"tools": tools, "calls": calls})
+}
+
+/// The definitions as operators see them.
+fn pins(listed: &Value) -> Vec<Value> {
+    let kept = |pin: &Value| {
+        let approved: Vec<_> =
+            pin["approved"].as_array().unwrap().iter().map(|v| v["hash"].clone()).collect();
+        json!([pin["upstream"], pin["kind"], pin["name"], pin["state"], approved])
+    };
+    listed.as_array().unwrap().iter().map(kept).collect()
+}
+
+/// A bundle of one machine is applied to a fresh folder of another, whose store `arguments` name; the
+/// environment there has `env`.
+async fn moves(arguments: &[&str], env: &[(&str, &str)]) {
+    let from = deployment().await;
+    let key = create(&from, "gate.bundle").await;
+    let mut up = from.up(&[]).await;
+    let before = seen(&up).await;
+    assert_eq!(up.stop().await, 0);
+    let calls = &before["calls"];
+    assert_eq!(
+        (&calls[0]["ran"], &calls[1]["ran"]),
+        (&json!(true), &json!(false)),
+        "the policy decides: {calls}"
+    );
+    assert_eq!(calls[3]["ran"], false, "what is denied is not called: {calls}");
+    let pins_before = pins(&from.run(&["pins", "list", "--output", "json"]).await.json());
+    assert!(pins_before.len() > 10, "{pins_before:?}");
+
+    let there = Folder::new();
+    std::fs::copy(from.path("gate.bundle"), there.path("gate.bundle")).unwrap();
+    drop(from);
+    let run = |words: &[&str]| {
+        let mut command = there.command(words);
+        command.envs(env.iter().copied());
+        command
+    };
+    let apply = ["bundle", "apply", "gate.bundle", "--to", "deploy", "--key", &key, "--set", "team=green"];
+    let apply = [&apply, arguments].concat();
+    let applied = run(&apply).output().await.unwrap();
+    assert!(applied.status.success(), "{applied:?}");
+    assert!(!format!("{applied:?}").contains("postgres://"), "{applied:?}");
+    let config = ["--config", "deploy/tidegate.yaml"];
+    let mut up = Up::started(Program::start(run(&[&["up"][..], &config].concat()))).await;
+    assert_eq!(seen(&up).await, before, "the same tools, and the same decisions");
+    assert_eq!(up.stop().await, 0);
+    let listed = run(&[&["pins", "list", "--output", "json"][..], &config].concat()).output().await.unwrap();
+    assert_eq!(pins(&serde_json::from_slice(&listed.stdout).unwrap()), pins_before, "the same pins");
+    let again = run(&[&apply[..], &["--output", "json"]].concat()).output().await.unwrap();
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap_or_else(|_| panic!("{again:?}"));
+    for what in ["new", "changed", "removed", "definitions", "differences"] {
+        assert_eq!(again[what], json!([]), "the second time nothing changes: {again}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_is_applied_elsewhere_serves_the_same_tools_with_the_same_pins_and_decisions() {
+    moves(&["--store", "sqlite:other.db"], &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_of_a_deployment_on_sqlite_is_applied_on_postgresql() {
+    let Ok(server) = std::env::var("TIDEGATE_TEST_POSTGRES") else {
+        eprintln!("skipped: TIDEGATE_TEST_POSTGRES is not set; `cargo xtask postgres` starts one");
+        return;
+    };
+    let url = format!("{server}?schema=bundle_{}", std::process::id());
+    moves(&["--store-env", "GATE_STORE"], &[("GATE_STORE", &url)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_deployment_is_the_same_bundle_and_another_key_is_refused() {
+    let folder = deployment().await;
+    let key = create(&folder, "a.bundle").await;
+    create(&folder, "b.bundle").await;
+    let read = |name: &str| std::fs::read(folder.path(name)).unwrap();
+    assert_eq!(read("a.bundle"), read("b.bundle"));
+    let keys = folder.run(&["bundle", "keys", "--signer", "example.org/gate"]).await.good();
+    assert_eq!(keys.trim_end(), key);
+    let said = folder.run(&["bundle", "verify", "a.bundle", "--key", &key]).await.good();
+    assert!(said.contains("is whole and signed with that key"), "{said}");
+    let shown = folder.run(&["bundle", "inspect", "a.bundle", "--output", "json"]).await.json();
+    assert_eq!(shown["manifest"]["environments"], json!(["production"]));
+    assert_eq!(shown["manifest"]["variables"]["team"]["default"], "blue");
+    assert!(shown["manifest"]["presets"]["everyone"].is_string());
+    let other = folder.run(&["bundle", "keys", "--signer", "example.org/other"]).await.good();
+    let said = folder.run(&["bundle", "verify", "a.bundle", "--key", other.trim()]).await.bad(4);
+    assert!(said.contains("it is not signed with that key"), "{said}");
+    let apply = ["bundle", "apply", "a.bundle", "--to", "there", "--key", other.trim()];
+    folder.run(&apply).await.bad(4);
+    let mut bytes = read("a.bundle");
+    let at = bytes.windows(8).position(|part| part == b"no-touch").unwrap();
+    bytes[at] = b'x';
+    std::fs::write(folder.path("c.bundle"), bytes).unwrap();
+    let said = folder.run(&["bundle", "apply", "c.bundle", "--to", "there", "--key", &key]).await.bad(1);
+    assert!(said.contains("its bytes are not those that the manifest names"), "{said}");
+    assert!(!folder.path("there").exists(), "nothing was written");
+    let said = folder.run(&["bundle", "create", "a.bundle"]).await.bad(1);
+    assert!(said.contains("File exists"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_stands_in_a_file_does_not_come_along() {
+    let folder = Folder::with("upstreams: {a: {url: 'http://a/mcp', headers: {x-api-key: hunter2}}}\n");
+    let said = folder.run(&["bundle", "create", "x.bundle"]).await.bad(3);
+    assert!(said.contains("upstreams.a.headers.x-api-key") && !said.contains("hunter2"), "{said}");
+    folder.configure("policy: {presets: [everyone], files: [../out.cedar]}\n");
+    let said = folder.run(&["bundle", "create", "x.bundle"]).await.bad(3);
+    assert!(said.contains("it lies outside the configuration's folder"), "{said}");
+    assert!(!folder.path("x.bundle").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_by_hand_is_not_replaced_unless_somebody_says_so() {
+    let folder = deployment().await;
+    let key = create(&folder, "a.bundle").await;
+    let apply = async |more: &[&str]| {
+        let words = ["bundle", "apply", "a.bundle", "--to", "to", "--key", &key, "--store", "sqlite:b.db"];
+        folder.run(&[&words, more].concat()).await
+    };
+    let plan = apply(&["--plan", "--output", "json"]).await.json();
+    assert_eq!((&plan["applied"], plan["new"].as_array().unwrap().len()), (&json!(false), 4), "{plan}");
+    assert!(!folder.path("to").exists(), "a plan changes nothing");
+    apply(&[]).await.good();
+    assert!(folder.read("to/tidegate.local.yaml").contains("sqlite:b.db"));
+    assert_eq!(folder.read("to/tidegate.yaml"), folder.read("tidegate.yaml"), "the files are as they were");
+    folder.write("to/policies/team.cedar", "permit(principal, action, resource);");
+    let said = apply(&[]).await.bad(4);
+    assert!(said.contains("policies/team.cedar") && said.contains("--overwrite"), "{said}");
+    assert_eq!(folder.read("to/policies/team.cedar"), "permit(principal, action, resource);");
+    apply(&["--overwrite"]).await.good();
+    assert_eq!(folder.read("to/policies/team.cedar"), POLICY);
+    folder.write("tidegate.production.yaml", "limits: {page_size: 400}\n");
+    std::fs::rename(folder.path("tidegate.production.yaml"), folder.path("tidegate.staging.yaml")).unwrap();
+    std::fs::remove_file(folder.path("a.bundle")).unwrap();
+    create(&folder, "a.bundle").await;
+    let said = apply(&["--env", "staging"]).await.good();
+    assert!(said.contains("+ tidegate.staging.yaml\n- tidegate.production.yaml\n"), "{said}");
+    assert!(!folder.path("to/tidegate.production.yaml").exists());
+    let left: Vec<_> = std::fs::read_dir(folder.path(".")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".to.")), "nothing is left: {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_put_in_force_there_is_not_applied() {
+    let folder = deployment().await;
+    let key = create(&folder, "a.bundle").await;
+    let apply = async |more: &[&str]| {
+        let words = ["bundle", "apply", "a.bundle", "--to", "to", "--key", &key];
+        folder.run(&[&words, more].concat()).await
+    };
+    for (more, code, said) in [
+        (&["--set", "taem=x"][..], 2, "the bundle has no such variable"),
+        (&["--secret", "upstreams.crm.headers.x=env:X"][..], 2, "the bundle needs no such thing"),
+        (&["--env", "nowhere"][..], 3, "tidegate.nowhere.yaml"),
+        (&["--rename-env", "nowhere=x"][..], 2, "the bundle has none"),
+        (&["--store", "memory:"][..], 3, "what there is ends with the process"),
+        (&["--store", "postgres://u:hunter2@db/x"][..], 2, "it has a password"),
+        (&["--store-env", "NO_SUCH_VARIABLE"][..], 3, "NO_SUCH_VARIABLE is not set"),
+        (&["--store", "sqlite:/dev/null/x.db"][..], 1, ""),
+    ] {
+        let found = apply(more).await.bad(code);
+        assert!(found.contains(said) && !found.contains("hunter2"), "{more:?}: {found}");
+        assert!(!folder.path("to").exists(), "{more:?}: nothing is left");
+    }
+}
