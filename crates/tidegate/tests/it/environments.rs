@@ -36,14 +36,14 @@ async fn an_overlay_and_variables_make_another_configuration_of_the_same_file() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_overlay_that_changes_is_put_in_force() {
-    let folder = Folder::with("");
-    folder.write("tidegate.production.yaml", "endpoints: {one: {upstreams: []}}\n");
+    let folder = Folder::with("upstreams: {a: {url: 'http://127.0.0.1:1/mcp'}}\n");
+    folder.write("tidegate.production.yaml", "endpoints: {one: {upstreams: [a]}}\n");
     let mut up = folder.up(&["--env", "production"]).await;
     assert!(up.program.stdout.seen.iter().any(|line| line.ends_with("/one/mcp")));
-    folder.write("new", "endpoints: {two: {upstreams: []}}\n");
+    folder.write("new", "endpoints: {two: {upstreams: [a]}}\n");
     std::fs::rename(folder.path("new"), folder.path("tidegate.production.yaml")).unwrap();
     up.program.stderr.find("the new configuration is in force").await;
-    folder.write("new", "endpoints: {three: {upstreams: []}}\n");
+    folder.write("new", "endpoints: {three: {upstreams: [a]}}\n");
     std::fs::rename(folder.path("new"), folder.path("tidegate.local.yaml")).unwrap();
     up.program.stderr.find("the new configuration is in force").await;
     assert_eq!(up.stop().await, 0);
