@@ -9,6 +9,7 @@
 
 mod field;
 mod format;
+mod gateways;
 mod model;
 mod reduce;
 mod report;
@@ -20,6 +21,7 @@ pub use format::{
     DEPTH_MAX, Exported, FILE_BYTES_MAX, Fault, Format, Imported, Known, Likeness, Mode, Origin, Refused,
     SERVERS_MAX, Target, Tested,
 };
+pub use gateways::GATEWAYS;
 pub use model::{
     ApiKey, Check, CheckAction, Code, Container, Deployment, Effect, Endpoint, Gateway, Input, Isolation,
     Issuer, Limit, LimitKind, Network, Oauth, Package, Per, Provenance, Rule, Scope, Server, Timeouts, Tls,

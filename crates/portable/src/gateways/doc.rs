@@ -37,8 +37,6 @@ pub(super) enum Value {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
-    pub(super) line: u32,
-    pub(super) column: u32,
     pub(super) value: Node,
 }
 
@@ -183,7 +181,9 @@ fn words(error: &Error) -> String {
         | Error::AliasReplayStackDepthExceeded { .. } => {
             "the file is too large, too deep or repeats too much".to_owned()
         }
-        Error::DuplicateMappingKey { .. } => "a key is there twice, and programs take one or the other".to_owned(),
+        Error::DuplicateMappingKey { .. } => {
+            "a key is there twice, and programs take one or the other".to_owned()
+        }
         _ => UserMessageFormatter.format_message(error).into_owned(),
     }
 }
@@ -220,7 +220,12 @@ fn node(raw: RawNode) -> Node {
         RawValue::Map(entries) => {
             let entry = |(key, value): (Spanned<String>, RawNode)| {
                 let (line, column) = position(key.defined);
-                Entry { key: key.value, line, column, value: node(value) }
+                let mut value = node(value);
+                if matches!(value.value, Value::Null) {
+                    // There may be nothing to point at but the key.
+                    (value.line, value.column) = (line, column);
+                }
+                Entry { key: key.value, value }
             };
             Value::Map(entries.into_iter().map(entry).collect())
         }

@@ -54,7 +54,11 @@ impl Format for LiteLlm {
         match doc::parse(text, file_name) {
             Ok(root) if root.get("mcp_servers").is_some() => {
                 let more = ["model_list", "litellm_settings", "general_settings"];
-                if more.iter().any(|key| root.get(key).is_some()) { Likeness::Surely } else { Likeness::Likely }
+                if more.iter().any(|key| root.get(key).is_some()) {
+                    Likeness::Surely
+                } else {
+                    Likeness::Likely
+                }
             }
             _ => Likeness::No,
         }
@@ -89,7 +93,8 @@ impl Format for LiteLlm {
         for (name, server) in &deployment.servers {
             let named = name.replace('-', "_");
             if named != *name {
-                let meaning = format!("its name is {named:?} there, as \"-\" ends a server's name in its tools");
+                let meaning =
+                    format!("its name is {named:?} there, as \"-\" ends a server's name in its tools");
                 report.approximated(format!("servers.{name}"), false, meaning);
             }
             servers.insert(named, written(server));
@@ -114,7 +119,9 @@ impl Format for LiteLlm {
             | Field::ToolsAllow
             | Field::ToolsDeny
             | Field::EnvInValues => Support::Kept,
-            Field::OauthPlaces => Support::Partly("the places for signing in and for tokens alone are said there"),
+            Field::OauthPlaces => {
+                Support::Partly("the places for signing in and for tokens alone are said there")
+            }
             Field::Rules | Field::Endpoints | Field::EndpointWho => {
                 Support::Dropped("who may use what is in LiteLLM's keys and teams: give it there")
             }
@@ -190,7 +197,9 @@ fn server<'a>(reading: &mut Reading<'a>, mut table: Table<'a>, name: &str) -> Re
         server.argv = argv(&command, reading.texts(&mut table, "args", false)?.unwrap_or_default(), STYLE);
         server.env = reading.values(&mut table, "env", STYLE)?;
     } else {
-        let url = reading.text(&mut table, "url")?.ok_or_else(|| table.fault("it has no \"url\" and no \"command\""))?;
+        let url = reading
+            .text(&mut table, "url")?
+            .ok_or_else(|| table.fault("it has no \"url\" and no \"command\""))?;
         server.url = Some(variable::read(&url, STYLE));
         server.transport = said.unwrap_or(Transport::StreamableHttp);
         reading.drop(&mut table, "args", false, "there is no program to give them to");
@@ -267,7 +276,8 @@ fn headers<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, server: &mut Se
             server.headers.insert(name.to_owned(), after(prefix, &value));
         }
         (Some(_), None) => {
-            let meaning = "callers give the credential there: give one to `headers`, or see `auth` of upstreams";
+            let meaning =
+                "callers give the credential there: give one to `headers`, or see `auth` of upstreams";
             reading.report.dropped(table.at("auth_type"), false, meaning);
         }
         (None, Some(_)) => reading.report.dropped(at, false, "nothing says what it is for: it is left out"),
@@ -307,7 +317,7 @@ fn oauth<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, kind: &str) -> Re
 
 /// Who may use the server.
 fn access<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, name: &str) -> Result<(), Fault> {
-    let mut rule = |who: Who| {
+    let rule = |who: Who| {
         let mut rule = Rule::new(Effect::Allow);
         (rule.who, rule.servers) = (vec![who], Some(vec![name.to_owned()]));
         rule
@@ -351,13 +361,28 @@ fn rest<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, server: &mut Serve
         reading.report.kept(table.at("timeout"), false);
         server.timeouts.call_ms = Some(seconds.saturating_mul(1000));
     }
-    reading.drop(table, "allowed_params", true, "arguments are not limited: write a policy that looks at them");
+    reading.drop(
+        table,
+        "allowed_params",
+        true,
+        "arguments are not limited: write a policy that looks at them",
+    );
     reading.drop(table, "guardrails", true, "what passes is not looked at: write `checks`");
     reading.drop(table, "token_validation", true, "tokens of users are not looked at that way");
     reading.drop(table, "header_variables", false, "users give no values of their own");
-    reading.drop(table, "tool_name_to_display_name", false, "tools have their own names: `aliases` gives others");
+    reading.drop(
+        table,
+        "tool_name_to_display_name",
+        false,
+        "tools have their own names: `aliases` gives others",
+    );
     reading.drop(table, "tool_name_to_description", false, "tools have their servers' descriptions");
-    reading.drop(table, "delegate_auth_to_upstream", false, "callers prove themselves to the gateway in any case");
+    reading.drop(
+        table,
+        "delegate_auth_to_upstream",
+        false,
+        "callers prove themselves to the gateway in any case",
+    );
     reading.drop(table, "is_byok", false, "users bring no keys of their own: see `per_user` of upstreams");
     reading.drop(table, "alias", false, "the server has its name, and no other one");
     if table.flag("available_on_public_internet")? == Some(false) {
@@ -410,7 +435,8 @@ fn token(value: &Text) -> Option<String> {
     match pieces.next() {
         Some(crate::text::Piece::Plain(first)) => {
             let rest = first.strip_prefix("Bearer ")?;
-            let token: Text = std::iter::once(crate::text::Piece::Plain(rest.to_owned())).chain(pieces).collect();
+            let token: Text =
+                std::iter::once(crate::text::Piece::Plain(rest.to_owned())).chain(pieces).collect();
             variable::write(&token, STYLE)
         }
         _ => None,
@@ -475,7 +501,8 @@ fn written_oauth(oauth: &Oauth, out: &mut Map<String, Json>) {
             out.insert(key.to_owned(), value);
         }
     };
-    let said = |text: &Option<Text>| text.as_ref().and_then(|text| variable::write(text, STYLE)).map(Json::from);
+    let said =
+        |text: &Option<Text>| text.as_ref().and_then(|text| variable::write(text, STYLE)).map(Json::from);
     let (kind, flow) = match oauth.grant.as_deref() {
         Some("token_exchange") => ("oauth2_token_exchange", None),
         Some("id_jag") => ("oauth2_id_jag", None),
@@ -490,4 +517,3 @@ fn written_oauth(oauth: &Oauth, out: &mut Map<String, Json>) {
     put("token_url", oauth.token_url.clone().map(Json::from));
     put("scopes", (!oauth.scopes.is_empty()).then(|| oauth.scopes.clone().into()));
 }
-

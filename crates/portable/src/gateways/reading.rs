@@ -9,7 +9,7 @@ use crate::format::{Fault, Imported, Origin, Refused, SERVERS_MAX};
 use crate::model::{Deployment, Provenance, Server, Transport};
 use crate::reduce::may_guard;
 use crate::report::Report;
-use crate::text::{Piece, Text};
+use crate::text::Text;
 
 /// What is read.
 pub(super) struct Reading<'a> {
@@ -39,6 +39,14 @@ impl<'a> Reading<'a> {
             && !node.is_empty()
             && !matches!(node.value, Value::Bool(false))
         {
+            self.report.dropped(at, guards, meaning);
+        }
+    }
+
+    /// As [`Self::drop`], also where it is empty: `passthrough: {}` says something.
+    pub(super) fn drop_present(&mut self, table: &mut Table<'_>, key: &str, guards: bool, meaning: &str) {
+        let at = table.at(key);
+        if table.take(key).is_some() {
             self.report.dropped(at, guards, meaning);
         }
     }
@@ -168,7 +176,9 @@ impl<'a> Reading<'a> {
     pub(super) fn transport(&mut self, table: &mut Table<'a>, key: &str) -> Result<Option<Transport>, Fault> {
         let Some(word) = self.text(table, key)? else { return Ok(None) };
         let found = Transport::from_word(&word);
-        found.map(Some).ok_or_else(|| table.fault(format!("{key:?} is none of stdio, sse and streamable-http")))
+        found
+            .map(Some)
+            .ok_or_else(|| table.fault(format!("{key:?} is none of stdio, sse and streamable-http")))
     }
 }
 
@@ -200,11 +210,6 @@ pub(super) fn variable_name(of: &str, what: &str) -> String {
     format!("{name}_{what}")
 }
 
-/// A variable as a piece.
-pub(super) fn env(name: &str) -> Piece {
-    Piece::Env { name: name.to_owned(), default: None }
-}
-
 /// A time in milliseconds: `30s`, `1m0s`, `250ms`, `1h`. `None`: it is none.
 pub(super) fn milliseconds(text: &str) -> Option<u64> {
     let (mut total, mut rest) = (0u64, text.trim());
@@ -229,7 +234,11 @@ pub(super) fn milliseconds(text: &str) -> Option<u64> {
         if !(0.0..=31_536_000_000.0).contains(&value) {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was looked at")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range was looked at"
+        )]
         let value = value.round() as u64;
         total = total.checked_add(value)?;
         rest = left;
@@ -248,7 +257,9 @@ mod tests {
 
     #[test]
     fn times_are_read_in_all_their_units() {
-        for (text, ms) in [("30s", 30_000), ("1m0s", 60_000), ("1h0m0s", 3_600_000), ("250ms", 250), ("1.5s", 1_500)] {
+        for (text, ms) in
+            [("30s", 30_000), ("1m0s", 60_000), ("1h0m0s", 3_600_000), ("250ms", 250), ("1.5s", 1_500)]
+        {
             assert_eq!(milliseconds(text), Some(ms), "{text}");
             assert_eq!(milliseconds(&duration(ms)), Some(ms));
         }

@@ -42,6 +42,11 @@ impl<'n> Table<'n> {
         Ok(Self { path: path.to_owned(), file, line: node.line, column: node.column, left })
     }
 
+    /// The same once more, for what several places name.
+    pub(super) fn copy(&self) -> Self {
+        Self { path: self.path.clone(), left: self.left.clone(), ..*self }
+    }
+
     /// The path of a key.
     pub(super) fn at(&self, key: &str) -> String {
         under(&self.path, key)

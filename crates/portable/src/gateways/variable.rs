@@ -86,7 +86,9 @@ pub(super) fn write(text: &Text, style: Style) -> Option<String> {
             Piece::Plain(plain) if plain.contains("${") => return None,
             Piece::Plain(plain) => out.push_str(plain),
             Piece::Env { name, default: None } => out.push_str(&format!("${{{name}}}")),
-            Piece::Env { name, default: Some(default) } if style == Style::Shell && !default.contains('}') => {
+            Piece::Env { name, default: Some(default) }
+                if style == Style::Shell && !default.contains('}') =>
+            {
                 out.push_str(&format!("${{{name}:-{default}}}"));
             }
             Piece::Env { .. } | Piece::Input(_) | Piece::File(_) | Piece::Vault { .. } | Piece::Place(_) => {
@@ -115,7 +117,11 @@ mod tests {
             ("$TOKEN ${TOKEN}", Style::Braces, vec![Piece::Plain("$TOKEN ".to_owned()), env("TOKEN", None)]),
             ("${a b}", Style::Braces, vec![Piece::Plain("${a b}".to_owned())]),
             ("os.environ/TOKEN", Style::OsEnviron, vec![env("TOKEN", None)]),
-            ("Bearer os.environ/TOKEN", Style::OsEnviron, vec![Piece::Plain("Bearer os.environ/TOKEN".to_owned())]),
+            (
+                "Bearer os.environ/TOKEN",
+                Style::OsEnviron,
+                vec![Piece::Plain("Bearer os.environ/TOKEN".to_owned())],
+            ),
             ("${TOKEN}", Style::OsEnviron, vec![Piece::Plain("${TOKEN}".to_owned())]),
         ] {
             assert_eq!(read(text, style).pieces(), expected, "{text}");

@@ -12,7 +12,8 @@ use crate::format::{Fault, Target};
 pub(super) fn only_new(target: &Target<'_>, program: &str) -> Result<(), Fault> {
     match target.existing.is_some_and(|text| !text.trim().is_empty()) {
         true => {
-            let mut fault = whole(target.file, format!("there is a file already, and {program}'s are not changed"));
+            let mut fault =
+                whole(target.file, format!("there is a file already, and {program}'s are not changed"));
             fault.hint = Some("write to another file, and put what you need of it into yours".to_owned());
             Err(fault)
         }
