@@ -7,6 +7,7 @@
 //! Nothing here reads a file, a clock or the environment, starts anything or looks a secret up: text in, text
 //! out.
 
+mod deploy;
 mod field;
 mod format;
 mod gateways;
@@ -16,12 +17,13 @@ mod report;
 mod secret;
 mod text;
 
+pub use deploy::{Deployed, RunsAt, deploy};
 pub use field::{Field, Part, Support};
 pub use format::{
     DEPTH_MAX, Exported, FILE_BYTES_MAX, Fault, Format, Imported, Known, Likeness, Mode, Origin, Refused,
     SERVERS_MAX, Target, Tested,
 };
-pub use gateways::GATEWAYS;
+pub use gateways::{GATEWAYS, POLICY_FILE, own_words};
 pub use model::{
     ApiKey, Check, CheckAction, Code, Container, Deployment, Effect, Endpoint, Gateway, Input, Isolation,
     Issuer, Limit, LimitKind, Network, Oauth, Package, Per, Provenance, Rule, Scope, Server, Timeouts, Tls,

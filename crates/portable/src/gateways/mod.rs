@@ -11,13 +11,15 @@ mod doc;
 mod docker;
 mod litellm;
 mod metamcp;
+mod ours;
 mod reading;
 mod table;
 mod toolhive;
 mod variable;
 mod write;
 
-use crate::format::Format;
+use crate::format::{Fault, Format};
+pub use ours::{POLICY_FILE, own_words};
 
 /// The formats of gateways, in the order in which they are listed.
 pub const GATEWAYS: &[&dyn Format] = &[
@@ -28,3 +30,21 @@ pub const GATEWAYS: &[&dyn Format] = &[
     &metamcp::MetaMcp,
     &toolhive::ToolHive,
 ];
+
+/// A value as YAML, the same each time.
+pub(crate) fn yaml(value: &serde_json::Value) -> String {
+    write::yaml(value)
+}
+
+/// A text of YAML as values.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(crate) fn tree(text: &str, file: &str) -> Result<serde_json::Value, Fault> {
+    doc::parse(text, file).map(|root| root.to_json())
+}
+
+/// Something wrong with a whole text.
+pub(crate) fn whole(file: &str, message: &str) -> Fault {
+    doc::whole(file, message)
+}

@@ -9,7 +9,7 @@ use crate::format::{Fault, Imported, Origin, Refused, SERVERS_MAX};
 use crate::model::{Deployment, Provenance, Server, Transport};
 use crate::reduce::may_guard;
 use crate::report::Report;
-use crate::text::Text;
+use crate::text::{Piece, Text};
 
 /// What is read.
 pub(super) struct Reading<'a> {
@@ -208,6 +208,11 @@ pub(super) fn variable_name(of: &str, what: &str) -> String {
         name.insert(0, '_');
     }
     format!("{name}_{what}")
+}
+
+/// A variable as a piece.
+pub(super) fn env(name: &str) -> Piece {
+    Piece::Env { name: name.to_owned(), default: None }
 }
 
 /// A time in milliseconds: `30s`, `1m0s`, `250ms`, `1h`. `None`: it is none.

@@ -101,7 +101,10 @@ fn incoming_auth<'a>(reading: &mut Reading<'a>, mut table: Table<'a>) -> Result<
     }
     if let Some(mut authz) = table.table("authz")? {
         match authz.text("type")? {
-            Some("cedar") | None => policies(reading, &mut authz, None)?,
+            Some("cedar") | None => {
+                policies(reading, &mut authz, None)?;
+                prefixed(reading);
+            }
             Some(_) => {
                 let meaning = "its rules are not known: nothing is permitted until a policy is written";
                 reading.report.approximated(authz.at("type"), true, meaning);
@@ -120,6 +123,19 @@ fn incoming_auth<'a>(reading: &mut Reading<'a>, mut table: Table<'a>) -> Result<
     }
     reading.unknown(table);
     Ok(())
+}
+
+/// Tools in rules have their servers' names before them.
+fn prefixed(reading: &mut Reading<'_>) {
+    let deployment = &mut reading.deployment;
+    let names: Vec<String> = deployment.servers.keys().cloned().collect();
+    for rule in &mut deployment.gateway.rules {
+        let Some([tool]) = rule.tools.as_deref() else { continue };
+        let own = names.iter().filter_map(|name| Some((name, tool.strip_prefix(name.as_str())?.strip_prefix('_')?)));
+        if let Some((server, own)) = own.max_by_key(|(name, _)| name.len()) {
+            (rule.servers, rule.tools) = (Some(vec![server.clone()]), Some(vec![own.to_owned()]));
+        }
+    }
 }
 
 fn outgoing_auth<'a>(reading: &mut Reading<'a>, mut table: Table<'a>) -> Result<(), Fault> {

@@ -1,0 +1,241 @@
+//! What a gateway adds, in this gateway's own words: sections of `tidegate.yaml` and a file of policies.
+
+mod names;
+mod policy;
+mod program;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::reading::duration;
+use crate::model::{Deployment, Issuer, Limit, LimitKind, Per};
+use crate::report::Report;
+use names::Names;
+
+/// The file of policies, beside `tidegate.yaml`.
+pub const POLICY_FILE: &str = "imported.cedar";
+
+/// A day, which a rate is over at most, in milliseconds.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A deployment in this gateway's own words, the files beside it, and what became of what it said before.
+///
+/// What a gateway adds becomes members of the format `tidegate`, which writes them as they are: `auth`,
+/// `policy`, `rates`, `origins`, `tls`. Members of the format that it comes from are left out. Whatever guards
+/// and has no counterpart is told as dropped, and where something cannot be said exactly, it is said stricter.
+#[must_use]
+pub fn own_words(mut deployment: Deployment) -> (Deployment, Vec<(String, String)>, Report) {
+    let mut report = Report::default();
+    forget(&mut deployment);
+    let names = Names::give(&mut deployment, &mut report);
+    program::containers(&mut deployment, &mut report);
+    program::references(&mut deployment, &mut report);
+    let mut sections = Map::new();
+    let is_open = origins(&mut deployment, &mut sections, &mut report);
+    sections.extend(is_open);
+    auth(&mut deployment, &mut sections, &mut report);
+    rates(&mut deployment, &names, &mut sections, &mut report);
+    let mut files = Vec::new();
+    if let Some(text) = policy::write(&mut deployment, &names, &mut report) {
+        sections.insert("policy".to_owned(), json!({ "files": [POLICY_FILE] }));
+        files.push((POLICY_FILE.to_owned(), text));
+    }
+    for (index, _) in std::mem::take(&mut deployment.gateway.checks).iter().enumerate() {
+        let meaning = "what passes is not looked at: write `checks`";
+        report.dropped(format!("gateway.checks[{index}]"), true, meaning);
+    }
+    deployment.gateway.unknown = sections;
+    deployment.format = Some("tidegate");
+    (deployment, files, report)
+}
+
+/// Leaves out members of the format that it comes from: what they were was told when they were read.
+fn forget(deployment: &mut Deployment) {
+    deployment.unknown.clear();
+    deployment.gateway.unknown.clear();
+    for server in deployment.servers.values_mut() {
+        server.unknown.clear();
+        if let Some(oauth) = &mut server.oauth {
+            oauth.unknown.clear();
+        }
+    }
+    deployment.gateway.endpoints.values_mut().for_each(|endpoint| endpoint.unknown.clear());
+}
+
+fn origins(deployment: &mut Deployment, sections: &mut Map<String, Json>, report: &mut Report) -> Map<String, Json> {
+    let mut out = Map::new();
+    if let Some(all) = deployment.gateway.origins.take() {
+        let good = |origin: &String| config::OriginList::new(std::slice::from_ref(origin)).is_ok();
+        let (good, bad): (Vec<_>, Vec<_>) = all.into_iter().partition(good);
+        if bad.is_empty() {
+            report.kept("gateway.origins", true);
+        } else {
+            let meaning = "origins that are patterns are left out: name each of them";
+            report.approximated("gateway.origins", true, meaning);
+        }
+        out.insert("origins".to_owned(), json!(good));
+    }
+    if let Some((cert, key)) = deployment.gateway.tls.take() {
+        report.kept("gateway.tls", true);
+        sections.insert("tls".to_owned(), json!({"cert": cert, "key": key}));
+    }
+    out
+}
+
+/// Who may come in.
+fn auth(deployment: &mut Deployment, sections: &mut Map<String, Json>, report: &mut Report) {
+    let gateway = &mut deployment.gateway;
+    let (issuers, keys) = (std::mem::take(&mut gateway.issuers), std::mem::take(&mut gateway.keys));
+    let mut allow: Vec<String> = Vec::new();
+    let mut named = Map::new();
+    let mut scopes: Vec<String> = Vec::new();
+    let someone = !issuers.is_empty() || !keys.is_empty();
+    for (index, one) in issuers.into_iter().enumerate() {
+        let path = format!("gateway.issuers[{index}]");
+        if !is_usable(&one.issuer) {
+            let meaning = "issuers have https, but on this machine: its tokens are not taken";
+            report.approximated(path, true, meaning);
+            continue;
+        }
+        let name = names::short(&host(&one.issuer), &named);
+        scopes.extend(one.scopes.iter().filter(|scope| !scopes.contains(scope)).cloned().collect::<Vec<_>>());
+        if one.optional && !allow.iter().any(|name| name == "anonymous") {
+            allow.push("anonymous".to_owned());
+        }
+        allow.push(name.clone());
+        named.insert(name, issuer(&one, &path, report));
+    }
+    for (index, _) in keys.iter().enumerate() {
+        let meaning = "keys are made anew (`tidegate auth key`): nobody comes in by the old ones";
+        report.approximated(format!("gateway.keys[{index}]"), true, meaning);
+    }
+    let mut auth = Map::new();
+    let loopback = gateway.listen.as_deref().is_none_or(is_loopback);
+    if someone || !loopback {
+        if !someone {
+            let meaning = "anybody may call, as before: say who may in `auth.allow`";
+            report.approximated("gateway.listen", false, meaning);
+            allow.push("anonymous".to_owned());
+        }
+        auth.insert("allow".to_owned(), json!(allow));
+    }
+    if !scopes.is_empty() {
+        auth.insert("scopes".to_owned(), json!(scopes));
+    }
+    if !named.is_empty() {
+        auth.insert("issuers".to_owned(), Json::Object(named));
+    }
+    let closed = closed(deployment);
+    if !closed.is_empty() {
+        report.kept("gateway.endpoints", true);
+        auth.insert("endpoints".to_owned(), Json::Object(closed));
+    }
+    if !auth.is_empty() {
+        sections.insert("auth".to_owned(), Json::Object(auth));
+    }
+}
+
+/// Where there are virtual servers, they are all that was served: nobody comes in elsewhere.
+fn closed(deployment: &Deployment) -> Map<String, Json> {
+    if deployment.gateway.endpoints.is_empty() {
+        return Map::new();
+    }
+    let names = std::iter::once("mcp").chain(deployment.servers.keys().map(String::as_str));
+    names.map(|name| (name.to_owned(), json!({"allow": []}))).collect()
+}
+
+fn issuer(one: &Issuer, path: &str, report: &mut Report) -> Json {
+    report.kept(path, true);
+    let mut out = Map::new();
+    out.insert("issuer".to_owned(), one.issuer.as_str().into());
+    if let Some(jwks) = one.jwks_url.as_ref().filter(|url| is_usable(url)) {
+        out.insert("jwks_url".to_owned(), jwks.as_str().into());
+    }
+    if !one.audiences.is_empty() {
+        out.insert("audiences".to_owned(), json!(one.audiences));
+    }
+    if !one.algorithms.is_empty() {
+        let meaning = "how its tokens may be signed is said by `algorithms` of the issuer: look at its default";
+        report.approximated(format!("{path}.algorithms"), true, meaning);
+    }
+    if let Some(claim) = &one.subject_claim {
+        out.insert("subject_claim".to_owned(), claim.as_str().into());
+    }
+    let groups = one.groups_claim.as_deref().unwrap_or("groups");
+    out.insert("groups_claim".to_owned(), groups.into());
+    Json::Object(out)
+}
+
+fn host(url: &str) -> String {
+    url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default().to_owned()
+}
+
+fn is_usable(url: &str) -> bool {
+    let local = ["localhost", "127.0.0.1"].contains(&host(url).as_str());
+    url.starts_with("https://") || (url.starts_with("http://") && local)
+}
+
+fn is_loopback(listen: &str) -> bool {
+    ["127.", "localhost:", "[::1]:"].iter().any(|start| listen.starts_with(start))
+}
+
+/// How much of what callers may do.
+fn rates(deployment: &mut Deployment, names: &Names, sections: &mut Map<String, Json>, report: &mut Report) {
+    let mut rates: Vec<Json> = Vec::new();
+    for (index, limit) in std::mem::take(&mut deployment.gateway.limits).iter().enumerate() {
+        let path = format!("gateway.limits[{index}]");
+        match rate(limit, names, index) {
+            Ok(rate) => {
+                report.kept(path, true);
+                rates.push(rate);
+            }
+            Err(meaning) => report.dropped(path, true, meaning),
+        }
+    }
+    if !rates.is_empty() {
+        sections.insert("rates".to_owned(), rates.into());
+    }
+}
+
+fn rate(limit: &Limit, names: &Names, index: usize) -> Result<Json, &'static str> {
+    let mut out = Map::new();
+    out.insert("name".to_owned(), format!("imported-{}", index + 1).into());
+    let mut fits = Map::new();
+    if let Some(servers) = &limit.servers {
+        let servers: Vec<String> = servers.iter().map(|name| names.server(name)).collect();
+        fits.insert("upstreams".to_owned(), json!(servers));
+    }
+    if let Some(tools) = &limit.tools {
+        fits.insert("tools".to_owned(), json!(tools));
+    }
+    if !fits.is_empty() {
+        out.insert("match".to_owned(), Json::Object(fits));
+    }
+    let per: &[&str] = match &limit.per {
+        Per::All => &[],
+        Per::Caller => &["principal"],
+        Per::Tenant => &["tenant"],
+        Per::Key => &["client"],
+        Per::Server => &["upstream"],
+        Per::Address => return Err("addresses are not counted apart: write `rates` by callers"),
+        Per::Other(_) => return Err("what is counted apart there is not known here: write `rates`"),
+    };
+    if !per.is_empty() {
+        out.insert("per".to_owned(), json!(per));
+    }
+    match limit.kind {
+        LimitKind::Requests if (1..=DAY_MS).contains(&limit.window_ms) && limit.count > 0 => {
+            out.insert("rate".to_owned(), format!("{}/{}", limit.count, duration(limit.window_ms)).into());
+            if let Some(burst) = limit.burst.filter(|burst| *burst > 0) {
+                out.insert("burst".to_owned(), burst.into());
+            }
+        }
+        LimitKind::Concurrent if limit.count > 0 => {
+            out.insert("concurrency".to_owned(), limit.count.into());
+        }
+        LimitKind::Requests => return Err("a rate is over a day at most: write a quota into `rates`"),
+        LimitKind::Concurrent => return Err("nothing at a time would be nothing at all"),
+        LimitKind::Tokens => return Err("tokens of models are not counted"),
+        LimitKind::Spend => return Err("money is not counted: `costs` of `rates` can stand for it"),
+    }
+    Ok(Json::Object(out))
+}
