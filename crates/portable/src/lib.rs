@@ -23,7 +23,7 @@ pub use format::{
     DEPTH_MAX, Exported, FILE_BYTES_MAX, Fault, Format, Imported, Known, Likeness, Mode, Origin, Refused,
     SERVERS_MAX, Target, Tested,
 };
-pub use gateways::{GATEWAYS, POLICY_FILE, own_words};
+pub use gateways::{GATEWAYS, Migrated, POLICY_FILE, migrate};
 pub use model::{
     ApiKey, Check, CheckAction, Code, Container, Deployment, Effect, Endpoint, Gateway, Input, Isolation,
     Issuer, Limit, LimitKind, Network, Oauth, Package, Per, Provenance, Rule, Scope, Server, Timeouts, Tls,

@@ -1,7 +1,8 @@
-//! `tidegate migrate`: what another gateway answers, beside what this configuration answers.
+//! `tidegate migrate`: another gateway's files as this one's, and what both answer, side by side.
 
 mod calls;
 mod compare;
+mod from;
 mod pair;
 mod show;
 mod side;
@@ -23,6 +24,10 @@ use side::Side;
 pub enum Command {
     /// Compare another gateway with this configuration: the tools, and the answers to a list of calls.
     Check(Box<Check>),
+    /// Write another gateway's files as a configuration, and say what becomes of each field.
+    From(from::From),
+    /// Write what starts the gateway with the configuration: in a cluster, on a machine, in containers.
+    Deploy(from::Deploy),
 }
 
 /// Whom to compare with whom, and how.
@@ -109,7 +114,11 @@ impl Found {
 
 /// Does it.
 pub async fn run(command: Command) -> anyhow::Result<u8> {
-    let Command::Check(arguments) = command;
+    let arguments = match command {
+        Command::Check(arguments) => arguments,
+        Command::From(arguments) => return from::from(&arguments),
+        Command::Deploy(arguments) => return from::deploy(&arguments),
+    };
     let wanted = arguments.calls.as_deref().map(calls::read).transpose()?.unwrap_or_default();
     let (old, new) = sides(&arguments).await?;
     let found = check(&old, &new, &arguments, wanted).await;

@@ -105,8 +105,11 @@ impl Format for LiteLlm {
 
     fn support(&self, field: Field) -> Support {
         match field {
-            Field::Stdio
-            | Field::Http
+            Field::Stdio => Support::Partly(
+                "LITELLM_ENABLE_MCP_STDIO has to be true there, and the program in \
+                 LITELLM_MCP_STDIO_EXTRA_COMMANDS unless it is npx, uvx, python, node, docker or deno",
+            ),
+            Field::Http
             | Field::Sse
             | Field::Description
             | Field::Env

@@ -19,7 +19,7 @@ mod variable;
 mod write;
 
 use crate::format::{Fault, Format};
-pub use ours::{POLICY_FILE, own_words};
+pub use ours::{Migrated, POLICY_FILE, migrate};
 
 /// The formats of gateways, in the order in which they are listed.
 pub const GATEWAYS: &[&dyn Format] = &[

@@ -3,10 +3,14 @@
 mod names;
 mod policy;
 mod program;
+mod written;
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 
 use super::reading::duration;
+use crate::format::Fault;
 use crate::model::{Deployment, Issuer, Limit, LimitKind, Per};
 use crate::report::Report;
 use names::Names;
@@ -17,35 +21,64 @@ pub const POLICY_FILE: &str = "imported.cedar";
 /// A day, which a rate is over at most, in milliseconds.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// A deployment in this gateway's own words, the files beside it, and what became of what it said before.
+/// Another gateway's configuration, as this gateway's own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Migrated {
+    /// The text of `tidegate.yaml`.
+    pub config: String,
+    /// The files that it names, beside it, by name.
+    pub beside: Vec<(String, String)>,
+    /// What became of what was said before.
+    pub report: Report,
+}
+
+/// Writes a deployment of another gateway's in this gateway's own words: servers and endpoints, `auth`, `policy`,
+/// `rates`, `origins`, `tls`.
 ///
-/// What a gateway adds becomes members of the format `tidegate`, which writes them as they are: `auth`,
-/// `policy`, `rates`, `origins`, `tls`. Members of the format that it comes from are left out. Whatever guards
-/// and has no counterpart is told as dropped, and where something cannot be said exactly, it is said stricter.
-#[must_use]
-pub fn own_words(mut deployment: Deployment) -> (Deployment, Vec<(String, String)>, Report) {
+/// Members of the format that it comes from are left out. What guards and has no counterpart is told as dropped,
+/// and where something cannot be said exactly, it is said stricter. A secret that stands in it is not copied: it
+/// is named as a variable, or its server is left out.
+///
+/// # Errors
+/// [`Fault`] where what comes out is no configuration that the gateway takes.
+pub fn migrate(mut deployment: Deployment) -> Result<Migrated, Fault> {
     let mut report = Report::default();
     forget(&mut deployment);
+    program::secrets(&mut deployment, &mut report);
     let names = Names::give(&mut deployment, &mut report);
     program::containers(&mut deployment, &mut report);
     program::references(&mut deployment, &mut report);
     let mut sections = Map::new();
-    let is_open = origins(&mut deployment, &mut sections, &mut report);
-    sections.extend(is_open);
+    let origins = origins(&mut deployment, &mut sections, &mut report);
+    sections.extend(origins);
     auth(&mut deployment, &mut sections, &mut report);
     rates(&mut deployment, &names, &mut sections, &mut report);
-    let mut files = Vec::new();
-    if let Some(text) = policy::write(&mut deployment, &names, &mut report) {
+    let mut beside = Vec::new();
+    // What is not served cannot be named in a policy.
+    let config = written::all(&deployment, Map::new(), &mut Report::default());
+    let served = served(&config);
+    if let Some(text) = policy::write(&mut deployment, &names, &served, &mut report) {
         sections.insert("policy".to_owned(), json!({ "files": [POLICY_FILE] }));
-        files.push((POLICY_FILE.to_owned(), text));
+        beside.push((POLICY_FILE.to_owned(), text));
     }
     for (index, _) in std::mem::take(&mut deployment.gateway.checks).iter().enumerate() {
         let meaning = "what passes is not looked at: write `checks`";
         report.dropped(format!("gateway.checks[{index}]"), true, meaning);
     }
-    deployment.gateway.unknown = sections;
-    deployment.format = Some("tidegate");
-    (deployment, files, report)
+    let config = written::all(&deployment, sections, &mut report);
+    match config::load_str(&config, "tidegate.yaml") {
+        Ok(_) => Ok(Migrated { config, beside, report }),
+        Err(faults) => {
+            let first = faults.into_iter().next().cloned();
+            Err(first.unwrap_or_else(|| super::whole("tidegate.yaml", "it would be no configuration")))
+        }
+    }
+}
+
+/// The servers that are in a configuration.
+fn served(config: &str) -> BTreeSet<String> {
+    let loaded = config::load_str(config, "").ok();
+    loaded.into_iter().flat_map(|config| config.upstreams.into_keys()).collect()
 }
 
 /// Leaves out members of the format that it comes from: what they were was told when they were read.

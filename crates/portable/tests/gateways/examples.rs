@@ -1,13 +1,13 @@
-//! The documented migrations in `examples/migrations`: what is read of each, and what is lost.
+//! The documented migrations in `examples/migrations`: what becomes of each, and what is lost.
 
 use std::path::{Path, PathBuf};
 
-use portable::{Imported, Likeness, Origin, inline};
+use portable::{Imported, Likeness, Migrated, Origin, Report, inline};
 
 use crate::format;
 
 /// Each migration: its folder, its format, the files that are read as one text.
-pub const ALL: &[(&str, &str, &[&str])] = &[
+const ALL: &[(&str, &str, &[&str])] = &[
     ("agentgateway-policies", "agentgateway", &["agentgateway.yaml"]),
     ("agentgateway-simple", "agentgateway", &["agentgateway.yaml"]),
     ("contextforge-catalog", "contextforge", &["mcp-catalog.yml"]),
@@ -21,19 +21,27 @@ pub const ALL: &[(&str, &str, &[&str])] = &[
     ("toolhive-vmcp", "toolhive", &["vmcp.yaml"]),
 ];
 
-pub fn folder(name: &str) -> PathBuf {
+fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/migrations").join(name)
 }
 
 /// The text of a migration: its files, as documents of one text.
-pub fn text(name: &str, files: &[&str]) -> String {
+fn text(name: &str, files: &[&str]) -> String {
     let texts = files.iter().map(|file| std::fs::read_to_string(folder(name).join(file)).unwrap());
     texts.collect::<Vec<_>>().join("\n---\n")
 }
 
-pub fn import(name: &str, of: &str, files: &[&str]) -> Imported {
+fn import(name: &str, of: &str, files: &[&str]) -> Imported {
     let origin = Origin { file: files[0], ..Origin::default() };
     format(of).import(&text(name, files), &origin).unwrap_or_else(|fault| panic!("{name}: {fault}"))
+}
+
+fn migrate(name: &str, of: &str, files: &[&str]) -> (Migrated, Report) {
+    let imported = import(name, of, files);
+    let migrated = portable::migrate(imported.deployment).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    let mut report = imported.report;
+    report.extend(migrated.report.clone());
+    (migrated, report)
 }
 
 #[test]
@@ -60,10 +68,34 @@ fn nothing_is_refused_and_no_secret_stands_in_what_is_read() {
     }
 }
 
+/// `UPDATE_DOCS=1` writes them; look at each difference.
 #[test]
-fn print() {
+fn each_becomes_what_stands_beside_it() {
+    let update = std::env::var_os("UPDATE_DOCS").is_some();
     for (name, of, files) in ALL {
-        let imported = import(name, of, files);
-        println!("=== {name}\n{}\n{:#?}", imported.report, imported.deployment.gateway);
+        let (migrated, report) = migrate(name, of, files);
+        let mut expected = vec![("tidegate.yaml".to_owned(), migrated.config)];
+        expected.extend(migrated.beside);
+        expected.push(("losses.txt".to_owned(), format!("{report}\n")));
+        for (file, text) in expected {
+            let path = folder(name).join(&file);
+            if update {
+                std::fs::write(&path, &text).unwrap();
+            }
+            let there = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(there, text, "{name}/{file}: run with UPDATE_DOCS=1 and look at the difference");
+        }
     }
+}
+
+#[test]
+fn each_folder_has_a_migration() {
+    let mut folders: Vec<String> = std::fs::read_dir(folder(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| folder(name).is_dir())
+        .collect();
+    folders.sort();
+    assert_eq!(folders, ALL.iter().map(|(name, ..)| (*name).to_owned()).collect::<Vec<_>>());
+    assert!(folders.len() >= 10);
 }

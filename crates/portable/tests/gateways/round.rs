@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use portable::{
-    Container, Deployment, Effect, Gateway, Inline, Issuer, Limit, LimitKind, Mode, Oauth, Origin, Per, Piece, Rule,
+    Container, Deployment, Effect, Gateway, Inline, Issuer, Limit, LimitKind, Oauth, Origin, Per, Piece, Rule,
     Server, Target, Text, Tools, Transport, Unknown, Who, inline, reduce,
 };
 use proptest::prelude::*;
@@ -154,7 +154,7 @@ proptest! {
         for name in WRITTEN {
             let format = format(name);
             let (left, _) = reduce(&deployment, format);
-            let written = format.export(&deployment, &Target { mode: Mode::Only, ..Target::default() }).unwrap();
+            let written = format.export(&deployment, &Target::default()).unwrap();
             let mut text = written.text.clone();
             for (_, beside) in &written.beside {
                 text = format!("{text}---\n{beside}");
@@ -167,7 +167,7 @@ proptest! {
             prop_assert!(again.refused.is_empty(), "{}: {:?}\n{}", name, again.refused, text);
             prop_assert_eq!(comparable(again.deployment, name), comparable(left, name), "{}\n{}", name, text);
             // The same each time.
-            let twice = format.export(&deployment, &Target { mode: Mode::Only, ..Target::default() }).unwrap();
+            let twice = format.export(&deployment, &Target::default()).unwrap();
             prop_assert_eq!(twice.text, written.text);
         }
     }

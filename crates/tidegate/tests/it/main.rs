@@ -19,6 +19,7 @@ mod health;
 mod keys;
 mod limits;
 mod list;
+mod migrate;
 mod mtls;
 mod operators;
 mod parity;

@@ -1,11 +1,30 @@
 //! Rules as policies in this gateway's Cedar.
 
+use std::collections::BTreeSet;
+
 use super::names::Names;
-use crate::model::{Deployment, Effect, Rule, Who};
+use crate::model::{Deployment, Effect, Endpoint, Rule, Who};
 use crate::report::Report;
 
+/// What there is that a policy can name.
+struct Here<'a> {
+    names: &'a Names,
+    served: &'a BTreeSet<String>,
+    endpoints: &'a [String],
+}
+
 /// Writes the rules of a deployment as a file of policies. `None`: there are none, and nobody decides.
-pub(super) fn write(deployment: &mut Deployment, names: &Names, report: &mut Report) -> Option<String> {
+pub(super) fn write(
+    deployment: &mut Deployment,
+    names: &Names,
+    served: &BTreeSet<String>,
+    report: &mut Report,
+) -> Option<String> {
+    // A policy that names what is not there is refused as a whole.
+    let offers = |endpoint: &Endpoint| endpoint.enabled && endpoint.servers.iter().any(|name| served.contains(name));
+    let endpoints: Vec<String> =
+        deployment.gateway.endpoints.iter().filter(|(_, one)| offers(one)).map(|(name, _)| name.clone()).collect();
+    let here = Here { names, served, endpoints: &endpoints };
     let rules = std::mem::take(&mut deployment.gateway.rules);
     if rules.is_empty() {
         return None;
@@ -18,13 +37,13 @@ pub(super) fn write(deployment: &mut Deployment, names: &Names, report: &mut Rep
     // Where rules are about some endpoints, the others have none.
     let everywhere = rules.iter().filter(allows).any(|rule| rule.endpoints.is_none());
     let ruled: Vec<&String> = rules.iter().flat_map(|rule| rule.endpoints.iter().flatten()).collect();
-    let free = deployment.gateway.endpoints.keys().filter(|name| !everywhere && !ruled.contains(name));
+    let free = endpoints.iter().filter(|name| !everywhere && !ruled.contains(name));
     for name in free {
         let resource = format!("resource in Endpoint::{}", quoted(name));
         text.push_str(&format!("\n@id(\"endpoint-{name}\")\npermit(principal, action in Action::\"use\", {resource});\n"));
     }
     for (index, rule) in rules.iter().enumerate() {
-        one(rule, index, deployment, names, &mut text, report);
+        one(rule, index, &here, &mut text, report);
     }
     Some(text)
 }
@@ -32,8 +51,7 @@ pub(super) fn write(deployment: &mut Deployment, names: &Names, report: &mut Rep
 fn one(
     rule: &Rule,
     index: usize,
-    deployment: &Deployment,
-    names: &Names,
+    here: &Here<'_>,
     text: &mut String,
     report: &mut Report,
 ) {
@@ -70,8 +88,8 @@ fn one(
         report.approximated(path, true, "it is about callers that are not known here: nobody is permitted by it");
         return;
     }
-    parts.extend(endpoints(rule, deployment));
-    parts.extend(resources(rule, deployment, names));
+    parts.extend(endpoints(rule, here));
+    parts.extend(resources(rule, here));
     if parts.iter().any(|part| part == "false") {
         text.push_str(&format!("\n// Rule {number} is about nothing that is here.\n"));
         report.kept(path, true);
@@ -108,24 +126,23 @@ fn condition(who: &Who) -> Option<String> {
     })
 }
 
-fn endpoints(rule: &Rule, deployment: &Deployment) -> Option<String> {
-    let known = |name: &&String| deployment.gateway.endpoints.contains_key(*name);
+fn endpoints(rule: &Rule, here: &Here<'_>) -> Option<String> {
+    let known = |name: &&String| here.endpoints.contains(name);
     let each = rule.endpoints.as_ref()?.iter().filter(known);
     any(each.map(|name| format!("resource in Endpoint::{}", quoted(name))).collect())
 }
 
 /// What a rule is about: servers, or tools of servers.
-fn resources(rule: &Rule, deployment: &Deployment, names: &Names) -> Option<String> {
+fn resources(rule: &Rule, here: &Here<'_>) -> Option<String> {
     let servers = rule.servers.as_ref().map(|servers| {
-        let here = servers.iter().map(|server| names.server(server));
-        // A policy that names what is not there is refused as a whole.
-        here.filter(|name| deployment.servers.contains_key(name)).collect::<Vec<_>>()
+        let all = servers.iter().map(|server| here.names.server(server));
+        all.filter(|name| here.served.contains(name)).collect::<Vec<_>>()
     });
     let Some(tools) = &rule.tools else {
         let each = servers?.into_iter().map(|server| format!("resource in Upstream::{}", quoted(&server)));
         return any(each.collect());
     };
-    let all = servers.unwrap_or_else(|| deployment.servers.keys().cloned().collect());
+    let all = servers.unwrap_or_else(|| here.served.iter().cloned().collect());
     let mut each = Vec::new();
     for server in &all {
         for tool in tools {

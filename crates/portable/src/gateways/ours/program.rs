@@ -5,6 +5,9 @@ use crate::model::{Container, Deployment, Isolation, Server, Transport};
 use crate::report::Report;
 use crate::text::{Piece, Text};
 
+/// What marks a place as a variable until it is one.
+const MARK: &str = "variable:";
+
 /// Servers in containers are started by `docker run`.
 pub(super) fn containers(deployment: &mut Deployment, report: &mut Report) {
     deployment.servers.retain(|name, server| {
@@ -65,6 +68,39 @@ fn run(container: &Container, isolation: &Isolation, server: &Server, path: &str
     words.push(container.image.clone());
     let words = words.into_iter().map(Text::plain);
     words.chain(container.args.iter().cloned()).collect()
+}
+
+/// Secrets that stand in it are not copied: those that can be had from elsewhere are named as variables, and servers
+/// with others are left out.
+pub(super) fn secrets(deployment: &mut Deployment, report: &mut Report) {
+    let moved = crate::secret::move_inline(deployment, &mut |path| {
+        let name = path.trim_start_matches("servers.").trim_start_matches("gateway.keys.");
+        let words: Vec<&str> = name.split('.').filter(|word| !matches!(*word, "env" | "headers" | "oauth")).collect();
+        let variable = variable_name(&words.join("_"), "");
+        Some(format!("{MARK}{}", variable.trim_end_matches('_')))
+    });
+    for one in &moved {
+        let variable = one.place.trim_start_matches(MARK);
+        let meaning = format!("the secret that stands there is not copied: put it into the variable {variable}");
+        report.approximated(one.path.clone(), false, meaning);
+    }
+    let named = |piece: &Piece| match piece {
+        Piece::File(file) => file.strip_prefix(MARK).map_or_else(|| piece.clone(), env),
+        piece => piece.clone(),
+    };
+    for server in deployment.servers.values_mut() {
+        let oauth = server.oauth.as_mut().and_then(|oauth| oauth.client_secret.as_mut());
+        for value in server.env.values_mut().chain(server.headers.values_mut()).chain(oauth) {
+            *value = value.pieces().iter().map(named).collect();
+        }
+    }
+    for found in crate::secret::inline(deployment) {
+        let Some(name) = found.path.split('.').nth(1).map(str::to_owned) else { continue };
+        if deployment.servers.shift_remove(&name).is_some() {
+            let meaning = "a secret stands in its command or URL, from where it is not copied: the server is left out";
+            report.dropped(found.path, false, meaning);
+        }
+    }
 }
 
 /// What other stores and people give becomes variables of the environment.
