@@ -5,8 +5,6 @@ mod policy;
 mod program;
 mod written;
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value as Json, json};
 
 use super::reading::duration;
@@ -48,16 +46,16 @@ pub fn migrate(mut deployment: Deployment) -> Result<Migrated, Fault> {
     let names = Names::give(&mut deployment, &mut report);
     program::containers(&mut deployment, &mut report);
     program::references(&mut deployment, &mut report);
+    // What is not served is named in no other section.
+    let upstreams = written::upstreams(&deployment, &mut report);
+    deployment.servers.retain(|name, _| upstreams.contains_key(name));
     let mut sections = Map::new();
     let origins = origins(&mut deployment, &mut sections, &mut report);
     sections.extend(origins);
     auth(&mut deployment, &mut sections, &mut report);
     rates(&mut deployment, &names, &mut sections, &mut report);
     let mut beside = Vec::new();
-    // What is not served cannot be named in a policy.
-    let config = written::all(&deployment, Map::new(), &mut Report::default());
-    let served = served(&config);
-    if let Some(text) = policy::write(&mut deployment, &names, &served, &mut report) {
+    if let Some(text) = policy::write(&mut deployment, &names, &mut report) {
         sections.insert("policy".to_owned(), json!({ "files": [POLICY_FILE] }));
         beside.push((POLICY_FILE.to_owned(), text));
     }
@@ -65,7 +63,7 @@ pub fn migrate(mut deployment: Deployment) -> Result<Migrated, Fault> {
         let meaning = "what passes is not looked at: write `checks`";
         report.dropped(format!("gateway.checks[{index}]"), true, meaning);
     }
-    let config = written::all(&deployment, sections, &mut report);
+    let config = written::all(&deployment, sections, upstreams, &mut report);
     match config::load_str(&config, "tidegate.yaml") {
         Ok(_) => Ok(Migrated { config, beside, report }),
         Err(faults) => {
@@ -73,12 +71,6 @@ pub fn migrate(mut deployment: Deployment) -> Result<Migrated, Fault> {
             Err(first.unwrap_or_else(|| super::whole("tidegate.yaml", "it would be no configuration")))
         }
     }
-}
-
-/// The servers that are in a configuration.
-fn served(config: &str) -> BTreeSet<String> {
-    let loaded = config::load_str(config, "").ok();
-    loaded.into_iter().flat_map(|config| config.upstreams.into_keys()).collect()
 }
 
 /// Leaves out members of the format that it comes from: what they were was told when they were read.
@@ -216,7 +208,15 @@ fn rates(deployment: &mut Deployment, names: &Names, sections: &mut Map<String, 
     let mut rates: Vec<Json> = Vec::new();
     for (index, limit) in std::mem::take(&mut deployment.gateway.limits).iter().enumerate() {
         let path = format!("gateway.limits[{index}]");
-        match rate(limit, names, index) {
+        let named = limit.servers.as_ref().map(|servers| {
+            let names = servers.iter().map(|name| names.server(name));
+            names.filter(|name| deployment.servers.contains_key(name)).collect::<Vec<_>>()
+        });
+        if named.as_ref().is_some_and(Vec::is_empty) {
+            report.kept(path, true);
+            continue;
+        }
+        match rate(limit, named, index) {
             Ok(rate) => {
                 report.kept(path, true);
                 rates.push(rate);
@@ -229,12 +229,11 @@ fn rates(deployment: &mut Deployment, names: &Names, sections: &mut Map<String, 
     }
 }
 
-fn rate(limit: &Limit, names: &Names, index: usize) -> Result<Json, &'static str> {
+fn rate(limit: &Limit, servers: Option<Vec<String>>, index: usize) -> Result<Json, &'static str> {
     let mut out = Map::new();
     out.insert("name".to_owned(), format!("imported-{}", index + 1).into());
     let mut fits = Map::new();
-    if let Some(servers) = &limit.servers {
-        let servers: Vec<String> = servers.iter().map(|name| names.server(name)).collect();
+    if let Some(servers) = servers {
         fits.insert("upstreams".to_owned(), json!(servers));
     }
     if let Some(tools) = &limit.tools {

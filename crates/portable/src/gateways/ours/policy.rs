@@ -17,14 +17,14 @@ struct Here<'a> {
 pub(super) fn write(
     deployment: &mut Deployment,
     names: &Names,
-    served: &BTreeSet<String>,
     report: &mut Report,
 ) -> Option<String> {
     // A policy that names what is not there is refused as a whole.
+    let served: BTreeSet<String> = deployment.servers.keys().cloned().collect();
     let offers = |endpoint: &Endpoint| endpoint.enabled && endpoint.servers.iter().any(|name| served.contains(name));
     let endpoints: Vec<String> =
         deployment.gateway.endpoints.iter().filter(|(_, one)| offers(one)).map(|(name, _)| name.clone()).collect();
-    let here = Here { names, served, endpoints: &endpoints };
+    let here = Here { names, served: &served, endpoints: &endpoints };
     let rules = std::mem::take(&mut deployment.gateway.rules);
     if rules.is_empty() {
         return None;

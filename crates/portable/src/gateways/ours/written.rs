@@ -8,19 +8,24 @@ use crate::model::{Deployment, Endpoint, Oauth, Server, Transport};
 use crate::report::Report;
 use crate::text::{Piece, Text};
 
-/// The text of a deployment in this gateway's own words. What it does not take is left out, and told.
-pub(super) fn all(deployment: &Deployment, sections: Map<String, Json>, report: &mut Report) -> String {
+/// The servers as sections. What the gateway does not take is left out, and told.
+pub(super) fn upstreams(deployment: &Deployment, report: &mut Report) -> Map<String, Json> {
+    let taken = deployment.servers.iter().filter_map(|(name, server)| Some((name.clone(), taken(name, server, report)?)));
+    taken.collect()
+}
+
+/// The text of a deployment in this gateway's own words.
+pub(super) fn all(
+    deployment: &Deployment,
+    sections: Map<String, Json>,
+    upstreams: Map<String, Json>,
+    report: &mut Report,
+) -> String {
     let mut out = Map::new();
     if let Some(listen) = &deployment.gateway.listen {
         out.insert("listen".to_owned(), listen.as_str().into());
     }
     out.extend(sections);
-    let mut upstreams = Map::new();
-    for (name, server) in &deployment.servers {
-        if let Some(upstream) = taken(name, server, report) {
-            upstreams.insert(name.clone(), upstream);
-        }
-    }
     let mut endpoints = Map::new();
     for (name, endpoint) in &deployment.gateway.endpoints {
         let servers: Vec<&String> = endpoint.servers.iter().filter(|name| upstreams.contains_key(*name)).collect();
