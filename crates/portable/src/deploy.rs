@@ -70,7 +70,12 @@ const SOCKET: &str = include_str!("../../../deploy/systemd/tidegate.socket");
 ///
 /// # Errors
 /// [`Fault`] where the configuration cannot be used.
-pub fn deploy(place: RunsAt, config: &str, beside: &[(String, String)], file: &str) -> Result<Deployed, Fault> {
+pub fn deploy(
+    place: RunsAt,
+    config: &str,
+    beside: &[(String, String)],
+    file: &str,
+) -> Result<Deployed, Fault> {
     if let Err(faults) = config::load_str(config, file) {
         let first = faults.into_iter().next().cloned();
         return Err(first.unwrap_or_else(|| crate::gateways::whole(file, "it is no configuration")));
@@ -105,7 +110,9 @@ impl Needs {
                     let at = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                     match (key.as_str(), value) {
                         ("env", Json::String(name)) => drop(self.variables.insert(name.clone())),
-                        ("file" | "cert" | "key" | "ca", Json::String(name)) => self.files.push((at, name.clone())),
+                        ("file" | "cert" | "key" | "ca", Json::String(name)) => {
+                            self.files.push((at, name.clone()))
+                        }
                         _ => self.find(value, &at),
                     }
                 }
@@ -133,14 +140,25 @@ impl Needs {
     /// Files are where the gateway runs, and not in what is written.
     fn mounted(&self, beside: &[(String, String)], folder: &str, report: &mut Report) {
         for (at, name) in self.files.iter().filter(|(_, name)| !beside.iter().any(|(file, _)| file == name)) {
-            report.approximated(at.clone(), false, format!("the file {name:?} has to be put there: see {folder}"));
+            report.approximated(
+                at.clone(),
+                false,
+                format!("the file {name:?} has to be put there: see {folder}"),
+            );
         }
     }
 }
 
-fn systemd(config: &str, beside: &[(String, String)], needs: &Needs, report: &mut Report) -> Vec<(String, String)> {
+fn systemd(
+    config: &str,
+    beside: &[(String, String)],
+    needs: &Needs,
+    report: &mut Report,
+) -> Vec<(String, String)> {
     needs.mounted(beside, "/etc/tidegate", report);
-    let mut env = String::from("# Variables that the configuration reads. To /etc/tidegate/tidegate.env, for root alone.\n");
+    let mut env = String::from(
+        "# Variables that the configuration reads. To /etc/tidegate/tidegate.env, for root alone.\n",
+    );
     needs.variables.iter().for_each(|name| env.push_str(&format!("{name}=\n")));
     let mut files = vec![
         ("tidegate.service".to_owned(), UNIT.to_owned()),
@@ -188,8 +206,11 @@ fn compose(
     let mut volumes = vec![json!(format!("./{CONFIG}:/etc/tidegate/{CONFIG}:ro"))];
     volumes.extend(beside.iter().map(|(name, _)| json!(format!("./{name}:/etc/tidegate/{name}:ro"))));
     volumes.push("state:/var/lib/tidegate".into());
-    let variables: Map<String, Json> =
-        needs.variables.iter().map(|name| (name.clone(), format!("${{{name}:?it is needed}}").into())).collect();
+    let variables: Map<String, Json> = needs
+        .variables
+        .iter()
+        .map(|name| (name.clone(), format!("${{{name}:?it is needed}}").into()))
+        .collect();
     let mut service = json!({
         "image": concat!("tidegate:", env!("CARGO_PKG_VERSION")),
         "command": ["up", "--config", format!("/etc/tidegate/{CONFIG}")],
@@ -230,8 +251,16 @@ fn kubernetes(
     };
     let hosts = ["tidegate", "tidegate.tidegate.svc", "tidegate.tidegate.svc.cluster.local"];
     put("hosts", json!(hosts), "it is served inside the cluster: name others in `hosts`");
-    put("keys", json!({"file": "/etc/tidegate/secret/keys.txt"}), "replicas share the key ring of the secret");
-    put("store", json!({"url": {"env": "TIDEGATE_STORE_URL"}}), "replicas share the store that the secret names");
+    put(
+        "keys",
+        json!({"file": "/etc/tidegate/secret/keys.txt"}),
+        "replicas share the key ring of the secret",
+    );
+    put(
+        "store",
+        json!({"url": {"env": "TIDEGATE_STORE_URL"}}),
+        "replicas share the store that the secret names",
+    );
     let replica = json!({"listen": "0.0.0.0:7401", "url": {"env": "TIDEGATE_REPLICA_URL"}});
     put("replica", replica, "replicas reach one another");
     put("drain_delay", "10s".into(), "until every node has taken the pod off its list");
@@ -242,9 +271,9 @@ fn kubernetes(
     let metadata = json!({"name": "tidegate", "namespace": "tidegate"});
     let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
     let own_names = ["TIDEGATE_STORE_URL", "TIDEGATE_REPLICA_URL"];
-    let variables = needs.variables.iter().filter(|name| !own_names.contains(&name.as_str())).map(|name| {
-        json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "tidegate", "key": key(name)}}})
-    });
+    let variables = needs.variables.iter().filter(|name| !own_names.contains(&name.as_str())).map(
+        |name| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "tidegate", "key": key(name)}}}),
+    );
     let variables: Vec<Json> = variables.collect();
     let mut resources: Vec<&str> = vec!["config.yaml"];
     resources.extend(MANIFESTS.iter().map(|(name, _)| *name).filter(|name| *name != "secret.example.yaml"));
@@ -298,14 +327,20 @@ mod tests {
         for place in RunsAt::ALL {
             let deployed = deployed(place);
             let text = match place {
-                RunsAt::Kubernetes => file(&deployed, "config.yaml")["data"][CONFIG].as_str().map(str::to_owned),
+                RunsAt::Kubernetes => {
+                    file(&deployed, "config.yaml")["data"][CONFIG].as_str().map(str::to_owned)
+                }
                 _ => deployed.files.iter().find(|(name, _)| name == CONFIG).map(|(_, text)| text.clone()),
             };
             let text = text.expect("a configuration");
             let config = config::load_str(&text, "f").unwrap_or_else(|faults| panic!("{faults}\n{text}"));
             assert_eq!(config.upstreams.len(), 2);
             if place != RunsAt::Systemd {
-                assert_eq!(config.auth.allow, Some(Vec::new()), "nobody is let in by what was for one machine");
+                assert_eq!(
+                    config.auth.allow,
+                    Some(Vec::new()),
+                    "nobody is let in by what was for one machine"
+                );
             }
             let missing = deployed.report.changed().any(|loss| loss.path == "upstreams.files.command");
             assert!(missing, "{}", deployed.report);

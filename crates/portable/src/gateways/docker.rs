@@ -43,7 +43,9 @@ fn kind(root: &Node) -> Option<Kind> {
     if let Some(registry) = root.get("registry") {
         let Value::Map(entries) = &registry.value else { return Some(Kind::Catalog) };
         let enabled = entries.iter().all(|entry| entry.value.get("ref").is_some() || entry.value.is_empty());
-        let is_registry = !entries.is_empty() && enabled && root.get("displayName").is_none();
+        // A catalog says what it is called. One that is switched on has no more than where it is.
+        let named = ["displayName", "name", "version"].iter().any(|key| root.get(key).is_some());
+        let is_registry = enabled && !named;
         return Some(if is_registry { Kind::Registry } else { Kind::Catalog });
     }
     if root.get("servers").is_some() && root.get("id").is_some() {

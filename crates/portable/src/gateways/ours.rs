@@ -86,7 +86,11 @@ fn forget(deployment: &mut Deployment) {
     deployment.gateway.endpoints.values_mut().for_each(|endpoint| endpoint.unknown.clear());
 }
 
-fn origins(deployment: &mut Deployment, sections: &mut Map<String, Json>, report: &mut Report) -> Map<String, Json> {
+fn origins(
+    deployment: &mut Deployment,
+    sections: &mut Map<String, Json>,
+    report: &mut Report,
+) -> Map<String, Json> {
     let mut out = Map::new();
     if let Some(all) = deployment.gateway.origins.take() {
         let good = |origin: &String| config::OriginList::new(std::slice::from_ref(origin)).is_ok();
@@ -179,7 +183,8 @@ fn issuer(one: &Issuer, path: &str, report: &mut Report) -> Json {
         out.insert("audiences".to_owned(), json!(one.audiences));
     }
     if !one.algorithms.is_empty() {
-        let meaning = "how its tokens may be signed is said by `algorithms` of the issuer: look at its default";
+        let meaning =
+            "how its tokens may be signed is said by `algorithms` of the issuer: look at its default";
         report.approximated(format!("{path}.algorithms"), true, meaning);
     }
     if let Some(claim) = &one.subject_claim {

@@ -138,7 +138,11 @@ impl<'n> Table<'n> {
         for (index, item) in items.iter().enumerate() {
             match item.text() {
                 Some(text) => texts.push(text.to_owned()),
-                None => return Err(self.wrong(&format!("{key}[{index}]"), item, "text")),
+                None => {
+                    let message = format!("expected text, found {}", item.kind());
+                    let at = format!("{}[{index}]", self.at(key));
+                    return Err(fault(self.file, item.line, item.column, &at, message));
+                }
             }
         }
         Ok(Some(texts))

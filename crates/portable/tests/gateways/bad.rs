@@ -59,7 +59,8 @@ fn what_is_wrong_is_said_where_it_is_wrong() {
                 assert!(!imported.report.to_string().contains(SECRET), "{of}");
             }
             ("inline", Ok(imported)) => {
-                let paths: Vec<String> = inline(&imported.deployment).into_iter().map(|one| one.path).collect();
+                let paths: Vec<String> =
+                    inline(&imported.deployment).into_iter().map(|one| one.path).collect();
                 assert_eq!(paths, [expected], "{of}");
                 assert!(!imported.report.to_json().to_string().contains(SECRET), "{of}");
             }

@@ -2,8 +2,8 @@
 
 use indexmap::IndexMap;
 use portable::{
-    Container, Deployment, Effect, Gateway, Inline, Issuer, Limit, LimitKind, Oauth, Origin, Per, Piece, Rule,
-    Server, Target, Text, Tools, Transport, Unknown, Who, inline, reduce,
+    Container, Deployment, Effect, Gateway, Inline, Issuer, Limit, LimitKind, Oauth, Origin, Per, Piece,
+    Rule, Server, Target, Text, Tools, Transport, Unknown, Who, inline, reduce,
 };
 use proptest::prelude::*;
 
@@ -18,12 +18,15 @@ fn word() -> impl Strategy<Value = String> {
 
 /// Text with what tempts readers and writers.
 fn odd() -> impl Strategy<Value = String> {
-    "[ -~é\u{85}\u{2028}]{0,12}".prop_filter("templates of Docker's mean something", |text| !text.contains("{{"))
+    "[ -~é\u{85}\u{2028}]{0,12}"
+        .prop_filter("templates of Docker's mean something", |text| !text.contains("{{"))
 }
 
 fn value() -> impl Strategy<Value = Text> {
     prop_oneof![
-        odd().prop_filter("a place of LiteLLM's", |text| !text.starts_with("os.environ/")).prop_map(Text::plain),
+        odd()
+            .prop_filter("a place of LiteLLM's", |text| !text.starts_with("os.environ/"))
+            .prop_map(Text::plain),
         "[A-Z][A-Z0-9_]{0,8}".prop_map(Text::env),
         "[A-Z]{1,8}".prop_map(|name| Text::plain("Bearer ").with(Piece::Env { name, default: None })),
         "/run/[a-z]{1,8}".prop_map(Text::file),
@@ -44,7 +47,8 @@ fn tools() -> impl Strategy<Value = Tools> {
 fn server() -> impl Strategy<Value = Server> {
     let kind = prop_oneof![Just(0), Just(1), Just(2), Just(3)];
     let argv = prop::collection::vec(odd(), 0..3);
-    let parts = (values("[A-Z][A-Z0-9_]{0,8}"), values("X-[A-Z][a-z]{0,8}|Authorization"), tools(), any::<bool>());
+    let parts =
+        (values("[A-Z][A-Z0-9_]{0,8}"), values("X-[A-Z][a-z]{0,8}|Authorization"), tools(), any::<bool>());
     let more = (prop::option::of(odd()), prop::option::of(1u64..100_000), prop::option::of(word()));
     (kind, word(), argv, parts, more).prop_map(|(kind, name, argv, (env, headers, tools, enabled), more)| {
         let (description, call_ms, client) = more;
@@ -66,7 +70,8 @@ fn server() -> impl Strategy<Value = Server> {
                 server.transport = if kind == 2 { Transport::Sse } else { Transport::StreamableHttp };
                 server.url = Some(Text::plain(format!("https://{name}.example.com/mcp")));
                 server.headers = headers;
-                server.oauth = client.map(|client| Oauth { client_id: Some(Text::plain(client)), ..Oauth::default() });
+                server.oauth =
+                    client.map(|client| Oauth { client_id: Some(Text::plain(client)), ..Oauth::default() });
             }
         }
         server
@@ -103,18 +108,25 @@ fn limit() -> impl Strategy<Value = Limit> {
 }
 
 fn gateway() -> impl Strategy<Value = Gateway> {
-    let issuer = (word(), prop::collection::vec(word(), 0..3), any::<bool>()).prop_map(|(name, audiences, optional)| {
-        Issuer { issuer: format!("https://{name}.example.com"), audiences, optional, ..Issuer::default() }
-    });
+    let issuer = (word(), prop::collection::vec(word(), 0..3), any::<bool>()).prop_map(
+        |(name, audiences, optional)| Issuer {
+            issuer: format!("https://{name}.example.com"),
+            audiences,
+            optional,
+            ..Issuer::default()
+        },
+    );
     let rules = prop::collection::vec(rule(), 0..4);
     let limits = prop::collection::vec(limit(), 0..3);
     let port = prop::option::of(1u16..u16::MAX);
-    (port, rules, limits, prop::collection::vec(issuer, 0..2)).prop_map(|(port, rules, limits, issuers)| Gateway {
-        listen: port.map(|port| format!("0.0.0.0:{port}")),
-        rules,
-        limits,
-        issuers,
-        ..Gateway::default()
+    (port, rules, limits, prop::collection::vec(issuer, 0..2)).prop_map(|(port, rules, limits, issuers)| {
+        Gateway {
+            listen: port.map(|port| format!("0.0.0.0:{port}")),
+            rules,
+            limits,
+            issuers,
+            ..Gateway::default()
+        }
     })
 }
 

@@ -60,7 +60,8 @@ pub fn from(arguments: &From) -> anyhow::Result<u8> {
     let Migrated { config, beside, report: more } = portable::migrate(read.deployment)
         .map_err(|fault| Coded::config(format!("make a configuration of it: {fault}")))?;
     report.extend(more);
-    let refused: Vec<String> = read.refused.iter().map(|one| format!("{}: {}", one.name, one.fault)).collect();
+    let refused: Vec<String> =
+        read.refused.iter().map(|one| format!("{}: {}", one.name, one.fault)).collect();
     let mut files = vec![("tidegate.yaml".to_owned(), config)];
     files.extend(beside);
     if let Some(folder) = &arguments.into {
@@ -95,7 +96,10 @@ pub fn from(arguments: &From) -> anyhow::Result<u8> {
 pub fn deploy(arguments: &Deploy) -> anyhow::Result<u8> {
     let place = RunsAt::ALL.into_iter().find(|place| place.name() == arguments.place);
     let Some(place) = place else {
-        let text = format!("deploy to {:?}: there are kubernetes, systemd and compose", out::plain(&arguments.place));
+        let text = format!(
+            "deploy to {:?}: there are kubernetes, systemd and compose",
+            out::plain(&arguments.place)
+        );
         return Err(Coded::new(USAGE, text).into());
     };
     let loaded = load::load(&arguments.source)?;
@@ -149,7 +153,8 @@ fn joined(files: &[PathBuf]) -> anyhow::Result<String> {
     for file in files {
         let wrong = |why: String| Coded::new(USAGE, format!("read {}: {why}", file.display()));
         let size = std::fs::metadata(file).map_err(|error| wrong(error.to_string()))?.len();
-        left = left.checked_sub(size).ok_or_else(|| wrong(format!("there are more than {BYTES_MAX} bytes")))?;
+        left =
+            left.checked_sub(size).ok_or_else(|| wrong(format!("there are more than {BYTES_MAX} bytes")))?;
         let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
         texts.push(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned));
     }

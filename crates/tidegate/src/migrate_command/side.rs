@@ -10,6 +10,7 @@ use server::{Embedded, Local};
 
 use super::compare::Answer;
 use crate::cli::Source;
+use crate::embedded::Recorded;
 use crate::exit::{Coded, REFUSED};
 use crate::list::{self, Listed};
 use crate::{call, embedded, logging, out};
@@ -44,9 +45,32 @@ pub fn header(text: &str) -> Result<Header, String> {
 /// One of the two.
 pub struct Side {
     what: &'static str,
-    gateway: Embedded,
+    running: Running,
     endpoint: Local,
-    is_ours: bool,
+}
+
+/// What asks.
+enum Running {
+    /// A client alone, in front of a gateway that has its own records.
+    Client(Embedded),
+    /// A configuration of ours: its calls are recorded as it says.
+    Ours(Recorded),
+}
+
+impl Running {
+    fn gateway(&self) -> &Embedded {
+        match self {
+            Self::Client(gateway) => gateway,
+            Self::Ours(recorded) => &recorded.gateway,
+        }
+    }
+
+    async fn stop(self) {
+        match self {
+            Self::Client(gateway) => gateway.stop().await,
+            Self::Ours(recorded) => recorded.stop().await,
+        }
+    }
 }
 
 impl Side {
@@ -64,25 +88,20 @@ impl Side {
         logging::start(&config.telemetry);
         let gateway = Embedded::start(&config, Arc::new(SystemClock), Arc::new(SystemRng));
         let gateway = gateway.map_err(|error| Coded::compose(&error))?;
-        Self::new(what, gateway, OTHER, false).await
+        Self::new(what, Running::Client(gateway), OTHER).await
     }
 
     /// A configuration of ours.
     pub async fn of_config(what: &'static str, source: &Source, endpoint: &str) -> anyhow::Result<Self> {
-        let gateway = embedded::start(source).await?;
-        Self::new(what, gateway, endpoint, true).await
+        let recorded = Recorded::start(source, true).await?;
+        Self::new(what, Running::Ours(recorded), endpoint).await
     }
 
-    async fn new(
-        what: &'static str,
-        gateway: Embedded,
-        endpoint: &str,
-        is_ours: bool,
-    ) -> anyhow::Result<Self> {
-        match embedded::endpoint(&gateway, endpoint, "{}") {
-            Ok(endpoint) => Ok(Self { what, gateway, endpoint, is_ours }),
+    async fn new(what: &'static str, running: Running, endpoint: &str) -> anyhow::Result<Self> {
+        match embedded::endpoint(running.gateway(), endpoint, "{}") {
+            Ok(endpoint) => Ok(Self { what, running, endpoint }),
             Err(error) => {
-                gateway.stop().await;
+                running.stop().await;
                 Err(error)
             }
         }
@@ -114,18 +133,18 @@ impl Side {
 
     /// The upstreams' names, where this is a configuration of ours.
     pub fn upstreams(&self) -> Vec<String> {
-        let generation = self.gateway.app().generation();
-        let all = generation.upstreams();
-        all.iter().filter(|_| self.is_ours).map(|one| one.name().as_str().to_owned()).collect()
+        let Running::Ours(recorded) = &self.running else { return Vec::new() };
+        let all = recorded.gateway.app().generation().upstreams();
+        all.iter().map(|one| one.name().as_str().to_owned()).collect()
     }
 
     /// Ends what it has started.
     pub async fn stop(self) {
-        self.gateway.stop().await;
+        self.running.stop().await;
     }
 
     fn refused(&self, what: &str, error: &RpcError) -> anyhow::Error {
-        embedded::refused(&self.gateway, &format!("{what} of {}", self.what), error)
+        embedded::refused(self.running.gateway(), &format!("{what} of {}", self.what), error)
     }
 }
 

@@ -69,7 +69,8 @@ async fn a_configuration_stands_in_for_a_gateway_that_does_not_run() {
     new.write("old.yaml", &format!("upstreams: {{crm: {{command: {DEMO}}}}}"));
     let calls = new.write("calls", "{\"tool\": \"echo\", \"arguments\": {\"text\": \"a\"}}\n");
     let calls = calls.display().to_string();
-    let arguments = ["migrate", "check", "--old-config", "old.yaml", "--old-endpoint", "crm", "--calls", &calls];
+    let arguments =
+        ["migrate", "check", "--old-config", "old.yaml", "--old-endpoint", "crm", "--calls", &calls];
     let ran = new.run(&arguments).await;
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("\n echo "), "{}", ran.stdout);
@@ -80,7 +81,8 @@ async fn a_gateway_that_cannot_be_compared_is_no_gateway_that_is_the_same() {
     let new = other();
     let gone = new.run(&["migrate", "check", "--url", "http://127.0.0.1:1/mcp"]).await.bad(4);
     assert!(gone.contains("list the tools of the other gateway"), "{gone}");
-    let secret = ["migrate", "check", "--url", "http://127.0.0.1:1/mcp", "--header", "Authorization=Bearer hunter2"];
+    let secret =
+        ["migrate", "check", "--url", "http://127.0.0.1:1/mcp", "--header", "Authorization=Bearer hunter2"];
     let refused = new.run(&secret).await.bad(2);
     assert!(refused.contains("a value is kept elsewhere"), "{refused}");
     let nobody = new.run(&["migrate", "check"]).await.bad(2);
@@ -123,8 +125,10 @@ async fn another_gateways_files_become_a_configuration_and_its_losses_an_exit_co
     let again = folder.run(&["migrate", "from", "agentgateway", &simple, "--into", "new"]).await;
     assert!(again.bad(1).contains("it is there already"));
     // Four files are one.
-    let docker = ["catalog", "registry", "config", "tools"].map(|name| file(&format!("docker-catalog/{name}.yaml")));
-    let arguments = ["migrate", "from", "docker", &docker[0], &docker[1], &docker[2], &docker[3], "--output", "json"];
+    let docker =
+        ["catalog", "registry", "config", "tools"].map(|name| file(&format!("docker-catalog/{name}.yaml")));
+    let arguments =
+        ["migrate", "from", "docker", &docker[0], &docker[1], &docker[2], &docker[3], "--output", "json"];
     let ran = folder.run(&arguments).await;
     assert_eq!(ran.code, 6, "what `docker mcp gateway run` was told is lost");
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -143,7 +147,8 @@ async fn what_starts_a_gateway_is_written_for_each_place() {
     let folder = other();
     folder.write("rules.cedar", "permit(principal, action in Action::\"use\", resource);\n");
     folder.configure(&format!("upstreams: {{shop: {{command: {DEMO}}}}}\npolicy: {{files: [rules.cedar]}}"));
-    for (place, file) in [("kubernetes", "kustomization.yaml"), ("systemd", "tidegate.service"), ("compose", "compose.yaml")]
+    for (place, file) in
+        [("kubernetes", "kustomization.yaml"), ("systemd", "tidegate.service"), ("compose", "compose.yaml")]
     {
         let ran = folder.run(&["migrate", "deploy", place, "--into", place]).await;
         assert_eq!((ran.code, &*ran.stderr), (0, ""), "{place}: {ran:?}");

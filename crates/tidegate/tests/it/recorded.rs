@@ -286,7 +286,7 @@ async fn exits(office: &Office, log: &mut Log) -> String {
 }
 
 /// Commands that change something, as they are called here; that there is no such thing is recorded as well.
-const CHANGES: [(&str, &[&str]); 35] = [
+const CHANGES: [(&str, &[&str]); 36] = [
     ("approvals approve", &["none", "--as", "me"]),
     ("approvals refuse", &["none", "--as", "me"]),
     ("audit erase", &["--subject", "ann", "--reason", "asked"]),
@@ -306,6 +306,7 @@ const CHANGES: [(&str, &[&str]); 35] = [
     ("vote", &["1", "yes", "--as", "me", "--hash", "00000000"]),
     ("keys rotate", &["--after", "5m"]),
     ("keys retire", &["00000000"]),
+    ("migrate check", &["--old-config", "old.yaml", "--calls", "calls.json"]),
     ("pins approve", &["crm", "echo", "sha256:00"]),
     ("pins deny", &["crm", "echo"]),
     ("pins roll-back", &["crm", "echo"]),
@@ -373,8 +374,16 @@ const NOTHING: [&str; 41] = [
 ];
 
 /// As [`NOTHING`], where a line has room.
-const NOTHING_EITHER: [&str; 6] =
-    ["discover", "registry search", "registry show", "users grants", "users list", "users show"];
+const NOTHING_EITHER: [&str; 8] = [
+    "discover",
+    "migrate deploy",
+    "migrate from",
+    "registry search",
+    "registry show",
+    "users grants",
+    "users list",
+    "users show",
+];
 
 /// Every command of the program, as its help lists them.
 async fn commands(folder: &Folder) -> Vec<String> {
@@ -442,6 +451,9 @@ async fn by_command(folder: &Folder, log: &mut Log, command: &str, arguments: &[
 async fn by_commands() -> String {
     let config = "store: {url: 'sqlite:a.db'}\naudit: {origin: gate.example}\n";
     let folder = Folder::with(config);
+    // What stands in for another gateway has no log of its own.
+    folder.write("old.yaml", "audit: {mode: 'off'}\n");
+    folder.write("calls.json", "[{\"tool\": \"demo_echo\", \"arguments\": {\"text\": \"x\"}}]");
     let mut up = folder.up(&[]).await;
     assert_eq!(up.stop().await, 0);
     let mut log = Log::open(&folder.path("a.db")).await;

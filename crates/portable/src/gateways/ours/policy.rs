@@ -14,16 +14,18 @@ struct Here<'a> {
 }
 
 /// Writes the rules of a deployment as a file of policies. `None`: there are none, and nobody decides.
-pub(super) fn write(
-    deployment: &mut Deployment,
-    names: &Names,
-    report: &mut Report,
-) -> Option<String> {
+pub(super) fn write(deployment: &mut Deployment, names: &Names, report: &mut Report) -> Option<String> {
     // A policy that names what is not there is refused as a whole.
     let served: BTreeSet<String> = deployment.servers.keys().cloned().collect();
-    let offers = |endpoint: &Endpoint| endpoint.enabled && endpoint.servers.iter().any(|name| served.contains(name));
-    let endpoints: Vec<String> =
-        deployment.gateway.endpoints.iter().filter(|(_, one)| offers(one)).map(|(name, _)| name.clone()).collect();
+    let offers =
+        |endpoint: &Endpoint| endpoint.enabled && endpoint.servers.iter().any(|name| served.contains(name));
+    let endpoints: Vec<String> = deployment
+        .gateway
+        .endpoints
+        .iter()
+        .filter(|(_, one)| offers(one))
+        .map(|(name, _)| name.clone())
+        .collect();
     let here = Here { names, served: &served, endpoints: &endpoints };
     let rules = std::mem::take(&mut deployment.gateway.rules);
     if rules.is_empty() {
@@ -40,7 +42,9 @@ pub(super) fn write(
     let free = endpoints.iter().filter(|name| !everywhere && !ruled.contains(name));
     for name in free {
         let resource = format!("resource in Endpoint::{}", quoted(name));
-        text.push_str(&format!("\n@id(\"endpoint-{name}\")\npermit(principal, action in Action::\"use\", {resource});\n"));
+        text.push_str(&format!(
+            "\n@id(\"endpoint-{name}\")\npermit(principal, action in Action::\"use\", {resource});\n"
+        ));
     }
     for (index, rule) in rules.iter().enumerate() {
         one(rule, index, &here, &mut text, report);
@@ -48,13 +52,7 @@ pub(super) fn write(
     Some(text)
 }
 
-fn one(
-    rule: &Rule,
-    index: usize,
-    here: &Here<'_>,
-    text: &mut String,
-    report: &mut Report,
-) {
+fn one(rule: &Rule, index: usize, here: &Here<'_>, text: &mut String, report: &mut Report) {
     let path = format!("gateway.rules[{index}]");
     let number = index + 1;
     if let Some(code) = &rule.when {
@@ -80,12 +78,20 @@ fn one(
     }
     if rule.when.is_some() && rule.effect == Effect::Allow {
         text.push_str("// It permits nothing until it is written here.\n");
-        report.approximated(path, true, "what is written in another language permits nothing: write it in Cedar");
+        report.approximated(
+            path,
+            true,
+            "what is written in another language permits nothing: write it in Cedar",
+        );
         return;
     }
     if parts.iter().any(|part| part == "false") {
         text.push_str(&format!("\n// Rule {number} is about callers that this gateway does not know.\n"));
-        report.approximated(path, true, "it is about callers that are not known here: nobody is permitted by it");
+        report.approximated(
+            path,
+            true,
+            "it is about callers that are not known here: nobody is permitted by it",
+        );
         return;
     }
     parts.extend(endpoints(rule, here));

@@ -32,7 +32,13 @@ pub(super) fn containers(deployment: &mut Deployment, report: &mut Report) {
     });
 }
 
-fn run(container: &Container, isolation: &Isolation, server: &Server, path: &str, report: &mut Report) -> Vec<Text> {
+fn run(
+    container: &Container,
+    isolation: &Isolation,
+    server: &Server,
+    path: &str,
+    report: &mut Report,
+) -> Vec<Text> {
     let mut words: Vec<String> = ["docker", "run", "-i", "--rm", "--init"].map(str::to_owned).to_vec();
     words.push("--security-opt=no-new-privileges".to_owned());
     match &isolation.network {
@@ -75,13 +81,15 @@ fn run(container: &Container, isolation: &Isolation, server: &Server, path: &str
 pub(super) fn secrets(deployment: &mut Deployment, report: &mut Report) {
     let moved = crate::secret::move_inline(deployment, &mut |path| {
         let name = path.trim_start_matches("servers.").trim_start_matches("gateway.keys.");
-        let words: Vec<&str> = name.split('.').filter(|word| !matches!(*word, "env" | "headers" | "oauth")).collect();
+        let words: Vec<&str> =
+            name.split('.').filter(|word| !matches!(*word, "env" | "headers" | "oauth")).collect();
         let variable = variable_name(&words.join("_"), "");
         Some(format!("{MARK}{}", variable.trim_end_matches('_')))
     });
     for one in &moved {
         let variable = one.place.trim_start_matches(MARK);
-        let meaning = format!("the secret that stands there is not copied: put it into the variable {variable}");
+        let meaning =
+            format!("the secret that stands there is not copied: put it into the variable {variable}");
         report.approximated(one.path.clone(), false, meaning);
     }
     let named = |piece: &Piece| match piece {
@@ -97,7 +105,8 @@ pub(super) fn secrets(deployment: &mut Deployment, report: &mut Report) {
     for found in crate::secret::inline(deployment) {
         let Some(name) = found.path.split('.').nth(1).map(str::to_owned) else { continue };
         if deployment.servers.shift_remove(&name).is_some() {
-            let meaning = "a secret stands in its command or URL, from where it is not copied: the server is left out";
+            let meaning =
+                "a secret stands in its command or URL, from where it is not copied: the server is left out";
             report.dropped(found.path, false, meaning);
         }
     }
@@ -112,7 +121,9 @@ pub(super) fn references(deployment: &mut Deployment, report: &mut Report) {
             }
         }
         if let Some(oauth) = &mut server.oauth {
-            for (key, value) in [("client_id", &mut oauth.client_id), ("client_secret", &mut oauth.client_secret)] {
+            for (key, value) in
+                [("client_id", &mut oauth.client_id), ("client_secret", &mut oauth.client_secret)]
+            {
                 if let Some(value) = value {
                     variables(value, &format!("servers.{name}.oauth.{key}"), report);
                 }
@@ -137,7 +148,11 @@ fn variables(value: &mut Text, at: &str, report: &mut Report) {
         }
         Piece::Input(id) => {
             let variable = variable_name(id, "").trim_end_matches('_').to_owned();
-            report.approximated(at, false, format!("nobody is asked: put the value into the variable {variable}"));
+            report.approximated(
+                at,
+                false,
+                format!("nobody is asked: put the value into the variable {variable}"),
+            );
             env(&variable)
         }
         piece => piece.clone(),

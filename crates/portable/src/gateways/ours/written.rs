@@ -10,7 +10,10 @@ use crate::text::{Piece, Text};
 
 /// The servers as sections. What the gateway does not take is left out, and told.
 pub(super) fn upstreams(deployment: &Deployment, report: &mut Report) -> Map<String, Json> {
-    let taken = deployment.servers.iter().filter_map(|(name, server)| Some((name.clone(), taken(name, server, report)?)));
+    let taken = deployment
+        .servers
+        .iter()
+        .filter_map(|(name, server)| Some((name.clone(), taken(name, server, report)?)));
     taken.collect()
 }
 
@@ -28,7 +31,8 @@ pub(super) fn all(
     out.extend(sections);
     let mut endpoints = Map::new();
     for (name, endpoint) in &deployment.gateway.endpoints {
-        let servers: Vec<&String> = endpoint.servers.iter().filter(|name| upstreams.contains_key(*name)).collect();
+        let servers: Vec<&String> =
+            endpoint.servers.iter().filter(|name| upstreams.contains_key(*name)).collect();
         let path = format!("gateway.endpoints.{name}");
         if servers.is_empty() || !endpoint.enabled {
             report.approximated(path, true, "it has nothing to offer, or was switched off: it is left out");
@@ -70,16 +74,23 @@ fn taken(name: &str, server: &Server, report: &mut Report) -> Option<Json> {
     let mut out = upstream(server, &path, report)?;
     let fault = |out: &Map<String, Json>| {
         let text = yaml(&json!({"upstreams": {(name): out}}));
-        config::load_str(&text, "").err().and_then(|faults| faults.into_iter().next().map(|fault| fault.message.clone()))
+        config::load_str(&text, "")
+            .err()
+            .and_then(|faults| faults.into_iter().next().map(|fault| fault.message.clone()))
     };
     if fault(&out).is_some() && out.shift_remove("auth").is_some() {
-        let meaning = "how a token is had cannot be said that way: write `auth` of the upstream (docs/auth.md)";
+        let meaning =
+            "how a token is had cannot be said that way: write `auth` of the upstream (docs/auth.md)";
         report.dropped(format!("{path}.oauth"), false, meaning);
     }
     match fault(&out) {
         None => Some(Json::Object(out)),
         Some(message) => {
-            report.dropped(path, false, format!("the gateway does not take it, and it is left out: {message}"));
+            report.dropped(
+                path,
+                false,
+                format!("the gateway does not take it, and it is left out: {message}"),
+            );
             None
         }
     }
@@ -90,7 +101,8 @@ fn upstream(server: &Server, path: &str, report: &mut Report) -> Option<Map<Stri
     if let Some(description) = server.description.as_ref().or(server.title.as_ref()) {
         out.insert("description".to_owned(), description.as_str().into());
     }
-    let words: Option<Vec<&str>> = server.argv.iter().chain(&server.url).chain(&server.cwd).map(Text::as_plain).collect();
+    let words: Option<Vec<&str>> =
+        server.argv.iter().chain(&server.url).chain(&server.cwd).map(Text::as_plain).collect();
     if words.is_none() {
         let meaning = "variables are looked up in `env` and `headers` alone: it is left out";
         report.dropped(path, false, meaning);
@@ -160,7 +172,11 @@ fn rest(server: &Server, path: &str, out: &mut Map<String, Json>, report: &mut R
             out.insert("tls".to_owned(), json!({ "ca": ca }));
         }
         if tls.certificate.is_some() {
-            report.dropped(format!("{path}.tls.certificate"), false, "the gateway shows no certificate there");
+            report.dropped(
+                format!("{path}.tls.certificate"),
+                false,
+                "the gateway shows no certificate there",
+            );
         }
     }
     if !server.enabled {
@@ -194,17 +210,22 @@ fn auth(oauth: &Oauth, path: &str, report: &mut Report) -> Option<Json> {
         Some("client_credentials") => {}
         None => drop(out.insert("per_user".to_owned(), true.into())),
         Some(_) => {
-            let meaning = "write `exchange` or `enterprise` in `auth` of the upstream, with one of `auth.issuers`";
+            let meaning =
+                "write `exchange` or `enterprise` in `auth` of the upstream, with one of `auth.issuers`";
             report.dropped(at, false, meaning);
             return None;
         }
     }
     match oauth.client_id.as_ref().map(Text::as_plain) {
         Some(Some(client)) => drop(out.insert("client_id".to_owned(), client.into())),
-        Some(None) => report.dropped(format!("{at}.client_id"), false, "it is no secret: write it out in `auth`"),
+        Some(None) => {
+            report.dropped(format!("{at}.client_id"), false, "it is no secret: write it out in `auth`")
+        }
         None => {}
     }
-    out.extend(oauth.client_secret.as_ref().and_then(secret).map(|value| ("client_secret".to_owned(), value)));
+    out.extend(
+        oauth.client_secret.as_ref().and_then(secret).map(|value| ("client_secret".to_owned(), value)),
+    );
     if !oauth.scopes.is_empty() {
         out.insert("scopes".to_owned(), json!(oauth.scopes));
     }

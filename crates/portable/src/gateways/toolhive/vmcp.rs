@@ -131,7 +131,9 @@ fn prefixed(reading: &mut Reading<'_>) {
     let names: Vec<String> = deployment.servers.keys().cloned().collect();
     for rule in &mut deployment.gateway.rules {
         let Some([tool]) = rule.tools.as_deref() else { continue };
-        let own = names.iter().filter_map(|name| Some((name, tool.strip_prefix(name.as_str())?.strip_prefix('_')?)));
+        let own = names
+            .iter()
+            .filter_map(|name| Some((name, tool.strip_prefix(name.as_str())?.strip_prefix('_')?)));
         if let Some((server, own)) = own.max_by_key(|(name, _)| name.len()) {
             (rule.servers, rule.tools) = (Some(vec![server.clone()]), Some(vec![own.to_owned()]));
         }
