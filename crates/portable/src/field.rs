@@ -68,25 +68,36 @@ macro_rules! fields {
 }
 
 fields! {
-    Stdio, Server, false, "transport", "A program to start", "the client starts no programs: the server is left out";
-    Http, Server, false, "transport", "Streamable HTTP", "the client reaches no URLs: the server is left out";
-    Sse, Server, false, "transport", "HTTP+SSE", "the client does not speak HTTP+SSE: the server is left out";
-    Auto, Server, false, "transport", "A URL whose transport is found out", "the transport has to be said";
-    WebSocket, Server, false, "transport", "WebSocket", "the protocol has no such transport: the server is left out";
+    Stdio, Server, false, "transport", "A program to start",
+        "the client starts no programs: the server is left out";
+    Http, Server, false, "transport", "Streamable HTTP",
+        "the client reaches no URLs: the server is left out";
+    Sse, Server, false, "transport", "HTTP+SSE",
+        "the client does not speak HTTP+SSE: the server is left out";
+    Auto, Server, false, "transport", "A URL whose transport is found out",
+        "the transport has to be said";
+    WebSocket, Server, false, "transport", "WebSocket",
+        "the protocol has no such transport: the server is left out";
     Title, Server, false, "title", "Name for people", "people see the server's key instead";
     Description, Server, false, "description", "Description", "people are not told what it is for";
-    Cwd, Server, false, "cwd", "Working folder", "the program starts in the client's own folder: relative paths \
+    Cwd, Server, false, "cwd", "Working folder",
+        "the program starts in the client's own folder: relative paths \
         mean something else";
     Env, Server, false, "env", "Variables", "the program does not get them";
-    EnvFile, Server, false, "env_file", "File of variables", "the program does not get the variables of the file";
+    EnvFile, Server, false, "env_file", "File of variables",
+        "the program does not get the variables of the file";
     Headers, Server, false, "headers", "Headers", "requests go without them";
     HeadersCommand, Server, false, "headers_command", "Command that prints headers",
         "nobody runs it: requests go without these headers";
-    ForwardHeaders, Server, false, "forward_headers", "Headers of clients passed on", "they are not passed on";
+    ForwardHeaders, Server, false, "forward_headers", "Headers of clients passed on",
+        "they are not passed on";
     OauthClient, Server, false, "oauth.client_id", "OAuth client", "the client registers itself instead";
-    OauthSecret, Server, false, "oauth.client_secret", "OAuth client's secret", "the client proves itself by nothing";
-    OauthScopes, Server, true, "oauth.scopes", "OAuth scopes", "all scopes are asked for that the server names";
-    OauthReturn, Server, false, "oauth.callback_port", "OAuth redirect", "users come back to where the client likes";
+    OauthSecret, Server, false, "oauth.client_secret", "OAuth client's secret",
+        "the client proves itself by nothing";
+    OauthScopes, Server, true, "oauth.scopes", "OAuth scopes",
+        "all scopes are asked for that the server names";
+    OauthReturn, Server, false, "oauth.callback_port", "OAuth redirect",
+        "users come back to where the client likes";
     OauthPlaces, Server, false, "oauth.metadata_url", "OAuth endpoints",
         "the authorization server is the one that the server names";
     OauthGrant, Server, false, "oauth.grant", "OAuth grant without a user", "a user has to sign in";
@@ -99,31 +110,46 @@ fields! {
     StartTimeout, Server, false, "timeouts.start_ms", "Time to start", "the client's own time holds";
     CallTimeout, Server, false, "timeouts.call_ms", "Time for a call", "the client's own time holds";
     ReadTimeout, Server, false, "timeouts.read_ms", "Time between pieces", "the client's own time holds";
-    Package, Server, true, "package", "Package with version and digest", "nothing holds the program to that package";
-    Container, Server, true, "container", "Container", "the program would run outside: the server is left out";
+    Package, Server, true, "package", "Package with version and digest",
+        "nothing holds the program to that package";
+    Container, Server, true, "container", "Container",
+        "the program would run outside: the server is left out";
     Isolation, Server, true, "isolation", "What it may reach", "it may reach whatever the client may";
-    TlsCa, Server, false, "tls", "Certificate authorities, client certificate", "the connection fails or goes without";
-    EnvInValues, Reference, false, "env", "A variable in `env` and `headers`", "there would be the variable's name \
+    TlsCa, Server, false, "tls", "Certificate authorities, client certificate",
+        "the connection fails or goes without";
+    EnvInValues, Reference, false, "env", "A variable in `env` and `headers`",
+        "there would be the variable's name \
         in place of its value: it is left out";
     EnvInCommand, Reference, false, "command", "A variable in command, URL, folder",
         "there would be the variable's name in place of its value: the server is left out";
-    EnvDefault, Reference, false, "env", "A default for a variable", "an unset variable is an error or empty";
+    EnvDefault, Reference, false, "env", "A default for a variable",
+        "an unset variable is an error or empty";
     Input, Reference, false, "inputs", "What a user is asked for", "nobody asks: it is left out";
     File, Reference, false, "env", "The content of a file", "nobody reads the file: it is left out";
-    Vault, Reference, false, "env", "A secret in a keyring or vault", "nobody looks there: it is left out";
-    Place, Reference, false, "command", "The open folder, the user's home", "there would be the name in place of \
+    Vault, Reference, false, "env", "A secret in a keyring or vault",
+        "nobody looks there: it is left out";
+    Place, Reference, false, "command", "The open folder, the user's home",
+        "there would be the name in place of \
         the folder: it is left out";
-    Listen, Gateway, false, "gateway.listen", "Where the gateway listens", "it listens where it does by default";
-    Endpoints, Gateway, true, "gateway.endpoints", "Virtual servers", "callers see all servers, not a selection";
-    EndpointTools, Gateway, true, "gateway.endpoints.tools", "Tools of a virtual server", "all tools are offered there";
-    EndpointAliases, Gateway, false, "gateway.endpoints.aliases", "Other names of tools", "tools have their own names";
-    EndpointWho, Gateway, true, "gateway.endpoints.who", "Who may use a virtual server", "every caller may";
-    Rules, Gateway, true, "gateway.rules", "Policies", "nobody decides: whatever is offered may be called";
+    Listen, Gateway, false, "gateway.listen", "Where the gateway listens",
+        "it listens where it does by default";
+    Endpoints, Gateway, true, "gateway.endpoints", "Virtual servers",
+        "callers see all servers, not a selection";
+    EndpointTools, Gateway, true, "gateway.endpoints.tools", "Tools of a virtual server",
+        "all tools are offered there";
+    EndpointAliases, Gateway, false, "gateway.endpoints.aliases", "Other names of tools",
+        "tools have their own names";
+    EndpointWho, Gateway, true, "gateway.endpoints.who", "Who may use a virtual server",
+        "every caller may";
+    Rules, Gateway, true, "gateway.rules", "Policies",
+        "nobody decides: whatever is offered may be called";
     Limits, Gateway, true, "gateway.limits", "Limits", "callers may do as much as they like";
     Issuers, Gateway, true, "gateway.issuers", "Whose tokens are taken", "callers have to prove nothing";
     Keys, Gateway, true, "gateway.keys", "Keys that are taken", "callers have to prove nothing";
-    Checks, Gateway, true, "gateway.checks", "What is looked for in what passes", "nothing is looked for";
-    Origins, Gateway, true, "gateway.origins", "Web pages that may call", "the program's own rule for pages holds";
+    Checks, Gateway, true, "gateway.checks", "What is looked for in what passes",
+        "nothing is looked for";
+    Origins, Gateway, true, "gateway.origins", "Web pages that may call",
+        "the program's own rule for pages holds";
     ListenTls, Gateway, true, "gateway.tls", "Certificate", "whoever listens on the network reads along";
 }
 

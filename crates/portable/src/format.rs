@@ -127,18 +127,8 @@ pub struct Target<'a> {
     pub file: &'a str,
     /// The text that is there; `None`: none is.
     pub existing: Option<&'a str>,
-    /// What becomes of the servers that are there.
-    pub mode: Mode,
-}
-
-/// What becomes of servers that are in a text already.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// They stay, unless one that is written has their name.
-    #[default]
-    Add,
-    /// They go: only those that are written are there.
-    Only,
+    /// The names of servers of that text that go. All others stay, unless one that is written has their name.
+    pub remove: &'a [String],
 }
 
 /// What was written.

@@ -111,6 +111,15 @@ impl Step<'_> {
         true
     }
 
+    /// The same for a reference. Where some of a kind can be said, the format takes out the others.
+    fn refers(&mut self, field: Field, at: &str) -> bool {
+        if matches!(self.format.support(field), Support::Partly(_)) {
+            self.report.kept(format!("{}.{at}", self.path), false);
+            return true;
+        }
+        self.stays(field, at)
+    }
+
     /// Whether the server stays.
     fn server(&mut self, server: &mut Server) -> bool {
         server.provenance = None;
@@ -130,7 +139,10 @@ impl Step<'_> {
             self.report.approximated(path, false, "the transport has to be said: Streamable HTTP is taken");
         } else if !self.stays(transport, "transport") {
             return false;
+        } else if transport != Field::Stdio && matches!(self.format.support(transport), Support::Partly(_)) {
+            server.transport = Transport::Auto;
         }
+        self.foreign(server);
         if !server.enabled && !self.switched_off() {
             return false;
         }
@@ -145,6 +157,36 @@ impl Step<'_> {
         self.oauth(server);
         self.unknown(&mut server.unknown, "");
         self.references(server)
+    }
+
+    /// What means nothing for the kind of server.
+    fn foreign(&mut self, server: &mut Server) {
+        let mut gone: Vec<&str> = Vec::new();
+        let mut note = |is_there: bool, at: &'static str| {
+            if is_there {
+                gone.push(at);
+            }
+        };
+        if server.transport.is_remote() {
+            note(!server.argv.is_empty(), "command");
+            note(!server.env.is_empty(), "env");
+            note(server.cwd.take().is_some(), "cwd");
+            note(server.env_file.take().is_some(), "env_file");
+            server.argv.clear();
+            server.env.clear();
+        } else {
+            note(server.url.take().is_some(), "url");
+            note(!server.headers.is_empty(), "headers");
+            note(server.headers_command.take().is_some(), "headers_command");
+            note(!server.forward_headers.is_empty(), "forward_headers");
+            note(server.oauth.take().is_some(), "oauth");
+            server.headers.clear();
+            server.forward_headers.clear();
+        }
+        for at in gone {
+            let meaning = "it means nothing for this kind of server";
+            self.report.dropped(format!("{}.{at}", self.path), false, meaning);
+        }
     }
 
     /// A server that is switched off where nothing can be is left out, which keeps it from being used.
@@ -247,7 +289,7 @@ impl Step<'_> {
                 Piece::Place(_) => Some(Field::Place),
             };
             if let Some(field) = field {
-                stays &= self.stays(field, at);
+                stays &= self.refers(field, at);
             }
             match piece {
                 Piece::Env { name, default: Some(_) } if stays && !self.stays(Field::EnvDefault, at) => {
