@@ -1,5 +1,5 @@
-//! A deployment of the gateway itself: its configuration, and what starts it on a machine, in a container, in a
-//! cluster. The files are those of the folder `deploy`, with what a configuration adds to them.
+//! A deployment of the gateway itself: its configuration, and what starts it on a machine, in a container, in
+//! a cluster. The files are those of the folder `deploy`, with what a configuration adds to them.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,8 @@ const MANIFESTS: [(&str, &str); 7] = [
 const UNIT: &str = include_str!("../../../deploy/systemd/tidegate.service");
 const SOCKET: &str = include_str!("../../../deploy/systemd/tidegate.socket");
 
-/// The files that deploy a configuration. `beside` are the files that it names, such as policies, by their names.
+/// The files that deploy a configuration. `beside` are the files that it names, such as policies, by their
+/// names.
 ///
 /// Values of variables and files of secrets are in none of them: they are named, to be filled in where the
 /// gateway runs.
@@ -227,7 +228,7 @@ fn compose(
         service["environment"] = Json::Object(variables);
     }
     let whole = json!({"services": {"tidegate": service}, "volumes": {"state": {}}});
-    let head = "# The image is that of deploy/docker/Dockerfile: docker build -f deploy/docker/Dockerfile -t tidegate:VERSION .\n";
+    let head = "# The image: docker build -f deploy/docker/Dockerfile -t tidegate:VERSION .\n";
     let mut files = vec![
         ("compose.yaml".to_owned(), format!("{head}{}", yaml(&whole))),
         (CONFIG.to_owned(), yaml(&Json::Object(own))),

@@ -52,13 +52,14 @@ pub struct Check {
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "mcp_json", "endpoint"])]
     new_url: Option<String>,
     /// A header for it.
-    #[arg(long, value_name = "NAME=env:VARIABLE|file:PATH", value_parser = side::header, requires = "new_url")]
+    #[arg(long, value_name = "NAME=env:VARIABLE|file:PATH", value_parser = side::header)]
+    #[arg(requires = "new_url")]
     new_header: Vec<side::Header>,
     /// The endpoint: the name of an upstream or of an endpoint; everything where none is named.
     #[arg(long, value_name = "NAME", default_value = server::EVERYTHING)]
     endpoint: String,
-    /// Calls to make on both sides: a JSON list of `tool`, `arguments` and `ignore`, or one such object a line.
-    /// They run for real, once on each side.
+    /// Calls to make on both sides: a JSON list of `tool`, `arguments` and `ignore`, or one such object a
+    /// line. They run for real, once on each side.
     #[arg(long, value_name = "FILE")]
     calls: Option<PathBuf>,
     /// What a tool of the other gateway's is called here.

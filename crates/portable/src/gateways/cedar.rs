@@ -124,13 +124,15 @@ pub(super) fn write(rule: &Rule) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
+    const CALL: &str = r#"permit(principal, action == Action::"call_tool", resource)"#;
+
     #[test]
     fn simple_policies_are_understood_and_written_as_the_same() {
         for text in [
             r#"permit(principal, action == Action::"call_tool", resource == Tool::"weather");"#,
             r#"forbid(principal, action == Action::"call_tool", resource);"#,
-            r#"permit(principal, action == Action::"call_tool", resource == Tool::"a") when { principal.claim_roles.contains("admin") };"#,
-            r#"permit(principal, action == Action::"call_tool", resource) when { principal.claim_sub == "ann" };"#,
+            &format!(r#"{CALL} when {{ principal.claim_roles.contains("a") }};"#),
+            &format!(r#"{CALL} when {{ principal.claim_sub == "ann" }};"#),
         ] {
             let rule = rule(text).unwrap_or_else(|rule| panic!("{text}: {rule:?}"));
             assert_eq!(write(&rule), Some(vec![text.to_owned()]));
@@ -143,8 +145,8 @@ mod tests {
             r#"permit(principal, action, resource);"#,
             r#"permit(principal, action == Action::"get_prompt", resource == Prompt::"greeting");"#,
             r#"permit(principal == Client::"a", action == Action::"call_tool", resource);"#,
-            r#"permit(principal, action == Action::"call_tool", resource) unless { principal.claim_sub == "ann" };"#,
-            r#"permit(principal, action == Action::"call_tool", resource) when { principal.claim_sub == "a" || true };"#,
+            &format!(r#"{CALL} unless {{ principal.claim_sub == "a" }};"#),
+            &format!(r#"{CALL} when {{ principal.claim_sub == "a" || true }};"#),
             r#"forbid(principal, action == Action::"call_tool", resource) when { context.arg_x > 3 };"#,
             "",
         ] {

@@ -9,6 +9,9 @@ pub(super) const LANGUAGE: &str = "cel";
 /// A rule. `Err`: it is kept as code.
 pub(super) fn rule(effect: Effect, text: &str) -> Result<Rule, Rule> {
     let mut rule = Rule::new(effect);
+    if text.trim() == "true" {
+        return Ok(rule);
+    }
     if parts(text).is_some_and(|parts| parts.into_iter().all(|part| add(&mut rule, part.trim()).is_some())) {
         return Ok(rule);
     }

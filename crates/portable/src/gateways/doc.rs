@@ -113,7 +113,8 @@ pub(super) fn whole(file: &str, message: impl Into<String>) -> Fault {
 /// Reads a text of one document.
 ///
 /// # Errors
-/// What is wrong with the text as such: its syntax, its size, a key that is there twice, more than one document.
+/// What is wrong with the text as such: its syntax, its size, a key that is there twice, more than one
+/// document.
 pub(super) fn parse(text: &str, file: &str) -> Result<Node, Fault> {
     let mut documents = parse_all(text, file)?;
     match (documents.pop(), documents.is_empty()) {

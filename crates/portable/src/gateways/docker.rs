@@ -1,4 +1,5 @@
-//! Docker's MCP gateway: a catalog, and beside it `registry.yaml`, `config.yaml` and `tools.yaml`; or a profile.
+//! Docker's MCP gateway: a catalog, and beside it `registry.yaml`, `config.yaml` and `tools.yaml`; or a
+//! profile.
 //!
 //! The four files are one text here, as documents of it in any order: each is known by what is in it.
 
@@ -135,7 +136,7 @@ impl Format for Docker {
             ));
         }
         unused(&mut reading, &beside);
-        let meaning = "what `docker mcp gateway run` was told is not in its files: its limits on processors and \
+        let meaning = "what `docker mcp gateway run` was told is not in its files: limits on processors and \
                        memory, `--block-secrets`, `--block-network`, `--verify-signatures` and interceptors";
         reading.report.dropped("gateway", true, meaning);
         reading.deployment.unknown = unknown;

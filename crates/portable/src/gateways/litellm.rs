@@ -208,7 +208,7 @@ fn server<'a>(reading: &mut Reading<'a>, mut table: Table<'a>, name: &str) -> Re
         reading.drop(&mut table, "args", false, "there is no program to give them to");
         reading.drop(&mut table, "env", false, "there is no program to give them to");
     }
-    if said.is_some_and(|said| said.is_remote() != server.transport.is_remote()) {
+    if said.is_some_and(|said| said.is_remote() != server.url.is_some()) {
         return Err(table.fault("its \"transport\" does not fit what it has: \"url\" or \"command\""));
     }
     headers(reading, &mut table, &mut server)?;

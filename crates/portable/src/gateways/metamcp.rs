@@ -1,5 +1,5 @@
-//! MetaMCP: the JSON that its page of servers exports and imports. Namespaces and endpoints are in its database
-//! alone.
+//! MetaMCP: the JSON that its page of servers exports and imports. Namespaces and endpoints are in its
+//! database alone.
 
 use super::doc::{self, Node};
 use super::reading::{Reading, after, argv};
@@ -58,7 +58,7 @@ impl Format for MetaMcp {
         for (name, node) in table.named("mcpServers")? {
             reading.server(name, node, &format!("mcpServers.{name}"), server)?;
         }
-        let meaning = "namespaces, endpoints, their tools, keys and rates are in MetaMCP's database and not in \
+        let meaning = "namespaces, endpoints, their tools, keys and rates are in its database and not in \
                        what it exports: write `endpoints`, `auth` and `rates` for them";
         reading.report.dropped("namespaces", true, meaning);
         reading.deployment.unknown = reading.unknown(table);

@@ -1,7 +1,8 @@
 //! Configurations of other gateways.
 //!
 //! A gateway's file says more than servers: where it listens, who may come in, what he may do there, how much
-//! of it. Whatever of that keeps somebody from something is either carried over, made stricter, or told as lost.
+//! of it. Whatever of that keeps somebody from something is either carried over, made stricter, or told as
+//! lost.
 
 mod agentgateway;
 mod cedar;

@@ -30,12 +30,13 @@ pub struct Migrated {
     pub report: Report,
 }
 
-/// Writes a deployment of another gateway's in this gateway's own words: servers and endpoints, `auth`, `policy`,
+/// Writes a deployment of another gateway's in this gateway's own words: servers and endpoints, `auth`,
+/// `policy`,
 /// `rates`, `origins`, `tls`.
 ///
-/// Members of the format that it comes from are left out. What guards and has no counterpart is told as dropped,
-/// and where something cannot be said exactly, it is said stricter. A secret that stands in it is not copied: it
-/// is named as a variable, or its server is left out.
+/// Members of the format that it comes from are left out. What guards and has no counterpart is told as
+/// dropped, and where something cannot be said exactly, it is said stricter. A secret that stands in it is
+/// not copied: it is named as a variable, or its server is left out.
 ///
 /// # Errors
 /// [`Fault`] where what comes out is no configuration that the gateway takes.

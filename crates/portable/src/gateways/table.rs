@@ -1,5 +1,5 @@
-//! A map of a document that is read key by key, so that none is overlooked: what nobody took is what the model
-//! does not have.
+//! A map of a document that is read key by key, so that none is overlooked: what nobody took is what the
+//! model does not have.
 
 use indexmap::IndexMap;
 

@@ -206,7 +206,7 @@ fn policies<'a>(
                         "it permits nothing until it is written for the gateway's entities (docs/policy.md)"
                     }
                     Effect::Deny | Effect::Ask => {
-                        "it forbids everything until it is written for the gateway's entities (docs/policy.md)"
+                        "it forbids everything until it is written for the gateway (docs/policy.md)"
                     }
                 };
                 reading.report.approximated(at, true, meaning);

@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_as_the_same() {
         let value = json!({
-            "a": {"b": [1, 1.5, true, null, "x", "no", "1", "", "a: b", "- c", "#d", "é\n\u{85}\u{2028}\t"], "c": {}, "d": []},
+            "a": {"b": [1, 1.5, true, null, "x", "no", "1", "", "a: b", "- c", "#d",
+                "é\n\u{85}\u{2028}\t"], "c": {}, "d": []},
             "e f": [{"g": 1, "h": [{"i": "j"}, []]}, {}],
             "null": "~", "*k": "&l", "yes": "/m/n.o",
         });

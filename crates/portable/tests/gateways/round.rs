@@ -153,6 +153,7 @@ fn comparable(mut deployment: Deployment, name: &str) -> Deployment {
         let optional = deployment.gateway.issuers.iter().all(|issuer| issuer.optional);
         deployment.gateway.issuers.iter_mut().for_each(|issuer| issuer.optional = optional);
     }
+    deployment.gateway.limits.sort_by_key(|limit| format!("{limit:?}"));
     // One rule about several things is several rules elsewhere, and the format is whose it was.
     deployment.format = None;
     deployment

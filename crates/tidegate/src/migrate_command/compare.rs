@@ -183,7 +183,8 @@ mod tests {
     fn a_definition_differs_where_its_meaning_does() {
         let old = json!({"name": "crm-find", "description": "Finds.", "annotations": {"title": "Find"},
             "inputSchema": {"type": "object", "properties": {"id": {"type": "string"}}}, "_meta": {"a": 1}});
-        let mut new = json!({"name": "crm_find", "title": "Find", "description": "Finds.", "outputSchema": null,
+        let mut new = json!({"name": "crm_find", "title": "Find", "description": "Finds.",
+            "outputSchema": null,
             "inputSchema": {"properties": {"id": {"type": "string"}}, "type": "object"}});
         let none = Ignored::default();
         assert_eq!(tools(&old, &new, &none), []);

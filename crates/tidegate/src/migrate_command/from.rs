@@ -24,8 +24,8 @@ pub struct From {
     /// Its files; several are read as one, such as Docker's catalog with what is beside it.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Write `tidegate.yaml` and what it names into this folder, where none of it is yet. Without it, they are
-    /// shown.
+    /// Write `tidegate.yaml` and what it names into this folder, where none of it is yet. Without it, they
+    /// are shown.
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
     /// How to print.

@@ -25,8 +25,9 @@ pub struct Known {
 
 /// Pairs the names.
 ///
-/// In this order: what the operator says, the same name, the same words however they are joined, the same name
-/// without a server's. Where that leaves a choice, nothing is paired: a wrong pair would hide a difference.
+/// In this order: what the operator says, the same name, the same words however they are joined, the same
+/// name without a server's. Where that leaves a choice, nothing is paired: a wrong pair would hide a
+/// difference.
 pub fn pair(old: &[String], new: &[String], known: &Known) -> Pairs {
     let here: BTreeSet<&str> = new.iter().map(String::as_str).collect();
     let mut wanted: Vec<(&String, Result<&str, Option<String>>)> = Vec::new();

@@ -1,4 +1,5 @@
-//! One of the two that are compared: a gateway at a URL, or a configuration. Both are asked by our own client.
+//! One of the two that are compared: a gateway at a URL, or a configuration. Both are asked by our own
+//! client.
 
 use std::sync::Arc;
 

@@ -40,7 +40,8 @@ async fn what_differs_is_shown_and_the_command_says_so() {
     let old = other();
     let mut up = old.up(&[]).await;
     let new = Folder::with(&format!(
-        "upstreams: {{shop: {{command: {DEMO}, hide: [add], aliases: {{echo: say}}}}, more: {{command: {DEMO}, \
+        "upstreams: {{shop: {{command: {DEMO}, hide: [add], aliases: {{echo: say}}}}, \
+         more: {{command: {DEMO}, \
          expose: [echo]}}}}"
     ));
     let calls = new.write("calls", "{\"tool\": \"shop_say\", \"arguments\": {\"text\": \"a\"}}\n");

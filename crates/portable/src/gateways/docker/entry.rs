@@ -183,7 +183,7 @@ fn filled(value: &Text, variable: &str, name: &str) -> Text {
 fn oauth<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, server: &mut Server) -> Result<(), Fault> {
     let Some(mut oauth) = table.table("oauth")? else { return Ok(()) };
     let scopes = reading.texts(&mut oauth, "scopes", true)?.unwrap_or_default();
-    let meaning = "Docker signs users in there: each signs in with the gateway instead (`auth.per_user` of the upstream)";
+    let meaning = "Docker signs users in there: each signs in with the gateway instead (`per_user`)";
     reading.drop(&mut oauth, "providers", false, meaning);
     if !scopes.is_empty() {
         server.oauth = Some(Oauth { scopes, ..Oauth::default() });

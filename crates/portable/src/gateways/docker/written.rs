@@ -39,6 +39,14 @@ pub(super) fn adjust(deployment: &mut Deployment, report: &mut Report) {
                 as_secret(value, name, key, &format!("{path}.{part}.{key}"), report);
             }
         }
+        server.env.retain(|key, value| {
+            let stays = value.as_plain().is_some() || matches!(value.pieces(), [Piece::Vault { .. }]);
+            if !stays {
+                let meaning = "a secret is a whole value there: put all of it into the secret";
+                report.dropped(format!("{path}.env.{key}"), false, meaning);
+            }
+            stays
+        });
         isolation(server, &path, report);
     }
 }
@@ -179,9 +187,8 @@ fn header(value: &Text, server: &str, secrets: &mut Vec<Json>) -> String {
             Piece::Plain(text) => out.push_str(text),
             Piece::Vault { reference, .. } => {
                 let own = reference.strip_prefix(server).and_then(|rest| rest.strip_prefix('.'));
-                let variable =
-                    variable_name(server, &variable_name(own.unwrap_or(reference), "").replace('.', "_"));
-                let variable = variable.trim_end_matches('_').to_owned();
+                let own = variable_name(own.unwrap_or(reference), "");
+                let variable = variable_name(server, own.strip_suffix('_').unwrap_or(&own));
                 out.push_str(&format!("${{{variable}}}"));
                 secrets.push(json!({"name": reference, "env": variable}));
             }

@@ -76,8 +76,8 @@ fn run(
     words.chain(container.args.iter().cloned()).collect()
 }
 
-/// Secrets that stand in it are not copied: those that can be had from elsewhere are named as variables, and servers
-/// with others are left out.
+/// Secrets that stand in it are not copied: those that can be had from elsewhere are named as variables, and
+/// servers with others are left out.
 pub(super) fn secrets(deployment: &mut Deployment, report: &mut Report) {
     let moved = crate::secret::move_inline(deployment, &mut |path| {
         let name = path.trim_start_matches("servers.").trim_start_matches("gateway.keys.");

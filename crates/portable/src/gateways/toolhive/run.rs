@@ -205,7 +205,8 @@ fn remote_auth<'a>(
     let Some(mut auth) = table.table("remote_auth_config")? else { return Ok(()) };
     auth.either("bearer_token", "bearer_token_file")?;
     auth.either("client_secret", "client_secret_file")?;
-    // What ToolHive writes there is `NAME,target=…`, the name of a secret; older files have the secret itself.
+    // What ToolHive writes there is `NAME,target=…`, the name of a secret; older files have the secret
+    // itself.
     let stored = |text: String| match text.split_once(",target=") {
         Some((name, _)) => secret(name),
         None => variable::read(&text, Style::OsEnviron),
