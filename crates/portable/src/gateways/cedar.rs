@@ -7,11 +7,11 @@ use crate::model::{Code, Effect, Rule, Who};
 pub(super) const LANGUAGE: &str = "cedar-toolhive";
 
 /// A policy as a rule. `Err`: it is kept as code.
-pub(super) fn rule(text: &str) -> Result<Rule, Rule> {
+pub(super) fn rule(text: &str) -> Result<Rule, Box<Rule>> {
     let effect = if text.trim_start().starts_with("forbid") { Effect::Deny } else { Effect::Allow };
     let code = || {
         let when = Some(Code { language: LANGUAGE.to_owned(), text: text.to_owned() });
-        Rule { when, ..Rule::new(effect) }
+        Box::new(Rule { when, ..Rule::new(effect) })
     };
     understood(text, effect).ok_or_else(code)
 }

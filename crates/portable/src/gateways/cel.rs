@@ -7,7 +7,7 @@ use crate::model::{Code, Effect, Rule, Who};
 pub(super) const LANGUAGE: &str = "cel";
 
 /// A rule. `Err`: it is kept as code.
-pub(super) fn rule(effect: Effect, text: &str) -> Result<Rule, Rule> {
+pub(super) fn rule(effect: Effect, text: &str) -> Result<Rule, Box<Rule>> {
     let mut rule = Rule::new(effect);
     if text.trim() == "true" {
         return Ok(rule);
@@ -16,7 +16,7 @@ pub(super) fn rule(effect: Effect, text: &str) -> Result<Rule, Rule> {
         return Ok(rule);
     }
     let code = Code { language: LANGUAGE.to_owned(), text: text.to_owned() };
-    Err(Rule { when: Some(code), ..Rule::new(effect) })
+    Err(Box::new(Rule { when: Some(code), ..Rule::new(effect) }))
 }
 
 /// The text of a rule that has no code. `None`: it has no words for something in it.

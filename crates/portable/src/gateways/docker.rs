@@ -15,7 +15,7 @@ use super::table::Table;
 use super::write;
 use crate::field::{Field, Support};
 use crate::format::{Exported, Fault, Format, Imported, Known, Likeness, Origin, Target, Tested};
-use crate::model::{Deployment, Input, Scope, Unknown};
+use crate::model::{Deployment, Scope, Unknown};
 use crate::reduce::reduce;
 use crate::report::Report;
 use crate::text::{Piece, Text};
@@ -266,7 +266,7 @@ impl Config<'_> {
                     let meaning = "nothing gives a value for it: it is asked for";
                     reading.report.approximated(at, false, meaning);
                     found.push(Piece::Input(key.to_owned()));
-                    reading.deployment.inputs.entry(key.to_owned()).or_insert_with(Input::default);
+                    reading.deployment.inputs.entry(key.to_owned()).or_default();
                 }
             }
             rest = left;

@@ -210,7 +210,7 @@ fn policies<'a>(
                     }
                 };
                 reading.report.approximated(at, true, meaning);
-                rule
+                *rule
             }
         };
         let rule = Rule { servers: servers.map(|name| vec![name.to_owned()]), ..rule };

@@ -213,13 +213,13 @@ fn rules<'a>(reading: &mut Reading<'a>, mut table: Table<'a>, scope: &Scope<'_>)
                 let meaning =
                     "it permits nothing until it is written in the language of policies (docs/policy.md)";
                 reading.report.approximated(at, true, meaning);
-                rule
+                *rule
             }
             (Effect::Deny | Effect::Ask, Err(rule)) => {
                 let meaning =
                     "it forbids everything until it is written in the language of policies (docs/policy.md)";
                 reading.report.approximated(at, true, meaning);
-                rule
+                *rule
             }
         };
         let rule = Rule { endpoints: scope.endpoints(), ..rule };
