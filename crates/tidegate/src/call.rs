@@ -60,7 +60,7 @@ async fn call(gateway: &Embedded, arguments: &Arguments, given: Given) -> anyhow
     let mut params = json!({"name": arguments.name, "arguments": values, "_meta": {"progressToken": 1}});
     for _ in 0..ROUNDS_MAX {
         let reply = endpoint.call(Method::ToolsCall, &Raw::from_value(&params)).await;
-        let result = match outcome(reply).await {
+        let result = match outcome(reply, show).await {
             Ok(result) => result,
             Err(error) => {
                 return Err(refused(gateway, &endpoint, &arguments.name, interactive, &error).await);
@@ -108,14 +108,20 @@ async fn refused(
     embedded::refused(gateway, &format!("call {name}"), &error)
 }
 
-/// Waits for the outcome and shows what comes before it on stderr.
-async fn outcome(reply: Result<Reply, RpcError>) -> Result<Value, RpcError> {
+/// Waits for the outcome; what comes before it is given to `before`.
+///
+/// # Errors
+/// What the gateway or the server says in place of a result.
+pub async fn outcome(
+    reply: Result<Reply, RpcError>,
+    before: impl Fn(&Method, Option<&Raw>),
+) -> Result<Value, RpcError> {
     let outcome = match reply? {
         Reply::Ready(outcome) => outcome,
         Reply::Stream(mut items) => loop {
             match items.next().await {
                 Some(Ok(Item::Done(outcome))) => break outcome,
-                Some(Ok(Item::Notification { method, params })) => show(&method, params.as_ref()),
+                Some(Ok(Item::Notification { method, params })) => before(&method, params.as_ref()),
                 Some(Ok(Item::HungUp)) => {}
                 Some(Err(error)) => return Err(error.to_rpc()),
                 None => return Err(RpcError::new(protocol::code::UPSTREAM_BROKE, "the upstream broke off")),
@@ -136,6 +142,7 @@ async fn outcome(reply: Result<Reply, RpcError>) -> Result<Value, RpcError> {
     }
 }
 
+/// Shows what comes before the outcome on stderr.
 fn show(method: &Method, params: Option<&Raw>) {
     let params = params.map(Raw::to_value).unwrap_or_default();
     match method {

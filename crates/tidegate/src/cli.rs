@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     add_command, approvals_command, audit_command, auth_command, bundle_command, call, config_command,
-    discover_command, governance_command, health, keys, limits_command, list, load, pins_command,
-    policy_command, registry_command, running_command, stdio, store_command, tasks_command, up,
+    discover_command, governance_command, health, keys, limits_command, list, load, migrate_command,
+    pins_command, policy_command, registry_command, running_command, stdio, store_command, tasks_command, up,
     users_command,
 };
 
@@ -187,6 +187,11 @@ enum Command {
         #[command(subcommand)]
         command: registry_command::Command,
     },
+    /// Move here from another gateway: compare what it answers with what this configuration answers.
+    Migrate {
+        #[command(subcommand)]
+        command: migrate_command::Command,
+    },
     /// Serve one endpoint on standard input and output.
     Stdio {
         #[command(flatten)]
@@ -235,6 +240,7 @@ impl Cli {
             Command::Add(arguments) => add_command::run(*arguments).await,
             Command::Discover(arguments) => discover_command::run(arguments).await,
             Command::Registry { command } => registry_command::run(command).await,
+            Command::Migrate { command } => migrate_command::run(command).await,
             Command::Stdio { source, endpoint } => stdio::run(&source, &endpoint).await,
         }
     }

@@ -38,6 +38,13 @@ pub struct Whole {
     missing: BTreeSet<String>,
 }
 
+impl Whole {
+    /// Why entries are missing: one line an upstream.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        self.missing.iter().map(String::as_str)
+    }
+}
+
 /// Lists and prints.
 pub async fn run(wanted: &Use, kinds: &[Listed]) -> anyhow::Result<u8> {
     let gateway = embedded::start(&wanted.source).await?;

@@ -24,6 +24,7 @@ mod limits_command;
 mod list;
 mod load;
 mod logging;
+mod migrate_command;
 mod operators;
 mod out;
 mod pins_command;

@@ -35,6 +35,13 @@ const LISTS: [&str; 2] = ["mcpServers", "servers"];
 /// How many servers a file may have.
 const SERVERS_MAX: usize = 1000;
 
+/// The names that upstreams get whose servers have these names elsewhere, in their order, none twice.
+#[must_use]
+pub fn names_for(originals: &[&str]) -> Vec<String> {
+    let mut names = Names::new(originals.iter().copied());
+    originals.iter().map(|original| names.name_for(original)).collect()
+}
+
 /// Reads and checks a client's file. `file_name` is only for messages.
 ///
 /// # Errors

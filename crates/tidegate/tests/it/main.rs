@@ -22,6 +22,7 @@ mod health;
 mod keys;
 mod limits;
 mod list;
+mod migrate;
 mod mtls;
 mod onboarded;
 mod operators;

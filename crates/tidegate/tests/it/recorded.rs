@@ -310,6 +310,7 @@ const CHANGES: [(&str, &[&str]); 36] = [
     ("vote", &["1", "yes", "--as", "me", "--hash", "00000000"]),
     ("keys rotate", &["--after", "5m"]),
     ("keys retire", &["00000000"]),
+    ("migrate check", &["--old-config", "old.yaml", "--calls", "calls.json"]),
     ("pins approve", &["crm", "echo", "sha256:00"]),
     ("pins deny", &["crm", "echo"]),
     ("pins roll-back", &["crm", "echo"]),
@@ -378,7 +379,7 @@ const NOTHING: [&str; 42] = [
 ];
 
 /// As [`NOTHING`], where a line has room.
-const NOTHING_EITHER: [&str; 12] = [
+const NOTHING_EITHER: [&str; 14] = [
     "bundle create",
     "bundle inspect",
     "bundle keys",
@@ -386,6 +387,8 @@ const NOTHING_EITHER: [&str; 12] = [
     "config diff",
     "config drift",
     "discover",
+    "migrate deploy",
+    "migrate from",
     "registry search",
     "registry show",
     "users grants",
@@ -465,6 +468,9 @@ async fn by_command(folder: &Folder, log: &mut Log, command: &str, arguments: &[
 async fn by_commands() -> String {
     let config = "store: {url: 'sqlite:a.db'}\naudit: {origin: gate.example}\n";
     let folder = Folder::with(config);
+    // What stands in for another gateway has no log of its own.
+    folder.write("old.yaml", "audit: {mode: 'off'}\n");
+    folder.write("calls.json", "[{\"tool\": \"demo_echo\", \"arguments\": {\"text\": \"x\"}}]");
     let mut up = folder.up(&[]).await;
     assert_eq!(up.stop().await, 0);
     let mut log = Log::open(&folder.path("a.db")).await;

@@ -1,0 +1,364 @@
+//! `server.json`, an entry of a registry.
+
+use serde_json::{Map, Value, json};
+
+use super::import::provenance;
+use crate::field::{Field, Part, Support};
+use crate::format::{Exported, Fault, Format, Imported, Known, Likeness, Origin, Refused, Target, Tested};
+use crate::model::{Deployment, Input, Package, Scope, Server, Transport, Unknown};
+use crate::reduce::reduce;
+use crate::report::Report;
+use crate::syntax::{Kind, Node, Reader, Source, parse_json};
+use crate::text::{Piece, Text};
+
+/// An entry of a registry: one server, by its packages and its URLs.
+pub(super) struct ServerJson;
+
+/// What is said at the top of each, and has no place in the model.
+const HEAD: [&str; 3] = ["$schema", "name", "version"];
+const SCHEMA: &str = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json";
+
+impl Format for ServerJson {
+    fn name(&self) -> &'static str {
+        "server-json"
+    }
+
+    fn title(&self) -> &'static str {
+        "server.json"
+    }
+
+    fn known(&self) -> &'static [Known] {
+        &[Known { path: "server.json", scope: Scope::Project }]
+    }
+
+    fn detect(&self, file_name: &str, text: &str) -> Likeness {
+        let Ok(source) = Source::new(text, file_name) else { return Likeness::No };
+        let Ok(root) = parse_json(&source) else { return Likeness::No };
+        let has =
+            root.get("name").is_some() && (root.get("packages").is_some() || root.get("remotes").is_some());
+        match (has, file_name == "server.json") {
+            (true, true) => Likeness::Surely,
+            (true, false) => Likeness::Likely,
+            (false, _) => Likeness::No,
+        }
+    }
+
+    fn import(&self, text: &str, origin: &Origin<'_>) -> Result<Imported, Fault> {
+        let source = Source::new(text, origin.file)?;
+        let root = parse_json(&source)?;
+        let mut reader = Reader::new(&source, &root, "");
+        let Some(full) = reader.text("name") else {
+            let fault = source.fault(root.at, "name", "an entry of a registry has a name");
+            return Err(reader.end().err().unwrap_or(fault));
+        };
+        let (title, description) = (reader.text("title"), reader.text("description"));
+        let base = full.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut out = Imported::default();
+        out.deployment.format = Some(self.name());
+        let mut number = 0;
+        for (list, read) in [("remotes", remote as ReadOne), ("packages", package as ReadOne)] {
+            let Some(node) = reader.get(list) else { continue };
+            let Kind::List(items) = &node.kind else {
+                reader.fail(node.at, list, format!("expected a list, found {}", node.describe()));
+                continue;
+            };
+            for (index, item) in items.iter().enumerate().take(50) {
+                number += 1;
+                let name = if number == 1 { base.clone() } else { format!("{base}-{number}") };
+                match read(&source, item, &format!("{list}[{index}]"), &mut out) {
+                    Ok(mut server) => {
+                        server.title.clone_from(&title);
+                        server.description.clone_from(&description);
+                        server.provenance = Some(provenance(self.name(), origin, &full));
+                        out.deployment.servers.insert(name, server);
+                    }
+                    Err(fault) => out.refused.push(Refused { name, fault }),
+                }
+            }
+        }
+        out.deployment.unknown = reader.end()?;
+        out.deployment.unknown.insert("name".to_owned(), full.into());
+        Ok(out)
+    }
+
+    fn export(&self, deployment: &Deployment, target: &Target<'_>) -> Result<Exported, Fault> {
+        let (reduced, report) = reduce(deployment, self);
+        let mut root = Map::new();
+        for key in HEAD {
+            root.extend(reduced.unknown.get(key).map(|value| (key.to_owned(), value.clone())));
+        }
+        let Some((_, server)) = reduced.servers.first() else {
+            let source = Source::new("", target.file)?;
+            return Err(source.fault(0, "", "there is no server that can be an entry of a registry"));
+        };
+        root.extend(server.title.as_ref().map(|title| ("title".to_owned(), title.as_str().into())));
+        let description = server.description.as_ref();
+        root.extend(description.map(|text| ("description".to_owned(), text.as_str().into())));
+        if server.transport.is_remote() {
+            let kind = if server.transport == Transport::Sse { "sse" } else { "streamable-http" };
+            let url = server.url.as_ref().and_then(Text::as_plain).unwrap_or_default();
+            let mut entry = Map::new();
+            entry.insert("type".to_owned(), kind.into());
+            entry.insert("url".to_owned(), url.into());
+            if !server.headers.is_empty() {
+                entry.insert("headers".to_owned(), pairs(&server.headers, &reduced));
+            }
+            entry.extend(server.unknown.clone());
+            root.insert("remotes".to_owned(), json!([entry]));
+        } else if let Some(package) = &server.package {
+            root.insert("packages".to_owned(), json!([package_entry(server, package, &reduced)]));
+        }
+        for (key, value) in &reduced.unknown {
+            root.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        let text = serde_json::to_string_pretty(&Value::Object(root)).unwrap_or_default() + "\n";
+        Ok(Exported { text, beside: Vec::new(), report })
+    }
+
+    fn support(&self, field: Field) -> Support {
+        match field {
+            Field::Http
+            | Field::Sse
+            | Field::Title
+            | Field::Description
+            | Field::Env
+            | Field::Headers
+            | Field::Package
+            | Field::Input => Support::Kept,
+            Field::Stdio => Support::Partly("a package of npm or PyPI, started in the usual way"),
+            _ if field.part() == Part::Gateway => {
+                Support::Dropped("an entry of a registry says what a server is, not who may use it")
+            }
+            _ => Support::Dropped(""),
+        }
+    }
+
+    fn adjust(&self, deployment: &mut Deployment, report: &mut Report) {
+        deployment.servers.retain(|name, server| {
+            let start = server.package.as_ref().and_then(usual_start);
+            let is_usual = start.is_some_and(|start| {
+                server.argv.iter().take(start.len()).eq(start
+                    .iter()
+                    .map(Text::plain)
+                    .collect::<Vec<_>>()
+                    .iter())
+            });
+            let has_name = !name.is_empty() && !name.contains('/');
+            if (server.transport.is_remote() || is_usual) && has_name {
+                return true;
+            }
+            let meaning = "only a URL, or a package that is started in the usual way, can be an entry";
+            report.dropped(format!("servers.{name}"), false, meaning);
+            false
+        });
+        for name in deployment.servers.keys().skip(1) {
+            report.dropped(
+                format!("servers.{name}"),
+                false,
+                "an entry is of one server: the first one is taken",
+            );
+        }
+        deployment.servers.truncate(1);
+        let Some((name, server)) = deployment.servers.first_mut() else { return };
+        for (part, values) in [("env", &mut server.env), ("headers", &mut server.headers)] {
+            values.retain(|key, value| {
+                let stays = value.as_plain().is_some() || *value == asked(key);
+                if !stays {
+                    let meaning = "a value is written out there, or asked for by its name: it is left out";
+                    report.dropped(format!("servers.{name}.{part}.{key}"), false, meaning);
+                }
+                stays
+            });
+        }
+        let used: Vec<&String> = server.env.keys().chain(server.headers.keys()).collect();
+        deployment.inputs.retain(|id, _| used.contains(&id));
+        for (id, value) in server.env.iter().chain(&server.headers) {
+            if value.as_plain().is_none() {
+                deployment.inputs.entry(id.clone()).or_default();
+            }
+        }
+        let version = server.package.as_ref().and_then(|package| package.version.clone());
+        let full = deployment.unknown.get("name").and_then(Value::as_str);
+        if full.and_then(|full| full.rsplit('/').next()) != Some(name.as_str()) {
+            deployment.unknown.insert("name".to_owned(), format!("local.tidegate/{name}").into());
+        }
+        let mut put = |key: &str, value: String| {
+            deployment.unknown.entry(key.to_owned()).or_insert_with(|| value.into());
+        };
+        put("$schema", SCHEMA.to_owned());
+        put("version", version.unwrap_or_else(|| "0.0.1".to_owned()));
+    }
+
+    fn tested(&self) -> Tested {
+        Tested::Documentation("the schema of 2025-12-11")
+    }
+}
+
+type ReadOne = fn(&Source<'_>, &Node, &str, &mut Imported) -> Result<Server, Fault>;
+
+fn asked(name: &str) -> Text {
+    Text::default().with(Piece::Input(name.to_owned()))
+}
+
+fn remote(source: &Source<'_>, node: &Node, path: &str, out: &mut Imported) -> Result<Server, Fault> {
+    let mut reader = Reader::new(source, node, path);
+    let mut server = Server::default();
+    match reader.text("type").as_deref() {
+        Some("streamable-http") => server.transport = Transport::StreamableHttp,
+        Some("sse") => server.transport = Transport::Sse,
+        _ => reader.fail_at("type", "expected streamable-http or sse"),
+    }
+    server.url = reader.text("url").map(Text::plain);
+    match server.url.as_ref().and_then(Text::as_plain) {
+        None => reader.fail_at("", "it has no URL"),
+        Some(url) if url.contains('{') => reader.fail_at("url", "its URL asks for values: write it out"),
+        Some(_) => {}
+    }
+    read_pairs(source, &mut reader, "headers", &mut server.headers, out);
+    server.unknown = reader.end()?;
+    Ok(server)
+}
+
+fn package(source: &Source<'_>, node: &Node, path: &str, out: &mut Imported) -> Result<Server, Fault> {
+    let mut reader = Reader::new(source, node, path);
+    let package = Package {
+        registry: reader.text("registryType").unwrap_or_default(),
+        name: reader.text("identifier").unwrap_or_default(),
+        version: reader.text("version"),
+        sha256: reader.text("fileSha256"),
+    };
+    let mut server = Server::default();
+    match usual_start(&package) {
+        Some(start) => server.argv = start.into_iter().map(Text::plain).collect(),
+        None => reader.fail_at("registryType", "only packages of npm and PyPI are read: see `tidegate add`"),
+    }
+    if let Some(mut inner) = reader.inner("transport") {
+        let kind = inner.text("type");
+        if kind.as_deref().is_some_and(|kind| kind != "stdio") {
+            inner.fail_at("type", "only a package that is spoken to by stdio is read");
+        }
+        let _ = reader.close(inner);
+    }
+    if reader.has("runtimeArguments") {
+        reader.fail_at("runtimeArguments", "they are not read: see `tidegate add`");
+    }
+    let _ = reader.text("runtimeHint");
+    if let Some(node) = reader.get("packageArguments") {
+        let Kind::List(items) = &node.kind else {
+            reader.fail(node.at, "packageArguments", "expected a list");
+            return reader.end().map(|_| server);
+        };
+        for item in items {
+            let mut one = Reader::new(source, item, "packageArguments");
+            let (kind, name, value) = (one.text("type"), one.text("name"), one.text("value"));
+            one.end()?;
+            if kind.as_deref() == Some("named") {
+                server.argv.extend(name.map(Text::plain));
+            }
+            match value {
+                Some(value) => server.argv.push(Text::plain(value)),
+                None if kind.as_deref() == Some("named") => {}
+                None => reader.fail(item.at, "packageArguments", "it asks for a value: see `tidegate add`"),
+            }
+        }
+    }
+    read_pairs(source, &mut reader, "environmentVariables", &mut server.env, out);
+    server.package = Some(package);
+    server.unknown = reader.end()?;
+    Ok(server)
+}
+
+/// How a package is started: that one version of it.
+fn usual_start(package: &Package) -> Option<Vec<String>> {
+    let version = package.version.as_ref()?;
+    let (name, own) = (&package.name, |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect());
+    match package.registry.as_str() {
+        _ if name.is_empty() || name.starts_with('-') => None,
+        "npm" => Some(own(&["npx", "-y", &format!("{name}@{version}")])),
+        "pypi" => Some(own(&["uvx", &format!("{name}=={version}")])),
+        _ => None,
+    }
+}
+
+/// Values by name: written out, or asked for.
+fn read_pairs(
+    source: &Source<'_>,
+    reader: &mut Reader<'_>,
+    key: &str,
+    values: &mut indexmap::IndexMap<String, Text>,
+    out: &mut Imported,
+) {
+    let Some(node) = reader.get(key) else { return };
+    let Kind::List(items) = &node.kind else {
+        return reader.fail(node.at, key, format!("expected a list, found {}", node.describe()));
+    };
+    for item in items {
+        let mut one = Reader::new(source, item, key.to_owned());
+        let (name, value) = (one.text("name"), one.text("value"));
+        let input = Input {
+            description: one.text("description"),
+            default: one.text("default").map(Text::plain),
+            secret: one.flag("isSecret").unwrap_or_default(),
+            options: one.list("choices").unwrap_or_default(),
+            unknown: Unknown::new(),
+        };
+        match (one.end(), name) {
+            (Err(fault), _) => reader.fail(item.at, key, fault.message),
+            (Ok(_), None) => reader.fail(item.at, key, "it has no name"),
+            (Ok(unknown), Some(name)) => match value {
+                Some(value) => {
+                    values.insert(name, Text::plain(value));
+                }
+                None => {
+                    values.insert(name.clone(), asked(&name));
+                    out.deployment.inputs.insert(name, Input { unknown, ..input });
+                }
+            },
+        }
+    }
+}
+
+fn pairs(values: &indexmap::IndexMap<String, Text>, deployment: &Deployment) -> Value {
+    let one = |(name, value): (&String, &Text)| {
+        let mut entry = Map::new();
+        entry.insert("name".to_owned(), name.as_str().into());
+        if let Some(plain) = value.as_plain() {
+            entry.insert("value".to_owned(), plain.into());
+            return Value::Object(entry);
+        }
+        let input = deployment.inputs.get(name).cloned().unwrap_or_default();
+        let mut put = |key: &str, value: Option<Value>| {
+            entry.extend(value.map(|value| (key.to_owned(), value)));
+        };
+        put("description", input.description.map(Value::from));
+        put("isSecret", input.secret.then_some(Value::Bool(true)));
+        put("default", input.default.as_ref().and_then(Text::as_plain).map(Value::from));
+        put("choices", (!input.options.is_empty()).then(|| json!(input.options)));
+        entry.extend(input.unknown);
+        Value::Object(entry)
+    };
+    values.iter().map(one).collect()
+}
+
+fn package_entry(server: &Server, package: &Package, deployment: &Deployment) -> Value {
+    let mut entry = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        entry.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    put("registryType", Some(package.registry.as_str().into()));
+    put("identifier", Some(package.name.as_str().into()));
+    put("version", package.version.as_deref().map(Value::from));
+    put("fileSha256", package.sha256.as_deref().map(Value::from));
+    put("transport", Some(json!({ "type": "stdio" })));
+    let start = usual_start(package).map_or(0, |start| start.len());
+    let arguments: Vec<Value> = server
+        .argv
+        .iter()
+        .skip(start)
+        .map(|word| json!({ "type": "positional", "value": word.as_plain().unwrap_or_default() }))
+        .collect();
+    put("packageArguments", (!arguments.is_empty()).then(|| json!(arguments)));
+    put("environmentVariables", (!server.env.is_empty()).then(|| pairs(&server.env, deployment)));
+    entry.extend(server.unknown.clone());
+    Value::Object(entry)
+}

@@ -1,0 +1,342 @@
+//! A gateway's text as a tree in which everything knows its position. JSON is read by the same reader, as it
+//! is YAML too.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
+
+use crate::format::{DEPTH_MAX, FILE_BYTES_MAX, Fault};
+
+/// How many documents a text may have.
+const DOCUMENTS_MAX: usize = 16;
+
+/// A value and where it is.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) line: u32,
+    pub(super) column: u32,
+    pub(super) value: Value,
+}
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) value: Node,
+}
+
+impl Node {
+    /// What it is, in words that show no value.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "true or false",
+            Value::Int(_) | Value::Float(_) => "a number",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+        }
+    }
+
+    /// The value of a map's key.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
+            _ => None,
+        }
+    }
+
+    /// The text of a text node.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it says nothing: null, or an empty text, list or map.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::Text(text) => text.is_empty(),
+            Value::List(items) => items.is_empty(),
+            Value::Map(entries) => entries.is_empty(),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
+        }
+    }
+
+    /// The same for programs.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(flag) => (*flag).into(),
+            Value::Int(number) => {
+                let small = i64::try_from(*number).map(serde_json::Value::from);
+                small.or_else(|_| u64::try_from(*number).map(serde_json::Value::from)).unwrap_or_default()
+            }
+            Value::Float(number) => (*number).into(),
+            Value::Text(text) => text.as_str().into(),
+            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::Map(entries) => {
+                entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect()
+            }
+        }
+    }
+}
+
+/// Something wrong at a place.
+pub(super) fn fault(file: &str, line: u32, column: u32, path: &str, message: impl Into<String>) -> Fault {
+    let (file, path) = (file.to_owned(), path.to_owned());
+    Fault { file, line, column, path, message: message.into(), hint: None }
+}
+
+/// Something wrong with the whole text.
+pub(super) fn whole(file: &str, message: impl Into<String>) -> Fault {
+    fault(file, 1, 1, "", message)
+}
+
+/// Reads a text of one document.
+///
+/// # Errors
+/// What is wrong with the text as such: its syntax, its size, a key that is there twice, more than one
+/// document.
+pub(super) fn parse(text: &str, file: &str) -> Result<Node, Fault> {
+    let mut documents = parse_all(text, file)?;
+    match (documents.pop(), documents.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (Some(two), false) => Err(fault(file, two.line, two.column, "", "expected one document, found more")),
+        (None, _) => Ok(Node { line: 1, column: 1, value: Value::Null }),
+    }
+}
+
+/// Reads a text of several documents.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_all(text: &str, file: &str) -> Result<Vec<Node>, Fault> {
+    if text.len() > FILE_BYTES_MAX {
+        return Err(whole(file, format!("the file has more than {FILE_BYTES_MAX} bytes")));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let raw: Vec<RawNode> = serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| {
+        let (line, column) = error.location().map_or((1, 1), position);
+        fault(file, line, column, "", words(&error))
+    })?;
+    if raw.len() > DOCUMENTS_MAX {
+        return Err(whole(file, format!("expected at most {DOCUMENTS_MAX} documents, found more")));
+    }
+    Ok(raw.into_iter().map(node).collect())
+}
+
+/// Limits against texts that are small and become large.
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH_MAX,
+            flow_nesting_limit: DEPTH_MAX,
+            max_documents: DOCUMENTS_MAX + 1,
+            max_events: 2_000_000,
+            max_nodes: 1_000_000,
+            max_anchors: 1_000,
+            max_aliases: 2_000,
+            max_merge_keys: 2_000,
+            max_recorded_anchor_events: 200_000,
+            max_recorded_anchor_bytes: 8 * 1024 * 1024,
+            max_total_scalar_bytes: 2 * FILE_BYTES_MAX,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 200_000,
+            max_replay_stack_depth: 16,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        emit_comments: false,
+        with_snippet: false,
+    }
+}
+
+/// What is wrong with a text, without its position.
+fn words(error: &Error) -> String {
+    match error {
+        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => words(error),
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "the file is too large, too deep or repeats too much".to_owned()
+        }
+        Error::DuplicateMappingKey { .. } => {
+            "a key is there twice, and programs take one or the other".to_owned()
+        }
+        _ => UserMessageFormatter.format_message(error).into_owned(),
+    }
+}
+
+fn position(location: Location) -> (u32, u32) {
+    let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
+    (count(location.line()), count(location.column()))
+}
+
+/// A value as the reader gives it.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct RawNode(Spanned<RawValue>);
+
+enum RawValue {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<RawNode>),
+    Map(Vec<(Spanned<String>, RawNode)>),
+}
+
+fn node(raw: RawNode) -> Node {
+    let (line, column) = position(raw.0.defined);
+    let value = match raw.0.value {
+        RawValue::Null => Value::Null,
+        RawValue::Bool(flag) => Value::Bool(flag),
+        RawValue::Int(number) => Value::Int(number),
+        RawValue::Float(number) => Value::Float(number),
+        RawValue::Text(text) => Value::Text(text),
+        RawValue::List(items) => Value::List(items.into_iter().map(node).collect()),
+        RawValue::Map(entries) => {
+            let entry = |(key, value): (Spanned<String>, RawNode)| {
+                let (line, column) = position(key.defined);
+                let mut value = node(value);
+                if matches!(value.value, Value::Null) {
+                    // There may be nothing to point at but the key.
+                    (value.line, value.column) = (line, column);
+                }
+                Entry { key: key.value, value }
+            };
+            Value::Map(entries.into_iter().map(entry).collect())
+        }
+    };
+    Node { line, column, value }
+}
+
+impl<'de> Deserialize<'de> for RawValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = RawValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, a number, true, false, a list or a map")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<RawValue, D::Error> {
+        RawValue::deserialize(inner)
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<RawValue, E> {
+        Ok(RawValue::Bool(flag))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<RawValue, E> {
+        Ok(RawValue::Int(number.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<RawValue, E> {
+        Ok(RawValue::Int(number.into()))
+    }
+
+    fn visit_i128<E: de::Error>(self, number: i128) -> Result<RawValue, E> {
+        Ok(RawValue::Int(number))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<RawValue, E> {
+        Ok(RawValue::Float(number))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<RawValue, E> {
+        Ok(RawValue::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<RawValue, E> {
+        Ok(RawValue::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawValue, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(RawValue::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawValue, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(RawValue::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_and_yaml_are_read_alike() {
+        let json = parse("\u{feff}{\r\n\t\"a\": [1, \"x\", null, true]\r\n}", "f").expect("JSON");
+        let yaml = parse("a: [1, x, null, true]\n", "f").expect("YAML");
+        assert_eq!(json.to_json(), yaml.to_json());
+        assert_eq!(json.get("a").map(|node| (node.line, node.kind())), Some((2, "a list")));
+        assert!(parse("", "f").expect("nothing").is_empty());
+    }
+
+    #[test]
+    fn what_is_ambiguous_or_endless_is_refused_with_its_line() {
+        for (text, line, expected) in [
+            ("a: 1\na: 2\n", 2, "twice"),
+            ("{\"a\": 1,\n \"a\": 2}", 2, "twice"),
+            ("a: [1", 1, ""),
+            ("a: 1\n---\nb: 2\n", 3, "one document"),
+            ("a: !ruby/object {}\n", 1, ""),
+        ] {
+            let fault = parse(text, "f").expect_err(text);
+            assert!(fault.message.contains(expected) && !fault.message.is_empty(), "{fault}");
+            assert!(fault.line >= line.min(2) || expected.is_empty(), "{fault}");
+        }
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        assert!(parse(&deep, "f").is_err());
+        let bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n".to_owned()
+            + &(0..30).map(|i| format!("d{i}: [*c, *c, *c, *c]\n")).collect::<String>();
+        let _ = parse(&bomb, "f");
+        assert!(parse(&" ".repeat(FILE_BYTES_MAX + 1), "f").expect_err("large").message.contains("bytes"));
+    }
+}

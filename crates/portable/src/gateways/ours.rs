@@ -1,0 +1,279 @@
+//! What a gateway adds, in this gateway's own words: sections of `tidegate.yaml` and a file of policies.
+
+mod names;
+mod policy;
+mod program;
+mod written;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::reading::duration;
+use crate::format::Fault;
+use crate::model::{Deployment, Issuer, Limit, LimitKind, Per};
+use crate::report::Report;
+use names::Names;
+
+/// The file of policies, beside `tidegate.yaml`.
+pub const POLICY_FILE: &str = "imported.cedar";
+
+/// A day, which a rate is over at most, in milliseconds.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Another gateway's configuration, as this gateway's own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Migrated {
+    /// The text of `tidegate.yaml`.
+    pub config: String,
+    /// The files that it names, beside it, by name.
+    pub beside: Vec<(String, String)>,
+    /// What became of what was said before.
+    pub report: Report,
+}
+
+/// Writes a deployment of another gateway's in this gateway's own words: servers and endpoints, `auth`,
+/// `policy`,
+/// `rates`, `origins`, `tls`.
+///
+/// Members of the format that it comes from are left out. What guards and has no counterpart is told as
+/// dropped, and where something cannot be said exactly, it is said stricter. A secret that stands in it is
+/// not copied: it is named as a variable, or its server is left out.
+///
+/// # Errors
+/// [`Fault`] where what comes out is no configuration that the gateway takes.
+pub fn migrate(mut deployment: Deployment) -> Result<Migrated, Fault> {
+    let mut report = Report::default();
+    forget(&mut deployment);
+    program::secrets(&mut deployment, &mut report);
+    let names = Names::give(&mut deployment, &mut report);
+    program::containers(&mut deployment, &mut report);
+    program::references(&mut deployment, &mut report);
+    // What is not served is named in no other section.
+    let upstreams = written::upstreams(&deployment, &mut report);
+    deployment.servers.retain(|name, _| upstreams.contains_key(name));
+    let mut sections = Map::new();
+    let origins = origins(&mut deployment, &mut sections, &mut report);
+    sections.extend(origins);
+    auth(&mut deployment, &mut sections, &mut report);
+    rates(&mut deployment, &names, &mut sections, &mut report);
+    let mut beside = Vec::new();
+    if let Some(text) = policy::write(&mut deployment, &names, &mut report) {
+        sections.insert("policy".to_owned(), json!({ "files": [POLICY_FILE] }));
+        beside.push((POLICY_FILE.to_owned(), text));
+    }
+    for (index, _) in std::mem::take(&mut deployment.gateway.checks).iter().enumerate() {
+        let meaning = "what passes is not looked at: write `checks`";
+        report.dropped(format!("gateway.checks[{index}]"), true, meaning);
+    }
+    let config = written::all(&deployment, sections, upstreams, &mut report);
+    match config::load_str(&config, "tidegate.yaml") {
+        Ok(_) => Ok(Migrated { config, beside, report }),
+        Err(faults) => {
+            let first = faults.into_iter().next().cloned();
+            Err(first.unwrap_or_else(|| super::whole("tidegate.yaml", "it would be no configuration")))
+        }
+    }
+}
+
+/// Leaves out members of the format that it comes from: what they were was told when they were read.
+fn forget(deployment: &mut Deployment) {
+    deployment.unknown.clear();
+    deployment.gateway.unknown.clear();
+    for server in deployment.servers.values_mut() {
+        server.unknown.clear();
+        if let Some(oauth) = &mut server.oauth {
+            oauth.unknown.clear();
+        }
+    }
+    deployment.gateway.endpoints.values_mut().for_each(|endpoint| endpoint.unknown.clear());
+}
+
+fn origins(
+    deployment: &mut Deployment,
+    sections: &mut Map<String, Json>,
+    report: &mut Report,
+) -> Map<String, Json> {
+    let mut out = Map::new();
+    if let Some(all) = deployment.gateway.origins.take() {
+        let good = |origin: &String| config::OriginList::new(std::slice::from_ref(origin)).is_ok();
+        let (good, bad): (Vec<_>, Vec<_>) = all.into_iter().partition(good);
+        if bad.is_empty() {
+            report.kept("gateway.origins", true);
+        } else {
+            let meaning = "origins that are patterns are left out: name each of them";
+            report.approximated("gateway.origins", true, meaning);
+        }
+        out.insert("origins".to_owned(), json!(good));
+    }
+    if let Some((cert, key)) = deployment.gateway.tls.take() {
+        report.kept("gateway.tls", true);
+        sections.insert("tls".to_owned(), json!({"cert": cert, "key": key}));
+    }
+    out
+}
+
+/// Who may come in.
+fn auth(deployment: &mut Deployment, sections: &mut Map<String, Json>, report: &mut Report) {
+    let gateway = &mut deployment.gateway;
+    let (issuers, keys) = (std::mem::take(&mut gateway.issuers), std::mem::take(&mut gateway.keys));
+    let mut allow: Vec<String> = Vec::new();
+    let mut named = Map::new();
+    let mut scopes: Vec<String> = Vec::new();
+    let someone = !issuers.is_empty() || !keys.is_empty();
+    for (index, one) in issuers.into_iter().enumerate() {
+        let path = format!("gateway.issuers[{index}]");
+        if !is_usable(&one.issuer) {
+            let meaning = "issuers have https, but on this machine: its tokens are not taken";
+            report.approximated(path, true, meaning);
+            continue;
+        }
+        let name = names::short(&host(&one.issuer), &named);
+        scopes.extend(one.scopes.iter().filter(|scope| !scopes.contains(scope)).cloned().collect::<Vec<_>>());
+        if one.optional && !allow.iter().any(|name| name == "anonymous") {
+            allow.push("anonymous".to_owned());
+        }
+        allow.push(name.clone());
+        named.insert(name, issuer(&one, &path, report));
+    }
+    for (index, _) in keys.iter().enumerate() {
+        let meaning = "keys are made anew (`tidegate auth key`): nobody comes in by the old ones";
+        report.approximated(format!("gateway.keys[{index}]"), true, meaning);
+    }
+    let mut auth = Map::new();
+    let loopback = gateway.listen.as_deref().is_none_or(is_loopback);
+    if someone || !loopback {
+        if !someone {
+            let meaning = "anybody may call, as before: say who may in `auth.allow`";
+            report.approximated("gateway.listen", false, meaning);
+            allow.push("anonymous".to_owned());
+        }
+        auth.insert("allow".to_owned(), json!(allow));
+    }
+    if !scopes.is_empty() {
+        auth.insert("scopes".to_owned(), json!(scopes));
+    }
+    if !named.is_empty() {
+        auth.insert("issuers".to_owned(), Json::Object(named));
+    }
+    let closed = closed(deployment);
+    if !closed.is_empty() {
+        report.kept("gateway.endpoints", true);
+        auth.insert("endpoints".to_owned(), Json::Object(closed));
+    }
+    if !auth.is_empty() {
+        sections.insert("auth".to_owned(), Json::Object(auth));
+    }
+}
+
+/// Where there are virtual servers, they are all that was served: nobody comes in elsewhere.
+fn closed(deployment: &Deployment) -> Map<String, Json> {
+    if deployment.gateway.endpoints.is_empty() {
+        return Map::new();
+    }
+    let names = std::iter::once("mcp").chain(deployment.servers.keys().map(String::as_str));
+    names.map(|name| (name.to_owned(), json!({"allow": []}))).collect()
+}
+
+fn issuer(one: &Issuer, path: &str, report: &mut Report) -> Json {
+    report.kept(path, true);
+    let mut out = Map::new();
+    out.insert("issuer".to_owned(), one.issuer.as_str().into());
+    if let Some(jwks) = one.jwks_url.as_ref().filter(|url| is_usable(url)) {
+        out.insert("jwks_url".to_owned(), jwks.as_str().into());
+    }
+    if !one.audiences.is_empty() {
+        out.insert("audiences".to_owned(), json!(one.audiences));
+    }
+    if !one.algorithms.is_empty() {
+        let meaning =
+            "how its tokens may be signed is said by `algorithms` of the issuer: look at its default";
+        report.approximated(format!("{path}.algorithms"), true, meaning);
+    }
+    if let Some(claim) = &one.subject_claim {
+        out.insert("subject_claim".to_owned(), claim.as_str().into());
+    }
+    let groups = one.groups_claim.as_deref().unwrap_or("groups");
+    out.insert("groups_claim".to_owned(), groups.into());
+    Json::Object(out)
+}
+
+fn host(url: &str) -> String {
+    url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default().to_owned()
+}
+
+fn is_usable(url: &str) -> bool {
+    let local = ["localhost", "127.0.0.1"].contains(&host(url).as_str());
+    url.starts_with("https://") || (url.starts_with("http://") && local)
+}
+
+fn is_loopback(listen: &str) -> bool {
+    ["127.", "localhost:", "[::1]:"].iter().any(|start| listen.starts_with(start))
+}
+
+/// How much of what callers may do.
+fn rates(deployment: &mut Deployment, names: &Names, sections: &mut Map<String, Json>, report: &mut Report) {
+    let mut rates: Vec<Json> = Vec::new();
+    for (index, limit) in std::mem::take(&mut deployment.gateway.limits).iter().enumerate() {
+        let path = format!("gateway.limits[{index}]");
+        let named = limit.servers.as_ref().map(|servers| {
+            let names = servers.iter().map(|name| names.server(name));
+            names.filter(|name| deployment.servers.contains_key(name)).collect::<Vec<_>>()
+        });
+        if named.as_ref().is_some_and(Vec::is_empty) {
+            report.kept(path, true);
+            continue;
+        }
+        match rate(limit, named, index) {
+            Ok(rate) => {
+                report.kept(path, true);
+                rates.push(rate);
+            }
+            Err(meaning) => report.dropped(path, true, meaning),
+        }
+    }
+    if !rates.is_empty() {
+        sections.insert("rates".to_owned(), rates.into());
+    }
+}
+
+fn rate(limit: &Limit, servers: Option<Vec<String>>, index: usize) -> Result<Json, &'static str> {
+    let mut out = Map::new();
+    out.insert("name".to_owned(), format!("imported-{}", index + 1).into());
+    let mut fits = Map::new();
+    if let Some(servers) = servers {
+        fits.insert("upstreams".to_owned(), json!(servers));
+    }
+    if let Some(tools) = &limit.tools {
+        fits.insert("tools".to_owned(), json!(tools));
+    }
+    if !fits.is_empty() {
+        out.insert("match".to_owned(), Json::Object(fits));
+    }
+    let per: &[&str] = match &limit.per {
+        Per::All => &[],
+        Per::Caller => &["principal"],
+        Per::Tenant => &["tenant"],
+        Per::Key => &["client"],
+        Per::Server => &["upstream"],
+        Per::Address => return Err("addresses are not counted apart: write `rates` by callers"),
+        Per::Other(_) => return Err("what is counted apart there is not known here: write `rates`"),
+    };
+    if !per.is_empty() {
+        out.insert("per".to_owned(), json!(per));
+    }
+    match limit.kind {
+        LimitKind::Requests if (1..=DAY_MS).contains(&limit.window_ms) && limit.count > 0 => {
+            out.insert("rate".to_owned(), format!("{}/{}", limit.count, duration(limit.window_ms)).into());
+            if let Some(burst) = limit.burst.filter(|burst| *burst > 0) {
+                out.insert("burst".to_owned(), burst.into());
+            }
+        }
+        LimitKind::Concurrent if limit.count > 0 => {
+            out.insert("concurrency".to_owned(), limit.count.into());
+        }
+        LimitKind::Requests => return Err("a rate is over a day at most: write a quota into `rates`"),
+        LimitKind::Concurrent => return Err("nothing at a time would be nothing at all"),
+        LimitKind::Tokens => return Err("tokens of models are not counted"),
+        LimitKind::Spend => return Err("money is not counted: `costs` of `rates` can stand for it"),
+    }
+    Ok(Json::Object(out))
+}

@@ -1,0 +1,123 @@
+//! Names that this gateway takes: 1 to 32 of `a-z`, `0-9` and `-`.
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+
+use crate::model::{Deployment, Tools};
+use crate::report::Report;
+
+/// How long a name is at most.
+const LEN_MAX: usize = 32;
+
+/// What servers are called here.
+pub(super) struct Names(IndexMap<String, String>);
+
+impl Names {
+    /// Gives every server and endpoint a name that is taken.
+    pub(super) fn give(deployment: &mut Deployment, report: &mut Report) -> Self {
+        let mut taken = Map::new();
+        let mut names = IndexMap::new();
+        for (old, server) in std::mem::take(&mut deployment.servers) {
+            let name = short(&old, &taken);
+            taken.insert(name.clone(), Json::Null);
+            if name != old {
+                report.approximated(format!("servers.{old}"), false, format!("it is called {name} here"));
+            }
+            deployment.servers.insert(name.clone(), server);
+            names.insert(old, name);
+        }
+        let names = Self(names);
+        for (old, mut endpoint) in std::mem::take(&mut deployment.gateway.endpoints) {
+            let name = short(&old, &taken);
+            taken.insert(name.clone(), Json::Null);
+            if name != old {
+                let meaning = format!("it is called {name} here");
+                report.approximated(format!("gateway.endpoints.{old}"), false, meaning);
+                names.rename_rules(deployment, &old, &name);
+            }
+            endpoint.servers = endpoint.servers.iter().map(|server| names.server(server)).collect();
+            names.tools(&mut endpoint.tools);
+            let aliases = std::mem::take(&mut endpoint.aliases).into_iter();
+            endpoint.aliases = aliases.map(|(tool, alias)| (names.tool(&tool), alias)).collect();
+            deployment.gateway.endpoints.insert(name, endpoint);
+        }
+        names
+    }
+
+    /// What a server is called here.
+    pub(super) fn server(&self, old: &str) -> String {
+        self.0.get(old).cloned().unwrap_or_else(|| old.to_owned())
+    }
+
+    /// A tool's name where servers meet: `SERVER/TOOL` becomes `server_TOOL`, and one of any server `*_TOOL`.
+    fn tool(&self, name: &str) -> String {
+        match name.split_once('/') {
+            Some((server, tool)) => format!("{}_{tool}", self.server(server)),
+            None => format!("*_{name}"),
+        }
+    }
+
+    fn tools(&self, tools: &mut Tools) {
+        if let Some(allow) = &mut tools.allow {
+            allow.iter_mut().for_each(|name| *name = self.tool(name));
+        }
+        tools.deny.iter_mut().for_each(|name| *name = self.tool(name));
+    }
+
+    fn rename_rules(&self, deployment: &mut Deployment, old: &str, new: &str) {
+        for rule in &mut deployment.gateway.rules {
+            for endpoint in rule.endpoints.iter_mut().flatten().filter(|name| *name == old) {
+                new.clone_into(endpoint);
+            }
+        }
+    }
+}
+
+/// A name that is taken, and that nobody has yet.
+pub(super) fn short(old: &str, taken: &Map<String, Json>) -> String {
+    let mut name = String::new();
+    for c in old.chars().flat_map(char::to_lowercase) {
+        match c {
+            'a'..='z' | '0'..='9' => name.push(c),
+            _ if name.is_empty() || name.ends_with('-') => {}
+            _ => name.push('-'),
+        }
+    }
+    name.truncate(LEN_MAX);
+    let name = name.trim_end_matches('-');
+    let name = if name.is_empty() || name == "mcp" { "server" } else { name };
+    let free = |name: &str| !taken.contains_key(name);
+    if free(name) {
+        return name.to_owned();
+    }
+    let numbered = |number: u32| {
+        let end = format!("-{number}");
+        format!("{}{end}", name.get(..name.len().min(LEN_MAX - end.len())).unwrap_or(name))
+    };
+    (2..=u32::MAX).map(numbered).find(|name| free(name)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_is_taken_and_free() {
+        let mut taken = Map::new();
+        let long = "x".repeat(40);
+        for (old, expected) in [
+            ("crm", "crm"),
+            ("CRM", "crm-2"),
+            ("CRM east!", "crm-east"),
+            ("--", "server"),
+            ("mcp", "server-2"),
+            ("é", "server-3"),
+            (long.as_str(), "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            (long.as_str(), "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-2"),
+        ] {
+            let name = short(old, &taken);
+            assert_eq!(name, expected);
+            taken.insert(name, Json::Null);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The gateway's own configuration.
+
+mod read;
+mod write;
+
+use crate::field::{Field, Support};
+use crate::format::{Exported, Fault, Format, Imported, Known, Likeness, Origin, Target, Tested};
+use crate::model::{Deployment, Scope};
+use crate::report::Report;
+use crate::syntax::{Source, parse_yaml};
+
+/// `tidegate.yaml`.
+pub struct Tidegate;
+
+impl Format for Tidegate {
+    fn name(&self) -> &'static str {
+        "tidegate"
+    }
+
+    fn title(&self) -> &'static str {
+        "Tidegate"
+    }
+
+    fn known(&self) -> &'static [Known] {
+        &[Known { path: "tidegate.yaml", scope: Scope::Project }]
+    }
+
+    fn detect(&self, file_name: &str, text: &str) -> Likeness {
+        let is_named = file_name == "tidegate.yaml";
+        if !is_named && !text.contains("upstreams") {
+            return Likeness::No;
+        }
+        let Ok(source) = Source::new(text, file_name) else { return Likeness::No };
+        let has = parse_yaml(&source).is_ok_and(|root| root.get("upstreams").is_some());
+        match (has, is_named) {
+            (true, true) => Likeness::Surely,
+            (true, false) => Likeness::Likely,
+            (false, true) => Likeness::Maybe,
+            (false, false) => Likeness::No,
+        }
+    }
+
+    fn import(&self, text: &str, origin: &Origin<'_>) -> Result<Imported, Fault> {
+        read::import(text, origin)
+    }
+
+    fn export(&self, deployment: &Deployment, target: &Target<'_>) -> Result<Exported, Fault> {
+        write::export(self, deployment, target)
+    }
+
+    fn support(&self, field: Field) -> Support {
+        match field {
+            Field::Stdio
+            | Field::Http
+            | Field::Sse
+            | Field::Auto
+            | Field::Description
+            | Field::Cwd
+            | Field::Env
+            | Field::Headers
+            | Field::ForwardHeaders
+            | Field::OauthClient
+            | Field::OauthSecret
+            | Field::OauthScopes
+            | Field::Enabled
+            | Field::ToolsAllow
+            | Field::ToolsDeny
+            | Field::StartTimeout
+            | Field::CallTimeout
+            | Field::ReadTimeout
+            | Field::Listen
+            | Field::Endpoints
+            | Field::EndpointAliases => Support::Kept,
+            Field::OauthPlaces => Support::Partly("the issuer alone; the rest is found by its metadata"),
+            Field::EnvInValues => Support::Partly("after some text, and as the end of the value"),
+            Field::File => Support::Partly("after some text, and as the end of the value"),
+            Field::Package => Support::Partly("by the version that stands in its command; no digest"),
+            Field::TlsCa => Support::Partly("certificate authorities alone"),
+            Field::EndpointTools => Support::Partly("as patterns over the names that the endpoint has"),
+            Field::Title => Support::Partly("as the description, where it has none"),
+            Field::TrustAll | Field::TrustTools => {
+                Support::Dropped("whether a person is asked is the client's, and a policy's here")
+            }
+            Field::OauthReturn => Support::Dropped("users come back to the gateway's own page"),
+            Field::Rules => Support::Dropped("nobody decides until a policy says so: write it in Cedar"),
+            _ => Support::Dropped(""),
+        }
+    }
+
+    fn adjust(&self, deployment: &mut Deployment, report: &mut Report) {
+        write::adjust(deployment, report);
+    }
+
+    fn tested(&self) -> Tested {
+        Tested::Program("this version")
+    }
+}

@@ -1,0 +1,210 @@
+//! What is written is read again as the same.
+
+use indexmap::IndexMap;
+use portable::{
+    Container, Deployment, Effect, Gateway, Inline, Issuer, Limit, LimitKind, Oauth, Origin, Per, Piece,
+    Rule, Server, Target, Text, Tools, Transport, Unknown, Who, inline, reduce,
+};
+use proptest::prelude::*;
+
+use crate::format;
+
+/// The formats that are written.
+const WRITTEN: [&str; 4] = ["agentgateway", "docker", "litellm", "toolhive"];
+
+fn word() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9_]{0,10}"
+}
+
+/// Text with what tempts readers and writers.
+fn odd() -> impl Strategy<Value = String> {
+    "[ -~é\u{85}\u{2028}]{0,12}"
+        .prop_filter("templates of Docker's mean something", |text| !text.contains("{{"))
+}
+
+fn value() -> impl Strategy<Value = Text> {
+    prop_oneof![
+        odd()
+            .prop_filter("a place of LiteLLM's", |text| !text.starts_with("os.environ/"))
+            .prop_map(Text::plain),
+        "[A-Z][A-Z0-9_]{0,8}".prop_map(Text::env),
+        "[A-Z]{1,8}".prop_map(|name| Text::plain("Bearer ").with(Piece::Env { name, default: None })),
+        "/run/[a-z]{1,8}".prop_map(Text::file),
+        ("[A-Z]{1,8}", "[a-z ]{0,5}")
+            .prop_map(|(name, default)| Text::default().with(Piece::Env { name, default: Some(default) })),
+    ]
+}
+
+fn values(names: &'static str) -> impl Strategy<Value = IndexMap<String, Text>> {
+    prop::collection::vec((names, value()), 0..3).prop_map(|all| all.into_iter().collect())
+}
+
+fn tools() -> impl Strategy<Value = Tools> {
+    let names = || prop::collection::vec(word(), 0..3);
+    (prop::option::of(names()), names()).prop_map(|(allow, deny)| Tools { allow, deny })
+}
+
+fn server() -> impl Strategy<Value = Server> {
+    let kind = prop_oneof![Just(0), Just(1), Just(2), Just(3)];
+    let argv = prop::collection::vec(odd(), 0..3);
+    let parts =
+        (values("[A-Z][A-Z0-9_]{0,8}"), values("X-[A-Z][a-z]{0,8}|Authorization"), tools(), any::<bool>());
+    let more = (prop::option::of(odd()), prop::option::of(1u64..100_000), prop::option::of(word()));
+    (kind, word(), argv, parts, more).prop_map(|(kind, name, argv, (env, headers, tools, enabled), more)| {
+        let (description, call_ms, client) = more;
+        let mut server = Server { description, tools, enabled, ..Server::default() };
+        server.timeouts.call_ms = call_ms;
+        let words = |argv: Vec<String>| argv.into_iter().map(Text::plain).collect::<Vec<_>>();
+        match kind {
+            0 => {
+                server.argv = vec![Text::plain(name)];
+                server.argv.extend(words(argv));
+                server.env = env;
+            }
+            1 => {
+                let image = format!("registry.example.com/{name}:1");
+                server.container = Some(Container { image, args: words(argv), ..Container::default() });
+                server.env = env;
+            }
+            kind => {
+                server.transport = if kind == 2 { Transport::Sse } else { Transport::StreamableHttp };
+                server.url = Some(Text::plain(format!("https://{name}.example.com/mcp")));
+                server.headers = headers;
+                server.oauth =
+                    client.map(|client| Oauth { client_id: Some(Text::plain(client)), ..Oauth::default() });
+            }
+        }
+        server
+    })
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let who = prop_oneof![
+        Just(Vec::new()),
+        word().prop_map(|user| vec![Who::User(user)]),
+        word().prop_map(|group| vec![Who::Group(group)]),
+    ];
+    let effect = prop_oneof![Just(Effect::Allow), Just(Effect::Deny), Just(Effect::Ask)];
+    (effect, who, prop::option::of(word())).prop_map(|(effect, who, tool)| Rule {
+        who,
+        tools: tool.map(|tool| vec![tool]),
+        ..Rule::new(effect)
+    })
+}
+
+fn limit() -> impl Strategy<Value = Limit> {
+    let per = prop_oneof![Just(Per::All), Just(Per::Caller), Just(Per::Tenant)];
+    (per, 1u64..1000, 1u64..100, prop::option::of(word())).prop_map(|(per, count, seconds, tool)| Limit {
+        name: None,
+        per,
+        servers: None,
+        tools: tool.map(|tool| vec![tool]),
+        kind: LimitKind::Requests,
+        count,
+        window_ms: seconds * 1000,
+        burst: Some(count),
+        unknown: Unknown::new(),
+    })
+}
+
+fn gateway() -> impl Strategy<Value = Gateway> {
+    let issuer = (word(), prop::collection::vec(word(), 0..3), any::<bool>()).prop_map(
+        |(name, audiences, optional)| Issuer {
+            issuer: format!("https://{name}.example.com"),
+            audiences,
+            optional,
+            ..Issuer::default()
+        },
+    );
+    let rules = prop::collection::vec(rule(), 0..4);
+    let limits = prop::collection::vec(limit(), 0..3);
+    let port = prop::option::of(1u16..u16::MAX);
+    (port, rules, limits, prop::collection::vec(issuer, 0..2)).prop_map(|(port, rules, limits, issuers)| {
+        Gateway {
+            listen: port.map(|port| format!("0.0.0.0:{port}")),
+            rules,
+            limits,
+            issuers,
+            ..Gateway::default()
+        }
+    })
+}
+
+fn deployment() -> impl Strategy<Value = Deployment> {
+    (prop::collection::vec((word(), server()), 1..4), gateway()).prop_map(|(servers, gateway)| Deployment {
+        servers: servers.into_iter().collect(),
+        gateway,
+        ..Deployment::default()
+    })
+}
+
+/// What a gateway says at another place, or says of itself where nothing is said.
+fn comparable(mut deployment: Deployment, name: &str) -> Deployment {
+    for server in deployment.servers.values_mut() {
+        server.provenance = None;
+        if name == "agentgateway" {
+            // Which tools are offered becomes rules.
+            server.tools = Tools::default();
+        }
+    }
+    if name == "agentgateway" {
+        deployment.gateway.listen.get_or_insert_with(|| "0.0.0.0:3000".to_owned());
+        deployment.gateway.rules.retain(|rule| rule.when.is_none());
+        let optional = deployment.gateway.issuers.iter().all(|issuer| issuer.optional);
+        deployment.gateway.issuers.iter_mut().for_each(|issuer| issuer.optional = optional);
+    }
+    deployment.gateway.limits.sort_by_key(|limit| format!("{limit:?}"));
+    // One rule about several things is several rules elsewhere, and the format is whose it was.
+    deployment.format = None;
+    deployment
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn to_read_what_was_written_gives_what_was_left(deployment in deployment()) {
+        for name in WRITTEN {
+            let format = format(name);
+            let (left, _) = reduce(&deployment, format);
+            let written = format.export(&deployment, &Target::default()).unwrap();
+            let mut text = written.text.clone();
+            for (_, beside) in &written.beside {
+                text = format!("{text}---\n{beside}");
+            }
+            if left.servers.is_empty() {
+                continue;
+            }
+            let again = format.import(&text, &Origin::default());
+            let again = again.unwrap_or_else(|fault| panic!("{name}: {fault}\n{text}"));
+            prop_assert!(again.refused.is_empty(), "{}: {:?}\n{}", name, again.refused, text);
+            prop_assert_eq!(comparable(again.deployment, name), comparable(left, name), "{}\n{}", name, text);
+            // The same each time.
+            let twice = format.export(&deployment, &Target::default()).unwrap();
+            prop_assert_eq!(twice.text, written.text);
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_read_makes_it_panic(text in "[ -~\n\t\r]{0,200}") {
+        for format in portable::GATEWAYS {
+            let _ = format.detect("config.yaml", &text);
+            let _ = format.import(&text, &Origin::default());
+        }
+    }
+}
+
+#[test]
+fn a_guard_that_is_not_written_is_told_as_lost() {
+    let mut server = Server::at("https://crm.example.com/mcp");
+    server.tools.deny = vec!["delete".to_owned()];
+    let mut deployment = Deployment::default();
+    deployment.servers.insert("crm".to_owned(), server);
+    deployment.gateway.rules.push(Rule { who: vec![Who::Key("ops".to_owned())], ..Rule::new(Effect::Deny) });
+    for name in ["docker", "toolhive"] {
+        let written = format(name).export(&deployment, &Target::default()).unwrap();
+        assert!(written.report.guards_lost(), "{name}\n{}", written.report);
+    }
+    let secrets: Vec<Inline> = inline(&deployment);
+    assert_eq!(secrets, []);
+}

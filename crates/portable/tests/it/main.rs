@@ -1,0 +1,7 @@
+//! What the crate promises, from outside.
+
+mod corpus;
+mod matrix;
+mod merges;
+mod models;
+mod round_trips;

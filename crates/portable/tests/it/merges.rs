@@ -1,0 +1,106 @@
+//! Texts that are there: what is not ours stays.
+
+use portable::{Deployment, Origin, Server, Target, Text, Tidegate};
+
+use crate::matrix::formats;
+
+fn ours() -> Deployment {
+    let mut deployment = Deployment::default();
+    deployment.servers.insert("gateway".to_owned(), Server::at("http://127.0.0.1:7400/mcp"));
+    deployment
+}
+
+fn export(name: &str, existing: &str, remove: &[&str]) -> String {
+    let remove: Vec<String> = remove.iter().map(|name| (*name).to_owned()).collect();
+    let format = formats().into_iter().find(|format| format.name() == name).expect("a format");
+    let target = Target { file: "f", existing: Some(existing), remove: &remove };
+    format.export(&ours(), &target).expect("written").text
+}
+
+#[test]
+fn comments_and_settings_of_an_editor_stay() {
+    let old = "// Zed settings\n{\n  \"theme\": \"One Dark\", // dark\n  \"context_servers\": {\n    \
+               // the files\n    \"files\": { \"command\": \"x\" },\n    \"b\": { \"url\": \"https://b.example\" }\n  \
+               },\n  \"vim_mode\": true,\n}\n";
+    let new = export("zed", old, &["files"]);
+    assert_eq!(
+        new,
+        "// Zed settings\n{\n  \"theme\": \"One Dark\", // dark\n  \"context_servers\": {\n    // the files\n    \
+         \"b\": { \"url\": \"https://b.example\" },\n    \"gateway\": {\n      \"url\": \
+         \"http://127.0.0.1:7400/mcp\"\n    }\n  },\n  \"vim_mode\": true,\n}\n"
+    );
+}
+
+#[test]
+fn comments_and_tables_of_a_toml_file_stay() {
+    let old = "# mine\nmodel = \"o\"\r\n\r\n[mcp_servers.files] # files\r\ncommand = \"x\"\r\n\r\n[tui]\r\na = 1\r\n";
+    let new = export("codex", old, &[]);
+    assert!(new.starts_with("# mine") && new.contains("[mcp_servers.files] # files"), "{new}");
+    assert!(new.contains("[mcp_servers.gateway]\r\nurl = \"http://127.0.0.1:7400/mcp\"\r\n"), "{new}");
+    assert!(new.contains("[tui]\r\na = 1\r\n"), "{new}");
+    let gone = export("codex", old, &["files"]);
+    assert!(!gone.contains("files") && gone.contains("[tui]"), "{gone}");
+}
+
+#[test]
+fn what_is_part_of_goose_itself_stays() {
+    let old = "GOOSE_MODEL: m # mine\nextensions:\n  developer:\n    enabled: true\n    type: builtin\n  # files\n  \
+               files:\n    type: stdio\n    cmd: x\n    enabled: true\n";
+    let new = export("goose", old, &["files"]);
+    assert_eq!(
+        new,
+        "GOOSE_MODEL: m # mine\nextensions:\n  developer:\n    enabled: true\n    type: builtin\n  \
+         gateway:\n    enabled: true\n    name: \"gateway\"\n    type: \"streamable_http\"\n    uri: \
+         \"http://127.0.0.1:7400/mcp\"\n  # files\n"
+    );
+}
+
+#[test]
+fn a_server_that_was_excluded_is_let_in_where_it_is_written() {
+    let old = "{\"mcp\": {\"allowed\": [\"a\"], \"excluded\": [\"gateway\", \"b\"]}, \"mcpServers\": {}}";
+    let new = export("gemini-cli", old, &[]);
+    let read: serde_json::Value = serde_json::from_str(&new).expect("JSON");
+    assert_eq!(read["mcp"], serde_json::json!({"allowed": ["a", "gateway"], "excluded": ["b"]}));
+    assert_eq!(read["mcpServers"]["gateway"]["httpUrl"], "http://127.0.0.1:7400/mcp");
+}
+
+#[test]
+fn a_text_that_cannot_be_changed_by_itself_is_left_alone() {
+    for (name, old) in [
+        ("zed", "{\"context_servers\": []}"),
+        ("cursor", "{\"mcpServers\": {\"a\": 1, \"a\": 2}}"),
+        ("goose", "extensions: {files: {type: stdio, cmd: x}}\n"),
+        ("goose", "extensions: &a\n  files: {type: stdio, cmd: x}\n"),
+        ("codex", "mcp_servers = 1\n"),
+        ("codex", "[mcp_servers.a\n"),
+        ("tidegate", "upstreams: {a: {command: [x]}}\n"),
+    ] {
+        let format = formats().into_iter().find(|format| format.name() == name).expect("a format");
+        let target = Target { file: "f", existing: Some(old), remove: &[] };
+        assert!(format.export(&ours(), &target).is_err(), "{name}: {old}");
+    }
+}
+
+#[test]
+fn servers_of_a_client_become_a_configuration_of_the_gateway() {
+    use portable::Format as _;
+    let text = r#"{"mcpServers": {
+        "My Files": {"command": "npx", "args": ["-y", "files", "/a b/../c"], "env": {"KEY": "${KEY}"}},
+        "remote": {"type": "http", "url": "https://r.example/mcp", "headers": {"Authorization": "Bearer ${T}"}},
+        "where": {"command": "${BIN}/x"}
+    }}"#;
+    let claude = formats().into_iter().find(|format| format.name() == "claude-code").expect("a format");
+    let read = claude.import(text, &Origin { file: "f", ..Origin::default() }).expect("read");
+    let written = Tidegate.export(&read.deployment, &Target::default()).expect("written");
+    assert_eq!(
+        written.text,
+        "upstreams:\n  my-files:\n    command: [\"npx\",\"-y\",\"files\",\"/a b/../c\"]\n    env:\n      \
+         KEY: {\"env\":\"KEY\"}\n  remote:\n    url: \"https://r.example/mcp\"\n    transport: \
+         \"streamable-http\"\n    headers:\n      Authorization: {\"env\":\"T\",\"prefix\":\"Bearer \"}\n"
+    );
+    let config = config::load_str(&written.text, "f").expect("a configuration");
+    assert_eq!(config.upstreams.len(), 2);
+    let lost: Vec<_> = written.report.changed().map(|loss| loss.path.as_str()).collect();
+    assert_eq!(lost, ["servers.where.command[0]", "servers.where", "servers.My Files"]);
+    assert_eq!(read.deployment.servers["where"].argv[0].pieces()[0], Text::env("BIN").pieces()[0]);
+}

@@ -1,0 +1,203 @@
+//! Files of another gateway's as this gateway's own, and what starts that.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use portable::{Fate, Format, GATEWAYS, Migrated, Origin, Report, RunsAt};
+use serde_json::json;
+
+use crate::cli::{Output, Source};
+use crate::exit::{Coded, FAILURE, GUARDS_LOST, REFUSED, USAGE};
+use crate::{load, out, table};
+
+/// How large the files may be together, in bytes.
+const BYTES_MAX: u64 = portable::FILE_BYTES_MAX as u64;
+
+/// Whose files, and where what comes out goes.
+#[derive(Debug, Args)]
+pub struct From {
+    /// The gateway: `agentgateway`, `contextforge`, `docker`, `litellm`, `metamcp`, `toolhive`.
+    #[arg(value_name = "GATEWAY")]
+    gateway: String,
+    /// Its files; several are read as one, such as Docker's catalog with what is beside it.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Write `tidegate.yaml` and what it names into this folder, where none of it is yet. Without it, they
+    /// are shown.
+    #[arg(long, value_name = "FOLDER")]
+    into: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// Where the gateway is to run.
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// `kubernetes`, `systemd` or `compose`.
+    #[arg(value_name = "PLACE")]
+    place: String,
+    #[command(flatten)]
+    source: Source,
+    /// The folder for the files, where none of them is yet.
+    #[arg(long, value_name = "FOLDER")]
+    into: PathBuf,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// Reads another gateway's files, and writes what they become.
+pub fn from(arguments: &From) -> anyhow::Result<u8> {
+    let format = gateway(&arguments.gateway)?;
+    let text = joined(&arguments.files)?;
+    let file = arguments.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+    let read = format.import(&text, &Origin { file: &file, ..Origin::default() });
+    let read = read.map_err(|fault| Coded::config(format!("read {}: {fault}", format.title())))?;
+    let mut report = read.report;
+    let Migrated { config, beside, report: more } = portable::migrate(read.deployment)
+        .map_err(|fault| Coded::config(format!("make a configuration of it: {fault}")))?;
+    report.extend(more);
+    let refused: Vec<String> =
+        read.refused.iter().map(|one| format!("{}: {}", one.name, one.fault)).collect();
+    let mut files = vec![("tidegate.yaml".to_owned(), config)];
+    files.extend(beside);
+    if let Some(folder) = &arguments.into {
+        put(folder, &files)?;
+    }
+    match arguments.output {
+        Output::Json => {
+            let texts: serde_json::Map<String, serde_json::Value> =
+                files.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
+            let document = json!({"report": report.to_json(), "refused": refused, "files": texts});
+            out::line(serde_json::to_string_pretty(&document).context("print the report")?);
+        }
+        Output::Table => {
+            tell(&report);
+            refused.iter().for_each(|one| eprintln!("refused: {}", out::plain(one)));
+            for (name, text) in &files {
+                match &arguments.into {
+                    Some(folder) => out::line(format!("wrote {}", folder.join(name).display())),
+                    None => out::line(format!("\n# {name}\n{}", out::plain(text.trim_end()))),
+                }
+            }
+        }
+    }
+    Ok(match (report.guards_lost(), refused.is_empty()) {
+        (true, _) => GUARDS_LOST,
+        (false, false) => REFUSED,
+        (false, true) => 0,
+    })
+}
+
+/// Writes what starts the gateway with this configuration.
+pub fn deploy(arguments: &Deploy) -> anyhow::Result<u8> {
+    let place = RunsAt::ALL.into_iter().find(|place| place.name() == arguments.place);
+    let Some(place) = place else {
+        let text = format!(
+            "deploy to {:?}: there are kubernetes, systemd and compose",
+            out::plain(&arguments.place)
+        );
+        return Err(Coded::new(USAGE, text).into());
+    };
+    let loaded = load::load(&arguments.source)?;
+    let Some(file) = &loaded.file else {
+        let text = "deploy: there is no configuration; give --config".to_owned();
+        return Err(Coded::new(USAGE, text).into());
+    };
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let mut beside = Vec::new();
+    let folder = file.parent().unwrap_or(Path::new("."));
+    for path in loaded.config.policy.iter().flat_map(|policy| &policy.files) {
+        // One that is elsewhere is named by its whole path, and told as one that has to be put there.
+        let Ok(name) = path.strip_prefix(folder) else { continue };
+        if name.components().count() == 1 {
+            let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+            beside.push((name.display().to_string(), text));
+        }
+    }
+    let deployed = portable::deploy(place, &text, &beside, &file.display().to_string())
+        .map_err(|fault| Coded::config(format!("deploy the configuration: {fault}")))?;
+    put(&arguments.into, &deployed.files)?;
+    match arguments.output {
+        Output::Json => {
+            let names: Vec<&String> = deployed.files.iter().map(|(name, _)| name).collect();
+            let document = json!({"report": deployed.report.to_json(), "files": names});
+            out::line(serde_json::to_string_pretty(&document).context("print the report")?);
+        }
+        Output::Table => {
+            tell(&deployed.report);
+            for (name, _) in &deployed.files {
+                out::line(format!("wrote {}", arguments.into.join(name).display()));
+            }
+        }
+    }
+    Ok(if deployed.report.guards_lost() { GUARDS_LOST } else { 0 })
+}
+
+fn gateway(name: &str) -> anyhow::Result<&'static dyn Format> {
+    if let Some(format) = GATEWAYS.iter().find(|format| format.name() == name) {
+        return Ok(*format);
+    }
+    let names: Vec<&str> = GATEWAYS.iter().map(|format| format.name()).collect();
+    let text = format!("find the gateway {:?}: there are {}", out::plain(name), names.join(", "));
+    Err(Coded::new(USAGE, text).into())
+}
+
+/// The files as one text: documents of YAML, which JSON is, too.
+fn joined(files: &[PathBuf]) -> anyhow::Result<String> {
+    let mut texts = Vec::new();
+    let mut left = BYTES_MAX;
+    for file in files {
+        let wrong = |why: String| Coded::new(USAGE, format!("read {}: {why}", file.display()));
+        let size = std::fs::metadata(file).map_err(|error| wrong(error.to_string()))?.len();
+        left =
+            left.checked_sub(size).ok_or_else(|| wrong(format!("there are more than {BYTES_MAX} bytes")))?;
+        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        texts.push(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned));
+    }
+    Ok(texts.join("\n---\n"))
+}
+
+/// Writes new files, whole or not at all, and none over one that is there.
+fn put(folder: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    if let Some((name, _)) = files.iter().find(|(name, _)| folder.join(name).symlink_metadata().is_ok()) {
+        let text = format!("write {}: it is there already", folder.join(name).display());
+        return Err(Coded::new(FAILURE, text).into());
+    }
+    for (name, text) in files {
+        let path = folder.join(name);
+        let beside = folder.join(format!(".{name}.new"));
+        let written = std::fs::File::create_new(&beside).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        let placed = written.and_then(|()| std::fs::rename(&beside, &path));
+        if placed.is_err() {
+            let _ = std::fs::remove_file(&beside);
+        }
+        placed.with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn tell(report: &Report) {
+    let mut rows = table::new(&["field", "what became of it", "guards", "it means"]);
+    for loss in report.changed() {
+        let guards = match (loss.guards, loss.fate) {
+            (true, Fate::Dropped) => "LOST",
+            (true, _) => "yes",
+            (false, _) => "",
+        };
+        let cells = [&loss.path, &loss.fate.to_string(), guards, &loss.meaning];
+        rows.add_row(cells.map(|cell| out::plain(cell).into_owned()));
+    }
+    if report.changed().next().is_some() {
+        out::line(table::text(&rows));
+    }
+    let kept = report.losses().len() - report.changed().count();
+    out::line(format!("{kept} fields mean the same"));
+}
