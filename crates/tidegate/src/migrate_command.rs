@@ -134,7 +134,7 @@ async fn sides(arguments: &Check) -> anyhow::Result<(Side, Side)> {
     let old = match (&arguments.url, &arguments.old_config) {
         (Some(url), _) => Side::of_url("the other gateway", url, &arguments.header).await?,
         (None, file) => {
-            let source = Source { config: file.clone(), mcp_json: None };
+            let source = Source { config: file.clone(), ..Source::default() };
             Side::of_config("the other configuration", &source, &arguments.old_endpoint).await?
         }
     };

@@ -289,7 +289,7 @@ async fn exits(office: &Office, log: &mut Log) -> String {
 }
 
 /// Commands that change something, as they are called here; that there is no such thing is recorded as well.
-const CHANGES: [(&str, &[&str]); 36] = [
+const CHANGES: [(&str, &[&str]); 37] = [
     ("approvals approve", &["none", "--as", "me"]),
     ("approvals refuse", &["none", "--as", "me"]),
     ("bundle apply", &["b.bundle", "--to", ".", "--key"]),
