@@ -9,8 +9,10 @@ use crate::model::Scope;
 pub fn matrix(formats: &[&dyn Format]) -> String {
     let mut page = "<!-- Written by the tests of tidegate-portable: UPDATE_DOCS=1. Do not edit. -->\n\n\
                     # Which format can say what\n\n\
-                    `yes`: it means the same there. A letter: nearly the same, or not at all, for a reason of its \
-                    own; the notes below the tables say which. Empty: there is no place for it. **Bold** rows \
+                    `yes`: it means the same there. A letter: nearly the same, or not at all, for a \
+                    reason of its \
+                    own; the notes below the tables say which. Empty: there is no place for it. \
+                    **Bold** rows \
                     guard: where such a row is lost, `tidegate` says so and ends with exit code 6.\n"
         .to_owned();
     let mut notes: Vec<String> = Vec::new();

@@ -182,7 +182,7 @@ impl Format for Codex {
     }
 
     fn tested(&self) -> Tested {
-        Tested::Documentation("developers.openai.com/codex/mcp and the types of Codex' own configuration")
+        Tested::Program("0.171.0, `codex mcp list`, an entry at a URL, by hand")
     }
 }
 

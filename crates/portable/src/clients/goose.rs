@@ -145,6 +145,14 @@ impl Format for Goose {
     }
 
     fn adjust(&self, deployment: &mut Deployment, report: &mut Report) {
+        deployment.servers.retain(|name, server| {
+            let is_plain = server.argv.iter().chain(&server.url).all(|text| text.as_plain().is_some());
+            if !is_plain {
+                let meaning = "Goose looks secrets up in variables and headers alone: the server is left out";
+                report.dropped(format!("servers.{name}"), false, meaning);
+            }
+            is_plain
+        });
         for (name, server) in &mut deployment.servers {
             let path = format!("servers.{name}");
             if let Some(time) = server.timeouts.call_ms.as_mut().filter(|time| !time.is_multiple_of(1000)) {

@@ -85,7 +85,7 @@ static VSCODE: Dialect = Dialect {
     env_file: "envFile",
     oauth: OauthStyle::Code,
     inputs: true,
-    tested: Tested::Documentation("code.visualstudio.com/docs/copilot/reference/mcp-configuration"),
+    tested: Tested::Parser("jsonc-parser 3.3.1 of npm, an entry at a URL, by hand"),
     ..Dialect::PLAIN
 };
 
@@ -154,7 +154,7 @@ static GEMINI: Dialect = Dialect {
     trust_all: "trust",
     call_timeout: ("timeout", 1),
     oauth: OauthStyle::Gemini,
-    tested: Tested::Documentation("geminicli.com/docs/tools/mcp-server"),
+    tested: Tested::Program("0.61.0, `gemini mcp list`, an entry at a URL, by hand"),
     ..Dialect::PLAIN
 };
 

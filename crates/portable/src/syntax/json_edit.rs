@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn comments_order_and_line_ends_stay() {
-        let old = "\u{feff}{\r\n  // ours\r\n  \"servers\": {\r\n    \"a\": {\"url\": \"x\"}, // the first\r\n\
+        let old = "\u{feff}{\r\n  // ours\r\n  \"servers\": {\r\n    \"a\": {\"url\": \"x\"}, // the \
+         first\r\n\
                      },\r\n  \"z\": 1.50,\r\n}\r\n";
         let new = change(old, json!({"b": {"url": "y"}}), &[]).expect("changed");
         assert!(new.starts_with("\u{feff}{\r\n  // ours\r\n"), "{new}");

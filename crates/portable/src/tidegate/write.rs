@@ -105,8 +105,8 @@ pub(super) fn adjust(deployment: &mut Deployment, report: &mut Report) {
     endpoints(deployment, &renamed, report);
 }
 
-/// Endpoints with the names that servers have here. One of nothing, or that the gateway does not take, is left
-/// out.
+/// Endpoints with the names that servers have here. One of nothing, or that the gateway does not take, is
+/// left out.
 fn endpoints(deployment: &mut Deployment, renamed: &[(String, String)], report: &mut Report) {
     let kept = &deployment.servers;
     let new_name =

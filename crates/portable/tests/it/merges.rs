@@ -20,12 +20,14 @@ fn export(name: &str, existing: &str, remove: &[&str]) -> String {
 #[test]
 fn comments_and_settings_of_an_editor_stay() {
     let old = "// Zed settings\n{\n  \"theme\": \"One Dark\", // dark\n  \"context_servers\": {\n    \
-               // the files\n    \"files\": { \"command\": \"x\" },\n    \"b\": { \"url\": \"https://b.example\" }\n  \
+               // the files\n    \"files\": { \"command\": \"x\" },\n    \"b\": { \"url\": \
+               \"https://b.example\" }\n  \
                },\n  \"vim_mode\": true,\n}\n";
     let new = export("zed", old, &["files"]);
     assert_eq!(
         new,
-        "// Zed settings\n{\n  \"theme\": \"One Dark\", // dark\n  \"context_servers\": {\n    // the files\n    \
+        "// Zed settings\n{\n  \"theme\": \"One Dark\", // dark\n  \"context_servers\": {\n    // \
+         the files\n    \
          \"b\": { \"url\": \"https://b.example\" },\n    \"gateway\": {\n      \"url\": \
          \"http://127.0.0.1:7400/mcp\"\n    }\n  },\n  \"vim_mode\": true,\n}\n"
     );
@@ -33,7 +35,8 @@ fn comments_and_settings_of_an_editor_stay() {
 
 #[test]
 fn comments_and_tables_of_a_toml_file_stay() {
-    let old = "# mine\nmodel = \"o\"\r\n\r\n[mcp_servers.files] # files\r\ncommand = \"x\"\r\n\r\n[tui]\r\na = 1\r\n";
+    let old = "# mine\nmodel = \"o\"\r\n\r\n[mcp_servers.files] # files\r\ncommand = \
+     \"x\"\r\n\r\n[tui]\r\na = 1\r\n";
     let new = export("codex", old, &[]);
     assert!(new.starts_with("# mine") && new.contains("[mcp_servers.files] # files"), "{new}");
     assert!(new.contains("[mcp_servers.gateway]\r\nurl = \"http://127.0.0.1:7400/mcp\"\r\n"), "{new}");
@@ -44,7 +47,8 @@ fn comments_and_tables_of_a_toml_file_stay() {
 
 #[test]
 fn what_is_part_of_goose_itself_stays() {
-    let old = "GOOSE_MODEL: m # mine\nextensions:\n  developer:\n    enabled: true\n    type: builtin\n  # files\n  \
+    let old = "GOOSE_MODEL: m # mine\nextensions:\n  developer:\n    enabled: true\n    type: \
+     builtin\n  # files\n  \
                files:\n    type: stdio\n    cmd: x\n    enabled: true\n";
     let new = export("goose", old, &["files"]);
     assert_eq!(
@@ -86,7 +90,8 @@ fn servers_of_a_client_become_a_configuration_of_the_gateway() {
     use portable::Format as _;
     let text = r#"{"mcpServers": {
         "My Files": {"command": "npx", "args": ["-y", "files", "/a b/../c"], "env": {"KEY": "${KEY}"}},
-        "remote": {"type": "http", "url": "https://r.example/mcp", "headers": {"Authorization": "Bearer ${T}"}},
+        "remote": {"type": "http", "url": "https://r.example/mcp",
+                   "headers": {"Authorization": "Bearer ${T}"}},
         "where": {"command": "${BIN}/x"}
     }}"#;
     let claude = formats().into_iter().find(|format| format.name() == "claude-code").expect("a format");
