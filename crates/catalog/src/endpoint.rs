@@ -124,8 +124,8 @@ impl Endpoint {
         self.options.lifecycle.at(now)
     }
 
-    /// Whether it is served. A selection that is experimental says so by itself; an upstream that is, has to be
-    /// selected by an endpoint that offers what is experimental.
+    /// Whether it is served. A selection that is experimental says so by itself; an upstream that is has to
+    /// be selected by an endpoint that offers what is experimental.
     #[must_use]
     pub fn is_served(&self, now: Timestamp) -> bool {
         self.stage(now).is_offered(!self.options.direct)

@@ -40,8 +40,8 @@ pub enum Command {
     Withdraw(acts::Withdraw),
     /// Let happen what fell due, and put into the files what is in force. A gateway does so by itself.
     Tick(acts::Tick),
-    /// Say what a branch of a Git repository needs under the rules of the branch that it is to go into; exit with
-    /// 0 if it is accepted, else with 4.
+    /// Say what a branch of a Git repository needs under the rules of the branch that it is to go into; exit
+    /// with 0 if it is accepted, else with 4.
     Plan(git::Branch),
     /// The same, and where it is accepted write down what happened, for the commit that merges it.
     Apply(git::Branch),

@@ -458,9 +458,9 @@ impl Upstream {
     ///
     /// What only concerns names, lists and people (`aliases`, `expose`, `hide`, `list_ttl`, `description`,
     /// `enabled`), and what is asked with each call (`idempotent`, `labels`, `trust_hints`, `tasks`,
-    /// `retries`, `pins`, `lifecycle`, `lifecycles`), does not count, so that a reload which changes them keeps connections and
-    /// processes. Nor does the content of files and variables; compare [`Resolved`] for that. Holds within
-    /// one process.
+    /// `retries`, `pins`, `lifecycle`, `lifecycles`), does not count, so that a reload which changes them
+    /// keeps connections and processes. Nor does the content of files and variables; compare [`Resolved`]
+    /// for that. Holds within one process.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let Self {

@@ -90,7 +90,8 @@ pub struct Explain {
     /// Only this proposal.
     #[arg(long, value_name = "NUMBER")]
     id: Option<u64>,
-    /// When, as in `2026-12-01T09:00:00Z`: what comes later in the file is not played. At the time of the last command where it is not said.
+    /// When, as in `2026-12-01T09:00:00Z`: what comes later in the file is not played. At the time
+    /// of the last command where it is not said.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
     /// How to print.

@@ -47,8 +47,8 @@ pub struct Branch {
     /// Whose keys are whose, by the path in the repository: a file of allowed signers (ssh-keygen(1)).
     #[arg(long, value_name = "PATH", default_value = "governance/signers")]
     signers: String,
-    /// Public keys of OpenPGP, armoured, by the path in the repository. Whose each is, `governance.operators` of the
-    /// configuration says, by `openpgp:` and the fingerprint of the primary key.
+    /// Public keys of OpenPGP, armoured, by the path in the repository. Whose each is, `governance.operators`
+    /// of the configuration says, by `openpgp:` and the fingerprint of the primary key.
     #[arg(long, value_name = "PATH", default_value = "governance/openpgp.asc")]
     openpgp: String,
     /// What happened so far, by the path in the repository. `apply` writes it.

@@ -1,4 +1,5 @@
-//! Whose keys are whose, where Git and GnuPG can read it: only keys of the branch that a change is to go into.
+//! Whose keys are whose, where Git and GnuPG can read it: only keys of the branch that a change is to go
+//! into.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -105,7 +105,8 @@ fn one_of(effects: &[(&str, Effect)]) -> Result<Effect, String> {
         return match effects.iter().find(|(_, other)| other != effect) {
             None => Ok(effect.clone()),
             Some((other, _)) => Err(format!(
-                "something else becomes of {other} than of {record}, whose end this is about: propose it apart"
+                "something else becomes of {other} than of {record}, whose end this is about: \
+                 propose it apart"
             )),
         };
     }

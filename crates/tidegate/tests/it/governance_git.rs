@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::program::Folder;
 
-const CONFIG: &str = "governance: {rules: rules.yaml, operators: {'pia@partner.example': pia}}\nupstreams:\n  crm:\n    \
-                      url: http://127.0.0.1:9/mcp\n";
+const CONFIG: &str = "governance: {rules: rules.yaml, operators: {'pia@partner.example': pia}}\n\
+                      upstreams:\n  crm:\n    url: http://127.0.0.1:9/mcp\n";
 /// People who have keys; pia is known by her address.
 const PEOPLE: [(&str, &str); 6] = [
     ("pia", "pia@partner.example"),

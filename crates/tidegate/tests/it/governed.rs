@@ -88,8 +88,8 @@ impl Company {
         self.office.get(&format!("/v1/proposals/{id}")).await
     }
 
-    /// Waits until the gateway serves an upstream, or no longer does: clients are offered its tools, and can call
-    /// one.
+    /// Waits until the gateway serves an upstream, or no longer does: clients are offered its tools, and
+    /// can call one.
     async fn serves(&self, name: &str, wanted: bool) {
         within(async {
             loop {
@@ -303,7 +303,8 @@ async fn without_rules_whoever_is_at_the_command_line_decides_alone_and_http_has
     assert!(told.contains("owner  proposed") && told.contains("(files)  taken_back"), "{told}");
     // With the section, whoever may do everything decides alone over HTTP, too.
     folder.configure(&format!("{before}governance: {{}}\n"));
-    let body = json!({"title": "hr", "files": {"tidegate.yaml": format!("{}# a comment\n", folder.read("tidegate.yaml"))}});
+    let commented = format!("{}# a comment\n", folder.read("tidegate.yaml"));
+    let body = json!({"title": "hr", "files": {"tidegate.yaml": commented}});
     let reply = office.request(http::Method::POST, "/v1/proposals").body(body.to_string()).send().await;
     let status = reply.status;
     let found = reply.json().await;
