@@ -55,7 +55,7 @@ impl Format for ContextForge {
     }
 
     fn tested(&self) -> Tested {
-        Tested::Program("mcp-contextforge-gateway 1.0.7")
+        Tested::Documentation("github.com/IBM/mcp-context-forge, export and catalog of 1.0.7")
     }
 
     fn exports(&self) -> bool {

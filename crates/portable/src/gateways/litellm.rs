@@ -151,7 +151,7 @@ impl Format for LiteLlm {
     }
 
     fn tested(&self) -> Tested {
-        Tested::Program("LiteLLM 1.108.7")
+        Tested::Documentation("docs.litellm.ai, MCP gateway; an exported file was not loaded by the program")
     }
 }
 

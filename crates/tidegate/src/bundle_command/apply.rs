@@ -346,10 +346,14 @@ impl Doing<'_> {
             return Ok(());
         };
         // A gateway that serves from there follows the files at once: by then it must know the definitions.
-        let recorded = if source.config.as_ref().is_some_and(|file| file.exists()) {
-            Some(ByHand::begin(&source, &store, "bundle apply", self.digest).await?)
-        } else {
-            None
+        let recorded = match &source.config {
+            Some(file) if file.exists() => {
+                // The bundle may be what brings an overlay.
+                let mut before = source.clone();
+                before.env.retain(|env| load::overlay(file, env).exists());
+                Some(ByHand::begin(&before, &store, "bundle apply", self.digest).await?)
+            }
+            _ => None,
         };
         let first = recorded.is_none();
         let put = self.both(&store, staged, plan, pins).await;

@@ -164,6 +164,8 @@ impl Branch {
 struct Course<'a> {
     branch: &'a Branch,
     base: &'a Base,
+    /// Before the branch.
+    begun: State,
     state: State,
     events: Vec<Event>,
     id: Option<u64>,
@@ -271,15 +273,17 @@ impl Course<'_> {
                     hash,
                     ..NewProposal::default()
                 };
-                // What touches something else is another proposal, and nothing that was said before counts.
-                if let Some(id) = self.id {
-                    self.state.proposals.remove(&id);
+                // What touches something else, or comes after what was accepted, is another proposal, and
+                // nothing that was said before counts.
+                let again = self.id.is_some();
+                if again {
+                    self.state = self.begun.clone();
                     self.events.clear();
                 }
                 self.decide(&Command::Propose { by: person.to_owned(), new: Box::new(new) }, at)
                     .map_err(refused)?;
                 self.id = Some(self.state.last);
-                self.say(commit, person, "proposes it");
+                self.say(commit, person, if again { "revises it, and it begins anew" } else { "proposes it" });
             }
         }
         (self.files, self.look) = (files, Some(look));
@@ -288,6 +292,10 @@ impl Course<'_> {
 
     fn is_same(&self, id: u64, look: &Look, effect: &Effect) -> bool {
         let Some(proposal) = self.state.proposals.get(&id) else { return false };
+        // It was accepted as it was before. A veto is not got around by another commit: that is refused.
+        if matches!(proposal.status, Status::Accepted | Status::Final) {
+            return false;
+        }
         let records: BTreeSet<&String> = proposal.new.records.iter().collect();
         records.iter().copied().eq(look.records.keys())
             && proposal.new.kind == look.kind
@@ -343,6 +351,7 @@ pub async fn run(branch: &Branch, apply: bool) -> anyhow::Result<u8> {
     let mut course = Course {
         branch,
         base: &base,
+        begun: State::default(),
         state,
         events: Vec::new(),
         id: None,
@@ -354,6 +363,7 @@ pub async fn run(branch: &Branch, apply: bool) -> anyhow::Result<u8> {
     let start = course.state.clone();
     let adopted = base.engine.decide(&start, &Command::Adopt, first).unwrap_or_default();
     adopted.iter().for_each(|event| course.state.apply(event));
+    course.begun = course.state.clone();
     for commit in &commits {
         let at = seen.get(&commit.hash).copied().unwrap_or(now);
         course.commit(commit, at).await?;

@@ -159,7 +159,9 @@ fn commit(parts: &[&str]) -> anyhow::Result<Commit> {
     // What a key of OpenPGP says of its owner is his own word; the key is known by its fingerprint.
     let openpgp = !fingerprint.is_empty() && !fingerprint.contains(':');
     let signer = if openpgp { format!("openpgp:{fingerprint}") } else { signer.to_owned() };
-    let signer = Some(signer).filter(|signer| verdict == "G" && !signer.is_empty());
+    // `U`: as good, of a key that GnuPG has been told no trust in. There are none but those that count.
+    let good = verdict == "G" || openpgp && verdict == "U";
+    let signer = Some(signer).filter(|signer| good && !signer.is_empty());
     let trailers = trailers.lines().filter_map(|line| line.split_once(": "));
     let trailers = trailers.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect();
     Ok(Commit { hash: hash.to_owned(), signer, subject: subject.to_owned(), trailers })

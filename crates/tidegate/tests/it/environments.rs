@@ -25,7 +25,7 @@ async fn an_overlay_and_variables_make_another_configuration_of_the_same_file() 
     let told = folder.run(&["config", "explain", "upstreams", "--here"]).await.good();
     assert!(told.contains("overlay  the keys of both files, one by one"), "{told}");
     assert!(
-        told.contains("\nHere: upstreams.a.headers.x-team\n  set      tidegate.local.yaml:1:36\n"),
+        told.contains("\nHere: upstreams.a.headers.x-team\n  set      tidegate.local.yaml:1:35\n"),
         "{told}"
     );
     let said = folder.run(&["config", "diff", "tidegate.yaml", "tidegate.yaml@production"]).await;
