@@ -18,6 +18,8 @@ pub const CONFIG: u8 = 3;
 pub const REFUSED: u8 = 4;
 /// The tool ran and says that it failed.
 pub const TOOL_FAILED: u8 = 5;
+/// It was done, and something that guards was lost on the way.
+pub const GUARDS_LOST: u8 = 6;
 
 /// An error that names its exit code.
 #[derive(Debug, thiserror::Error)]
