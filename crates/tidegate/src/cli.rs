@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     add_command, approvals_command, audit_command, auth_command, bundle_command, call, config_command,
     discover_command, governance_command, health, keys, limits_command, list, load, migrate_command,
-    pins_command, policy_command, registry_command, running_command, stdio, store_command, tasks_command, up,
-    users_command,
+    pins_command, policy_command, portable_command, registry_command, running_command, stdio, store_command,
+    tasks_command, up, users_command,
 };
 
 /// A gateway for the Model Context Protocol: any client revision to any server revision.
@@ -180,6 +180,10 @@ enum Command {
     /// Add a server to the configuration: from its URL, its card, an entry of a registry, a bundle or an
     /// OpenAPI document.
     Add(Box<add_command::Arguments>),
+    /// Take over the servers that other programs have in their configurations.
+    Import(portable_command::Import),
+    /// Point other programs at the gateway, or write its configuration as theirs.
+    Export(portable_command::Export),
     /// Look what a domain, a URL or a list of them publishes about its servers, and what of it contradicts.
     Discover(discover_command::Arguments),
     /// Keep copies of registries, search them, and look at what is in them.
@@ -238,6 +242,8 @@ impl Cli {
             Command::Users { command } => users_command::run(command).await,
             Command::Approvals { command } => approvals_command::run(command).await,
             Command::Add(arguments) => add_command::run(*arguments).await,
+            Command::Import(arguments) => portable_command::import(arguments).await,
+            Command::Export(arguments) => portable_command::export(arguments).await,
             Command::Discover(arguments) => discover_command::run(arguments).await,
             Command::Registry { command } => registry_command::run(command).await,
             Command::Migrate { command } => migrate_command::run(command).await,

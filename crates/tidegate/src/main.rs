@@ -29,6 +29,7 @@ mod operators;
 mod out;
 mod pins_command;
 mod policy_command;
+mod portable_command;
 mod progress;
 mod question;
 mod registry_command;

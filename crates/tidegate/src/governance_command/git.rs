@@ -283,7 +283,11 @@ impl Course<'_> {
                 self.decide(&Command::Propose { by: person.to_owned(), new: Box::new(new) }, at)
                     .map_err(refused)?;
                 self.id = Some(self.state.last);
-                self.say(commit, person, if again { "revises it, and it begins anew" } else { "proposes it" });
+                self.say(
+                    commit,
+                    person,
+                    if again { "revises it, and it begins anew" } else { "proposes it" },
+                );
             }
         }
         (self.files, self.look) = (files, Some(look));

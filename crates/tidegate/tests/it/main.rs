@@ -29,6 +29,7 @@ mod operators;
 mod parity;
 mod pins;
 mod policy;
+mod portability;
 mod program;
 mod recorded;
 mod reload;

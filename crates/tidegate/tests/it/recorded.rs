@@ -289,7 +289,7 @@ async fn exits(office: &Office, log: &mut Log) -> String {
 }
 
 /// Commands that change something, as they are called here; that there is no such thing is recorded as well.
-const CHANGES: [(&str, &[&str]); 37] = [
+const CHANGES: [(&str, &[&str]); 39] = [
     ("approvals approve", &["none", "--as", "me"]),
     ("approvals refuse", &["none", "--as", "me"]),
     ("bundle apply", &["b.bundle", "--to", ".", "--key"]),
@@ -327,6 +327,8 @@ const CHANGES: [(&str, &[&str]); 37] = [
     ("up", &[]),
     ("registry sync", &["http://127.0.0.1:1", "--folder", "copies"]),
     ("add", &["https://mcp.example.com/mcp", "--name", "new", "--yes"]),
+    ("import", &["cursor", "none.json", "--write"]),
+    ("export", &["cursor", "new.json", "--write", "--url", "http://127.0.0.1:1"]),
 ];
 
 /// Those that are tried in a folder of their own, below.

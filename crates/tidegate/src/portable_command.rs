@@ -1,0 +1,74 @@
+//! `tidegate import` and `tidegate export`: configurations of other programs, read and written.
+
+mod diff;
+mod export;
+mod files;
+mod import;
+mod undo;
+
+use portable::{Fate, Format, Report, Tidegate};
+
+use crate::cli::Output;
+use crate::exit::{Coded, GUARDS_LOST, REFUSED, USAGE};
+use crate::{out, table};
+
+pub use export::{Arguments as Export, run as export};
+pub use import::{Arguments as Import, run as import};
+
+/// All formats that are known, those of clients first.
+fn formats() -> Vec<&'static dyn Format> {
+    let mut all = portable::clients();
+    all.push(&Tidegate);
+    all
+}
+
+/// The format of this name.
+fn format(name: &str) -> anyhow::Result<&'static dyn Format> {
+    let all = formats();
+    if let Some(format) = all.iter().find(|format| format.name() == name) {
+        return Ok(*format);
+    }
+    let names: Vec<&str> = all.iter().map(|format| format.name()).collect();
+    let text = format!("find the format {:?}: there are {}", out::plain(name), names.join(", "));
+    Err(Coded::new(USAGE, text).into())
+}
+
+/// What was not kept, for people.
+fn tell(report: &Report) {
+    let mut rows = table::new(&["field", "what became of it", "guards", "it means"]);
+    for loss in report.changed() {
+        let guards = match (loss.guards, loss.fate) {
+            (true, Fate::Dropped) => "LOST",
+            (true, _) => "yes",
+            (false, _) => "",
+        };
+        let fate = loss.fate.to_string();
+        let cells = [loss.path.as_str(), fate.as_str(), guards, loss.meaning.as_str()];
+        rows.add_row(cells.map(|cell| out::plain(cell).into_owned()));
+    }
+    let kept = report.losses().len() - report.changed().count();
+    if report.changed().next().is_some() {
+        out::line(table::text(&rows));
+    }
+    out::line(format!("{kept} fields mean the same"));
+}
+
+/// The exit code: whether something that guards was lost, or else something was refused.
+fn code(report: &Report, refused: bool) -> u8 {
+    match (report.guards_lost(), refused) {
+        (true, _) => GUARDS_LOST,
+        (false, true) => REFUSED,
+        (false, false) => 0,
+    }
+}
+
+/// Takes the losses of one file into those of all.
+fn take(all: &mut Report, of: &str, one: Report) {
+    for loss in one.losses() {
+        all.note(format!("{of}: {}", loss.path), loss.fate, loss.guards, loss.meaning.clone());
+    }
+}
+
+fn is_table(output: Output) -> bool {
+    output == Output::Table
+}

@@ -1,0 +1,281 @@
+//! `tidegate export`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use config::Config;
+use portable::{Deployment, Field, Format, Origin, Report, Server, Support, Target, Tidegate};
+use serde_json::{Value, json};
+
+use super::files::{self, Text};
+use super::{code, diff, is_table, take, tell, undo};
+use crate::by_hand::ByHand;
+use crate::cli::{Output, Source};
+use crate::exit::{Coded, FAILURE, USAGE};
+use crate::{load, out, store_command};
+
+/// What an entry that points at the gateway is called.
+pub const NAME: &str = "tidegate";
+
+/// To which program, and what of it.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The program that is pointed at the gateway: `claude-code`, `cursor`, `codex`, …; or another format in
+    /// which the configuration is written.
+    #[arg(value_name = "TO", required_unless_present_any = ["all", "undo"])]
+    #[arg(conflicts_with_all = ["all", "undo"])]
+    to: Option<String>,
+    /// Its file; the one in the user's home where none is named.
+    #[arg(value_name = "PATH", conflicts_with_all = ["all", "undo"])]
+    path: Option<PathBuf>,
+    /// Every program whose file is found in the home of the user who asks. What is behind the gateway now is
+    /// taken out of those files.
+    #[arg(long, conflicts_with = "undo")]
+    all: bool,
+    /// Write the files. Without it, what would change is shown.
+    #[arg(long)]
+    write: bool,
+    /// Put back what the last export replaced, byte for byte.
+    #[arg(long)]
+    undo: bool,
+    /// Take out of the program's file what is behind the gateway, as `--all` does.
+    #[arg(long)]
+    replace: bool,
+    /// The gateway's configuration; `tidegate.yaml` in this folder where none is named.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The endpoint: the name of an upstream or of an endpoint; everything where none is named.
+    #[arg(long, value_name = "NAME", default_value = server::EVERYTHING)]
+    endpoint: String,
+    /// Where clients reach the gateway, without a path; what the configuration says where nothing is said.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// A file that is to be written.
+struct Planned {
+    format: &'static dyn Format,
+    old: Text,
+    new: String,
+}
+
+/// All that is to be done.
+#[derive(Default)]
+struct Plan {
+    files: Vec<Planned>,
+    report: Report,
+    failed: Vec<(String, String)>,
+}
+
+/// Shows, and writes where it is asked to.
+pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
+    if arguments.undo {
+        return recorded(&arguments, "--undo", undo::undo).await;
+    }
+    let what = arguments.to.as_deref().unwrap_or("--all");
+    if !arguments.write {
+        return work(&arguments);
+    }
+    recorded(&arguments, what, || work(&arguments)).await
+}
+
+/// Does something of which the log is to know.
+async fn recorded(
+    arguments: &Arguments,
+    what: &str,
+    work: impl FnOnce() -> anyhow::Result<u8>,
+) -> anyhow::Result<u8> {
+    let source = source(arguments);
+    let doing = match store_command::open_if_there(&source).await? {
+        Some(store) => Some(ByHand::begin(&source, &store, "export", what).await?),
+        None => None,
+    };
+    let done = work();
+    match doing {
+        Some(doing) => doing.end(done).await,
+        None => done,
+    }
+}
+
+fn source(arguments: &Arguments) -> Source {
+    Source { config: arguments.config.clone(), ..Source::default() }
+}
+
+fn work(arguments: &Arguments) -> anyhow::Result<u8> {
+    let loaded = load::load(&source(arguments))?;
+    let Some(file) = &loaded.file else {
+        let text = "export: there is no configuration; give --config".to_owned();
+        return Err(Coded::new(USAGE, text).into());
+    };
+    let own = own(file)?;
+    let mut plan = Plan::default();
+    let places = match &arguments.to {
+        None => files::known(&portable::clients())?,
+        Some(to) => vec![place(super::format(to)?, arguments)?],
+    };
+    for (format, path) in places {
+        if format.name() == "tidegate" || !format.exports() {
+            let text = format!("export to {}: name a program", format.name());
+            return Err(Coded::new(USAGE, text).into());
+        }
+        let is_client = portable::clients().iter().any(|client| client.name() == format.name());
+        let deployment =
+            if is_client { pointer(arguments, format, &loaded.config, file)? } else { own.clone() };
+        let replace = is_client && (arguments.all || arguments.replace);
+        if let Err(why) = plan_one(&mut plan, format, &path, &deployment, replace.then_some(&own)) {
+            if !arguments.all {
+                return Err(Coded::new(FAILURE, format!("write {}: {why}", path.display())).into());
+            }
+            plan.failed.push((path.display().to_string(), why));
+        }
+    }
+    finish(arguments, &plan)
+}
+
+/// What the gateway has, by its own file.
+fn own(file: &Path) -> anyhow::Result<Deployment> {
+    let text = files::named(file)?.text.unwrap_or_default();
+    let name = file.display().to_string();
+    let read = Tidegate.import(&text, &Origin { file: &name, ..Origin::default() });
+    Ok(read.map_err(|fault| Coded::config(format!("use the configuration:\n{fault}")))?.deployment)
+}
+
+fn place(
+    format: &'static dyn Format,
+    arguments: &Arguments,
+) -> anyhow::Result<(&'static dyn Format, PathBuf)> {
+    if let Some(path) = &arguments.path {
+        return Ok((format, path.clone()));
+    }
+    let mut found = files::known(&[format])?;
+    if found.len() == 1
+        && let Some(one) = found.pop()
+    {
+        return Ok(one);
+    }
+    let text =
+        format!("find the file of {}: none or several are in its usual places; name it", format.title());
+    Err(Coded::new(USAGE, text).into())
+}
+
+/// An entry that points at the gateway: its URL, or the program for a client that reaches no URLs.
+fn pointer(
+    arguments: &Arguments,
+    format: &dyn Format,
+    config: &Config,
+    file: &Path,
+) -> anyhow::Result<Deployment> {
+    let name = &arguments.endpoint;
+    let is_there = config.upstreams.contains_key(name) || config.endpoints.contains_key(name);
+    if name != server::EVERYTHING && !is_there {
+        let text = format!("find the endpoint {:?}: the configuration has none", out::plain(name));
+        return Err(Coded::new(USAGE, text).into());
+    }
+    let server = if matches!(format.support(Field::Http), Support::Dropped(_)) {
+        let program = std::env::current_exe()?.display().to_string();
+        let file = std::path::absolute(file)?.display().to_string();
+        Server::program(&[&program, "stdio", "--config", &file, "--endpoint", name])
+    } else {
+        let base = base(arguments, config)?;
+        let path = if name == server::EVERYTHING { "/mcp".to_owned() } else { format!("/{name}/mcp") };
+        Server::at(format!("{base}{path}"))
+    };
+    let entry = if name == server::EVERYTHING { NAME.to_owned() } else { format!("{NAME}-{name}") };
+    let mut deployment = Deployment::default();
+    deployment.servers.insert(entry, server);
+    Ok(deployment)
+}
+
+fn base(arguments: &Arguments, config: &Config) -> anyhow::Result<String> {
+    if let Some(url) = arguments.url.as_ref().or(config.auth.url.as_ref()) {
+        return Ok(url.trim_end_matches('/').to_owned());
+    }
+    if config.listen.port() == 0 {
+        let text = "say where the gateway is: it listens on any free port; give --url".to_owned();
+        return Err(Coded::new(USAGE, text).into());
+    }
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", config.listen))
+}
+
+fn plan_one(
+    plan: &mut Plan,
+    format: &'static dyn Format,
+    path: &Path,
+    deployment: &Deployment,
+    own: Option<&Deployment>,
+) -> Result<(), String> {
+    let old = files::read(path)?;
+    let name = path.display().to_string();
+    let remove = match (own, &old.text) {
+        (Some(own), Some(text)) => behind(format, text, own)?,
+        _ => Vec::new(),
+    };
+    let target = Target { file: &name, existing: old.text.as_deref(), remove: &remove };
+    let written = format.export(deployment, &target).map_err(|fault| fault.to_string())?;
+    take(&mut plan.report, format.name(), written.report);
+    plan.files.push(Planned { format, old, new: written.text });
+    Ok(())
+}
+
+/// The servers of a client's text that the gateway has as well: the same program, or the same URL.
+fn behind(format: &dyn Format, text: &str, own: &Deployment) -> Result<Vec<String>, String> {
+    let read = format.import(text, &Origin::default()).map_err(|fault| fault.to_string())?;
+    let is_there =
+        |server: &Server| own.servers.values().any(|one| one.argv == server.argv && one.url == server.url);
+    let names = read.deployment.servers.iter().filter(|(_, server)| is_there(server));
+    Ok(names.map(|(name, _)| name.clone()).collect())
+}
+
+fn finish(arguments: &Arguments, plan: &Plan) -> anyhow::Result<u8> {
+    let changed: Vec<&Planned> =
+        plan.files.iter().filter(|file| file.old.text.as_deref() != Some(file.new.as_str())).collect();
+    let mut kept = None;
+    if arguments.write && !changed.is_empty() {
+        let changes: Vec<(Text, String)> =
+            changed.iter().map(|file| (file.old.clone(), file.new.clone())).collect();
+        kept = Some(undo::keep(&changes)?);
+        for (old, new) in &changes {
+            files::replace(old, new).map_err(|error| {
+                let text = format!("{error}; `tidegate export --undo` takes back what was written before it");
+                Coded::new(FAILURE, text)
+            })?;
+        }
+    }
+    if !is_table(arguments.output) {
+        let files: Vec<Value> = plan
+            .files
+            .iter()
+            .map(|file| {
+                let is_changed = file.old.text.as_deref() != Some(file.new.as_str());
+                json!({ "client": file.format.name(), "file": file.old.path, "changed": is_changed })
+            })
+            .collect();
+        let failed: Vec<Value> =
+            plan.failed.iter().map(|(file, why)| json!({ "file": file, "why": why })).collect();
+        let document = json!({ "files": files, "failed": failed, "report": plan.report.to_json(),
+                               "written": arguments.write, "backup": kept });
+        out::line(serde_json::to_string_pretty(&document)?);
+        return Ok(code(&plan.report, !plan.failed.is_empty()));
+    }
+    for file in &plan.files {
+        let name = file.old.path.display().to_string();
+        let old = file.old.text.as_deref().unwrap_or_default();
+        diff::show(file.format, &name, old, &file.new);
+    }
+    tell(&plan.report);
+    for (file, why) in &plan.failed {
+        out::line(format!("left as it is: {file}: {}", out::plain(why)));
+    }
+    match kept {
+        Some(folder) => {
+            out::line(format!("wrote {} files; what they were is in {}", changed.len(), folder.display()));
+        }
+        None if changed.is_empty() => out::line("nothing is to be changed"),
+        None => out::line("nothing was written: --write does it"),
+    }
+    Ok(code(&plan.report, !plan.failed.is_empty()))
+}

@@ -1,0 +1,129 @@
+//! Files of other programs: found in the user's home, read and replaced with care.
+
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use portable::{FILE_BYTES_MAX, Format, Scope};
+
+use crate::exit::{Coded, FAILURE, USAGE};
+
+/// A file that was read.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// As it was named.
+    pub path: PathBuf,
+    /// Where it is: behind all links.
+    pub real: PathBuf,
+    /// What is in it; `None`: there is no such file.
+    pub text: Option<String>,
+}
+
+/// Files of programs in the user's home that are there.
+///
+/// # Errors
+/// Where no home is known.
+pub fn known(formats: &[&'static dyn Format]) -> anyhow::Result<Vec<(&'static dyn Format, PathBuf)>> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let Some(home) = home else {
+        return Err(Coded::new(USAGE, "look through the home folder: HOME names none".to_owned()).into());
+    };
+    let mut found: Vec<(&'static dyn Format, PathBuf)> = Vec::new();
+    for format in formats {
+        let places = format.known().iter().filter(|known| known.scope == Scope::User);
+        for path in places.map(|known| home.join(known.path)) {
+            if path.symlink_metadata().is_ok() {
+                found.push((*format, path));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Reads a file. A link is followed to a regular file of the user's own, and to nothing else.
+///
+/// # Errors
+/// In words, where it cannot be used; nothing of its content.
+pub fn read(path: &Path) -> Result<Text, String> {
+    let real = match std::fs::canonicalize(path) {
+        Ok(real) => real,
+        Err(error) if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => {
+            return Ok(Text { path: path.to_owned(), real: path.to_owned(), text: None });
+        }
+        Err(error) => return Err(format!("it cannot be read: {error}")),
+    };
+    let failed = |error: std::io::Error| format!("it cannot be read: {error}");
+    let data = std::fs::metadata(&real).map_err(failed)?;
+    if !data.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
+    if data.uid() != rustix::process::geteuid().as_raw() {
+        return Err("it belongs to another user".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    std::fs::File::open(&real).map_err(failed)?.take(limit).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(format!("it has more than {} MiB", FILE_BYTES_MAX / 1024 / 1024));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    Ok(Text { path: path.to_owned(), real, text: Some(text) })
+}
+
+/// As [`read`], for a file that was named at the command line.
+///
+/// # Errors
+/// With the file's name.
+pub fn named(path: &Path) -> anyhow::Result<Text> {
+    read(path).map_err(|why| Coded::new(FAILURE, format!("read {}: {why}", path.display())).into())
+}
+
+/// Puts a text in the place of the one that was read, whole or not at all.
+///
+/// # Errors
+/// Where somebody changed the file meanwhile, or it cannot be written. It is as it was.
+pub fn replace(old: &Text, new: &str) -> anyhow::Result<()> {
+    let now = named(&old.path)?;
+    if now.real != old.real || now.text != old.text {
+        let text = format!("write {}: somebody changed it meanwhile; begin again", old.path.display());
+        return Err(Coded::new(FAILURE, text).into());
+    }
+    scout::replace(&old.real, new.as_bytes())
+        .map_err(|error| Coded::new(FAILURE, format!("write {}: {error}", old.path.display())).into())
+}
+
+/// Writes a file that nobody else can read. One that is there has to be the same.
+///
+/// # Errors
+/// Where it is another one, or it cannot be written.
+pub fn private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let failed = |error: std::io::Error| Coded::new(FAILURE, format!("write {}: {error}", file.display()));
+    let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    match opened {
+        Ok(mut out) => {
+            std::io::Write::write_all(&mut out, bytes).map_err(failed)?;
+            Ok(out.sync_all().map_err(failed)?)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            if std::fs::read(file).map_err(failed)? == bytes {
+                return Ok(());
+            }
+            let text = format!("write {}: there is another file of that name", file.display());
+            Err(Coded::new(FAILURE, text).into())
+        }
+        Err(error) => Err(failed(error).into()),
+    }
+}
+
+/// A folder that nobody else can look into.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn private_folder(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| Coded::new(FAILURE, format!("make {}: {error}", folder.display())).into())
+}

@@ -1,0 +1,328 @@
+//! `tidegate import`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use config::mcp_json::names_for;
+use portable::{Deployment, Format, Imported, Moved, Origin, Report, Server, Target, Tidegate};
+use serde_json::{Value, json};
+
+use super::files::{self, Text};
+use super::{code, diff, is_table, take, tell};
+use crate::by_hand::ByHand;
+use crate::cli::{Output, Source};
+use crate::exit::{Coded, USAGE};
+use crate::load::DEFAULT_FILE;
+use crate::{out, store_command, table};
+
+/// Whose configuration, and where it goes.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The program whose configuration it is: `claude-code`, `cursor`, `codex`, …
+    #[arg(value_name = "FROM", required_unless_present = "all", conflicts_with = "all")]
+    from: Option<String>,
+    /// Its file; the one in the user's home where none is named.
+    #[arg(value_name = "PATH", conflicts_with = "all")]
+    path: Option<PathBuf>,
+    /// Everything that is found in the home of the user who asks.
+    #[arg(long)]
+    all: bool,
+    /// The gateway's configuration; `tidegate.yaml` in this folder where none is named.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Move secrets that stand in those files into files in this folder, which only the user can read.
+    /// Without it, servers with such secrets are left out.
+    #[arg(long, value_name = "FOLDER")]
+    secrets: Option<PathBuf>,
+    /// Write the configuration. Without it, what would be written is shown.
+    #[arg(long)]
+    write: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// What became of one server.
+struct Row {
+    client: &'static str,
+    file: String,
+    /// What it is called there; empty where it is about the file.
+    name: String,
+    /// What it is called here; `None`: it was left out.
+    own: Option<String>,
+    why: String,
+}
+
+/// All that was read.
+#[derive(Default)]
+struct Gathered {
+    deployment: Deployment,
+    rows: Vec<Row>,
+    report: Report,
+    refused: bool,
+}
+
+/// Reads, shows, and writes where it is asked to.
+pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
+    let file = arguments.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    if !arguments.write {
+        return work(&arguments, &file);
+    }
+    let source = Source { config: Some(file.clone()).filter(|file| file.exists()), ..Source::default() };
+    let doing = match store_command::open_if_there(&source).await? {
+        Some(store) => {
+            let what = arguments.from.as_deref().unwrap_or("all");
+            Some(ByHand::begin(&source, &store, "import", what).await?)
+        }
+        None => None,
+    };
+    let done = work(&arguments, &file);
+    match doing {
+        Some(doing) => doing.end(done).await,
+        None => done,
+    }
+}
+
+fn work(arguments: &Arguments, file: &Path) -> anyhow::Result<u8> {
+    let places = places(arguments)?;
+    let old = files::named(file)?;
+    let known = known_servers(&old)?;
+    let mut all = gather(&places, &known);
+    let moved = secrets(arguments, &mut all)?;
+    let target = Target { file: &file.display().to_string(), existing: old.text.as_deref(), remove: &[] };
+    let written = Tidegate
+        .export(&all.deployment, &target)
+        .map_err(|fault| Coded::config(format!("write the configuration: {fault}")))?;
+    let (left, _) = portable::reduce(&all.deployment, &Tidegate);
+    for row in &mut all.rows {
+        if row.own.as_ref().is_some_and(|own| !left.servers.contains_key(own)) {
+            row.own = None;
+            "the gateway does not take it: see below".clone_into(&mut row.why);
+            all.refused = true;
+        }
+    }
+    all.report.extend(written.report);
+    let is_same = old.text.as_deref() == Some(written.text.as_str());
+    if arguments.write {
+        put_secrets(&moved)?;
+        if !is_same {
+            files::replace(&old, &written.text)?;
+        }
+    }
+    show(arguments, &all, &moved, file, &old, &written.text)?;
+    Ok(code(&all.report, all.refused))
+}
+
+/// Which files are read.
+fn places(arguments: &Arguments) -> anyhow::Result<Vec<(&'static dyn Format, PathBuf)>> {
+    let Some(from) = &arguments.from else { return files::known(&portable::clients()) };
+    let format = super::format(from)?;
+    if let Some(path) = &arguments.path {
+        return Ok(vec![(format, path.clone())]);
+    }
+    let found = files::known(&[format])?;
+    if found.is_empty() {
+        let text = format!("find a file of {}: there is none in its usual places; name it", format.title());
+        return Err(Coded::new(USAGE, text).into());
+    }
+    Ok(found)
+}
+
+/// The servers that the gateway has.
+fn known_servers(old: &Text) -> anyhow::Result<Deployment> {
+    let Some(text) = &old.text else { return Ok(Deployment::default()) };
+    let name = old.path.display().to_string();
+    let read = Tidegate.import(text, &Origin { file: &name, ..Origin::default() });
+    Ok(read.map_err(|fault| Coded::config(format!("use the configuration:\n{fault}")))?.deployment)
+}
+
+fn gather(places: &[(&'static dyn Format, PathBuf)], known: &Deployment) -> Gathered {
+    let mut all = Gathered::default();
+    let mut pending: Vec<(usize, String, Server)> = Vec::new();
+    for (format, path) in places {
+        let shown = path.display().to_string();
+        let row = |name: &str, own: Option<String>, why: String, all: &mut Gathered| {
+            let (client, file, name) = (format.name(), shown.clone(), name.to_owned());
+            all.rows.push(Row { client, file, name, own, why });
+        };
+        let read = match imported(*format, path) {
+            Ok(read) => read,
+            Err(why) => {
+                all.refused = true;
+                row("", None, why, &mut all);
+                continue;
+            }
+        };
+        for refused in read.refused {
+            all.refused = true;
+            row(&refused.name, None, refused.fault.to_string(), &mut all);
+        }
+        take(&mut all.report, format.name(), read.report);
+        for (name, server) in read.deployment.servers {
+            if is_gateway(&server) {
+                row(&name, None, "it is the gateway itself".to_owned(), &mut all);
+                continue;
+            }
+            row(&name, None, String::new(), &mut all);
+            pending.push((all.rows.len() - 1, name, server));
+        }
+        all.deployment.inputs.extend(read.deployment.inputs);
+    }
+    name(&mut all, pending, known);
+    all
+}
+
+fn imported(format: &dyn Format, path: &Path) -> Result<Imported, String> {
+    let read = files::read(path)?;
+    let Some(text) = read.text else { return Err("there is no such file".to_owned()) };
+    let digest = format!("sha256:{}", audit::hex(&seal::sha256(text.as_bytes())));
+    let file = path.display().to_string();
+    let origin = Origin { file: &file, digest: Some(&digest), ..Origin::default() };
+    format.import(&text, &origin).map_err(|fault| fault.to_string())
+}
+
+/// Whether an entry points at a gateway of this kind, as `tidegate export` writes it.
+fn is_gateway(server: &Server) -> bool {
+    let words: Vec<&str> = server.argv.iter().filter_map(portable::Text::as_plain).collect();
+    match words.as_slice() {
+        [program, "stdio", ..] => Path::new(program).file_name().is_some_and(|name| name == "tidegate"),
+        [] => server.provenance.as_ref().is_some_and(|from| {
+            let rest = from.name.strip_prefix(super::export::NAME);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        }),
+        _ => false,
+    }
+}
+
+/// Gives each server its name. What several clients have alike is one server.
+fn name(all: &mut Gathered, pending: Vec<(usize, String, Server)>, known: &Deployment) {
+    let bare = |server: &Server| Server { provenance: None, ..server.clone() };
+    let mut kept: Vec<(usize, String, Server)> = Vec::new();
+    let mut twins: Vec<(usize, usize)> = Vec::new();
+    for (row, name, server) in pending {
+        let twin = kept.iter().position(|(_, other, one)| *other == name && bare(one) == bare(&server));
+        match twin {
+            Some(twin) => twins.push((row, twin)),
+            None => kept.push((row, name, server)),
+        }
+    }
+    // Two that are called alike and are different get the name of their client at the end.
+    let mut originals: Vec<String> = Vec::new();
+    for (row, name, _) in &kept {
+        let client = all.rows.get(*row).map_or("", |row| row.client);
+        let taken = originals.contains(name);
+        originals.push(if taken { format!("{name}-{client}") } else { name.clone() });
+    }
+    let names = names_for(&originals.iter().map(String::as_str).collect::<Vec<_>>());
+    for ((row, _, server), own) in kept.into_iter().zip(&names) {
+        let why = if known.servers.contains_key(own) { "it replaces the one that was there" } else { "" };
+        if let Some(row) = all.rows.get_mut(row) {
+            row.own = Some(own.clone());
+            why.clone_into(&mut row.why);
+        }
+        all.deployment.servers.insert(own.clone(), server);
+    }
+    for (row, twin) in twins {
+        if let Some(row) = all.rows.get_mut(row) {
+            row.own = names.get(twin).cloned();
+            "as in another client".clone_into(&mut row.why);
+        }
+    }
+}
+
+/// Moves secrets out, or leaves the servers out in which they stand.
+fn secrets(arguments: &Arguments, all: &mut Gathered) -> anyhow::Result<Vec<Moved>> {
+    let mut moved = Vec::new();
+    if let Some(folder) = &arguments.secrets {
+        let folder = std::path::absolute(folder).context("find the folder of secrets")?;
+        moved = portable::move_inline(&mut all.deployment, &mut |path| {
+            Some(folder.join(slug(path)).display().to_string())
+        });
+        for one in &moved {
+            all.report.approximated(one.path.clone(), false, "the secret is in a file of its own now");
+        }
+    }
+    for found in portable::inline(&all.deployment) {
+        let Some(own) = found.path.split('.').nth(1).map(str::to_owned) else { continue };
+        let why = if found.movable {
+            "a secret stands in it: give --secrets FOLDER, or put it into the environment"
+        } else {
+            "a secret stands in its command or URL, from where it cannot be moved"
+        };
+        all.report.dropped(found.path, false, why);
+        all.deployment.servers.shift_remove(&own);
+        all.refused = true;
+        for row in all.rows.iter_mut().filter(|row| row.own.as_deref() == Some(own.as_str())) {
+            row.own = None;
+            why.clone_into(&mut row.why);
+        }
+    }
+    let servers = &all.deployment.servers;
+    moved.retain(|one| one.path.split('.').nth(1).is_some_and(|own| servers.contains_key(own)));
+    Ok(moved)
+}
+
+/// A file's name for the place of a secret.
+fn slug(path: &str) -> String {
+    let path = path.strip_prefix("servers.").unwrap_or(path);
+    path.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(120).collect()
+}
+
+fn put_secrets(moved: &[Moved]) -> anyhow::Result<()> {
+    for one in moved {
+        let file = Path::new(&one.place);
+        files::private_folder(file.parent().unwrap_or(Path::new(".")))?;
+        files::private(file, one.value.expose().as_bytes())?;
+    }
+    Ok(())
+}
+
+fn show(
+    arguments: &Arguments,
+    all: &Gathered,
+    moved: &[Moved],
+    file: &Path,
+    old: &Text,
+    new: &str,
+) -> anyhow::Result<()> {
+    let (existing, is_same) = (old.text.as_deref(), old.text.as_deref() == Some(new));
+    if !is_table(arguments.output) {
+        let rows: Vec<Value> = all
+            .rows
+            .iter()
+            .map(|row| {
+                json!({ "client": row.client, "file": row.file, "server": row.name, "upstream": row.own,
+                        "remark": row.why })
+            })
+            .collect();
+        let moved: Vec<Value> =
+            moved.iter().map(|one| json!({ "from": one.path, "to": one.place })).collect();
+        let document = json!({ "servers": rows, "report": all.report.to_json(), "secrets": moved,
+                               "config": file, "text": new, "written": arguments.write });
+        out::line(serde_json::to_string_pretty(&document)?);
+        return Ok(());
+    }
+    let mut rows = table::new(&["client", "file", "server", "upstream", "remark"]);
+    for row in &all.rows {
+        let own = row.own.as_deref().unwrap_or("left out");
+        let cells = [row.client, row.file.as_str(), row.name.as_str(), own, row.why.as_str()];
+        rows.add_row(cells.map(|cell| out::plain(cell).into_owned()));
+    }
+    out::line(table::text(&rows));
+    out::line("");
+    tell(&all.report);
+    for one in moved {
+        out::line(format!("secret  {} -> {}", out::plain(&one.path), one.place));
+    }
+    out::line("");
+    match (arguments.write, is_same) {
+        (_, true) => out::line(format!("{} says it already", file.display())),
+        (true, false) => out::line(format!("wrote {}", file.display())),
+        (false, false) => {
+            diff::show(&Tidegate, &file.display().to_string(), existing.unwrap_or_default(), new);
+            out::line("nothing was written: --write does it");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! What files were before `tidegate export` wrote them, so that it can be undone byte for byte.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{self, Text};
+use crate::exit::{Coded, FAILURE, REFUSED};
+use crate::{out, state};
+
+/// What was written at one time.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    files: Vec<Entry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    path: PathBuf,
+    /// The copy's name; `None`: there was no file.
+    copy: Option<String>,
+    /// The SHA-256 of what was written.
+    after: String,
+}
+
+const MANIFEST: &str = "manifest.json";
+
+fn hash(bytes: &[u8]) -> String {
+    audit::hex(&seal::sha256(bytes))
+}
+
+fn folder() -> anyhow::Result<PathBuf> {
+    state::folder("exports")
+        .ok_or_else(|| Coded::new(FAILURE, "keep what was there: no state folder is known".to_owned()).into())
+}
+
+/// The folders of earlier times, the latest last.
+fn earlier(folder: &Path) -> Vec<(u64, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let numbered =
+        entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())));
+    let mut all: Vec<(u64, PathBuf)> = numbered.filter(|(_, path)| path.join(MANIFEST).exists()).collect();
+    all.sort();
+    all
+}
+
+/// Keeps what is about to be replaced. Once it returns, it can be undone also after a crash.
+///
+/// # Errors
+/// Where it cannot be kept; nothing was written then.
+pub fn keep(changes: &[(Text, String)]) -> anyhow::Result<PathBuf> {
+    let folder = folder()?;
+    let number = earlier(&folder).last().map_or(1, |(number, _)| number + 1);
+    let own = folder.join(number.to_string());
+    files::private_folder(&own)?;
+    let mut entries = Vec::new();
+    for (index, (old, new)) in changes.iter().enumerate() {
+        let copy = match &old.text {
+            Some(text) => {
+                files::private(&own.join(index.to_string()), text.as_bytes())?;
+                Some(index.to_string())
+            }
+            None => None,
+        };
+        let path = std::path::absolute(&old.real)?;
+        entries.push(Entry { path, copy, after: hash(new.as_bytes()) });
+    }
+    let manifest = serde_json::to_vec_pretty(&Manifest { files: entries })?;
+    files::private(&own.join(MANIFEST), &manifest)?;
+    Ok(own)
+}
+
+/// Undoes the latest time.
+///
+/// # Errors
+/// Where there is none, or a file was changed since: then nothing is undone.
+pub fn undo() -> anyhow::Result<u8> {
+    let folder = folder()?;
+    let Some((_, own)) = earlier(&folder).pop() else {
+        return Err(Coded::new(REFUSED, "undo: nothing was exported".to_owned()).into());
+    };
+    let text = std::fs::read(own.join(MANIFEST))?;
+    let manifest: Manifest = serde_json::from_slice(&text)?;
+    let mut todo: Vec<(Text, Option<String>)> = Vec::new();
+    for entry in &manifest.files {
+        let now = files::named(&entry.path)?;
+        let before = match &entry.copy {
+            Some(copy) => Some(std::fs::read_to_string(own.join(copy))?),
+            None => None,
+        };
+        if now.text == before {
+            continue;
+        }
+        if now.text.as_ref().is_none_or(|text| hash(text.as_bytes()) != entry.after) {
+            let text = format!(
+                "undo {}: it was changed since; what it was is in {}",
+                entry.path.display(),
+                own.display()
+            );
+            return Err(Coded::new(REFUSED, text).into());
+        }
+        todo.push((now, before));
+    }
+    for (now, before) in todo {
+        match &before {
+            Some(text) => files::replace(&now, text)?,
+            None => std::fs::remove_file(&now.real)?,
+        }
+        out::line(format!("undid {}", now.path.display()));
+    }
+    std::fs::remove_dir_all(&own)?;
+    Ok(0)
+}

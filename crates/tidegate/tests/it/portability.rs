@@ -1,0 +1,284 @@
+//! Configurations of other programs: taken over, pointed at the gateway, and put back.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde_json::Value;
+use testkit::within;
+
+use crate::program::{Folder, PROGRAM, Ran, code};
+
+/// A server of MCP that any client can start: the demo server, behind `env`, so that it is no gateway.
+fn demo(more: &str) -> String {
+    format!(
+        "{{\"command\": \"/usr/bin/env\", \"args\": [\"{PROGRAM}\", \"stdio\", \"--config\", \"/dev/null\", \
+         \"--endpoint\", \"demo\"]{more}}}"
+    )
+}
+
+/// Seven clients as people have them.
+fn home() -> Vec<(&'static str, String)> {
+    vec![
+        (
+            ".config/Claude/claude_desktop_config.json",
+            format!("{{\"mcpServers\": {{\"Desktop Files\": {}}}}}", demo("")),
+        ),
+        (
+            ".claude.json",
+            format!(
+                "{{\n  \"numStartups\": 12,\n  \"mcpServers\": {{\n    \"code\": {},\n    \
+                 \"shared\": {{\"type\": \"http\", \
+                 \"url\": \"http://127.0.0.1:9/mcp\", \"headers\": {{\"Authorization\": \"Bearer \
+                 ${{NO_SUCH}}\"}}}}\n  }},\n  \
+                 \"projects\": {{}}\n}}\n",
+                demo(", \"env\": {\"LEVEL\": \"debug\"}")
+            ),
+        ),
+        (
+            ".config/Code/User/mcp.json",
+            format!(
+                "// mine\r\n{{\r\n  \"servers\": {{\r\n    // the editor's\r\n    \"editor\": \
+                 {},\r\n  }},\r\n  \"inputs\": [],\r\n}}\r\n",
+                demo(", \"type\": \"stdio\"")
+            ),
+        ),
+        (
+            ".cursor/mcp.json",
+            format!(
+                "{{\"mcpServers\": {{\"cursor\": {}, \"with-secret\": {}}}}}\n",
+                demo(""),
+                demo(", \"env\": {\"API_KEY\": \"not-a-real-key\"}")
+            ),
+        ),
+        (
+            ".gemini/settings.json",
+            format!(
+                "{{\n  \"theme\": \"x\", // dark\n  \"mcpServers\": {{\"gem\": {}}}\n}}\n",
+                demo(", \"excludeTools\": [\"slow\"]")
+            ),
+        ),
+        (
+            ".codex/config.toml",
+            format!(
+                "model = \"m\" # mine\n\n[mcp_servers.codex]\ncommand = \"/usr/bin/env\"\nargs = \
+                 [\"{PROGRAM}\", \"stdio\", \
+                 \"--config\", \"/dev/null\", \"--endpoint\", \"demo\"]\ndisabled_tools = \
+                 [\"flaky\"]\n\n[tui]\nx = 1\n"
+            ),
+        ),
+        (
+            ".config/goose/config.yaml",
+            format!(
+                "GOOSE_MODEL: m # mine\nextensions:\n  developer: {{type: builtin, enabled: true, \
+                 name: developer}}\n  \
+                 goose:\n    type: stdio\n    enabled: true\n    cmd: /usr/bin/env\n    args: \
+                 ['{PROGRAM}', stdio, --config, \
+                 /dev/null, --endpoint, demo]\n"
+            ),
+        ),
+    ]
+}
+
+struct Home {
+    folder: Folder,
+    files: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Home {
+    /// One with these files, and a configuration that says where to listen.
+    fn with(files: &[(&str, String)]) -> Self {
+        let folder = Folder::with("");
+        let mut written = Vec::new();
+        for (name, text) in files {
+            let path = folder.path("home").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            written.push((path, text.clone().into_bytes()));
+        }
+        Self { folder, files: written }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.folder.command(arguments);
+        command.env("HOME", self.folder.path("home")).stdin(Stdio::null());
+        let output = within(command.output()).await.unwrap();
+        Ran {
+            code: code(output.status),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Files that are not as they were.
+    fn changed(&self) -> Vec<&PathBuf> {
+        let changed = self.files.iter().filter(|(path, text)| std::fs::read(path).unwrap() != *text);
+        changed.map(|(path, _)| path).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seven_clients_become_one_gateway_and_are_put_back_byte_for_byte() {
+    let home = Home::with(&home());
+    let took = home.run(&["import", "--all", "--write", "--secrets", "secrets"]).await;
+    assert_eq!((took.code, &*took.stderr), (0, ""), "{}", took.stdout);
+    for part in ["claude-desktop", "claude-code", "vscode", "cursor", "gemini-cli", "codex", "goose"] {
+        assert!(took.stdout.contains(part), "{part}: {}", took.stdout);
+    }
+    assert!(
+        took.stdout.contains("desktop-files")
+            && took.stdout.contains(
+                "wrote \
+     tidegate.yaml"
+            ),
+        "{}",
+        took.stdout
+    );
+    assert!(home.changed().is_empty(), "nothing of the clients' was touched");
+    let secret = home.folder.path("secrets").join("with-secret-env-API_KEY");
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "not-a-real-key");
+    assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    let config = home.folder.read("tidegate.yaml");
+    assert!(!config.contains("not-a-real") && !took.stdout.contains("not-a-real"), "{config}");
+    assert!(config.contains("hide: [\"slow\"]") && config.contains("hide: [\"flaky\"]"), "{config}");
+
+    let edited = config.replace("  shared:\n", "  shared:\n    enabled: false\n");
+    home.folder.configure(&edited);
+    let up = home.folder.up(&[]).await;
+    let tools = up.tools("/mcp").await;
+    for name in ["desktop-files", "code", "editor", "cursor", "with-secret", "gem", "codex", "goose"] {
+        assert!(tools.iter().any(|tool| tool.starts_with(&format!("{name}_"))), "{name}: {tools:?}");
+    }
+    assert!(!tools.contains(&"gem_slow".to_owned()) && tools.contains(&"code_slow".to_owned()), "{tools:?}");
+
+    let url = format!("http://{}", up.address);
+    let shown = home.run(&["export", "--all", "--url", &url]).await.good();
+    assert!(
+        shown.contains("+")
+            && shown.contains(
+                "--write does \
+     it"
+            )
+            && !shown.contains("not-a-real"),
+        "{shown}"
+    );
+    assert!(home.changed().is_empty());
+    let wrote = home.run(&["export", "--all", "--write", "--url", &url]).await.good();
+    assert!(wrote.contains("wrote 7 files"), "{wrote}");
+    assert_eq!(home.changed().len(), 7);
+    let text = |index: usize| std::fs::read_to_string(&home.files[index].0).unwrap();
+    let cursor: Value = serde_json::from_str(&text(3)).unwrap();
+    assert_eq!(cursor, serde_json::json!({"mcpServers": {"tidegate": {"url": format!("{url}/mcp")}}}));
+    assert!(text(2).starts_with("// mine\r\n") && text(2).contains(&url), "{}", text(2));
+    assert!(
+        text(5).contains(
+            "[tui]\nx = \
+     1"
+        ) && text(5).contains(&url)
+            && !text(5).contains("disabled_tools")
+    );
+    assert!(text(6).contains("developer: {type: builtin") && text(6).contains(&url), "{}", text(6));
+    let desktop: Value = serde_json::from_str(&text(0)).unwrap();
+    assert_eq!(desktop["mcpServers"]["tidegate"]["args"][0], "stdio", "it reaches no URLs");
+    let again = home.run(&["import", "--all"]).await;
+    assert!(again.stdout.contains("it is the gateway itself"), "{}", again.stdout);
+
+    let undone = home.run(&["export", "--undo"]).await.good();
+    assert_eq!(undone.lines().count(), 7, "{undone}");
+    assert!(home.changed().is_empty(), "byte for byte");
+    assert!(home.run(&["export", "--undo"]).await.bad(4).contains("nothing was exported"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_changed_since_is_not_undone() {
+    let home = Home::with(&home()[3..4]);
+    home.run(&["export", "cursor", "--write", "--url", "http://127.0.0.1:1"]).await.good();
+    let path = &home.files[0].0;
+    let mut text = std::fs::read_to_string(path).unwrap();
+    text.push(' ');
+    std::fs::write(path, &text).unwrap();
+    let said = home.run(&["export", "--undo"]).await.bad(4);
+    assert!(said.contains("it was changed since"), "{said}");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_a_secret_is_left_out_unless_it_is_said_where_secrets_go() {
+    let home = Home::with(&home()[3..4]);
+    let left = home.run(&["import", "cursor", "--write"]).await;
+    assert_eq!((left.code, &*left.stderr), (4, ""), "{}", left.stdout);
+    assert!(left.stdout.contains("give --secrets FOLDER"), "{}", left.stdout);
+    let config = home.folder.read("tidegate.yaml");
+    assert!(config.contains("  cursor:\n") && !config.contains("with-secret"), "{config}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exit_code_says_whether_something_that_guards_was_lost() {
+    let sandbox = r#"{"mcpServers": {"a": {"command": "x", "sandbox": {"network": false}}}}"#;
+    let home = Home::with(&[(".cursor/mcp.json", sandbox.to_owned())]);
+    let lost = home.run(&["import", "cursor", "--output", "json"]).await;
+    assert_eq!(lost.code, 6, "{lost:?}");
+    let document: Value = serde_json::from_str(&lost.stdout).unwrap();
+    assert_eq!(document["report"]["guards_lost"], true);
+    let field = document["report"]["fields"].as_array().unwrap().iter().find(|field| field["guards"] == true);
+    assert_eq!(field.unwrap()["path"], "servers.a.sandbox");
+    assert_eq!(document["written"], false);
+    let table = home.run(&["import", "cursor"]).await;
+    assert!(table.code == 6 && table.stdout.contains("LOST"), "{table:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_followed_and_stays_and_one_that_leads_nowhere_is_left_alone() {
+    let home = Home::with(&home()[3..4]);
+    let (path, text) = &home.files[0];
+    let real = home.folder.path("dotfiles.json");
+    std::fs::rename(path, &real).unwrap();
+    std::os::unix::fs::symlink(&real, path).unwrap();
+    let nowhere = home.folder.path("home/.kiro/settings/mcp.json");
+    std::fs::create_dir_all(nowhere.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/nowhere", &nowhere).unwrap();
+    let wrote = home.run(&["export", "--all", "--write", "--url", "http://127.0.0.1:1"]).await;
+    assert_eq!(wrote.code, 4, "{wrote:?}");
+    assert!(wrote.stdout.contains("left as it is") && wrote.stdout.contains("wrote 1 files"), "{wrote:?}");
+    assert!(std::fs::symlink_metadata(path).unwrap().is_symlink());
+    assert!(std::fs::read_to_string(&real).unwrap().contains("http://127.0.0.1:1/mcp"));
+    home.run(&["export", "--undo"]).await.good();
+    assert_eq!(&std::fs::read(&real).unwrap(), text);
+    assert!(std::fs::symlink_metadata(path).unwrap().is_symlink());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_used_is_told_and_nothing_is_written() {
+    let home = Home::with(&[(".cursor/mcp.json", "{\"mcpServers\": {\"a\": ".to_owned())]);
+    let bad = home.run(&["export", "cursor", "--write", "--url", "http://127.0.0.1:1"]).await.bad(1);
+    assert!(bad.contains("this is no JSON"), "{bad}");
+    assert!(home.changed().is_empty());
+    let unread = home.run(&["import", "--all"]).await;
+    assert!(unread.code == 4 && unread.stdout.contains("this is no JSON"), "{unread:?}");
+    let unknown = home.run(&["import", "emacs"]).await.bad(2);
+    assert!(unknown.contains("there are claude-desktop"), "{unknown}");
+    let mut command = home.folder.command(&["import", "--all"]);
+    command.env_remove("HOME");
+    let output = within(command.output()).await.unwrap();
+    assert_eq!(code(output.status), 2);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("HOME names none"));
+    let folder = home.folder.path("home/.cursor");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
+    assert!(std::fs::metadata(&folder).unwrap().uid() == rustix::process::geteuid().as_raw());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_in_a_folder_that_cannot_be_written_stays_whole() {
+    let home = Home::with(&home()[3..4]);
+    let (path, _) = &home.files[0];
+    let folder = path.parent().unwrap();
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o500)).unwrap();
+    let ran = home.run(&["export", "cursor", "--write", "--url", "http://127.0.0.1:1"]).await;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // The superuser may write everywhere.
+    if !rustix::process::geteuid().is_root() {
+        assert!(ran.bad(1).contains("write "));
+        assert!(home.changed().is_empty());
+    }
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
+}
