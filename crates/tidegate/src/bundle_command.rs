@@ -134,16 +134,14 @@ fn inspect(one: &One) -> anyhow::Result<u8> {
         let mut rows = table::new(&["variable", "type", "default"]);
         for (name, variable) in &manifest.variables {
             let default = variable.default.clone().unwrap_or_else(|| "has to be given".to_owned());
-            rows.add_row(vec![name.clone(), variable.r#type.clone(), default].iter().map(|t| out::plain(t)));
+            rows.add_row([name.clone(), variable.r#type.clone(), default].iter().map(|t| out::plain(t)));
         }
         out::line(format!("\n{}", table::text(&rows)));
     }
     if !manifest.needs.is_empty() {
         let mut rows = table::new(&["needs", "kind", "name"]);
         for (key, need) in &manifest.needs {
-            rows.add_row(
-                vec![key.clone(), need.kind.clone(), need.name.clone()].iter().map(|t| out::plain(t)),
-            );
+            rows.add_row([key.clone(), need.kind.clone(), need.name.clone()].iter().map(|t| out::plain(t)));
         }
         out::line(format!("\n{}", table::text(&rows)));
     }

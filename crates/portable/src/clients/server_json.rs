@@ -144,10 +144,12 @@ impl Format for ServerJson {
                     .iter())
             });
             let has_name = !name.is_empty() && !name.contains('/');
-            if (server.transport.is_remote() || is_usual) && has_name {
+            // An entry's URL is a text for everybody.
+            let is_plain = server.url.as_ref().is_some_and(|url| url.as_plain().is_some());
+            if (server.transport.is_remote() && is_plain || is_usual) && has_name {
                 return true;
             }
-            let meaning = "only a URL, or a package that is started in the usual way, can be an entry";
+            let meaning = "an entry is a URL that asks for nothing, or a package started in the usual way";
             report.dropped(format!("servers.{name}"), false, meaning);
             false
         });

@@ -239,10 +239,13 @@ impl Touched {
     }
 }
 
+/// Whether a file is the configuration or an overlay of it.
+type IsConfig<'a> = &'a dyn Fn(&String) -> bool;
+
 fn touched(
     before: (&Config, &Files),
     after: (&Config, &Files),
-    (is_config, ruling): (&dyn Fn(&String) -> bool, &BTreeSet<String>),
+    (is_config, ruling): (IsConfig<'_>, &BTreeSet<String>),
 ) -> Result<Touched, String> {
     let value = |config: &Config| serde_json::to_value(config).map_err(|error| error.to_string());
     let (old, new) = (value(before.0)?, value(after.0)?);

@@ -103,10 +103,12 @@ fn plain(result: &Value) -> Value {
     let mut result = result.clone();
     if let Some(members) = result.as_object_mut() {
         members.retain(|key, value| {
-            !is_of_gateways(key)
-                && !value.is_null()
-                && !(key == "isError" && value == false)
-                && !(key == "resultType" && value == "complete")
+            let implied = match key.as_str() {
+                "isError" => *value == false,
+                "resultType" => *value == "complete",
+                _ => value.is_null(),
+            };
+            !implied && !value.is_null() && !is_of_gateways(key)
         });
         for block in members.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Some(block) = block.as_object_mut() {

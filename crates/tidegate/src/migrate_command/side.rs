@@ -128,7 +128,7 @@ impl Side {
         let reply = self.endpoint.call(Method::ToolsCall, &params).await;
         match call::outcome(reply, |_, _| {}).await {
             Ok(result) => Answer::Result(result),
-            Err(error) => Answer::Error(i64::from(error.code), error.message.clone()),
+            Err(error) => Answer::Error(error.code, error.message.clone()),
         }
     }
 

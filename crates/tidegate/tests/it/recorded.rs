@@ -443,8 +443,6 @@ async fn by_command(folder: &Folder, log: &mut Log, command: &str, arguments: &[
             assert_eq!(back.code, 0, "{back:?}");
             let forth = folder.run(&[&words[..], &[&*newest]].concat()).await;
             assert_eq!(forth.code, 0, "{forth:?}");
-            // The version before had no logs: this one begins anew.
-            log.next = 0;
             log.take().await
         }
         "stdio" => {
