@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Audit, Auth, Cache, CheckRule, Discovery, Endpoint, Governance, Keys, Limits, ListenTls, Names,
-    Pins, Policy, Rate, Replica, Sessions, Store, Tasks, Telemetry, Upstream, Variable,
+    Admin, Audit, Auth, Cache, CheckRule, Discovery, Endpoint, Governance, Keys, LifeStage, Limits,
+    ListenTls, Names, Pins, Policy, Rate, Replica, Sessions, Store, Tasks, Telemetry, Upstream, Variable,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -250,9 +250,14 @@ impl Config {
         }
     }
 
-    /// The upstreams that are switched on, in the file's order.
+    /// The upstreams that are switched on, in the file's order. One that is only proposed is not: nobody
+    /// starts it or connects to it before it is more.
     pub fn upstreams_enabled(&self) -> impl Iterator<Item = (&str, &Upstream)> {
-        self.upstreams.iter().filter(|(_, upstream)| upstream.enabled).map(|(name, u)| (name.as_str(), u))
+        let on = |upstream: &Upstream| {
+            let life = upstream.lifecycle.as_ref();
+            upstream.enabled && life.is_none_or(|life| life.state != LifeStage::Proposed)
+        };
+        self.upstreams.iter().filter(move |(_, u)| on(u)).map(|(name, u)| (name.as_str(), u))
     }
 
     /// Makes every relative path start at `folder`, which is that of the configuration file.

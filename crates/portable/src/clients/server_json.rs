@@ -145,7 +145,8 @@ impl Format for ServerJson {
             });
             let has_name = !name.is_empty() && !name.contains('/');
             // An entry's URL is a text for everybody.
-            let is_plain = server.url.as_ref().is_some_and(|url| url.as_plain().is_some());
+            let plain = server.url.as_ref().and_then(Text::as_plain);
+            let is_plain = plain.is_some_and(|url| !url.contains('{'));
             if (server.transport.is_remote() && is_plain || is_usual) && has_name {
                 return true;
             }

@@ -87,6 +87,8 @@ async fn run(folder: &Folder, block: &str, last: &mut String) -> String {
             continue;
         }
         let said = format!("{}{}", ran.stdout, ran.stderr);
+        // A refusal is a part of the story; a command that is wrong is not.
+        assert!(matches!(ran.code, 0 | 4), "{line}: {said}");
         if let Some(found) = hash(&said) {
             *last = found;
         }
