@@ -125,7 +125,7 @@ async fn streams_that_listen_and_questions_that_wait_hold_no_place() {
         let client = world.client("a", revision).await;
         client.watch(&[]).await.expect("it listens");
         listeners.push(client);
-        // A client of 2024-11-05 has its answer on its stream a moment before its request gives its place back.
+        // A client of 2024-11-05 has its answer a moment before its request gives its place back.
         idle(&http).await;
     }
     let session = session(&http).await;
