@@ -20,12 +20,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How often it is looked whether something is so.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// `all` has everything and is searched; `few` is changed.
+/// `every` has everything and is searched; `few` is changed.
 fn more(hidden: &str) -> String {
     let names: Vec<String> = upstreams().into_iter().map(|(name, _)| name).collect();
     let everything = names.join(", ");
     format!(
-        "endpoints:\n  all: {{find: {{}}, upstreams: [{everything}]}}\n  \
+        "endpoints:\n  every: {{find: {{}}, upstreams: [{everything}]}}\n  \
          few: {{upstreams: [u000], hide: [{hidden}]}}\n"
     )
 }
@@ -43,7 +43,7 @@ pub fn run(stage: &Stage) -> Result<Measured> {
         let gateway = stage.gateway_with(&format!("catalog{round}"), &all, &more(""))?;
         until(|| Ok(answer(&gateway.url, "/readyz")?.0.starts_with("HTTP/1.1 200")))?;
         ready.push(begun.elapsed().as_secs_f64());
-        let found = stage.client(&["find", "--url", &format!("{}/all/mcp", gateway.url)])?;
+        let found = stage.client(&["find", "--url", &format!("{}/every/mcp", gateway.url)])?;
         listed.push(ready[round] + number(&found, "/first_us")? / 1e6);
         search.push(number(&found, "/all/p50_us")? / 1_000.0);
         details.push(found);
