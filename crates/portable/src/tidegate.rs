@@ -9,6 +9,8 @@ use crate::model::{Deployment, Scope};
 use crate::report::Report;
 use crate::syntax::{Source, parse_yaml};
 
+pub(crate) use write::secret;
+
 /// `tidegate.yaml`.
 pub struct Tidegate;
 

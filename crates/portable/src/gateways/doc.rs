@@ -5,10 +5,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::options::DuplicateKeyPolicy;
-use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
+use serde_saphyr::{Error, Location, MessageFormatter, Spanned, UserMessageFormatter};
 
-use crate::format::{DEPTH_MAX, FILE_BYTES_MAX, Fault};
+use crate::format::{FILE_BYTES_MAX, Fault};
+use crate::syntax::yaml_options;
 
 /// How many documents a text may have.
 const DOCUMENTS_MAX: usize = 16;
@@ -133,42 +133,17 @@ pub(super) fn parse_all(text: &str, file: &str) -> Result<Vec<Node>, Fault> {
         return Err(whole(file, format!("the file has more than {FILE_BYTES_MAX} bytes")));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let raw: Vec<RawNode> = serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| {
-        let (line, column) = error.location().map_or((1, 1), position);
-        fault(file, line, column, "", words(&error))
-    })?;
+    let raw: Vec<RawNode> =
+        serde_saphyr::from_multiple_with_options(text, yaml_options(DOCUMENTS_MAX, 2_000_000)).map_err(
+            |error| {
+                let (line, column) = error.location().map_or((1, 1), position);
+                fault(file, line, column, "", words(&error))
+            },
+        )?;
     if raw.len() > DOCUMENTS_MAX {
         return Err(whole(file, format!("expected at most {DOCUMENTS_MAX} documents, found more")));
     }
     Ok(raw.into_iter().map(node).collect())
-}
-
-/// Limits against texts that are small and become large.
-fn options() -> Options {
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_depth: DEPTH_MAX,
-            flow_nesting_limit: DEPTH_MAX,
-            max_documents: DOCUMENTS_MAX + 1,
-            max_events: 2_000_000,
-            max_nodes: 1_000_000,
-            max_anchors: 1_000,
-            max_aliases: 2_000,
-            max_merge_keys: 2_000,
-            max_recorded_anchor_events: 200_000,
-            max_recorded_anchor_bytes: 8 * 1024 * 1024,
-            max_total_scalar_bytes: 2 * FILE_BYTES_MAX,
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 200_000,
-            max_replay_stack_depth: 16,
-        },
-        duplicate_keys: DuplicateKeyPolicy::Error,
-        strict_booleans: true,
-        reject_unsupported_tags: true,
-        emit_comments: false,
-        with_snippet: false,
-    }
 }
 
 /// What is wrong with a text, without its position.

@@ -14,7 +14,7 @@ pub(crate) use json::parse as parse_json;
 pub(crate) use json_edit::{Change, edit as edit_json};
 pub(crate) use reader::Reader;
 pub(crate) use toml::{parse as parse_toml, to_item, unreadable as toml_unreadable};
-pub(crate) use yaml::parse as parse_yaml;
+pub(crate) use yaml::{options as yaml_options, parse as parse_yaml};
 pub(crate) use yaml_edit::{Entry, edit as edit_yaml};
 
 use crate::format::{FILE_BYTES_MAX, Fault};

@@ -7,15 +7,16 @@ use serde_saphyr::{MessageFormatter as _, Options, UserMessageFormatter};
 use super::{Kind, Member, Node, Source};
 use crate::format::{DEPTH_MAX, FILE_BYTES_MAX, Fault};
 
-/// Limits against texts that are small and become large.
-fn options() -> Options {
+/// How a text of so many documents is read: with limits against texts that are small and become large. There
+/// are at most half as many nodes as `events`.
+pub(crate) fn options(documents: usize, events: usize) -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: DEPTH_MAX,
             flow_nesting_limit: DEPTH_MAX,
-            max_documents: 2,
-            max_events: 1_000_000,
-            max_nodes: 500_000,
+            max_documents: documents + 1,
+            max_events: events,
+            max_nodes: events / 2,
             max_anchors: 1_000,
             max_aliases: 2_000,
             max_merge_keys: 2_000,
@@ -41,7 +42,7 @@ fn options() -> Options {
 /// # Errors
 /// Where it is no YAML, a key is there twice, or it is too much.
 pub(crate) fn parse(source: &Source<'_>) -> Result<Node, Fault> {
-    let read: Result<Value, _> = serde_saphyr::from_str_with_options(source.text, options());
+    let read: Result<Value, _> = serde_saphyr::from_str_with_options(source.text, options(1, 1_000_000));
     let value = read.map_err(|error| {
         let place = error.location().map_or((1, 1), |place| (place.line(), place.column()));
         let words = UserMessageFormatter.format_message(&error);

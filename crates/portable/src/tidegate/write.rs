@@ -230,7 +230,7 @@ fn fits(name: &str, server: &Server) -> Result<(), String> {
 }
 
 /// A value as the gateway has it: written out, or named by where it is.
-fn secret(text: &Text) -> Option<Value> {
+pub(crate) fn secret(text: &Text) -> Option<Value> {
     if let Some(plain) = text.as_plain() {
         return Some(plain.into());
     }

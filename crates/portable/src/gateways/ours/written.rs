@@ -6,7 +6,8 @@ use super::super::reading::duration;
 use super::super::write::yaml;
 use crate::model::{Deployment, Endpoint, Oauth, Server, Transport};
 use crate::report::Report;
-use crate::text::{Piece, Text};
+use crate::text::Text;
+use crate::tidegate::secret;
 
 /// The servers as sections. What the gateway does not take is left out, and told.
 pub(super) fn upstreams(deployment: &Deployment, report: &mut Report) -> Map<String, Json> {
@@ -182,25 +183,6 @@ fn rest(server: &Server, path: &str, out: &mut Map<String, Json>, report: &mut R
     if !server.enabled {
         out.insert("enabled".to_owned(), false.into());
     }
-}
-
-/// A value as the gateway has it: written out, or named by where it is.
-fn secret(text: &Text) -> Option<Json> {
-    if let Some(plain) = text.as_plain() {
-        return Some(plain.into());
-    }
-    let (prefix, piece) = text.as_reference()?;
-    let (key, place) = match piece {
-        Piece::Env { name, default: None } => ("env", name),
-        Piece::File(path) => ("file", path),
-        _ => return None,
-    };
-    let mut out = Map::new();
-    out.insert(key.to_owned(), place.as_str().into());
-    if !prefix.is_empty() {
-        out.insert("prefix".to_owned(), prefix.into());
-    }
-    Some(Json::Object(out))
 }
 
 fn auth(oauth: &Oauth, path: &str, report: &mut Report) -> Option<Json> {
