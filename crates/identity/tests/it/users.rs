@@ -234,7 +234,7 @@ async fn an_issuer_that_is_away_ends_no_grant_and_one_that_ends_it_is_believed()
     out.network.set(TOKENS, 400, json!({"error": "invalid_grant"}));
     assert!(matches!(out.proof(&ann()).await, Err(NoToken::Consent)));
     assert!(!out.users.is_granted(&ann()).await.unwrap());
-    assert!(!out.chest.texts().iter().any(|text| text.contains("t2")));
+    assert!(!out.chest.texts().iter().any(|text| text.contains("r-t2")));
 }
 
 #[tokio::test]

@@ -258,7 +258,8 @@ fn server(source: &Source<'_>, node: &Node, path: &str) -> Result<Server, Fault>
         server.env.extend(keys.into_iter().map(|name| (name.clone(), keyring(&name))));
     }
     // Its name there is the key, in other letters.
-    server.title = reader.text("name").filter(|title| !path.ends_with(&format!(".{title}")));
+    let key = path.split_once('.').map_or(path, |(_, key)| key);
+    server.title = reader.text("name").filter(|title| title != key);
     server.description = reader.text("description").filter(|text| !text.is_empty());
     server.enabled = reader.flag("enabled").unwrap_or(true);
     server.timeouts.call_ms = reader.scaled("timeout", 1000);

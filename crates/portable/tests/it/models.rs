@@ -101,7 +101,8 @@ fn target() -> impl Strategy<Value = Server> {
         Just(Transport::WebSocket)
     ];
     let program = (word(), vec(word(), 0..3)).prop_map(|(program, args)| {
-        let argv = std::iter::once(program).filter(|word| word.as_plain() != Some("")).chain(args);
+        // A program has a name, whatever its arguments are.
+        let argv = std::iter::once(program).chain(args).skip_while(|word| word.as_plain() == Some(""));
         let argv: Vec<Text> = argv.collect();
         Server { argv: if argv.is_empty() { vec![Text::plain("x")] } else { argv }, ..Server::default() }
     });
