@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::filter::Filter;
+use crate::groups;
 use crate::life::{self, LIFECYCLE, Turns};
 use crate::listing::{Kind, Listing};
 use crate::merge::{Entry, Merged, finish_page, merge, pins_of};
@@ -135,6 +136,12 @@ impl Endpoint {
     pub(crate) fn has(&self, part: usize) -> bool {
         let life = &self.parts[part].life;
         life.is_plain() || life.is_offered(self.clock.now(), self.options.experimental)
+    }
+
+    /// Whether what is experimental is offered here.
+    #[must_use]
+    pub fn is_experimental(&self) -> bool {
+        self.options.experimental
     }
 
     /// Whether it is one upstream as it is.
@@ -265,6 +272,7 @@ impl Endpoint {
                 union(&mut capabilities, &offered.to_value());
             }
         }
+        groups::advertise(&mut capabilities, self.has_groups());
         let mut entries = json!({meta::SERVER_INFO: self.options.server_info.to_value()});
         if !missing.is_empty() {
             entries[MISSING] = missing_value(missing);

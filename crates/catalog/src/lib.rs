@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod filter;
+mod groups;
 mod handles;
 mod life;
 mod links;
@@ -18,6 +19,7 @@ mod uris;
 
 pub use endpoint::{Allows, Endpoint, EndpointOptions, MISSING, Sieve, served};
 pub use filter::Filter;
+pub use groups::{GROUPING, GROUPS_LIST, Group};
 pub use handles::{ARGUMENTS, SessionUse};
 pub use life::{LIFECYCLE, Life, Turns, told as life_told};
 pub use listing::{Item, Kind, Listing};

@@ -8,6 +8,7 @@ use model::Timestamp;
 use protocol::Raw;
 use protocol::json::string_into;
 
+use crate::groups;
 use crate::life;
 use crate::listing::{Item, Kind, Listing};
 use crate::part::Part;
@@ -75,8 +76,16 @@ pub(crate) fn pins_of(parts: &[Part]) -> u64 {
     parts.iter().filter_map(|part| part.source.pinned()).map(|pinned| pinned.pins.epoch()).max().unwrap_or(0)
 }
 
-/// The entry with the name or URI that clients use, and with where it is in its life.
-fn given_out(kind: Kind, part: &Part, item: &Item, (taken, now): (bool, Timestamp)) -> Raw {
+/// The entry with the name or URI that clients use, its group, and where it is in its life.
+fn given_out(kind: Kind, part: &Part, item: &Item, at: (bool, Timestamp)) -> Raw {
+    let entry = living(kind, part, item, at);
+    match &part.group {
+        Some(_) => groups::marked(entry, part.source.upstream().name().as_str()),
+        None => entry,
+    }
+}
+
+fn living(kind: Kind, part: &Part, item: &Item, (taken, now): (bool, Timestamp)) -> Raw {
     let named = named(kind, part, item, taken);
     if part.life.is_plain() {
         return named;

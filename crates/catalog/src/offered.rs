@@ -40,10 +40,14 @@ impl Offered {
 
     /// The entries, in their order.
     pub fn entries(&self) -> impl Iterator<Item = OfferedEntry<'_>> {
-        self.merged.entries.iter().map(|entry| OfferedEntry {
-            upstream: &self.upstreams[entry.part],
-            own: &entry.key,
-            raw: &entry.raw,
+        self.by_part().map(|(_, entry)| entry)
+    }
+
+    /// The entries, each with the part it comes from.
+    pub(crate) fn by_part(&self) -> impl Iterator<Item = (usize, OfferedEntry<'_>)> {
+        self.merged.entries.iter().map(|entry| {
+            let upstream = &self.upstreams[entry.part];
+            (entry.part, OfferedEntry { upstream, own: &entry.key, raw: &entry.raw })
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::filter::Filter;
+use crate::groups::Group;
 use crate::life::Life;
 use crate::names::Naming;
 use crate::source::Source;
@@ -17,4 +18,6 @@ pub struct Part {
     pub filter: Filter,
     /// Where it is in its life.
     pub life: Life,
+    /// The group that it is here, where groups are told.
+    pub group: Option<Group>,
 }

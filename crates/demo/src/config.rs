@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub revisions: Vec<Revision>,
     pub name: String,
     pub instructions: Option<String>,
+    pub extensions: Option<serde_json::Value>,
     pub tools: bool,
     pub resources: bool,
     pub prompts: bool,
@@ -109,6 +110,7 @@ impl Builder {
             revisions: Revision::ALL.to_vec(),
             name: "tidegate-demo".to_owned(),
             instructions: Some(INSTRUCTIONS.to_owned()),
+            extensions: None,
             tools: true,
             resources: true,
             prompts: true,
@@ -144,6 +146,13 @@ impl Builder {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.config.name = name.into();
+        self
+    }
+
+    /// The extensions of the protocol that it says it has, by identifier. Default: none is spoken of.
+    #[must_use]
+    pub fn extensions(mut self, extensions: serde_json::Value) -> Self {
+        self.config.extensions = Some(extensions);
         self
     }
 

@@ -251,6 +251,9 @@ impl Server {
         if (config.prompts || config.resources) && revision >= Revision::V2025_03_26 {
             capabilities["completions"] = json!({});
         }
+        if let Some(extensions) = &config.extensions {
+            capabilities["extensions"] = extensions.clone();
+        }
         if config.tools {
             capabilities["tools"] = json!({ "listChanged": true });
         }

@@ -80,6 +80,12 @@ pub trait Desk: Send + Sync {
     /// Why it cannot be had: a file that is under no rules, a text that is no configuration.
     async fn look(&self, before: &Files, after: &Files) -> Result<Look, String>;
 
+    /// The records that stand in the files, as `kind:name`, and a hash of each: its version.
+    ///
+    /// # Errors
+    /// Why they cannot be had, in words.
+    fn records(&self, files: &Files) -> Result<BTreeMap<String, String>, String>;
+
     /// Writes the files that are another one than before, each as a whole.
     ///
     /// # Errors

@@ -310,6 +310,14 @@ impl Office {
         self.desk.files().map_err(GovernError::Files)
     }
 
+    /// The records that stand in the files now, and their versions.
+    ///
+    /// # Errors
+    /// [`GovernError::Files`]
+    pub(crate) fn standing_records(&self) -> Result<BTreeMap<String, String>, GovernError> {
+        self.desk.records(&self.files()?).map_err(GovernError::Files)
+    }
+
     async fn content_of(&self, after: &Files) -> Result<(Content, Vec<u8>, Look), GovernError> {
         let before = self.desk.files().map_err(GovernError::Files)?;
         let change = Change::between(&before, after);

@@ -1,6 +1,6 @@
 //! What is told of proposals: the same over HTTP and on the command line. Times are as in RFC 3339.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use governance::{Escalated, Proposal, Route, State, Status, Why};
 use model::Timestamp;
@@ -155,6 +155,33 @@ impl Office {
     pub async fn records(&self) -> Result<BTreeMap<String, governance::Record>, GovernError> {
         let (state, ..): (State, _, _) = self.now().await?;
         Ok(state.records)
+    }
+
+    /// All records: those that stand in the files, and those that went by a decision. Each with its version (a
+    /// hash of what it is; null for one that is gone), its domain and that one's owners, and where it is in its
+    /// life as far as decisions say.
+    ///
+    /// # Errors
+    /// [`GovernError`]
+    pub async fn catalog(&self) -> Result<Vec<Value>, GovernError> {
+        let (state, ..): (State, _, _) = self.now().await?;
+        let standing = self.standing_records()?;
+        let names: BTreeSet<&String> = standing.keys().chain(state.records.keys()).collect();
+        let record = |name: &String| {
+            let domain = self.engine().domain(name);
+            let life = state.records.get(name);
+            json!({
+                "record": name,
+                "version": standing.get(name),
+                "domain": domain.map(|domain| &domain.name),
+                "owners": domain.map(|domain| &domain.owners),
+                "stage": life.map(|life| life.stage),
+                "since": time(life.map(|life| life.since)),
+                "removable": time(life.and_then(|life| life.removable)),
+                "replacement": life.and_then(|life| life.replacement.as_ref()),
+            })
+        };
+        Ok(names.into_iter().map(record).collect())
     }
 
     /// What happened, to one proposal or at all, in order, behind an entry. The whole log is held against its

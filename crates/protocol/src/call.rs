@@ -64,6 +64,17 @@ impl Call {
         Self { method: self.method.clone(), params, meta: self.meta.clone() }
     }
 
+    /// The same call of a client that declares something else.
+    #[must_use]
+    pub fn declaring(&self, capabilities: Raw) -> Self {
+        let entries = self.params.get("_meta").and_then(|meta| meta.object().ok().flatten());
+        let entries = entries.unwrap_or_else(Object::empty);
+        let entries = entries.edit().set(meta::CLIENT_CAPABILITIES, capabilities.clone()).finish();
+        let params = self.params.edit().set("_meta", entries).finish_object();
+        let meta = Meta { client_capabilities: Some(capabilities), ..self.meta.clone() };
+        Self { method: self.method.clone(), params, meta }
+    }
+
     /// What the client declared that it can do.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {

@@ -19,6 +19,7 @@ use crate::checks::Checks;
 use crate::compose::Shared;
 use crate::door::Issuers;
 use crate::drain::{self, Drain, Phase};
+use crate::extensions::Extensions;
 use crate::find::Finder;
 use crate::guard::Guard;
 use crate::handles::{Handles, Holder};
@@ -188,6 +189,8 @@ pub struct Generation {
     pub(crate) rates: Vec<config::Rate>,
     /// What finds tools, by the endpoint's name.
     pub(crate) finders: HashMap<String, Arc<Finder>>,
+    /// Which extensions of the protocol pass; `None`: all.
+    pub(crate) extensions: Option<Extensions>,
     /// Who has a share, by the endpoint's name.
     pub(crate) tenants: HashMap<String, Arc<Tenant>>,
 }

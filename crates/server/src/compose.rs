@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use catalog::{
-    Drift, Endpoint, EndpointOptions, Filter, Life, Naming, Part, PinRule, Pinned, ReadOptions, Source,
-    SourceOptions,
+    Drift, Endpoint, EndpointOptions, Filter, Group, Life, Naming, Part, PinRule, Pinned, ReadOptions,
+    Source, SourceOptions,
 };
 use config::{Config, Glob, Transport};
 use egress::{EgressError, Guard as Reach, Http, HttpOptions, TlsOptions};
@@ -27,6 +27,7 @@ use crate::barred::StoreBars;
 use crate::checks::{Checks, Unprepared};
 use crate::credentials;
 use crate::door::{self, DoorError, Issuers};
+use crate::extensions::Extensions;
 use crate::find;
 use crate::guard::Guard;
 use crate::handles::Handles;
@@ -206,6 +207,7 @@ pub fn compose(
         limits: limits(config),
         rates: config.rates.clone(),
         finders: find::finders(config),
+        extensions: Extensions::new(config),
         watch: watched(&config.telemetry),
     })
 }
@@ -586,7 +588,7 @@ fn endpoints(
         };
         let naming = Naming::direct(section.aliases.clone());
         let (filter, life) = (own_filter(section), Life::of(section));
-        let part = Part { source: Arc::clone(source), naming, filter, life };
+        let part = Part { source: Arc::clone(source), naming, filter, life, group: None };
         let lifecycle = section.lifecycle.clone().unwrap_or_default();
         let options = EndpointOptions { lifecycle, ..options(name, true) };
         all.insert((*name).to_owned(), make(options, vec![part]));
@@ -620,7 +622,9 @@ fn part(
     let prefix = format!("{name}{}", config.names.separator);
     let naming = Naming::prefixed(prefix, config.names.max, section.aliases.clone(), aliases);
     let life = Life::of(section);
-    Some(Part { source: Arc::clone(source), naming, filter: own_filter(section), life })
+    let group = Group { description: section.description.clone() };
+    let group = config.discovery.experimental_groups.then_some(group);
+    Some(Part { source: Arc::clone(source), naming, filter: own_filter(section), life, group })
 }
 
 fn own_filter(section: &config::Upstream) -> Filter {

@@ -14,6 +14,7 @@ mod consent;
 mod credentials;
 mod door;
 mod drain;
+mod extensions;
 mod find;
 mod follow;
 mod gateway;

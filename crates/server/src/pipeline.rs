@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bridge::Script;
-use catalog::{Kind, Routed};
+use catalog::{GROUPS_LIST, Kind, Routed};
 use futures_util::StreamExt as _;
 use policy::Duties;
 use protocol::json::Object;
@@ -16,6 +16,7 @@ use crate::app::Exchange;
 use crate::checks;
 use crate::consent::{self, Resumed};
 use crate::drain::{self, Phase};
+use crate::extensions;
 use crate::find;
 use crate::handles::{Opened, Pass, State};
 use crate::hosted;
@@ -108,7 +109,12 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
         Method::Discover => {
             let admitted = rates::admit_list(x, call).await?;
             let discover = x.endpoint.discover(&x.caller.principal).await?;
-            Ok(admitted.over(Reply::result(hosted::advertise(x, discover).await)))
+            let discover = extensions::offered(x, hosted::advertise(x, discover).await);
+            Ok(admitted.over(Reply::result(discover)))
+        }
+        Method::Other(method) if **method == *GROUPS_LIST && x.endpoint.has_groups() => {
+            let admitted = rates::admit_list(x, call).await?;
+            groups(x, call).await.map(|list| admitted.over(Reply::result(list)))
         }
         Method::TasksGet
         | Method::TasksUpdate
@@ -149,6 +155,18 @@ async fn dispatch(x: &Exchange, call: &Call, operation: &mut Operation) -> Resul
             reply.map(|reply| admitted.over(reply))
         }
     }
+}
+
+/// The groups of what whoever asks may see. There is one page.
+async fn groups(x: &Exchange, call: &Call) -> Result<Raw, RpcError> {
+    if let Some(noted) = &x.noted {
+        noted.discloses();
+    }
+    if call.params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
+        return Err(RpcError::invalid_params("Invalid cursor: start the list again"));
+    }
+    let sieve = may::Sieve::of(x);
+    x.endpoint.groups(&x.caller, sieve.as_ref().map(|sieve| sieve as &dyn catalog::Sieve)).await
 }
 
 type Performed<'a> = Pin<Box<dyn Future<Output = Result<Reply, RpcError>> + Send + 'a>>;

@@ -223,6 +223,7 @@ impl Conversation {
         {
             return self.say(envelope::error(Some(&id), &error.to_raw())).await;
         }
+        let call = crate::extensions::narrowed(&x, call);
         modern::enter(&mut x, &call);
         if call.method == Method::Listen {
             return self.listen(x, id, &call).await;

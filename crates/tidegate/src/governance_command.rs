@@ -3,6 +3,7 @@
 mod acts;
 mod files;
 mod git;
+mod records;
 mod repository;
 mod signers;
 
@@ -26,6 +27,9 @@ pub enum Command {
     Explain(files::Explain),
     /// List proposals, the newest first.
     List(acts::List),
+    /// List what the configuration is made of: each record with its version, its domain and owners, and where it
+    /// is in its life as far as decisions say.
+    Records(records::Records),
     /// Put another change in place of the one that was proposed. Votes, blocks and evidence for it are void.
     Revise(acts::Revise),
     /// Take back what is in force.
@@ -55,6 +59,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
         Command::Simulate(arguments) => files::simulate(&arguments),
         Command::Explain(arguments) => files::explain(&arguments),
         Command::List(arguments) => acts::list(arguments).await,
+        Command::Records(arguments) => records::records(arguments).await,
         Command::Revise(arguments) => acts::revise(arguments).await,
         Command::Rollback(arguments) => acts::rollback(arguments).await,
         Command::Escalate(arguments) => acts::escalate(arguments).await,

@@ -3,6 +3,7 @@
 pub mod desk;
 mod impact;
 mod life;
+mod records;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -13,7 +13,7 @@ use crate::section::{Card, CardIcon, CardRepository, CardVisibility, Config, Dis
 use crate::source::Path;
 
 pub(super) fn check(config: &Config, report: &mut Report<'_>) {
-    let Discovery { cards, experimental_auth: _ } = &config.discovery;
+    let Discovery { cards, experimental_auth: _, experimental_groups: _ } = &config.discovery;
     let path = Path::keys(["discovery", "cards"]);
     let base = base(config);
     let mut names: HashMap<&str, &str> = HashMap::new();

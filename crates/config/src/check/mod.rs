@@ -10,6 +10,7 @@ mod checks;
 mod credentials;
 mod discovery;
 mod endpoint;
+mod extensions;
 mod governance;
 mod lifecycle;
 mod limits;
@@ -52,6 +53,7 @@ pub(crate) fn run(config: &Config, report: &mut Report<'_>) {
     admin::check(config, report);
     auth::check(config, report);
     discovery::check(config, report);
+    extensions::check(config, report);
     mtls::check(config, report);
     limits::check(config, report);
     tasks::check(&config.tasks, report);

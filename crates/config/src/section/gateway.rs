@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admin, Audit, Auth, Cache, CheckRule, Discovery, Endpoint, Governance, Keys, LifeStage, Limits,
-    ListenTls, Names, Pins, Policy, Rate, Replica, Sessions, Store, Tasks, Telemetry, Upstream, Variable,
+    Admin, Audit, Auth, Cache, CheckRule, Discovery, Endpoint, Extensions, Governance, Keys, LifeStage,
+    Limits, ListenTls, Names, Pins, Policy, Rate, Replica, Sessions, Store, Tasks, Telemetry, Upstream,
+    Variable,
 };
 use crate::value::{HostList, OriginList, Span, listen_from_text, listen_to_text};
 
@@ -68,6 +69,11 @@ pub struct Config {
     ///
     /// By default nothing. Since 0.1.
     pub discovery: Discovery,
+
+    /// Which extensions of the protocol clients and servers may agree on through the gateway.
+    ///
+    /// By default all of them. Since 0.1.
+    pub extensions: Extensions,
 
     /// Who may call.
     ///
@@ -188,6 +194,7 @@ impl Default for Config {
             upstreams: IndexMap::new(),
             endpoints: IndexMap::new(),
             discovery: Discovery::default(),
+            extensions: Extensions::default(),
             auth: Auth::default(),
             policy: None,
             governance: None,

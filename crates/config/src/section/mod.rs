@@ -9,6 +9,7 @@ mod checks;
 mod credentials;
 mod discovery;
 mod endpoint;
+mod extensions;
 mod find;
 mod gateway;
 mod governance;
@@ -44,6 +45,7 @@ pub use checks::{
 pub use credentials::{Enterprise, Exchange, UpstreamAuth, Voucher};
 pub use discovery::{Card, CardIcon, CardRepository, CardVisibility, Discovery};
 pub use endpoint::Endpoint;
+pub use extensions::{Extension, ExtensionState, Extensions};
 pub use find::Find;
 pub use gateway::Config;
 pub use governance::Governance;

@@ -316,6 +316,11 @@ fn there_are_at_most_a_thousand_upstreams() {
 }
 
 #[test]
+fn an_extension_has_an_identifier_and_what_is_said_of_it_means_something() {
+    hold("an_extension_has_an_identifier_and_what_is_said_of_it_means_something");
+}
+
+#[test]
 fn a_card_is_one_that_can_be_told() {
     hold("a_card_is_one_that_can_be_told");
 }

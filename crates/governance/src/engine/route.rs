@@ -17,12 +17,15 @@ impl Engine {
         self.rules.delegation.grants.iter().find(|grant| grant_name(grant) == name)
     }
 
+    /// The domain that a record (`kind:name`) is of, whose owners are the record's: the first that fits.
+    #[must_use]
+    pub fn domain(&self, record: &str) -> Option<&Domain> {
+        self.rules.domains.iter().find(|domain| domain.records.iter().any(|glob| glob.fits(record)))
+    }
+
     /// The domain of all records together; none where they are of several, or one is of none.
     pub(crate) fn domain_of(&self, records: &[String]) -> Option<&Domain> {
-        let of = |record: &String| {
-            self.rules.domains.iter().find(|domain| domain.records.iter().any(|glob| glob.fits(record)))
-        };
-        let mut all = records.iter().map(of);
+        let mut all = records.iter().map(|record| self.domain(record));
         let first = all.next()??;
         all.all(|domain| domain.is_some_and(|domain| domain.name == first.name)).then_some(first)
     }

@@ -42,6 +42,10 @@ impl Desk for Papers {
         Ok(Look { kind, records: changed, risk: Risk::Low, effect, ..Look::default() })
     }
 
+    fn records(&self, files: &Files) -> Result<BTreeMap<String, String>, String> {
+        Ok(records(files))
+    }
+
     fn write(&self, before: &Files, after: &Files) -> Result<(), String> {
         let mut files = self.0.lock().unwrap();
         if *files != *before {

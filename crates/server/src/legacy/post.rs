@@ -24,6 +24,7 @@ use super::session::{Opened, Running, Session};
 use super::shared::{SessionChange, SharedError};
 use crate::answer::{self, Accepts, Answer};
 use crate::app::Exchange;
+use crate::extensions;
 use crate::hosted;
 use crate::http::Turn;
 use crate::note::aside::{self, Over};
@@ -112,7 +113,8 @@ fn nobody_asks(_ran: bool) -> Answer {
 /// The exchange as this session's client makes it.
 pub(super) fn enter(x: &mut Exchange, session: &Session) {
     x.revision = session.opened.revision;
-    x.caller.capabilities = session.capabilities();
+    let declared = extensions::declared(x, session.opened.capabilities.clone());
+    x.caller.capabilities = Capabilities::read(Some(&declared));
     x.caller.client_info = session.opened.client_info.clone();
     x.lines = session.opened.lines.clone();
 }
@@ -194,11 +196,11 @@ async fn grant(x: &Exchange, request: &Request) -> Result<(Opened, Raw), RpcErro
     let declared = object("capabilities")?;
     let opened = Opened {
         revision: granted,
-        capabilities: down::client_capabilities(granted, &declared),
+        capabilities: extensions::declared(x, down::client_capabilities(granted, &declared)),
         client_info: object("clientInfo")?,
         lines: None,
     };
-    let discover = x.endpoint.discover(&x.caller.principal).await?;
+    let discover = extensions::offered(x, x.endpoint.discover(&x.caller.principal).await?);
     let able = Capabilities::read(Some(&opened.capabilities));
     let opened = Opened { lines: Some(Box::pin(line::open_all(x, &able)).await?), ..opened };
     let info = discover.get("_meta").and_then(|m| m.get(protocol::latest::meta::SERVER_INFO));
@@ -413,7 +415,7 @@ fn modern_call(
     // Legacy servers log until they are told otherwise, so a legacy client that says nothing gets everything.
     let level = session.log_level().unwrap_or_else(|| Raw::literal("\"debug\""));
     let about = CallMeta {
-        capabilities: &session.opened.capabilities,
+        capabilities: &x.caller.capabilities.raw,
         client_info: Some(&session.opened.client_info),
         log_level: Some(&level),
     };
@@ -434,7 +436,7 @@ fn known(x: &Exchange, method: &Method) -> bool {
         Method::TasksList | Method::TasksResult => {
             x.endpoint.has_legacy_tasks() || hosted::legacy_capability(x).is_some()
         }
-        Method::Other(_) => x.endpoint.is_direct(),
+        Method::Other(text) => x.endpoint.answers(text) && !extensions::refuses(x, method),
         method => method.modern_request(),
     }
 }

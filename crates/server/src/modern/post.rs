@@ -17,6 +17,7 @@ use upstream::{Body, CallError, Item, ItemStream, Outcome, Reply};
 use super::listen::listen;
 use crate::answer::{self, Accepts, Answer, BodyError, Chunks};
 use crate::app::{Exchange, Lost};
+use crate::extensions;
 use crate::http::{Turn, unavailable};
 use crate::line;
 use crate::note::aside;
@@ -147,6 +148,7 @@ async fn serve(mut x: Exchange, request: Request) -> Result<Answer, Refused> {
     if let Err(error) = check(&x.headers, &call) {
         return Err(Refused::Envelope(Operation::begin(&x, &call).refused(error).await));
     }
+    let call = extensions::narrowed(&x, call);
     let waits = held_elsewhere(&x, &call);
     enter(&mut x, &call);
     if let Some(owner) = waits {
@@ -253,7 +255,8 @@ fn check_meta(call: &Call) -> Result<(), RpcError> {
 /// Methods of the core and the extensions we know; at a direct endpoint also those that only its upstream
 /// may know.
 pub(crate) fn served(x: &Exchange, method: &Method) -> bool {
-    method.modern_request() || (x.endpoint.is_direct() && matches!(method, Method::Other(_)))
+    let other = |text: &str| x.endpoint.answers(text) && !extensions::refuses(x, method);
+    method.modern_request() || matches!(method, Method::Other(text) if other(text))
 }
 
 async fn answer(id: &Id, reply: Reply, accepts: Accepts) -> Answer {

@@ -342,12 +342,12 @@ pub struct Tick {
 }
 
 /// Where a command does something.
-struct Desk {
-    office: Arc<Office>,
+pub(super) struct Desk {
+    pub(super) office: Arc<Office>,
     store: Arc<dyn Store>,
 }
 
-async fn open(chosen: &Chosen) -> anyhow::Result<Desk> {
+pub(super) async fn open(chosen: &Chosen) -> anyhow::Result<Desk> {
     let loaded = chosen.load()?;
     let no_file = "propose a change: there is no configuration file that could be under rules";
     let own = loaded.file.filter(|_| chosen.source().mcp_json.is_none());
@@ -359,7 +359,7 @@ async fn open(chosen: &Chosen) -> anyhow::Result<Desk> {
     Ok(Desk { office: governed.office(&section).map_err(faulty)?, store })
 }
 
-fn failed(error: GovernError) -> Coded {
+pub(super) fn failed(error: GovernError) -> Coded {
     match error {
         GovernError::Store(error) => Coded::store(&error),
         GovernError::Refused(_) => Coded::new(REFUSED, format!("do it: {error}")),

@@ -12,23 +12,16 @@ use governance::Risk;
 use governor::{Check, Desk, Files, Impact, Look, hash};
 use model::{Clock as _, SystemClock};
 use policy::{Engine, PolicyFile};
-use serde_json::Value;
 use store::{PinOffice, Store};
 
 use super::impact::{self, Side};
 use super::life;
+use super::records::{KINDS, Parts, Turn};
 use crate::cli::Source;
 use crate::load;
 
 /// The largest file.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
-/// Kinds of what a change touches, the strictest first: who may decide on a mixture is who may decide on
-/// that.
-const KINDS: [&str; 5] = ["ruleset", "credential", "policy", "upstream", "endpoint"];
-/// Sections by which others come in, or are believed.
-const CREDENTIALS: [&str; 9] =
-    ["auth", "keys", "admin", "tls", "store", "replica", "hosts", "origins", "takeover"];
 
 /// The files of a configuration.
 pub struct ConfigDesk {
@@ -190,53 +183,6 @@ impl Touched {
         let has = |kind: &&str| self.records.keys().any(|record| record.starts_with(&format!("{kind}:")));
         KINDS.into_iter().find(has).unwrap_or("policy")
     }
-
-    fn entry(
-        &mut self,
-        kind: &str,
-        name: &str,
-        (before, after): (Option<&Value>, Option<&Value>),
-        risk: Risk,
-    ) {
-        let word = match (before, after) {
-            (None, _) => "comes in",
-            (_, None) => "goes",
-            _ => "is another one",
-        };
-        self.summary.push(format!("{kind} {name} {word}"));
-        self.add(kind, name, after.map(Value::to_string).as_deref(), risk);
-    }
-
-    fn sections(&mut self, before: &Value, after: &Value) {
-        let empty = serde_json::Map::new();
-        let (a, b) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
-        let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-        for name in names.into_iter().filter(|name| a.get(*name) != b.get(*name)) {
-            let (kind, risk) = match name.as_str() {
-                "upstreams" | "endpoints" => continue,
-                "governance" => ("ruleset", Risk::High),
-                other if CREDENTIALS.contains(&other) => ("credential", Risk::High),
-                _ => ("policy", Risk::High),
-            };
-            self.summary.push(format!("section {name} is another one"));
-            self.add(kind, name, b.get(name.as_str()).map(Value::to_string).as_deref(), risk);
-        }
-    }
-
-    fn entries(&mut self, section: &str, kind: &str, before: &Value, after: &Value) {
-        let empty = serde_json::Map::new();
-        let (a, b) =
-            (before[section].as_object().unwrap_or(&empty), after[section].as_object().unwrap_or(&empty));
-        let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-        for name in names.into_iter().filter(|name| a.get(*name) != b.get(*name)) {
-            // A process runs on the gateway's own machine, with whatever that can reach.
-            let command = |value: Option<&Value>| value.map(|value| value["command"].clone());
-            let runs = b.get(name.as_str()).is_some_and(|value| !value["command"].is_null());
-            let is_run_anew = runs && command(a.get(name.as_str())) != command(b.get(name.as_str()));
-            let risk = if is_run_anew { Risk::High } else { Risk::Low };
-            self.entry(kind, name, (a.get(name.as_str()), b.get(name.as_str())), risk);
-        }
-    }
 }
 
 /// Whether a file is the configuration or an overlay of it.
@@ -247,13 +193,13 @@ fn touched(
     after: (&Config, &Files),
     (is_config, ruling): (IsConfig<'_>, &BTreeSet<String>),
 ) -> Result<Touched, String> {
-    let value = |config: &Config| serde_json::to_value(config).map_err(|error| error.to_string());
-    let (old, new) = (value(before.0)?, value(after.0)?);
     let records = BTreeMap::new();
     let mut touched = Touched { records, risk: Risk::Low, summary: Vec::new() };
-    touched.sections(&old, &new);
-    touched.entries("upstreams", "upstream", &old, &new);
-    touched.entries("endpoints", "endpoint", &old, &new);
+    for Turn { record: (kind, name), after, risk, about } in Parts::of(before.0)?.turns(&Parts::of(after.0)?)
+    {
+        touched.summary.push(about);
+        touched.add(kind, &name, after.as_deref(), risk);
+    }
     let rules = |config: &Config| config.governance.as_ref().and_then(|section| section.rules.clone());
     let ours: Vec<_> = [rules(before.0), rules(after.0)].into_iter().flatten().collect();
     let names: BTreeSet<&String> = before.1.keys().chain(after.1.keys()).collect();
@@ -317,6 +263,18 @@ impl Desk for ConfigDesk {
         let (kind, risk) = (touched.kind().to_owned(), touched.risk);
         let (effect, goes) = (lives.effect, lives.goes);
         Ok(Look { kind, records: touched.records, risk, effect, goes, checks, impact })
+    }
+
+    fn records(&self, files: &Files) -> Result<BTreeMap<String, String>, String> {
+        let config = self.parse(files)?;
+        let mut records = Parts::of(&config)?.versions();
+        let rules = config.governance.as_ref().and_then(|section| section.rules.as_ref());
+        for (name, text) in files.iter().filter(|(name, _)| !self.is_config(name)) {
+            let is_rules = self.rules.contains(name) || rules.is_some_and(|rules| rules == Path::new(name));
+            let kind = if is_rules { "ruleset" } else { "policy" };
+            records.insert(format!("{kind}:{name}"), hash(text.as_bytes()));
+        }
+        Ok(records)
     }
 
     fn write(&self, before: &Files, after: &Files) -> Result<(), String> {

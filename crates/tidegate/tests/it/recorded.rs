@@ -335,7 +335,7 @@ const CHANGES: [(&str, &[&str]); 39] = [
 const ELSEWHERE: [&str; 2] = ["keys generate", "store restore"];
 
 /// Those that change nothing: they look, or print.
-const NOTHING: [&str; 42] = [
+const NOTHING: [&str; 43] = [
     "approvals list",
     "approvals show",
     "audit export",
@@ -356,6 +356,7 @@ const NOTHING: [&str; 42] = [
     "governance list",
     "governance plan",
     "governance preset",
+    "governance records",
     "governance simulate",
     "health",
     "history",
