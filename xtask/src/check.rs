@@ -3,7 +3,7 @@
 use crate::postgres::ForTests;
 use crate::run::{Counts, Outcome, Step, answers, cargo, must, show, steps};
 use crate::workspace::Workspace;
-use crate::{Result, conformance, deploy, generate, interop, layers, secrets, soak, tidy};
+use crate::{Result, build, conformance, deploy, generate, interop, layers, secrets, soak, tidy};
 use std::process::Command;
 
 const STEPS: &[Step] = &[
@@ -67,7 +67,9 @@ pub fn clippy_of(workspace: &Workspace, packages: &[String]) -> Result<Outcome> 
 
 /// All tests but those in documentation.
 pub fn tests(workspace: &Workspace) -> Result<Outcome> {
-    tests_of(workspace, &["--workspace".to_owned()])
+    let outcome = tests_of(workspace, &["--workspace".to_owned()]);
+    build::tests_are_built();
+    outcome
 }
 
 /// Tests of the packages that the arguments name.

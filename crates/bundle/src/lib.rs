@@ -126,7 +126,7 @@ fn longest(name: &str) -> usize {
 /// Makes a bundle, signed in the name of `signer_name`. What `manifest` says of members is overwritten.
 ///
 /// # Errors
-/// [`BundleError`], for paths and sizes.
+/// [`BundleError`], for paths, sizes, and a manifest that names what cannot be.
 pub fn write(
     mut manifest: Manifest,
     contents: &Contents,
@@ -151,6 +151,8 @@ pub fn write(
     if text.len() > MANIFEST_BYTES_MAX {
         return Err(BundleError::MemberLarge(MANIFEST.to_owned()));
     }
+    // What nobody would read is not made.
+    Manifest::parse(text.as_bytes())?;
     let note = Note::sign(signed(text.as_bytes()), signer_name, signers).to_string();
     let mut tape = tape::Writer::default();
     tape.member(MANIFEST, text.as_bytes());

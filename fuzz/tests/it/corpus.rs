@@ -115,3 +115,13 @@ fn every_seed_is_small() {
         }
     }
 }
+
+#[test]
+fn bundle_holds_over_its_corpus_and_mutations_of_it() {
+    run_all("bundle", 40);
+}
+
+#[test]
+fn portable_holds_over_its_corpus_and_mutations_of_it() {
+    run_all("portable", 40);
+}

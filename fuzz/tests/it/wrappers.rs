@@ -7,6 +7,8 @@ use tidegate_fuzz::{TARGETS, Target};
 mod agreement;
 #[path = "../../libfuzzer/targets/bridge.rs"]
 mod bridge;
+#[path = "../../libfuzzer/targets/bundle.rs"]
+mod bundle;
 #[path = "../../libfuzzer/targets/config.rs"]
 mod config;
 #[path = "../../libfuzzer/targets/content.rs"]
@@ -17,11 +19,13 @@ mod envelope;
 mod framing;
 #[path = "../../libfuzzer/targets/openapi.rs"]
 mod openapi;
+#[path = "../../libfuzzer/targets/portable.rs"]
+mod portable;
 #[path = "../../libfuzzer/targets/sse.rs"]
 mod sse;
 
 /// Every wrapper, and what it runs.
-const WRAPPERS: [(&str, Target); 8] = [
+const WRAPPERS: [(&str, Target); 10] = [
     ("envelope", envelope::RUN),
     ("agreement", agreement::RUN),
     ("sse", sse::RUN),
@@ -30,6 +34,8 @@ const WRAPPERS: [(&str, Target); 8] = [
     ("config", config::RUN),
     ("openapi", openapi::RUN),
     ("content", content::RUN),
+    ("bundle", bundle::RUN),
+    ("portable", portable::RUN),
 ];
 
 #[test]

@@ -142,3 +142,11 @@ proptest! {
         fuzz(&bytes);
     }
 }
+
+#[test]
+fn what_nobody_would_read_is_not_made() {
+    let nested = Manifest { config: "a/tidegate.yaml".to_owned(), ..manifest() };
+    let files = contents(&[("a/tidegate.yaml", "limits: {}\n")]);
+    let refused = write(nested, &files, NAME, &[&signer(1)]);
+    assert!(matches!(refused, Err(BundleError::Manifest(_))), "{refused:?}");
+}

@@ -214,7 +214,7 @@ mod tests {
         let with = |clients: &str| {
             format!(
                 "{BASE}auth:\n  url: https://gateway.example\n  allow: [broker]\n  issuers:\n    \
-                 corp: {{url: 'https://corp.example', client_id: t}}\n  broker: \
+                 corp: {{issuer: 'https://corp.example', sign_in: {{client_id: t}}}}\n  broker: \
                  {{sign_in: [corp], clients: [{clients}]}}\n"
             )
         };
