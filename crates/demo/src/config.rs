@@ -35,6 +35,7 @@ pub(crate) struct Config {
     pub name: String,
     pub instructions: Option<String>,
     pub extensions: Option<serde_json::Value>,
+    pub unknown_in_results: bool,
     pub tools: bool,
     pub resources: bool,
     pub prompts: bool,
@@ -111,6 +112,7 @@ impl Builder {
             name: "tidegate-demo".to_owned(),
             instructions: Some(INSTRUCTIONS.to_owned()),
             extensions: None,
+            unknown_in_results: false,
             tools: true,
             resources: true,
             prompts: true,
@@ -153,6 +155,13 @@ impl Builder {
     #[must_use]
     pub fn extensions(mut self, extensions: serde_json::Value) -> Self {
         self.config.extensions = Some(extensions);
+        self
+    }
+
+    /// Whether a tool that is not there is told of in a result, as several SDKs do. Default: it is an error.
+    #[must_use]
+    pub fn unknown_in_results(mut self, on: bool) -> Self {
+        self.config.unknown_in_results = on;
         self
     }
 

@@ -275,7 +275,7 @@ async fn perform(
     };
     match reached {
         Ok((routed, reply)) => {
-            let reply = may::as_unknown(x, call, reply);
+            let reply = may::as_unknown(x, call, &routed, reply).await;
             Ok(shape(x, call, Located { routed, record, pass, duties }, reply).await)
         }
         Err(error) if handles && error.code == code::SESSION_GONE => {

@@ -1,9 +1,10 @@
 //! What a caller hears who may not.
 
+use catalog::{Kind, Routed};
 use futures_util::StreamExt as _;
 use protocol::{Call, Method, Raw, RpcError, code};
 use serde_json::{Value, json};
-use upstream::{Item, Outcome, Reply};
+use upstream::{Body, Item, Outcome, Reply};
 
 use crate::app::Exchange;
 
@@ -67,15 +68,43 @@ pub(super) fn unknown(call: &Call) -> RpcError {
     }
 }
 
-/// Where policies decide who sees what, a resource that its server does not have is told of in the same words
-/// as one that may not be seen: the server's own would tell the two apart.
-pub(crate) fn as_unknown(x: &Exchange, call: &Call, reply: Reply) -> Reply {
-    if call.method != Method::ResourcesRead || x.generation.policy().is_none() {
+/// Where policies decide who sees what, something that its server does not have is told of in the same words as
+/// what may not be seen: the server's own would tell the two apart. Of tools and prompts it is what the server
+/// does not list, and then whatever error comes of it.
+pub(crate) async fn as_unknown(x: &Exchange, call: &Call, routed: &Routed, reply: Reply) -> Reply {
+    let kind = match call.method {
+        Method::ResourcesRead => None,
+        Method::ToolsCall => Some(Kind::Tools),
+        Method::PromptsGet => Some(Kind::Prompts),
+        _ => return reply,
+    };
+    if x.generation.policy().is_none() {
+        return reply;
+    }
+    let none = move |error: &Raw| {
+        let code = RpcError::read(error).code;
+        code == code::INVALID_PARAMS || kind.is_some() && code == code::METHOD_NOT_FOUND
+    };
+    let failed = |result: &Raw| result.get("isError").and_then(|flag| flag.as_bool()) == Some(true);
+    let is_well = match &reply {
+        Reply::Ready(Outcome::Error(error)) => !none(error),
+        Reply::Ready(Outcome::Result(Body::Whole(result))) => kind != Some(Kind::Tools) || !failed(result),
+        Reply::Ready(Outcome::Result(_)) => true,
+        Reply::Stream(_) => false,
+    };
+    if is_well {
+        return reply;
+    }
+    if let Some(kind) = kind
+        && Box::pin(may_be_there(x, kind, routed)).await
+    {
         return reply;
     }
     let ours = unknown(call).to_raw();
     let told = move |outcome| match outcome {
-        Outcome::Error(error) if RpcError::read(&error).code == code::INVALID_PARAMS => {
+        Outcome::Error(error) if none(&error) => Outcome::Error(ours.clone()),
+        // Many servers say so in a result.
+        Outcome::Result(Body::Whole(result)) if kind == Some(Kind::Tools) && failed(&result) => {
             Outcome::Error(ours.clone())
         }
         outcome => outcome,
@@ -87,4 +116,14 @@ pub(crate) fn as_unknown(x: &Exchange, call: &Call, reply: Reply) -> Reply {
             item => item,
         }))),
     }
+}
+
+/// Whether a server lists what it is asked for by name, or its list cannot be had.
+async fn may_be_there(x: &Exchange, kind: Kind, routed: &Routed) -> bool {
+    let listing = match routed.source.cached(kind, &x.caller) {
+        None => routed.source.known(kind, &x.caller).await.ok(),
+        cached => cached,
+    };
+    let name = routed.call.text("name").unwrap_or_default();
+    listing.is_none_or(|listing| listing.get(&name).is_some())
 }

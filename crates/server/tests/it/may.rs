@@ -103,6 +103,36 @@ async fn what_may_not_be_used_is_not_seen_and_is_as_what_is_not_there_in_every_r
     assert_eq!(world.demo("a").server.stats().requests("tools/call"), 5, "of what is not there");
 }
 
+/// Servers that say in three ways that they do not have something, behind one endpoint with prefixes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_used_is_as_what_is_not_there_also_where_servers_have_words_of_their_own() {
+    let names = ["Tool::\"a/echo\"", "Tool::\"b/echo\"", "Prompt::\"a/greet\"", "Prompt::\"b/greet\""];
+    let text = names.map(|name| format!("forbid(principal, action, resource == {name});")).join("\n");
+    let hidden = policies(&text);
+    let files = vec![hidden.path.clone()];
+    let words = |on| Server::builder().unknown_in_results(on);
+    let world = World::builder().demo("a", words(false)).demo("b", words(true)).config(|config| {
+        config.policy = Some(Policy { presets: vec![Preset::Everyone], files, arguments: [].into() });
+    });
+    let world = world.start().await;
+    for revision in Revision::ALL {
+        for (endpoint, prefix) in [("mcp", "a_"), ("mcp", "b_"), ("b", "")] {
+            let client = world.client(endpoint, revision).await;
+            let arguments = || json!({"text": "x"});
+            let denied = client.call_tool(&format!("{prefix}echo"), arguments()).await;
+            let unknown = client.call_tool(&format!("{prefix}nothing"), arguments()).await;
+            let say = |outcome: &testkit::Outcome| format!("{:?}", outcome.end).replace("nothing", "echo");
+            assert_eq!(say(&denied), say(&unknown), "{revision} {endpoint} {prefix}");
+            let prompt = |name: &str| client.request("prompts/get", json!({"name": format!("{prefix}{name}")}));
+            let (one, other) = (prompt("greet").await, prompt("nothing").await);
+            assert_eq!(say(&one).replace("greet", "echo"), say(&other), "{revision} {endpoint} {prefix}");
+            // What is there fails in its own words.
+            let failed = client.call_tool(&format!("{prefix}fail"), json!({})).await;
+            assert_eq!(failed.result()["isError"], true, "{revision}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn arguments_are_decided_on_and_a_denial_says_that_nothing_ran() {
     let text = "@reason(\"No secrets here.\") forbid(principal, action == Action::\"call_tool\", resource) \
