@@ -168,7 +168,7 @@ fn control(workspace: &Workspace) -> Result<Control> {
 }
 
 /// How often replicas are killed in a check, with each store.
-const CYCLES: u64 = 60;
+const CYCLES: u64 = 30;
 /// How often those that write the audit log are, in each mode.
 const AUDIT_KILLS: u64 = 6;
 
