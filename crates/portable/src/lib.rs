@@ -14,6 +14,7 @@ mod format;
 mod gateways;
 mod matrix;
 mod model;
+mod patterns;
 mod reduce;
 mod report;
 mod secret;

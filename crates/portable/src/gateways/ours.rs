@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::reading::duration;
 use crate::format::Fault;
 use crate::model::{Deployment, Issuer, Limit, LimitKind, Per};
+use crate::patterns;
 use crate::report::Report;
 use names::Names;
 
@@ -44,6 +45,9 @@ pub fn migrate(mut deployment: Deployment) -> Result<Migrated, Fault> {
     let mut report = Report::default();
     forget(&mut deployment);
     program::secrets(&mut deployment, &mut report);
+    for (name, server) in &mut deployment.servers {
+        patterns::as_patterns(&mut server.tools, &format!("servers.{name}.tools"), &mut report);
+    }
     let names = Names::give(&mut deployment, &mut report);
     program::containers(&mut deployment, &mut report);
     program::references(&mut deployment, &mut report);
@@ -243,7 +247,8 @@ fn rate(limit: &Limit, servers: Option<Vec<String>>, index: usize) -> Result<Jso
         fits.insert("upstreams".to_owned(), json!(servers));
     }
     if let Some(tools) = &limit.tools {
-        fits.insert("tools".to_owned(), json!(tools));
+        // Whatever else fits shares the limit, which makes it no wider.
+        fits.insert("tools".to_owned(), tools.iter().map(|tool| patterns::covering(tool)).collect());
     }
     if !fits.is_empty() {
         out.insert("match".to_owned(), Json::Object(fits));

@@ -3,7 +3,8 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
-use crate::model::{Deployment, Tools};
+use crate::model::Deployment;
+use crate::patterns;
 use crate::report::Report;
 
 /// How long a name is at most.
@@ -36,9 +37,17 @@ impl Names {
                 names.rename_rules(deployment, &old, &name);
             }
             endpoint.servers = endpoint.servers.iter().map(|server| names.server(server)).collect();
-            names.tools(&mut endpoint.tools);
+            let servers: Vec<(String, String)> = names
+                .0
+                .iter()
+                .filter(|(_, new)| endpoint.servers.contains(new))
+                .map(|(old, new)| (old.clone(), new.clone()))
+                .collect();
+            let path = format!("gateway.endpoints.{old}.tools");
+            patterns::as_joined(&mut endpoint.tools, &servers, &path, report);
             let aliases = std::mem::take(&mut endpoint.aliases).into_iter();
-            endpoint.aliases = aliases.map(|(tool, alias)| (names.tool(&tool), alias)).collect();
+            endpoint.aliases =
+                aliases.map(|(tool, alias)| (patterns::joined(&tool, &servers), alias)).collect();
             deployment.gateway.endpoints.insert(name, endpoint);
         }
         names
@@ -47,21 +56,6 @@ impl Names {
     /// What a server is called here.
     pub(super) fn server(&self, old: &str) -> String {
         self.0.get(old).cloned().unwrap_or_else(|| old.to_owned())
-    }
-
-    /// A tool's name where servers meet: `SERVER/TOOL` becomes `server_TOOL`, and one of any server `*_TOOL`.
-    fn tool(&self, name: &str) -> String {
-        match name.split_once('/') {
-            Some((server, tool)) => format!("{}_{tool}", self.server(server)),
-            None => format!("*_{name}"),
-        }
-    }
-
-    fn tools(&self, tools: &mut Tools) {
-        if let Some(allow) = &mut tools.allow {
-            allow.iter_mut().for_each(|name| *name = self.tool(name));
-        }
-        tools.deny.iter_mut().for_each(|name| *name = self.tool(name));
     }
 
     fn rename_rules(&self, deployment: &mut Deployment, old: &str, new: &str) {
