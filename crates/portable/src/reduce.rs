@@ -258,18 +258,12 @@ impl Step<'_> {
             let guards = ours || may_guard(key);
             if self.is_own {
                 self.report.kept(at(key), guards);
-            } else if ours {
-                self.report.dropped(
-                    at(key),
-                    guards,
-                    "there is no place for it: write there what has to hold",
-                );
             } else {
-                self.report.dropped(
-                    at(key),
-                    guards,
-                    "it is not known what it means, and this is another format",
-                );
+                let meaning = match self.from {
+                    Some("tidegate") => "there is no place for it: write there what has to hold",
+                    _ => "it is not known what it means, and this is another format",
+                };
+                self.report.dropped(at(key), guards, meaning);
             }
         }
         if !self.is_own {
@@ -402,8 +396,8 @@ impl Step<'_> {
         self.unknown(&mut gateway.unknown, "gateway");
     }
 
-    /// Tools of an endpoint are named with their servers, and here by the names that they have there. How they
-    /// are said here is known once servers have their names here.
+    /// Tools of an endpoint are named with their servers, and here by the names that they have there. How
+    /// they are said here is known once servers have their names here.
     fn endpoint_tools(
         &mut self,
         tools: &mut Tools,

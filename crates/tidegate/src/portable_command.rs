@@ -1,5 +1,6 @@
 //! `tidegate import` and `tidegate export`: configurations of other programs, read and written.
 
+mod deployed;
 mod diff;
 mod export;
 mod files;
@@ -12,6 +13,7 @@ use crate::cli::Output;
 use crate::exit::{Coded, GUARDS_LOST, REFUSED, USAGE};
 use crate::{out, table};
 
+pub use deployed::{at_risk, deployed};
 pub use export::{Arguments as Export, run as export};
 pub use import::{Arguments as Import, run as import};
 
@@ -34,7 +36,12 @@ fn format(name: &str) -> anyhow::Result<&'static dyn Format> {
 }
 
 /// What was not kept, for people.
-fn tell(report: &Report) {
+pub fn tell(report: &Report) {
+    out::line(told(report));
+}
+
+/// The same as text.
+fn told(report: &Report) -> String {
     let mut rows = table::new(&["field", "what became of it", "guards", "it means"]);
     for loss in report.changed() {
         let guards = match (loss.guards, loss.fate) {
@@ -47,10 +54,8 @@ fn tell(report: &Report) {
         rows.add_row(cells.map(|cell| out::plain(cell).into_owned()));
     }
     let kept = report.losses().len() - report.changed().count();
-    if report.changed().next().is_some() {
-        out::line(table::text(&rows));
-    }
-    out::line(format!("{kept} fields mean the same"));
+    let head = if report.changed().next().is_some() { table::text(&rows) + "\n" } else { String::new() };
+    format!("{head}{kept} fields mean the same")
 }
 
 /// The exit code: whether something that guards was lost, or else something was refused.

@@ -112,7 +112,8 @@ proptest! {
         for format in with_names() {
             let (meant, _) = reduce(&deployment, format);
             let Ok(written) = format.export(&deployment, &Target::default()) else { continue };
-            let text = written.beside.iter().fold(written.text, |text, (_, more)| format!("{text}\n---\n{more}"));
+            let join = |text, (_, more): &(String, String)| format!("{text}\n---\n{more}");
+            let text = written.beside.iter().fold(written.text, join);
             let Ok(read) = format.import(&text, &Origin::default()) else { continue };
             let here = Tidegate.export(&read.deployment, &Target::default()).unwrap();
             check(format.name(), &loaded(&here.text), &meant)?;

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use portable::{Fate, Format, GATEWAYS, Migrated, Origin, Report, RunsAt};
+use portable::{Format, GATEWAYS, Migrated, Origin, RunsAt};
 use serde_json::json;
 
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, FAILURE, GUARDS_LOST, REFUSED, USAGE};
-use crate::{load, out, table};
+use crate::out;
+use crate::portable_command::{deployed, tell};
 
 /// How large the files may be together, in bytes.
 const BYTES_MAX: u64 = portable::FILE_BYTES_MAX as u64;
@@ -102,24 +103,7 @@ pub fn deploy(arguments: &Deploy) -> anyhow::Result<u8> {
         );
         return Err(Coded::new(USAGE, text).into());
     };
-    let loaded = load::load(&arguments.source)?;
-    let Some(file) = &loaded.file else {
-        let text = "deploy: there is no configuration; give --config".to_owned();
-        return Err(Coded::new(USAGE, text).into());
-    };
-    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-    let mut beside = Vec::new();
-    let folder = file.parent().unwrap_or(Path::new("."));
-    for path in loaded.config.policy.iter().flat_map(|policy| &policy.files) {
-        // One that is elsewhere is named by its whole path, and told as one that has to be put there.
-        let Ok(name) = path.strip_prefix(folder) else { continue };
-        if name.components().count() == 1 {
-            let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-            beside.push((name.display().to_string(), text));
-        }
-    }
-    let deployed = portable::deploy(place, &text, &beside, &file.display().to_string())
-        .map_err(|fault| Coded::config(format!("deploy the configuration: {fault}")))?;
+    let deployed = deployed(place, &arguments.source)?;
     put(&arguments.into, &deployed.files)?;
     match arguments.output {
         Output::Json => {
@@ -182,22 +166,4 @@ fn put(folder: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
         placed.with_context(|| format!("write {}", path.display()))?;
     }
     Ok(())
-}
-
-fn tell(report: &Report) {
-    let mut rows = table::new(&["field", "what became of it", "guards", "it means"]);
-    for loss in report.changed() {
-        let guards = match (loss.guards, loss.fate) {
-            (true, Fate::Dropped) => "LOST",
-            (true, _) => "yes",
-            (false, _) => "",
-        };
-        let cells = [&loss.path, &loss.fate.to_string(), guards, &loss.meaning];
-        rows.add_row(cells.map(|cell| out::plain(cell).into_owned()));
-    }
-    if report.changed().next().is_some() {
-        out::line(table::text(&rows));
-    }
-    let kept = report.losses().len() - report.changed().count();
-    out::line(format!("{kept} fields mean the same"));
 }

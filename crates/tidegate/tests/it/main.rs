@@ -45,3 +45,4 @@ mod threats;
 mod up;
 mod upstreams;
 mod users;
+mod written;
