@@ -7,7 +7,7 @@ mod files;
 mod import;
 mod undo;
 
-use portable::{Fate, Format, Report, Tidegate};
+use portable::{Fate, Format, GATEWAYS, Report, Tidegate};
 
 use crate::cli::Output;
 use crate::exit::{Coded, GUARDS_LOST, REFUSED, USAGE};
@@ -15,7 +15,7 @@ use crate::{out, table};
 
 pub use deployed::{at_risk, deployed};
 pub use export::{Arguments as Export, run as export};
-pub use import::{Arguments as Import, run as import};
+pub use import::{Arguments as Import, read_gateway, run as import};
 
 /// All formats that are known, those of clients first.
 fn formats() -> Vec<&'static dyn Format> {
@@ -24,13 +24,18 @@ fn formats() -> Vec<&'static dyn Format> {
     all
 }
 
+/// The gateway of this name.
+pub fn gateway(name: &str) -> Option<&'static dyn Format> {
+    GATEWAYS.iter().copied().find(|format| format.name() == name)
+}
+
 /// The format of this name.
 fn format(name: &str) -> anyhow::Result<&'static dyn Format> {
     let all = formats();
     if let Some(format) = all.iter().find(|format| format.name() == name) {
         return Ok(*format);
     }
-    let names: Vec<&str> = all.iter().map(|format| format.name()).collect();
+    let names: Vec<&str> = all.iter().chain(GATEWAYS).map(|format| format.name()).collect();
     let text = format!("find the format {:?}: there are {}", out::plain(name), names.join(", "));
     Err(Coded::new(USAGE, text).into())
 }

@@ -107,6 +107,12 @@ proptest! {
         check("migrated", &loaded(&migrated.config), &deployment)?;
     }
 
+}
+
+proptest! {
+    // Each case goes through every format.
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
     #[test]
     fn what_is_read_from_others_offers_no_tool_that_was_not_offered(deployment in deployment()) {
         for format in with_names() {

@@ -5,16 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use portable::{Format, GATEWAYS, Migrated, Origin, RunsAt};
+use portable::{Format, GATEWAYS, Migrated, RunsAt};
 use serde_json::json;
 
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, FAILURE, GUARDS_LOST, REFUSED, USAGE};
 use crate::out;
-use crate::portable_command::{deployed, tell};
-
-/// How large the files may be together, in bytes.
-const BYTES_MAX: u64 = portable::FILE_BYTES_MAX as u64;
+use crate::portable_command::{self, deployed, read_gateway, tell};
 
 /// Whose files, and where what comes out goes.
 #[derive(Debug, Args)]
@@ -53,12 +50,9 @@ pub struct Deploy {
 /// Reads another gateway's files, and writes what they become.
 pub fn from(arguments: &From) -> anyhow::Result<u8> {
     let format = gateway(&arguments.gateway)?;
-    let text = joined(&arguments.files)?;
-    let file = arguments.files.first().map(|file| file.display().to_string()).unwrap_or_default();
-    let read = format.import(&text, &Origin { file: &file, ..Origin::default() });
-    let read = read.map_err(|fault| Coded::config(format!("read {}: {fault}", format.title())))?;
+    let read = read_gateway(format, &arguments.files)?;
     let mut report = read.report;
-    let Migrated { config, beside, report: more } = portable::migrate(read.deployment)
+    let Migrated { config, beside, report: more, .. } = portable::migrate(read.deployment)
         .map_err(|fault| Coded::config(format!("make a configuration of it: {fault}")))?;
     report.extend(more);
     let refused: Vec<String> =
@@ -122,27 +116,11 @@ pub fn deploy(arguments: &Deploy) -> anyhow::Result<u8> {
 }
 
 fn gateway(name: &str) -> anyhow::Result<&'static dyn Format> {
-    if let Some(format) = GATEWAYS.iter().find(|format| format.name() == name) {
-        return Ok(*format);
-    }
-    let names: Vec<&str> = GATEWAYS.iter().map(|format| format.name()).collect();
-    let text = format!("find the gateway {:?}: there are {}", out::plain(name), names.join(", "));
-    Err(Coded::new(USAGE, text).into())
-}
-
-/// The files as one text: documents of YAML, which JSON is, too.
-fn joined(files: &[PathBuf]) -> anyhow::Result<String> {
-    let mut texts = Vec::new();
-    let mut left = BYTES_MAX;
-    for file in files {
-        let wrong = |why: String| Coded::new(USAGE, format!("read {}: {why}", file.display()));
-        let size = std::fs::metadata(file).map_err(|error| wrong(error.to_string()))?.len();
-        left =
-            left.checked_sub(size).ok_or_else(|| wrong(format!("there are more than {BYTES_MAX} bytes")))?;
-        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-        texts.push(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned));
-    }
-    Ok(texts.join("\n---\n"))
+    portable_command::gateway(name).ok_or_else(|| {
+        let names: Vec<&str> = GATEWAYS.iter().map(|format| format.name()).collect();
+        let text = format!("find the gateway {:?}: there are {}", out::plain(name), names.join(", "));
+        Coded::new(USAGE, text).into()
+    })
 }
 
 /// Writes new files, whole or not at all, and none over one that is there.

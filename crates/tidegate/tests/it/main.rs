@@ -14,6 +14,7 @@ mod discovered;
 mod drain;
 mod environments;
 mod exports;
+mod gateways;
 mod governance;
 mod governance_git;
 mod governance_walk;

@@ -1,8 +1,11 @@
 //! Names that this gateway takes: 1 to 32 of `a-z`, `0-9` and `-`.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
+use super::there::There;
 use crate::model::Deployment;
 use crate::patterns;
 use crate::report::Report;
@@ -15,8 +18,9 @@ pub(super) struct Names(IndexMap<String, String>);
 
 impl Names {
     /// Gives every server and endpoint a name that is taken.
-    pub(super) fn give(deployment: &mut Deployment, report: &mut Report) -> Self {
-        let mut taken = Map::new();
+    pub(super) fn give(deployment: &mut Deployment, there: &There<'_>, report: &mut Report) -> Self {
+        let as_taken = |names: BTreeSet<String>| names.into_iter().map(|name| (name, Json::Null));
+        let mut taken: Map<String, Json> = as_taken(there.endpoints()).collect();
         let mut names = IndexMap::new();
         for (old, server) in std::mem::take(&mut deployment.servers) {
             let name = short(&old, &taken);
@@ -28,6 +32,7 @@ impl Names {
             names.insert(old, name);
         }
         let names = Self(names);
+        taken.extend(as_taken(there.all()));
         for (old, mut endpoint) in std::mem::take(&mut deployment.gateway.endpoints) {
             let name = short(&old, &taken);
             taken.insert(name.clone(), Json::Null);
@@ -56,6 +61,12 @@ impl Names {
     /// What a server is called here.
     pub(super) fn server(&self, old: &str) -> String {
         self.0.get(old).cloned().unwrap_or_else(|| old.to_owned())
+    }
+
+    /// Servers that are in a deployment: what they were called, and what they are called here.
+    pub(super) fn written(&self, deployment: &Deployment) -> Vec<(String, String)> {
+        let kept = self.0.iter().filter(|(_, new)| deployment.servers.contains_key(*new));
+        kept.map(|(old, new)| (old.clone(), new.clone())).collect()
     }
 
     fn rename_rules(&self, deployment: &mut Deployment, old: &str, new: &str) {
