@@ -14,6 +14,7 @@ mod format;
 mod gateways;
 mod matrix;
 mod model;
+mod patterns;
 mod reduce;
 mod report;
 mod secret;
@@ -29,7 +30,7 @@ pub use format::{
     DEPTH_MAX, Exported, FILE_BYTES_MAX, Fault, Format, Imported, Known, Likeness, Origin, Refused,
     SERVERS_MAX, Target, Tested,
 };
-pub use gateways::{GATEWAYS, Migrated, POLICY_FILE, migrate};
+pub use gateways::{GATEWAYS, Migrated, POLICY_FILE, migrate, migrate_into};
 pub use matrix::matrix;
 pub use model::{
     ApiKey, Check, CheckAction, Code, Container, Deployment, Effect, Endpoint, Gateway, Input, Isolation,

@@ -4,7 +4,8 @@ use indexmap::IndexMap;
 
 use crate::field::{Field, Support};
 use crate::format::Format;
-use crate::model::{Deployment, Gateway, Oauth, Server, Transport, Unknown};
+use crate::model::{Deployment, Gateway, Oauth, Server, Tools, Transport, Unknown};
+use crate::patterns;
 use crate::report::Report;
 use crate::text::{Piece, Text};
 
@@ -16,15 +17,16 @@ use crate::text::{Piece, Text};
 pub fn reduce(deployment: &Deployment, format: &dyn Format) -> (Deployment, Report) {
     let mut report = Report::default();
     let mut out = deployment.clone();
-    let is_own = out.format == Some(format.name());
+    let from = out.format;
+    let is_own = from == Some(format.name());
     let servers = std::mem::take(&mut out.servers);
     for (name, mut server) in servers {
-        let mut step = Step { format, path: format!("servers.{name}"), report: &mut report, is_own };
+        let mut step = Step { format, path: format!("servers.{name}"), report: &mut report, from, is_own };
         if step.server(&mut server) {
             out.servers.insert(name, server);
         }
     }
-    let mut step = Step { format, path: String::new(), report: &mut report, is_own };
+    let mut step = Step { format, path: String::new(), report: &mut report, from, is_own };
     step.inputs(&mut out);
     step.gateway(&mut out.gateway);
     step.unknown(&mut out.unknown, "");
@@ -84,10 +86,30 @@ const OAUTH_ROWS: &[OauthRow] = &[
     (Field::OauthGrant, |o| o.grant.is_some(), |o| o.grant = None),
 ];
 
+/// Keys of this gateway's own configuration that keep somebody from something.
+const OUR_GUARDS: [&str; 14] = [
+    "auth",
+    "policy",
+    "rates",
+    "checks",
+    "pins",
+    "origins",
+    "hosts",
+    "tls",
+    "limits",
+    "governance",
+    "sandbox",
+    "lifecycle",
+    "lifecycles",
+    "protocol",
+];
+
 struct Step<'a> {
     format: &'a dyn Format,
     path: String,
     report: &'a mut Report,
+    /// The format that it comes from.
+    from: Option<&'static str>,
     is_own: bool,
 }
 
@@ -154,9 +176,21 @@ impl Step<'_> {
                 clear(server);
             }
         }
+        let path = format!("{}.tools", self.path);
+        self.tools(&mut server.tools, &path);
         self.oauth(server);
         self.unknown(&mut server.unknown, "");
         self.references(server)
+    }
+
+    /// Names of tools are patterns for some and none for others.
+    fn tools(&mut self, tools: &mut Tools, path: &str) {
+        let to = Some(self.format.name());
+        match (patterns::has_patterns(self.from), patterns::has_patterns(to)) {
+            (false, true) => patterns::as_patterns(tools, path, self.report),
+            (true, false) => patterns::as_names(tools, path, self.report),
+            (true, true) | (false, false) => {}
+        }
     }
 
     /// What means nothing for the kind of server.
@@ -219,11 +253,17 @@ impl Step<'_> {
             parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
         };
         for key in unknown.keys() {
+            // What our own sections do is known, whatever they are called.
+            let ours = self.from == Some("tidegate") && OUR_GUARDS.contains(&key.as_str());
+            let guards = ours || may_guard(key);
             if self.is_own {
-                self.report.kept(at(key), may_guard(key));
+                self.report.kept(at(key), guards);
             } else {
-                let meaning = "it is not known what it means, and this is another format";
-                self.report.dropped(at(key), may_guard(key), meaning);
+                let meaning = match self.from {
+                    Some("tidegate") => "there is no place for it: write there what has to hold",
+                    _ => "it is not known what it means, and this is another format",
+                };
+                self.report.dropped(at(key), guards, meaning);
             }
         }
         if !self.is_own {
@@ -318,13 +358,20 @@ impl Step<'_> {
         if !gateway.endpoints.is_empty() && !self.stays(Field::Endpoints, "gateway.endpoints") {
             gateway.endpoints.clear();
         }
+        let names = gateway.unknown.get("names").cloned();
         for (name, endpoint) in &mut gateway.endpoints {
             let path = format!("gateway.endpoints.{name}");
             let tools = &mut endpoint.tools;
             let has_tools = tools.allow.is_some() || !tools.deny.is_empty();
             if has_tools && !self.stays(Field::EndpointTools, &format!("{path}.tools")) {
-                *tools = crate::model::Tools::default();
+                *tools = Tools::default();
             }
+            self.endpoint_tools(
+                &mut endpoint.tools,
+                &endpoint.servers,
+                names.as_ref(),
+                &format!("{path}.tools"),
+            );
             let has = !endpoint.aliases.is_empty();
             if has && !self.stays(Field::EndpointAliases, &format!("{path}.aliases")) {
                 endpoint.aliases.clear();
@@ -347,6 +394,24 @@ impl Step<'_> {
         self.list(&mut gateway.keys, Field::Keys);
         self.list(&mut gateway.checks, Field::Checks);
         self.unknown(&mut gateway.unknown, "gateway");
+    }
+
+    /// Tools of an endpoint are named with their servers, and here by the names that they have there. How
+    /// they are said here is known once servers have their names here.
+    fn endpoint_tools(
+        &mut self,
+        tools: &mut Tools,
+        servers: &[String],
+        names: Option<&serde_json::Value>,
+        path: &str,
+    ) {
+        let to_us = self.format.name() == "tidegate";
+        if self.from == Some("tidegate") && !to_us {
+            patterns::as_parted(tools, servers, names, path, self.report);
+        }
+        if !to_us {
+            self.tools(tools, path);
+        }
     }
 
     /// Each of a list by itself, so that a reader sees how many there were.

@@ -10,6 +10,8 @@ use crate::text::{Piece, Text};
 pub struct Inline {
     /// Where: `servers.files.env.API_KEY`.
     pub path: String,
+    /// The server that has it; `None`: it is a key that is taken.
+    pub server: Option<String>,
     /// Whether it can be moved elsewhere and named by where it is: in `env`, `headers` and the OAuth client's
     /// secret it can, in a command or a URL it cannot.
     pub movable: bool,
@@ -20,6 +22,8 @@ pub struct Inline {
 pub struct Moved {
     /// Where it was.
     pub path: String,
+    /// The server that had it; `None`: it is a key that is taken.
+    pub server: Option<String>,
     /// Where it belongs now, as the caller named it.
     pub place: String,
     /// The secret.
@@ -147,7 +151,9 @@ fn has_secret_query(text: &str) -> bool {
 pub fn inline(deployment: &Deployment) -> Vec<Inline> {
     let mut found = Vec::new();
     let mut copy = deployment.clone();
-    visit(&mut copy, &mut |path, movable, _, _| found.push(Inline { path: path.to_owned(), movable }));
+    visit(&mut copy, &mut |path, server, movable, _, _| {
+        found.push(Inline { path: path.to_owned(), server: server.map(str::to_owned), movable });
+    });
     found
 }
 
@@ -155,7 +161,7 @@ pub fn inline(deployment: &Deployment) -> Vec<Inline> {
 /// which a secret was, or gives `None` to leave it there.
 pub fn move_inline(deployment: &mut Deployment, place: &mut dyn FnMut(&str) -> Option<String>) -> Vec<Moved> {
     let mut moved = Vec::new();
-    visit(deployment, &mut |path, movable, name, value| {
+    visit(deployment, &mut |path, server, movable, name, value| {
         let Some(plain) = value.as_plain().filter(|_| movable).map(str::to_owned) else { return };
         let Some(file) = place(path) else { return };
         // The word before a token is no part of the secret, so that the file has what others expect in it.
@@ -165,51 +171,62 @@ pub fn move_inline(deployment: &mut Deployment, place: &mut dyn FnMut(&str) -> O
         let scheme = scheme.unwrap_or_default();
         *value = Text::plain(scheme).with(Piece::File(file.clone()));
         let secret = SecretValue(plain[scheme.len()..].to_owned());
-        moved.push(Moved { path: path.to_owned(), place: file, value: secret });
+        let server = server.map(str::to_owned);
+        moved.push(Moved { path: path.to_owned(), server, place: file, value: secret });
     });
     moved
 }
 
-type Visitor<'a> = dyn FnMut(&str, bool, &str, &mut Text) + 'a;
+type Visitor<'a> = dyn FnMut(&str, Option<&str>, bool, &str, &mut Text) + 'a;
 
-/// Calls with each text that has a secret: where it is, whether it can be moved, its name, itself.
+/// Calls with each text that has a secret: where it is, of which server, whether it can be moved, its name,
+/// itself.
 fn visit(deployment: &mut Deployment, found: &mut Visitor<'_>) {
     for (name, server) in &mut deployment.servers {
         for (part, values) in [("env", &mut server.env), ("headers", &mut server.headers)] {
             for (key, value) in values {
                 if is_secret(key, value) {
                     let movable = value.as_plain().is_some();
-                    found(&format!("servers.{name}.{part}.{key}"), movable, key, value);
+                    found(&format!("servers.{name}.{part}.{key}"), Some(name), movable, key, value);
                 }
             }
         }
         if let Some(secret) = server.oauth.as_mut().and_then(|oauth| oauth.client_secret.as_mut())
             && is_secret("client_secret", secret)
         {
-            found(&format!("servers.{name}.oauth.client_secret"), secret.as_plain().is_some(), "", secret);
+            let (at, movable) = (format!("servers.{name}.oauth.client_secret"), secret.as_plain().is_some());
+            found(&at, Some(name), movable, "", secret);
         }
         if let Some(url) = &mut server.url {
             let has = |plain: &str| has_secret_query(plain) || has_password(plain) || looks_secret(plain);
             if url.plain_pieces().any(has) {
-                found(&format!("servers.{name}.url"), false, "", url);
+                found(&format!("servers.{name}.url"), Some(name), false, "", url);
             }
         }
-        let mut option = String::new();
-        for (index, word) in server.argv.iter_mut().enumerate() {
-            let plain = word.as_plain().unwrap_or_default().to_owned();
-            let (name_of, value) = plain.split_once('=').unwrap_or((option.as_str(), plain.as_str()));
-            let after_option = name_of.starts_with('-') && names_secret(name_of) && !is_harmless(value);
-            let is_value = after_option && !value.starts_with('-');
-            if is_value || word.plain_pieces().any(|p| looks_secret(p) || has_password(p)) {
-                found(&format!("servers.{name}.command[{index}]"), false, "", word);
-            }
-            option = plain;
+        words(&mut server.argv, &format!("servers.{name}.command"), name, found);
+        if let Some(container) = &mut server.container {
+            words(&mut container.args, &format!("servers.{name}.container.args"), name, found);
         }
     }
     for key in &mut deployment.gateway.keys {
         if let Some(value) = key.value.as_mut().filter(|value| value.as_plain().is_some()) {
-            found(&format!("gateway.keys.{}", key.name), true, "", value);
+            found(&format!("gateway.keys.{}", key.name), None, true, "", value);
         }
+    }
+}
+
+/// The same for the words of a command.
+fn words(words: &mut [Text], at: &str, server: &str, found: &mut Visitor<'_>) {
+    let mut option = String::new();
+    for (index, word) in words.iter_mut().enumerate() {
+        let plain = word.as_plain().unwrap_or_default().to_owned();
+        let (name_of, value) = plain.split_once('=').unwrap_or((option.as_str(), plain.as_str()));
+        let after_option = name_of.starts_with('-') && names_secret(name_of) && !is_harmless(value);
+        let is_value = after_option && !value.starts_with('-');
+        if is_value || word.plain_pieces().any(|p| looks_secret(p) || has_password(p)) {
+            found(&format!("{at}[{index}]"), Some(server), false, "", word);
+        }
+        option = plain;
     }
 }
 

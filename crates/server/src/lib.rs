@@ -64,6 +64,7 @@ pub use legacy::{KeptEvents, KeptPart, SessionChange, SessionState, SharedError,
 pub use listener::Listener;
 pub use local::Local;
 pub use metrics::Metrics;
+pub use published::{Announced, announced};
 pub use rates::{budget_ends, budget_prefix, budget_used, budget_words};
 pub use replay::Repeatable;
 pub use replica::{Peer, Replicas};

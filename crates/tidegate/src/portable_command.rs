@@ -1,19 +1,21 @@
 //! `tidegate import` and `tidegate export`: configurations of other programs, read and written.
 
+mod deployed;
 mod diff;
 mod export;
 mod files;
 mod import;
 mod undo;
 
-use portable::{Fate, Format, Report, Tidegate};
+use portable::{Fate, Format, GATEWAYS, Report, Tidegate};
 
 use crate::cli::Output;
 use crate::exit::{Coded, GUARDS_LOST, REFUSED, USAGE};
 use crate::{out, table};
 
+pub use deployed::{at_risk, deployed};
 pub use export::{Arguments as Export, run as export};
-pub use import::{Arguments as Import, run as import};
+pub use import::{Arguments as Import, read_gateway, run as import};
 
 /// All formats that are known, those of clients first.
 fn formats() -> Vec<&'static dyn Format> {
@@ -22,19 +24,29 @@ fn formats() -> Vec<&'static dyn Format> {
     all
 }
 
+/// The gateway of this name.
+pub fn gateway(name: &str) -> Option<&'static dyn Format> {
+    GATEWAYS.iter().copied().find(|format| format.name() == name)
+}
+
 /// The format of this name.
 fn format(name: &str) -> anyhow::Result<&'static dyn Format> {
     let all = formats();
     if let Some(format) = all.iter().find(|format| format.name() == name) {
         return Ok(*format);
     }
-    let names: Vec<&str> = all.iter().map(|format| format.name()).collect();
+    let names: Vec<&str> = all.iter().chain(GATEWAYS).map(|format| format.name()).collect();
     let text = format!("find the format {:?}: there are {}", out::plain(name), names.join(", "));
     Err(Coded::new(USAGE, text).into())
 }
 
 /// What was not kept, for people.
-fn tell(report: &Report) {
+pub fn tell(report: &Report) {
+    out::line(told(report));
+}
+
+/// The same as text.
+fn told(report: &Report) -> String {
     let mut rows = table::new(&["field", "what became of it", "guards", "it means"]);
     for loss in report.changed() {
         let guards = match (loss.guards, loss.fate) {
@@ -47,10 +59,8 @@ fn tell(report: &Report) {
         rows.add_row(cells.map(|cell| out::plain(cell).into_owned()));
     }
     let kept = report.losses().len() - report.changed().count();
-    if report.changed().next().is_some() {
-        out::line(table::text(&rows));
-    }
-    out::line(format!("{kept} fields mean the same"));
+    let head = if report.changed().next().is_some() { table::text(&rows) + "\n" } else { String::new() };
+    format!("{head}{kept} fields mean the same")
 }
 
 /// The exit code: whether something that guards was lost, or else something was refused.

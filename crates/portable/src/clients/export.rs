@@ -88,6 +88,7 @@ impl Format for Dialect {
         for name in names {
             let Some(server) = deployment.servers.get_mut(&name) else { continue };
             let path = format!("servers.{name}");
+            no_star(self, &path, server, report);
             round_timeouts(self, &path, server, report);
             oauth::adjust(self, &path, server, report);
             (self.own)(&path, server, report);
@@ -119,6 +120,24 @@ impl Format for Dialect {
 
     fn tested(&self) -> Tested {
         self.tested
+    }
+}
+
+/// A tool that is called `*` cannot be named where that stands for all tools.
+fn no_star(dialect: &Dialect, path: &str, server: &mut Server, report: &mut Report) {
+    let is_star = |tool: &String| tool == "*";
+    if let Some(allow) = &mut server.tools.allow
+        && dialect.allow_star
+        && allow.iter().any(is_star)
+    {
+        allow.retain(|tool| tool != "*");
+        let meaning = "\"*\" stands for all tools there: the tool of that name is not offered";
+        report.approximated(format!("{path}.tools.allow"), true, meaning);
+    }
+    if dialect.trust_tools.1 && !server.trust.all && server.trust.tools.iter().any(is_star) {
+        server.trust.tools.retain(|tool| tool != "*");
+        let meaning = "\"*\" stands for all tools there: calls of the tool of that name are asked about";
+        report.dropped(format!("{path}.trust.tools"), false, meaning);
     }
 }
 

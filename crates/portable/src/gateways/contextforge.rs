@@ -221,9 +221,11 @@ fn virtual_server<'a>(
             slugs.iter().filter_map(|(name, slug)| Some((name, tool.strip_prefix(slug)?.strip_prefix('-')?)));
         match of.max_by_key(|(name, _)| name.len()) {
             Some((server, own)) => {
-                // Its names have `-` for whatever a server's own name has there.
-                allow.push(format!("{server}/{}", own.replace('-', "?")));
-                reading.report.approximated(at, true, "a \"-\" of its name stands for any one character");
+                // Its names have `-` for whatever a server's own name has there. A pattern would fit others.
+                let spelled = ["_", "-", ".", "/"].map(|c| format!("{server}/{}", own.replace('-', c)));
+                allow.extend(spelled.into_iter().take(if own.contains('-') { 4 } else { 1 }));
+                let meaning = "each \"-\" of its name is taken for the same one of - _ . and /";
+                reading.report.approximated(at, true, meaning);
                 if !endpoint.servers.contains(server) {
                     endpoint.servers.push(server.clone());
                 }

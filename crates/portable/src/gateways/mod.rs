@@ -20,7 +20,7 @@ mod variable;
 mod write;
 
 use crate::format::{Fault, Format};
-pub use ours::{Migrated, POLICY_FILE, migrate};
+pub use ours::{Migrated, POLICY_FILE, migrate, migrate_into};
 
 /// The formats of gateways, in the order in which they are listed.
 pub const GATEWAYS: &[&dyn Format] = &[

@@ -3,18 +3,25 @@
 mod names;
 mod policy;
 mod program;
+mod there;
 mod written;
 
 use serde_json::{Map, Value as Json, json};
 
 use super::reading::duration;
-use crate::format::Fault;
+use crate::format::{Fault, Target};
 use crate::model::{Deployment, Issuer, Limit, LimitKind, Per};
+use crate::patterns;
 use crate::report::Report;
 use names::Names;
+use there::There;
 
 /// The file of policies, beside `tidegate.yaml`.
 pub const POLICY_FILE: &str = "imported.cedar";
+
+/// How tokens may be signed here.
+const ALGORITHMS: [&str; 9] =
+    ["ES256", "ES384", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
 
 /// A day, which a rate is over at most, in milliseconds.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -26,13 +33,14 @@ pub struct Migrated {
     pub config: String,
     /// The files that it names, beside it, by name.
     pub beside: Vec<(String, String)>,
+    /// Servers that are in it: what they were called, and what they are called here.
+    pub names: Vec<(String, String)>,
     /// What became of what was said before.
     pub report: Report,
 }
 
 /// Writes a deployment of another gateway's in this gateway's own words: servers and endpoints, `auth`,
-/// `policy`,
-/// `rates`, `origins`, `tls`.
+/// `policy`, `rates`, `origins`, `tls`.
 ///
 /// Members of the format that it comes from are left out. What guards and has no counterpart is told as
 /// dropped, and where something cannot be said exactly, it is said stricter. A secret that stands in it is
@@ -40,36 +48,56 @@ pub struct Migrated {
 ///
 /// # Errors
 /// [`Fault`] where what comes out is no configuration that the gateway takes.
-pub fn migrate(mut deployment: Deployment) -> Result<Migrated, Fault> {
+pub fn migrate(deployment: Deployment) -> Result<Migrated, Fault> {
+    migrate_into(deployment, &Target { file: "tidegate.yaml", ..Target::default() })
+}
+
+/// As [`migrate`], into a configuration that is there, all of whose other lines stay.
+///
+/// Where that one has servers already, servers and endpoints go into it and nothing else: who may come in,
+/// and what for, is said there for all of them, and would be said anew for others than it was meant for. That
+/// is told as dropped.
+///
+/// # Errors
+/// As [`migrate`], and where the text that is there cannot be used, or not be changed without changing more.
+pub fn migrate_into(mut deployment: Deployment, target: &Target<'_>) -> Result<Migrated, Fault> {
     let mut report = Report::default();
+    let there = There::of(target)?;
     forget(&mut deployment);
     program::secrets(&mut deployment, &mut report);
-    let names = Names::give(&mut deployment, &mut report);
+    for (name, server) in &mut deployment.servers {
+        patterns::as_patterns(&mut server.tools, &format!("servers.{name}.tools"), &mut report);
+    }
+    there.leave_out(&mut deployment, &mut report);
+    let names = Names::give(&mut deployment, &there, &mut report);
     program::containers(&mut deployment, &mut report);
     program::references(&mut deployment, &mut report);
     // What is not served is named in no other section.
     let upstreams = written::upstreams(&deployment, &mut report);
     deployment.servers.retain(|name, _| upstreams.contains_key(name));
     let mut sections = Map::new();
-    let origins = origins(&mut deployment, &mut sections, &mut report);
-    sections.extend(origins);
-    auth(&mut deployment, &mut sections, &mut report);
-    rates(&mut deployment, &names, &mut sections, &mut report);
     let mut beside = Vec::new();
-    if let Some(text) = policy::write(&mut deployment, &names, &mut report) {
-        sections.insert("policy".to_owned(), json!({ "files": [POLICY_FILE] }));
-        beside.push((POLICY_FILE.to_owned(), text));
+    if !there.has_servers() {
+        let origins = origins(&mut deployment, &mut sections, &mut report);
+        sections.extend(origins);
+        auth(&mut deployment, &mut sections, &mut report);
+        rates(&mut deployment, &names, &mut sections, &mut report);
+        if let Some(text) = policy::write(&mut deployment, &names, &mut report) {
+            sections.insert("policy".to_owned(), json!({ "files": [POLICY_FILE] }));
+            beside.push((POLICY_FILE.to_owned(), text));
+        }
     }
     for (index, _) in std::mem::take(&mut deployment.gateway.checks).iter().enumerate() {
         let meaning = "what passes is not looked at: write `checks`";
         report.dropped(format!("gateway.checks[{index}]"), true, meaning);
     }
-    let config = written::all(&deployment, sections, upstreams, &mut report);
-    match config::load_str(&config, "tidegate.yaml") {
-        Ok(_) => Ok(Migrated { config, beside, report }),
+    let whole = written::all(&deployment, sections, upstreams, &mut report);
+    let config = there.with(&whole)?;
+    match config::load_str(&config, target.file) {
+        Ok(_) => Ok(Migrated { config, beside, names: names.written(&deployment), report }),
         Err(faults) => {
             let first = faults.into_iter().next().cloned();
-            Err(first.unwrap_or_else(|| super::whole("tidegate.yaml", "it would be no configuration")))
+            Err(first.unwrap_or_else(|| super::whole(target.file, "it would be no configuration")))
         }
     }
 }
@@ -127,12 +155,15 @@ fn auth(deployment: &mut Deployment, sections: &mut Map<String, Json>, report: &
             continue;
         }
         let name = names::short(&host(&one.issuer), &named);
+        match issuer(&one, &path, report) {
+            Some(section) => drop(named.insert(name.clone(), section)),
+            None => continue,
+        }
         scopes.extend(one.scopes.iter().filter(|scope| !scopes.contains(scope)).cloned().collect::<Vec<_>>());
         if one.optional && !allow.iter().any(|name| name == "anonymous") {
             allow.push("anonymous".to_owned());
         }
-        allow.push(name.clone());
-        named.insert(name, issuer(&one, &path, report));
+        allow.push(name);
     }
     for (index, _) in keys.iter().enumerate() {
         let meaning = "keys are made anew (`tidegate auth key`): nobody comes in by the old ones";
@@ -154,7 +185,7 @@ fn auth(deployment: &mut Deployment, sections: &mut Map<String, Json>, report: &
     if !named.is_empty() {
         auth.insert("issuers".to_owned(), Json::Object(named));
     }
-    let closed = closed(deployment);
+    let closed = closed(deployment, report);
     if !closed.is_empty() {
         report.kept("gateway.endpoints", true);
         auth.insert("endpoints".to_owned(), Json::Object(closed));
@@ -165,35 +196,57 @@ fn auth(deployment: &mut Deployment, sections: &mut Map<String, Json>, report: &
 }
 
 /// Where there are virtual servers, they are all that was served: nobody comes in elsewhere.
-fn closed(deployment: &Deployment) -> Map<String, Json> {
-    if deployment.gateway.endpoints.is_empty() {
+fn closed(deployment: &Deployment, report: &mut Report) -> Map<String, Json> {
+    let endpoints = &deployment.gateway.endpoints;
+    if endpoints.is_empty() {
         return Map::new();
     }
-    let names = std::iter::once("mcp").chain(deployment.servers.keys().map(String::as_str));
+    let some = endpoints.iter().filter(|(_, endpoint)| endpoint.who.is_some()).map(|(name, _)| name.as_str());
+    let some: Vec<&str> = some.collect();
+    for name in &some {
+        let meaning = "who may come in is said in `auth.endpoints`: nobody does until it says so";
+        report.approximated(format!("gateway.endpoints.{name}.who"), true, meaning);
+    }
+    let names = std::iter::once("mcp").chain(deployment.servers.keys().map(String::as_str)).chain(some);
     names.map(|name| (name.to_owned(), json!({"allow": []}))).collect()
 }
 
-fn issuer(one: &Issuer, path: &str, report: &mut Report) -> Json {
+/// The section of an issuer. `None`: its tokens are not taken.
+fn issuer(one: &Issuer, path: &str, report: &mut Report) -> Option<Json> {
+    let known = |word: &&String| ALGORITHMS.contains(&word.as_str());
+    let algorithms: Vec<&String> = one.algorithms.iter().filter(known).collect();
+    if algorithms.is_empty() && !one.algorithms.is_empty() {
+        let meaning = "its tokens are signed in a way that is not taken here: they are not taken";
+        report.approximated(path, true, meaning);
+        return None;
+    }
     report.kept(path, true);
     let mut out = Map::new();
     out.insert("issuer".to_owned(), one.issuer.as_str().into());
-    if let Some(jwks) = one.jwks_url.as_ref().filter(|url| is_usable(url)) {
-        out.insert("jwks_url".to_owned(), jwks.as_str().into());
+    match &one.jwks_url {
+        Some(jwks) if is_usable(jwks) => drop(out.insert("jwks_url".to_owned(), jwks.as_str().into())),
+        Some(_) => {
+            let meaning = "its keys are looked for where its metadata says, over https";
+            report.approximated(format!("{path}.jwks_url"), true, meaning);
+        }
+        None => {}
     }
     if !one.audiences.is_empty() {
         out.insert("audiences".to_owned(), json!(one.audiences));
     }
-    if !one.algorithms.is_empty() {
-        let meaning =
-            "how its tokens may be signed is said by `algorithms` of the issuer: look at its default";
-        report.approximated(format!("{path}.algorithms"), true, meaning);
+    if !algorithms.is_empty() {
+        if algorithms.len() < one.algorithms.len() {
+            let meaning = "tokens that are signed in another way are not taken: symmetric ones never are";
+            report.approximated(format!("{path}.algorithms"), true, meaning);
+        }
+        out.insert("algorithms".to_owned(), json!(algorithms));
     }
     if let Some(claim) = &one.subject_claim {
         out.insert("subject_claim".to_owned(), claim.as_str().into());
     }
     let groups = one.groups_claim.as_deref().unwrap_or("groups");
     out.insert("groups_claim".to_owned(), groups.into());
-    Json::Object(out)
+    Some(Json::Object(out))
 }
 
 fn host(url: &str) -> String {
@@ -222,9 +275,13 @@ fn rates(deployment: &mut Deployment, names: &Names, sections: &mut Map<String, 
             report.kept(path, true);
             continue;
         }
-        match rate(limit, named, index) {
+        let (limit, longer) = within_a_day(limit);
+        match rate(&limit, named, index) {
             Ok(rate) => {
-                report.kept(path, true);
+                match longer {
+                    true => report.approximated(path, true, "it is an even share of each day"),
+                    false => report.kept(path, true),
+                }
                 rates.push(rate);
             }
             Err(meaning) => report.dropped(path, true, meaning),
@@ -235,6 +292,20 @@ fn rates(deployment: &mut Deployment, names: &Names, sections: &mut Map<String, 
     }
 }
 
+/// A limit whose time is a day at most, and whether it was longer: then each day has an even share, so that
+/// there are never more in the whole time.
+fn within_a_day(limit: &Limit) -> (Limit, bool) {
+    let mut limit = limit.clone();
+    let longer = limit.kind == LimitKind::Requests && limit.window_ms > DAY_MS;
+    if longer {
+        let days = limit.window_ms.div_ceil(DAY_MS);
+        // What may come at once comes on top.
+        (limit.count, limit.burst) = (limit.count.saturating_sub(1) / days, Some(1));
+        limit.window_ms = DAY_MS;
+    }
+    (limit, longer)
+}
+
 fn rate(limit: &Limit, servers: Option<Vec<String>>, index: usize) -> Result<Json, &'static str> {
     let mut out = Map::new();
     out.insert("name".to_owned(), format!("imported-{}", index + 1).into());
@@ -243,7 +314,8 @@ fn rate(limit: &Limit, servers: Option<Vec<String>>, index: usize) -> Result<Jso
         fits.insert("upstreams".to_owned(), json!(servers));
     }
     if let Some(tools) = &limit.tools {
-        fits.insert("tools".to_owned(), json!(tools));
+        // Whatever else fits shares the limit, which makes it no wider.
+        fits.insert("tools".to_owned(), tools.iter().map(|tool| patterns::covering(tool)).collect());
     }
     if !fits.is_empty() {
         out.insert("match".to_owned(), Json::Object(fits));
@@ -270,7 +342,7 @@ fn rate(limit: &Limit, servers: Option<Vec<String>>, index: usize) -> Result<Jso
         LimitKind::Concurrent if limit.count > 0 => {
             out.insert("concurrency".to_owned(), limit.count.into());
         }
-        LimitKind::Requests => return Err("a rate is over a day at most: write a quota into `rates`"),
+        LimitKind::Requests => return Err("less than one a day is no rate here: write `rates`"),
         LimitKind::Concurrent => return Err("nothing at a time would be nothing at all"),
         LimitKind::Tokens => return Err("tokens of models are not counted"),
         LimitKind::Spend => return Err("money is not counted: `costs` of `rates` can stand for it"),

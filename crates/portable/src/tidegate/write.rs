@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::Tidegate;
 use crate::clients::is_plain_key;
 use crate::format::{Exported, Fault, Target};
-use crate::model::{Deployment, Endpoint, Oauth, Server, Transport};
+use crate::model::{Deployment, Endpoint, Oauth, Server, Tools, Transport};
+use crate::patterns;
 use crate::reduce::reduce;
 use crate::report::Report;
 use crate::syntax::{Entry, Source, edit_yaml, parse_yaml};
@@ -34,6 +35,12 @@ pub(super) fn export(
         if before.get(key).is_none() {
             text = format!("{key}: {value}\n{text}");
         }
+    }
+    let selects = |endpoint: &Endpoint| endpoint.tools != Tools::default() || !endpoint.aliases.is_empty();
+    let foreign = deployment.format != Some("tidegate");
+    if foreign && before.get("names").is_some() && reduced.gateway.endpoints.values().any(selects) {
+        let message = "endpoints that select tools are not added where `names` makes other names of them";
+        return Err(source.fault(0, "names", message));
     }
     let servers: Vec<Entry> = reduced
         .servers
@@ -109,12 +116,20 @@ pub(super) fn adjust(deployment: &mut Deployment, report: &mut Report) {
 /// left out.
 fn endpoints(deployment: &mut Deployment, renamed: &[(String, String)], report: &mut Report) {
     let kept = &deployment.servers;
+    let foreign = deployment.format != Some("tidegate");
     let new_name =
         |old: String| renamed.iter().find(|(one, _)| *one == old).map_or(old, |(_, new)| new.clone());
     deployment.gateway.endpoints.retain(|name, endpoint| {
         let at = format!("gateway.endpoints.{name}");
         let list = std::mem::take(&mut endpoint.servers).into_iter().map(new_name);
         endpoint.servers = list.filter(|one| kept.contains_key(one)).collect();
+        if foreign {
+            let own: Vec<(String, String)> =
+                renamed.iter().filter(|(_, new)| endpoint.servers.contains(new)).cloned().collect();
+            patterns::as_joined(&mut endpoint.tools, &own, &format!("{at}.tools"), report);
+            let aliases = std::mem::take(&mut endpoint.aliases).into_iter();
+            endpoint.aliases = aliases.map(|(tool, alias)| (patterns::joined(&tool, &own), alias)).collect();
+        }
         if !endpoint.enabled || endpoint.servers.is_empty() {
             report.approximated(at, true, "it offers nothing: it is left out");
             return false;

@@ -5,3 +5,4 @@ mod matrix;
 mod merges;
 mod models;
 mod round_trips;
+mod widens;

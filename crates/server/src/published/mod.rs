@@ -10,6 +10,7 @@ mod told;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use catalog::{LIFECYCLE, Turns};
 use config::{Card, CardIcon, CardRepository, CardVisibility, Config, Lifecycle};
 use discovery::auth::Posture;
@@ -82,34 +83,17 @@ impl Shown {
         gate: &Gate,
         (before, now): (Option<&Self>, Timestamp),
     ) -> Result<Self, ComposeError> {
-        let mut shown = Self {
-            cards: Vec::new(),
-            selections: config.endpoints.keys().cloned().collect(),
-            auth: config.discovery.experimental_auth,
-            told: Mutex::default(),
-            turns: Turns::default(),
-            proving: Semaphore::new(PROVING_MAX),
-        };
+        let mut shown = Self::empty(config);
         let rules = door::endpoint_rules(config)?;
         // Until there is a listener, an address of this machine stands for its own.
         let base = config.auth.url.clone().unwrap_or_else(|| "http://127.0.0.1".to_owned());
         for (endpoint, card) in config.discovery.told() {
             // That of an upstream that is switched off leads nowhere.
             let Some(rules) = rules.get(endpoint) else { continue };
-            let mut listed = Listed {
-                endpoint: endpoint.to_owned(),
-                card: card.clone(),
-                posture: posture(rules),
-                life: life_of(config, endpoint),
-                digest: String::new(),
-                published_at: now,
-                updated_at: now,
-                replaced: Vec::new(),
-            };
-            let published = shown.publish(&listed, &base, gate, now).map_err(|faults| {
-                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                ComposeError::Card { endpoint: endpoint.to_owned(), fault: faults.join("; ") }
-            })?;
+            let mut listed = Listed::new(config, (endpoint, card), rules, now);
+            let published = shown
+                .publish(&listed, &base, Some(gate), now)
+                .map_err(|faults| cannot_be_told(endpoint, &faults))?;
             listed.digest = discovery::digest(&published.server);
             let known = before.and_then(|before| before.cards.iter().find(|old| old.card.name == card.name));
             if let Some(old) = known {
@@ -119,6 +103,17 @@ impl Shown {
         }
         shown.turns = Turns::of(shown.cards.iter().map(|listed| &listed.life));
         Ok(shown)
+    }
+
+    fn empty(config: &Config) -> Self {
+        Self {
+            cards: Vec::new(),
+            selections: config.endpoints.keys().cloned().collect(),
+            auth: config.discovery.experimental_auth,
+            told: Mutex::default(),
+            turns: Turns::default(),
+            proving: Semaphore::new(PROVING_MAX),
+        }
     }
 
     /// What is told where the gateway is reached by `base`.
@@ -142,7 +137,7 @@ impl Shown {
         &self,
         listed: &Listed,
         base: &str,
-        gate: &Gate,
+        gate: Option<&Gate>,
         now: Timestamp,
     ) -> Result<Published, Vec<Fault>> {
         let record = listed.record(base, gate, now)?;
@@ -154,6 +149,19 @@ impl Shown {
 }
 
 impl Listed {
+    fn new(config: &Config, (endpoint, card): (&str, &Card), rules: &EndpointRules, now: Timestamp) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            card: card.clone(),
+            posture: posture(rules),
+            life: life_of(config, endpoint),
+            digest: String::new(),
+            published_at: now,
+            updated_at: now,
+            replaced: Vec::new(),
+        }
+    }
+
     /// Takes over since when what was said before.
     fn follow(&mut self, old: &Self, now: Timestamp) {
         self.replaced.clone_from(&old.replaced);
@@ -172,9 +180,10 @@ impl Listed {
         }
     }
 
-    fn record(&self, base: &str, gate: &Gate, now: Timestamp) -> Result<Record, Vec<Fault>> {
+    /// Who issues tokens is in no card and no entry of a registry, so those need no gate.
+    fn record(&self, base: &str, gate: Option<&Gate>, now: Timestamp) -> Result<Record, Vec<Fault>> {
         let path = path(&self.endpoint);
-        let metadata = gate.metadata(&self.endpoint, base, &path).unwrap_or_default();
+        let metadata = gate.and_then(|gate| gate.metadata(&self.endpoint, base, &path)).unwrap_or_default();
         let texts = |member: &str| {
             let items = metadata.get(member).and_then(|value| value.as_array()).into_iter().flatten();
             items.filter_map(|item| item.as_str().map(str::to_owned)).collect::<Vec<_>>()
@@ -204,6 +213,43 @@ impl Listed {
             scopes: texts("scopes_supported"),
         })
     }
+}
+
+/// What a gateway would tell of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// Its card, where everybody may know of it.
+    pub card: Option<Bytes>,
+    /// Its entry of a registry.
+    pub entry: Bytes,
+}
+
+/// What a gateway with this configuration that is reached by `base` would tell of an endpoint at this time:
+/// the same that it serves. `None`: of this endpoint nothing is told.
+///
+/// # Errors
+/// [`ComposeError`] where who may come in is not said, or what there is cannot be told.
+pub fn announced(
+    config: &Config,
+    endpoint: &str,
+    base: &str,
+    now: Timestamp,
+) -> Result<Option<Announced>, ComposeError> {
+    let rules = door::endpoint_rules(config)?;
+    let card = config.discovery.told().find(|(name, _)| *name == endpoint).map(|(_, card)| card);
+    let (Some(card), Some(rules)) = (card, rules.get(endpoint)) else { return Ok(None) };
+    let listed = Listed::new(config, (endpoint, card), rules, now);
+    if !listed.life.at(now).is_offered(config.endpoints.contains_key(endpoint)) {
+        return Ok(None);
+    }
+    let published = Shown::empty(config).publish(&listed, base, None, now);
+    let published = published.map_err(|faults| cannot_be_told(endpoint, &faults))?;
+    Ok(Some(Announced { card: published.card.map(|card| card.bytes()), entry: published.server.bytes() }))
+}
+
+fn cannot_be_told(endpoint: &str, faults: &[Fault]) -> ComposeError {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    ComposeError::Card { endpoint: endpoint.to_owned(), fault: faults.join("; ") }
 }
 
 /// The life of an endpoint: an upstream's own is that of the upstream.

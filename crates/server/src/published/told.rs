@@ -72,7 +72,7 @@ impl Told {
         if stage != LifeStage::Removed && !stage.is_offered(selection) {
             return Ok(None);
         }
-        let published = shown.publish(listed, base, gate, now)?;
+        let published = shown.publish(listed, base, Some(gate), now)?;
         self.names(listed);
         self.put(&published, listed.official(stage, now));
         self.replaced(listed, (shown, base, gate, now));
@@ -103,7 +103,7 @@ impl Told {
     fn replaced(&mut self, listed: &Listed, (shown, base, gate, now): (&Shown, &str, &Gate, Timestamp)) {
         for gone in &listed.replaced {
             let old = Listed { card: gone.card.clone(), replaced: Vec::new(), ..listed.clone() };
-            if let Ok(published) = shown.publish(&old, base, gate, now) {
+            if let Ok(published) = shown.publish(&old, base, Some(gate), now) {
                 self.put(
                     &published,
                     Official {

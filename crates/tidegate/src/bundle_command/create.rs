@@ -15,7 +15,7 @@ use store::{PinCopy, PinOffice};
 
 use crate::cli::{self, Output, Source};
 use crate::exit::{Coded, FAILURE, failed};
-use crate::{keys, load, out, state, store_command};
+use crate::{keys, load, out, portable_command, state, store_command};
 
 /// Of which deployment, and where to.
 #[derive(Debug, Args)]
@@ -215,8 +215,7 @@ impl<'a> Gathering<'a> {
     }
 
     fn refuse_secrets(&self, layered: &Layered) -> anyhow::Result<()> {
-        let value = Meaning::of(&layered.config, None).value().clone();
-        let risky = Meaning::told(value, Some(&layered.origins)).secrets_at_risk();
+        let risky = portable_command::at_risk(layered);
         let risky: Vec<_> = risky.into_iter().filter(|key| !self.arguments.no_secret.contains(key)).collect();
         if risky.is_empty() {
             return Ok(());

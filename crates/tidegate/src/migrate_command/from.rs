@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use portable::{Fate, Format, GATEWAYS, Migrated, Origin, Report, RunsAt};
+use portable::{Format, GATEWAYS, Migrated, RunsAt};
 use serde_json::json;
 
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, FAILURE, GUARDS_LOST, REFUSED, USAGE};
-use crate::{load, out, table};
-
-/// How large the files may be together, in bytes.
-const BYTES_MAX: u64 = portable::FILE_BYTES_MAX as u64;
+use crate::out;
+use crate::portable_command::{self, deployed, read_gateway, tell};
 
 /// Whose files, and where what comes out goes.
 #[derive(Debug, Args)]
@@ -52,12 +50,9 @@ pub struct Deploy {
 /// Reads another gateway's files, and writes what they become.
 pub fn from(arguments: &From) -> anyhow::Result<u8> {
     let format = gateway(&arguments.gateway)?;
-    let text = joined(&arguments.files)?;
-    let file = arguments.files.first().map(|file| file.display().to_string()).unwrap_or_default();
-    let read = format.import(&text, &Origin { file: &file, ..Origin::default() });
-    let read = read.map_err(|fault| Coded::config(format!("read {}: {fault}", format.title())))?;
+    let read = read_gateway(format, &arguments.files)?;
     let mut report = read.report;
-    let Migrated { config, beside, report: more } = portable::migrate(read.deployment)
+    let Migrated { config, beside, report: more, .. } = portable::migrate(read.deployment)
         .map_err(|fault| Coded::config(format!("make a configuration of it: {fault}")))?;
     report.extend(more);
     let refused: Vec<String> =
@@ -102,24 +97,7 @@ pub fn deploy(arguments: &Deploy) -> anyhow::Result<u8> {
         );
         return Err(Coded::new(USAGE, text).into());
     };
-    let loaded = load::load(&arguments.source)?;
-    let Some(file) = &loaded.file else {
-        let text = "deploy: there is no configuration; give --config".to_owned();
-        return Err(Coded::new(USAGE, text).into());
-    };
-    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-    let mut beside = Vec::new();
-    let folder = file.parent().unwrap_or(Path::new("."));
-    for path in loaded.config.policy.iter().flat_map(|policy| &policy.files) {
-        // One that is elsewhere is named by its whole path, and told as one that has to be put there.
-        let Ok(name) = path.strip_prefix(folder) else { continue };
-        if name.components().count() == 1 {
-            let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-            beside.push((name.display().to_string(), text));
-        }
-    }
-    let deployed = portable::deploy(place, &text, &beside, &file.display().to_string())
-        .map_err(|fault| Coded::config(format!("deploy the configuration: {fault}")))?;
+    let deployed = deployed(place, &arguments.source)?;
     put(&arguments.into, &deployed.files)?;
     match arguments.output {
         Output::Json => {
@@ -138,27 +116,11 @@ pub fn deploy(arguments: &Deploy) -> anyhow::Result<u8> {
 }
 
 fn gateway(name: &str) -> anyhow::Result<&'static dyn Format> {
-    if let Some(format) = GATEWAYS.iter().find(|format| format.name() == name) {
-        return Ok(*format);
-    }
-    let names: Vec<&str> = GATEWAYS.iter().map(|format| format.name()).collect();
-    let text = format!("find the gateway {:?}: there are {}", out::plain(name), names.join(", "));
-    Err(Coded::new(USAGE, text).into())
-}
-
-/// The files as one text: documents of YAML, which JSON is, too.
-fn joined(files: &[PathBuf]) -> anyhow::Result<String> {
-    let mut texts = Vec::new();
-    let mut left = BYTES_MAX;
-    for file in files {
-        let wrong = |why: String| Coded::new(USAGE, format!("read {}: {why}", file.display()));
-        let size = std::fs::metadata(file).map_err(|error| wrong(error.to_string()))?.len();
-        left =
-            left.checked_sub(size).ok_or_else(|| wrong(format!("there are more than {BYTES_MAX} bytes")))?;
-        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-        texts.push(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned));
-    }
-    Ok(texts.join("\n---\n"))
+    portable_command::gateway(name).ok_or_else(|| {
+        let names: Vec<&str> = GATEWAYS.iter().map(|format| format.name()).collect();
+        let text = format!("find the gateway {:?}: there are {}", out::plain(name), names.join(", "));
+        Coded::new(USAGE, text).into()
+    })
 }
 
 /// Writes new files, whole or not at all, and none over one that is there.
@@ -182,22 +144,4 @@ fn put(folder: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
         placed.with_context(|| format!("write {}", path.display()))?;
     }
     Ok(())
-}
-
-fn tell(report: &Report) {
-    let mut rows = table::new(&["field", "what became of it", "guards", "it means"]);
-    for loss in report.changed() {
-        let guards = match (loss.guards, loss.fate) {
-            (true, Fate::Dropped) => "LOST",
-            (true, _) => "yes",
-            (false, _) => "",
-        };
-        let cells = [&loss.path, &loss.fate.to_string(), guards, &loss.meaning];
-        rows.add_row(cells.map(|cell| out::plain(cell).into_owned()));
-    }
-    if report.changed().next().is_some() {
-        out::line(table::text(&rows));
-    }
-    let kept = report.losses().len() - report.changed().count();
-    out::line(format!("{kept} fields mean the same"));
 }

@@ -1,5 +1,7 @@
 //! `tidegate export`.
 
+mod whole;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -20,12 +22,15 @@ pub const NAME: &str = "tidegate";
 /// To which program, and what of it.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The program that is pointed at the gateway: `claude-code`, `cursor`, `codex`, …; or another format in
-    /// which the configuration is written.
+    /// The program that is pointed at the gateway: `claude-code`, `cursor`, `codex`, …; or what is written of
+    /// the configuration: `agentgateway`, `docker`, `litellm` or `toolhive` for another gateway;
+    /// `kubernetes`, `systemd` or `compose` for where this one runs; `card` or `server-json` for what it
+    /// publishes of an endpoint.
     #[arg(value_name = "TO", required_unless_present_any = ["all", "undo"])]
     #[arg(conflicts_with_all = ["all", "undo"])]
     to: Option<String>,
-    /// Its file; the one in the user's home where none is named.
+    /// Its file; the one in the user's home where none is named. The folder, for `kubernetes`, `systemd` and
+    /// `compose`. What is written of the configuration goes to stdout where nothing is named.
     #[arg(value_name = "PATH", conflicts_with_all = ["all", "undo"])]
     path: Option<PathBuf>,
     /// Every program whose file is found in the home of the user who asks. What is behind the gateway now is
@@ -38,7 +43,8 @@ pub struct Arguments {
     /// Put back what the last export replaced, byte for byte.
     #[arg(long)]
     undo: bool,
-    /// Take out of the program's file what is behind the gateway, as `--all` does.
+    /// Take out of the program's file what is behind the gateway, as `--all` does. For what is written of the
+    /// configuration: write it over other files that are there.
     #[arg(long)]
     replace: bool,
     /// The gateway's configuration; `tidegate.yaml` in this folder where none is named.
@@ -57,9 +63,18 @@ pub struct Arguments {
 
 /// A file that is to be written.
 struct Planned {
+    /// What it is for.
+    of: &'static str,
+    /// By what secrets in it are found, so that they are not shown.
     format: &'static dyn Format,
     old: Text,
     new: String,
+}
+
+impl Planned {
+    fn is_changed(&self) -> bool {
+        self.old.text.as_deref() != Some(self.new.as_str())
+    }
 }
 
 /// All that is to be done.
@@ -110,21 +125,18 @@ fn work(arguments: &Arguments) -> anyhow::Result<u8> {
         let text = "export: there is no configuration; give --config".to_owned();
         return Err(Coded::new(USAGE, text).into());
     };
+    if let Some(to) = arguments.to.as_deref().and_then(whole::find) {
+        return whole::work(arguments, to, &loaded.config, file);
+    }
     let own = own(file)?;
     let mut plan = Plan::default();
     let places = match &arguments.to {
         None => files::known(&portable::clients())?,
-        Some(to) => vec![place(super::format(to)?, arguments)?],
+        Some(to) => vec![place(program(to)?, arguments)?],
     };
     for (format, path) in places {
-        if format.name() == "tidegate" || !format.exports() {
-            let text = format!("export to {}: name a program", format.name());
-            return Err(Coded::new(USAGE, text).into());
-        }
-        let is_client = portable::clients().iter().any(|client| client.name() == format.name());
-        let deployment =
-            if is_client { pointer(arguments, format, &loaded.config, file)? } else { own.clone() };
-        let replace = is_client && (arguments.all || arguments.replace);
+        let deployment = pointer(arguments, format, &loaded.config, file)?;
+        let replace = arguments.all || arguments.replace;
         if let Err(why) = plan_one(&mut plan, format, &path, &deployment, replace.then_some(&own)) {
             if !arguments.all {
                 return Err(Coded::new(FAILURE, format!("write {}: {why}", path.display())).into());
@@ -133,6 +145,23 @@ fn work(arguments: &Arguments) -> anyhow::Result<u8> {
         }
     }
     finish(arguments, &plan)
+}
+
+/// The program of this name, which can be pointed at the gateway.
+fn program(name: &str) -> anyhow::Result<&'static dyn Format> {
+    let all: Vec<_> = portable::clients().into_iter().filter(|format| format.exports()).collect();
+    if let Some(format) = all.iter().find(|format| format.name() == name) {
+        return Ok(*format);
+    }
+    let programs: Vec<&str> =
+        all.iter().map(|format| format.name()).filter(|name| whole::find(name).is_none()).collect();
+    let text = format!(
+        "export to {:?}: there are the programs {}; and of the configuration {}",
+        out::plain(name),
+        programs.join(", "),
+        whole::names().join(", ")
+    );
+    Err(Coded::new(USAGE, text).into())
 }
 
 /// What the gateway has, by its own file.
@@ -217,7 +246,7 @@ fn plan_one(
     let target = Target { file: &name, existing: old.text.as_deref(), remove: &remove };
     let written = format.export(deployment, &target).map_err(|fault| fault.to_string())?;
     take(&mut plan.report, format.name(), written.report);
-    plan.files.push(Planned { format, old, new: written.text });
+    plan.files.push(Planned { of: format.name(), format, old, new: written.text });
     Ok(())
 }
 
@@ -231,35 +260,31 @@ fn behind(format: &dyn Format, text: &str, own: &Deployment) -> Result<Vec<Strin
 }
 
 fn finish(arguments: &Arguments, plan: &Plan) -> anyhow::Result<u8> {
-    let changed: Vec<&Planned> =
-        plan.files.iter().filter(|file| file.old.text.as_deref() != Some(file.new.as_str())).collect();
+    let changed: Vec<&Planned> = plan.files.iter().filter(|file| file.is_changed()).collect();
     let mut kept = None;
     if arguments.write && !changed.is_empty() {
         let changes: Vec<(Text, String)> =
             changed.iter().map(|file| (file.old.clone(), file.new.clone())).collect();
-        kept = Some(undo::keep(&changes)?);
-        for (old, new) in &changes {
-            files::replace(old, new).map_err(|error| {
-                let text = format!("{error}; `tidegate export --undo` takes back what was written before it");
-                Coded::new(FAILURE, text)
-            })?;
+        let folder = undo::keep(&changes)?;
+        if let Err(error) = files::replace_all(&changes) {
+            undo::forget(&folder);
+            return Err(error);
         }
+        kept = Some(folder);
     }
+    let code = code(&plan.report, !plan.failed.is_empty());
     if !is_table(arguments.output) {
-        let files: Vec<Value> = plan
+        let files = plan
             .files
             .iter()
-            .map(|file| {
-                let is_changed = file.old.text.as_deref() != Some(file.new.as_str());
-                json!({ "client": file.format.name(), "file": file.old.path, "changed": is_changed })
-            })
-            .collect();
+            .map(|file| json!({ "client": file.of, "file": file.old.path, "changed": file.is_changed() }));
+        let files: Vec<Value> = files.collect();
         let failed: Vec<Value> =
             plan.failed.iter().map(|(file, why)| json!({ "file": file, "why": why })).collect();
         let document = json!({ "files": files, "failed": failed, "report": plan.report.to_json(),
                                "written": arguments.write, "backup": kept });
         out::line(serde_json::to_string_pretty(&document)?);
-        return Ok(code(&plan.report, !plan.failed.is_empty()));
+        return Ok(code);
     }
     for file in &plan.files {
         let name = file.old.path.display().to_string();
@@ -277,5 +302,5 @@ fn finish(arguments: &Arguments, plan: &Plan) -> anyhow::Result<u8> {
         None if changed.is_empty() => out::line("nothing is to be changed"),
         None => out::line("nothing was written: --write does it"),
     }
-    Ok(code(&plan.report, !plan.failed.is_empty()))
+    Ok(code)
 }

@@ -92,6 +92,33 @@ pub fn replace(old: &Text, new: &str) -> anyhow::Result<()> {
         .map_err(|error| Coded::new(FAILURE, format!("write {}: {error}", old.path.display())).into())
 }
 
+/// As [`replace`] for several: all of them, or none.
+///
+/// # Errors
+/// As [`replace`]. Those that were written before it are as they were again, or the error says which are not.
+pub fn replace_all(changes: &[(Text, String)]) -> anyhow::Result<()> {
+    for (at, (old, new)) in changes.iter().enumerate() {
+        let Err(error) = replace(old, new) else { continue };
+        let before = changes.iter().take(at).rev();
+        let stuck = before.filter(|(old, _)| put_back(old).is_err());
+        let stuck: Vec<String> = stuck.map(|(old, _)| old.path.display().to_string()).collect();
+        if stuck.is_empty() {
+            return Err(error);
+        }
+        let text = format!("{error:#}; and these were written and not put back: {}", stuck.join(", "));
+        return Err(Coded::new(FAILURE, text).into());
+    }
+    Ok(())
+}
+
+/// Makes a file what it was.
+fn put_back(old: &Text) -> std::io::Result<()> {
+    match &old.text {
+        Some(text) => scout::replace(&old.real, text.as_bytes()),
+        None => std::fs::remove_file(&old.real),
+    }
+}
+
 /// Writes a file that nobody else can read. One that is there has to be the same.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! `tidegate import`.
 
+mod gateway;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,19 +14,23 @@ use super::files::{self, Text};
 use super::{code, diff, is_table, take, tell};
 use crate::by_hand::ByHand;
 use crate::cli::{Output, Source};
-use crate::exit::{Coded, USAGE};
+use crate::exit::{Coded, REFUSED, USAGE};
 use crate::load::DEFAULT_FILE;
 use crate::{out, store_command, table};
+
+pub use gateway::read as read_gateway;
 
 /// Whose configuration, and where it goes.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The program whose configuration it is: `claude-code`, `cursor`, `codex`, …
+    /// The program whose configuration it is: `claude-code`, `cursor`, `codex`, …; or the gateway:
+    /// `agentgateway`, `contextforge`, `docker`, `litellm`, `metamcp` or `toolhive`.
     #[arg(value_name = "FROM", required_unless_present = "all", conflicts_with = "all")]
     from: Option<String>,
-    /// Its file; the one in the user's home where none is named.
+    /// Its file; the one in the user's home where none is named. Several files of a gateway are read as one,
+    /// such as Docker's catalog with what is beside it.
     #[arg(value_name = "PATH", conflicts_with = "all")]
-    path: Option<PathBuf>,
+    paths: Vec<PathBuf>,
     /// Everything that is found in the home of the user who asks.
     #[arg(long)]
     all: bool,
@@ -42,6 +48,11 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
+
+/// Why a server is left out that the configuration has no place for.
+const NOT_TAKEN: &str = "the gateway does not take it: see below";
+/// What becomes of a server of the same name.
+const REPLACES: &str = "it replaces the one that was there";
 
 /// What became of one server.
 struct Row {
@@ -84,13 +95,46 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     }
 }
 
+/// What is to be written.
+struct Taken {
+    all: Gathered,
+    moved: Vec<Moved>,
+    /// The configuration.
+    text: String,
+    /// The files that it names beside it.
+    beside: Vec<(Text, String)>,
+}
+
 fn work(arguments: &Arguments, file: &Path) -> anyhow::Result<u8> {
-    let places = places(arguments)?;
     let old = files::named(file)?;
     let known = known_servers(&old)?;
-    let mut all = gather(&places, &known);
+    let taken = match arguments.from.as_deref().and_then(super::gateway) {
+        Some(format) => gateway::take(arguments, format, &old, &known)?,
+        None => of_clients(arguments, &old, &known)?,
+    };
+    let others = taken.beside.iter().filter(|(old, new)| old.text.as_ref().is_some_and(|text| text != new));
+    if let Some((other, _)) = others.into_iter().next().filter(|_| arguments.write) {
+        let text = format!("write {}: there is another file already", other.path.display());
+        return Err(Coded::new(REFUSED, text).into());
+    }
+    if arguments.write {
+        put_secrets(&taken.moved)?;
+        // What names others comes after them.
+        let mut changes = taken.beside.clone();
+        changes.push((old.clone(), taken.text.clone()));
+        changes.retain(|(old, new)| old.text.as_deref() != Some(new.as_str()));
+        files::replace_all(&changes)?;
+    }
+    show(arguments, &taken, file, &old)?;
+    Ok(code(&taken.all.report, taken.all.refused))
+}
+
+/// Takes over what clients have.
+fn of_clients(arguments: &Arguments, old: &Text, known: &Deployment) -> anyhow::Result<Taken> {
+    let places = places(arguments)?;
+    let mut all = gather(&places, known);
     let moved = secrets(arguments, &mut all)?;
-    let target = Target { file: &file.display().to_string(), existing: old.text.as_deref(), remove: &[] };
+    let target = Target { file: &old.path.display().to_string(), existing: old.text.as_deref(), remove: &[] };
     let written = Tidegate
         .export(&all.deployment, &target)
         .map_err(|fault| Coded::config(format!("write the configuration: {fault}")))?;
@@ -98,28 +142,25 @@ fn work(arguments: &Arguments, file: &Path) -> anyhow::Result<u8> {
     for row in &mut all.rows {
         if row.own.as_ref().is_some_and(|own| !left.servers.contains_key(own)) {
             row.own = None;
-            "the gateway does not take it: see below".clone_into(&mut row.why);
+            NOT_TAKEN.clone_into(&mut row.why);
             all.refused = true;
         }
     }
     all.report.extend(written.report);
-    let is_same = old.text.as_deref() == Some(written.text.as_str());
-    if arguments.write {
-        put_secrets(&moved)?;
-        if !is_same {
-            files::replace(&old, &written.text)?;
-        }
-    }
-    show(arguments, &all, &moved, file, &old, &written.text)?;
-    Ok(code(&all.report, all.refused))
+    Ok(Taken { all, moved, text: written.text, beside: Vec::new() })
 }
 
 /// Which files are read.
 fn places(arguments: &Arguments) -> anyhow::Result<Vec<(&'static dyn Format, PathBuf)>> {
     let Some(from) = &arguments.from else { return files::known(&portable::clients()) };
     let format = super::format(from)?;
-    if let Some(path) = &arguments.path {
-        return Ok(vec![(format, path.clone())]);
+    match arguments.paths.as_slice() {
+        [] => {}
+        [path] => return Ok(vec![(format, path.clone())]),
+        [_, _, ..] => {
+            let text = format!("read several files: {} has one", format.title());
+            return Err(Coded::new(USAGE, text).into());
+        }
     }
     let found = files::known(&[format])?;
     if found.is_empty() {
@@ -216,7 +257,7 @@ fn name(all: &mut Gathered, pending: Vec<(usize, String, Server)>, known: &Deplo
     }
     let names = names_for(&originals.iter().map(String::as_str).collect::<Vec<_>>());
     for ((row, _, server), own) in kept.into_iter().zip(&names) {
-        let why = if known.servers.contains_key(own) { "it replaces the one that was there" } else { "" };
+        let why = if known.servers.contains_key(own) { REPLACES } else { "" };
         if let Some(row) = all.rows.get_mut(row) {
             row.own = Some(own.clone());
             why.clone_into(&mut row.why);
@@ -237,14 +278,16 @@ fn secrets(arguments: &Arguments, all: &mut Gathered) -> anyhow::Result<Vec<Move
     if let Some(folder) = &arguments.secrets {
         let folder = std::path::absolute(folder).context("find the folder of secrets")?;
         moved = portable::move_inline(&mut all.deployment, &mut |path| {
-            Some(folder.join(slug(path)).display().to_string())
+            // Keys that callers come with are made anew, and these go nowhere.
+            let of_server = path.starts_with("servers.");
+            of_server.then(|| folder.join(slug(path)).display().to_string())
         });
         for one in &moved {
             all.report.approximated(one.path.clone(), false, "the secret is in a file of its own now");
         }
     }
     for found in portable::inline(&all.deployment) {
-        let Some(own) = found.path.split('.').nth(1).map(str::to_owned) else { continue };
+        let Some(own) = found.server else { continue };
         let why = if found.movable {
             "a secret stands in it: give --secrets FOLDER, or put it into the environment"
         } else {
@@ -259,7 +302,7 @@ fn secrets(arguments: &Arguments, all: &mut Gathered) -> anyhow::Result<Vec<Move
         }
     }
     let servers = &all.deployment.servers;
-    moved.retain(|one| one.path.split('.').nth(1).is_some_and(|own| servers.contains_key(own)));
+    moved.retain(|one| one.server.as_ref().is_some_and(|own| servers.contains_key(own)));
     Ok(moved)
 }
 
@@ -278,15 +321,9 @@ fn put_secrets(moved: &[Moved]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(
-    arguments: &Arguments,
-    all: &Gathered,
-    moved: &[Moved],
-    file: &Path,
-    old: &Text,
-    new: &str,
-) -> anyhow::Result<()> {
-    let (existing, is_same) = (old.text.as_deref(), old.text.as_deref() == Some(new));
+fn show(arguments: &Arguments, taken: &Taken, file: &Path, old: &Text) -> anyhow::Result<()> {
+    let Taken { all, moved, text: new, beside } = taken;
+    let (existing, is_same) = (old.text.as_deref(), old.text.as_deref() == Some(new.as_str()));
     if !is_table(arguments.output) {
         let rows: Vec<Value> = all
             .rows
@@ -298,8 +335,10 @@ fn show(
             .collect();
         let moved: Vec<Value> =
             moved.iter().map(|one| json!({ "from": one.path, "to": one.place })).collect();
+        let beside: Vec<Value> =
+            beside.iter().map(|(file, text)| json!({ "file": file.path, "text": text })).collect();
         let document = json!({ "servers": rows, "report": all.report.to_json(), "secrets": moved,
-                               "config": file, "text": new, "written": arguments.write });
+                               "config": file, "text": new, "beside": beside, "written": arguments.write });
         out::line(serde_json::to_string_pretty(&document)?);
         return Ok(());
     }
@@ -316,6 +355,15 @@ fn show(
         out::line(format!("secret  {} -> {}", out::plain(&one.path), one.place));
     }
     out::line("");
+    if !arguments.write {
+        for (file, text) in beside {
+            let before = file.text.as_deref().unwrap_or_default();
+            diff::show(&Tidegate, &file.path.display().to_string(), before, text);
+        }
+    }
+    for (file, _) in beside.iter().filter(|_| arguments.write) {
+        out::line(format!("wrote {}", file.path.display()));
+    }
     match (arguments.write, is_same) {
         (_, true) => out::line(format!("{} says it already", file.display())),
         (true, false) => out::line(format!("wrote {}", file.display())),

@@ -72,6 +72,12 @@ pub fn keep(changes: &[(Text, String)]) -> anyhow::Result<PathBuf> {
     Ok(own)
 }
 
+/// Forgets what was kept, where nothing was replaced after all.
+pub fn forget(own: &Path) {
+    // What stays of it is only a time at which there is nothing to undo.
+    let _ = std::fs::remove_dir_all(own);
+}
+
 /// Undoes the latest time.
 ///
 /// # Errors

@@ -1,9 +1,13 @@
 //! Names that this gateway takes: 1 to 32 of `a-z`, `0-9` and `-`.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
-use crate::model::{Deployment, Tools};
+use super::there::There;
+use crate::model::Deployment;
+use crate::patterns;
 use crate::report::Report;
 
 /// How long a name is at most.
@@ -14,8 +18,9 @@ pub(super) struct Names(IndexMap<String, String>);
 
 impl Names {
     /// Gives every server and endpoint a name that is taken.
-    pub(super) fn give(deployment: &mut Deployment, report: &mut Report) -> Self {
-        let mut taken = Map::new();
+    pub(super) fn give(deployment: &mut Deployment, there: &There<'_>, report: &mut Report) -> Self {
+        let as_taken = |names: BTreeSet<String>| names.into_iter().map(|name| (name, Json::Null));
+        let mut taken: Map<String, Json> = as_taken(there.endpoints()).collect();
         let mut names = IndexMap::new();
         for (old, server) in std::mem::take(&mut deployment.servers) {
             let name = short(&old, &taken);
@@ -27,6 +32,7 @@ impl Names {
             names.insert(old, name);
         }
         let names = Self(names);
+        taken.extend(as_taken(there.all()));
         for (old, mut endpoint) in std::mem::take(&mut deployment.gateway.endpoints) {
             let name = short(&old, &taken);
             taken.insert(name.clone(), Json::Null);
@@ -36,9 +42,17 @@ impl Names {
                 names.rename_rules(deployment, &old, &name);
             }
             endpoint.servers = endpoint.servers.iter().map(|server| names.server(server)).collect();
-            names.tools(&mut endpoint.tools);
+            let servers: Vec<(String, String)> = names
+                .0
+                .iter()
+                .filter(|(_, new)| endpoint.servers.contains(new))
+                .map(|(old, new)| (old.clone(), new.clone()))
+                .collect();
+            let path = format!("gateway.endpoints.{old}.tools");
+            patterns::as_joined(&mut endpoint.tools, &servers, &path, report);
             let aliases = std::mem::take(&mut endpoint.aliases).into_iter();
-            endpoint.aliases = aliases.map(|(tool, alias)| (names.tool(&tool), alias)).collect();
+            endpoint.aliases =
+                aliases.map(|(tool, alias)| (patterns::joined(&tool, &servers), alias)).collect();
             deployment.gateway.endpoints.insert(name, endpoint);
         }
         names
@@ -49,19 +63,10 @@ impl Names {
         self.0.get(old).cloned().unwrap_or_else(|| old.to_owned())
     }
 
-    /// A tool's name where servers meet: `SERVER/TOOL` becomes `server_TOOL`, and one of any server `*_TOOL`.
-    fn tool(&self, name: &str) -> String {
-        match name.split_once('/') {
-            Some((server, tool)) => format!("{}_{tool}", self.server(server)),
-            None => format!("*_{name}"),
-        }
-    }
-
-    fn tools(&self, tools: &mut Tools) {
-        if let Some(allow) = &mut tools.allow {
-            allow.iter_mut().for_each(|name| *name = self.tool(name));
-        }
-        tools.deny.iter_mut().for_each(|name| *name = self.tool(name));
+    /// Servers that are in a deployment: what they were called, and what they are called here.
+    pub(super) fn written(&self, deployment: &Deployment) -> Vec<(String, String)> {
+        let kept = self.0.iter().filter(|(_, new)| deployment.servers.contains_key(*new));
+        kept.map(|(old, new)| (old.clone(), new.clone())).collect()
     }
 
     fn rename_rules(&self, deployment: &mut Deployment, old: &str, new: &str) {

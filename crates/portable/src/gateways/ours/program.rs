@@ -103,7 +103,7 @@ pub(super) fn secrets(deployment: &mut Deployment, report: &mut Report) {
         }
     }
     for found in crate::secret::inline(deployment) {
-        let Some(name) = found.path.split('.').nth(1).map(str::to_owned) else { continue };
+        let Some(name) = found.server else { continue };
         if deployment.servers.shift_remove(&name).is_some() {
             let meaning =
                 "a secret stands in its command or URL, from where it is not copied: the server is left out";

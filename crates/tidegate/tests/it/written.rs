@@ -1,0 +1,173 @@
+//! What `tidegate export` writes of the configuration: for other gateways, for where this one runs, and of
+//! what it tells of an endpoint. The texts are in the folder beside this; `UPDATE_DOCS=1` writes them.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::program::Folder;
+
+const OWN: &str = "listen: 127.0.0.1:7400
+auth: {url: 'https://mcp.example.com', allow: [corp], issuers: {corp: {issuer: 'https://login.example.com'}}}
+upstreams:
+  crm:
+    url: https://crm.example.com/mcp
+    headers: {Authorization: {env: CRM_TOKEN, prefix: 'Bearer '}}
+    expose: [find, 'get_*']
+    hide: ['*_all']
+  files: {command: [npx, server], env: {LEVEL: debug}}
+discovery:
+  cards:
+    crm: {name: com.example/crm, version: 1.0.0, description: The customers, visibility: public}
+    files: {name: com.example/files, version: 1.0.0, description: Files}
+";
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("tidegate.yaml", OWN);
+    folder
+}
+
+/// Holds a text to the one that is kept, or keeps it.
+fn hold(name: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/written").join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, text).unwrap();
+    }
+    let there = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(there, text, "{name}: run with UPDATE_DOCS=1 and look at the difference");
+}
+
+#[tokio::test]
+async fn each_gateway_gets_its_text_on_stdout_and_the_report_on_stderr() {
+    let folder = folder();
+    for name in ["agentgateway", "docker", "litellm", "toolhive"] {
+        let ran = folder.run(&["export", name]).await;
+        assert_eq!(ran.code, 6, "who may come in is lost: {ran:?}");
+        hold(&format!("{name}.txt"), &format!("{}--- stderr\n{}", ran.stdout, ran.stderr));
+        let json = folder.run(&["export", name, "--output", "json"]).await;
+        let told: Value = serde_json::from_str(&json.stdout).unwrap();
+        assert_eq!((json.code, &told["report"]["guards_lost"]), (6, &Value::Bool(true)), "{told}");
+        let text = told["files"][0]["text"].as_str().unwrap();
+        assert!(ran.stdout.contains(text.trim_end()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateways_file_is_written_whole_kept_and_taken_back() {
+    let folder = folder();
+    let looked = folder.run(&["export", "litellm", "out/config.yaml"]).await;
+    let shown = looked.stdout;
+    assert!(shown.contains("+mcp_servers:") && shown.contains("nothing was written"), "{shown}");
+    assert!(!folder.path("out").exists());
+    let wrote = folder.run(&["export", "litellm", "out/config.yaml", "--write"]).await;
+    assert_eq!((wrote.code, &*wrote.stderr), (6, ""), "{wrote:?}");
+    let first = folder.read("out/config.yaml");
+    assert!(first.contains("https://crm.example.com/mcp"), "{first}");
+    // The same again is nothing to do, and another file is somebody's.
+    let again = folder.run(&["export", "litellm", "out/config.yaml", "--write"]).await;
+    assert!(again.stdout.contains("nothing is to be changed"), "{again:?}");
+    folder.write("out/config.yaml", "mine: 1\n");
+    let refused = folder.run(&["export", "litellm", "out/config.yaml", "--write"]).await.bad(4);
+    assert!(refused.contains("there is another file already") && refused.contains("--replace"), "{refused}");
+    assert_eq!(folder.read("out/config.yaml"), "mine: 1\n");
+    folder.run(&["export", "litellm", "out/config.yaml", "--write", "--replace"]).await;
+    assert_eq!(folder.read("out/config.yaml"), first);
+    folder.run(&["export", "--undo"]).await.good();
+    assert_eq!(folder.read("out/config.yaml"), "mine: 1\n");
+}
+
+#[tokio::test]
+async fn several_files_are_written_all_or_none() {
+    let folder = folder();
+    std::fs::create_dir(folder.path("docker")).unwrap();
+    let tools = folder.path("docker/tools.yaml");
+    // The last of them is written beside itself first, where a folder is in the way.
+    let write = ["export", "docker", "docker/catalog.yaml", "--write"];
+    std::fs::create_dir(&tools).unwrap();
+    let failed = folder.run(&write).await.bad(1);
+    assert!(failed.contains("tools.yaml"), "{failed}");
+    let there = |folder: &Folder| -> Vec<PathBuf> {
+        std::fs::read_dir(folder.path("docker")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    assert_eq!(there(&folder), std::slice::from_ref(&tools));
+    std::fs::remove_dir(&tools).unwrap();
+    assert_eq!(folder.run(&write).await.code, 6);
+    assert_eq!(there(&folder).len(), 3);
+}
+
+#[tokio::test]
+async fn what_starts_the_gateway_is_written_into_a_folder() {
+    let folder = folder();
+    for (name, file) in
+        [("kubernetes", "kustomization.yaml"), ("systemd", "tidegate.service"), ("compose", "compose.yaml")]
+    {
+        let shown = folder.run(&["export", name]).await;
+        assert_eq!(shown.code, 0, "{shown:?}");
+        hold(&format!("{name}.txt"), &format!("{}--- stderr\n{}", shown.stdout, shown.stderr));
+        let wrote = folder.run(&["export", name, name, "--write"]).await;
+        assert_eq!((wrote.code, &*wrote.stderr), (0, ""), "{wrote:?}");
+        // The same as the older command writes.
+        let older = format!("{name}-older");
+        folder.run(&["migrate", "deploy", name, "--into", &older]).await.good();
+        let read = |of: &str| folder.read(&format!("{of}/{file}"));
+        assert_eq!(read(name), read(&older));
+    }
+    folder.run(&["export", "--undo"]).await.good();
+    assert!(folder.path("systemd/tidegate.service").exists());
+    assert!(!folder.path("compose/compose.yaml").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_and_an_entry_are_those_that_the_gateway_serves() {
+    let folder = folder();
+    let card = folder.run(&["export", "card", "--endpoint", "crm"]).await.good();
+    hold("card.json", &card);
+    let entry = folder.run(&["export", "server-json", "--endpoint", "crm"]).await.good();
+    hold("server.json", &entry);
+    folder.run(&["export", "server-json", "server.json", "--endpoint", "crm", "--write"]).await.good();
+    assert_eq!(folder.read("server.json"), entry);
+    let private = folder.run(&["export", "card", "--endpoint", "files"]).await.bad(4);
+    assert!(private.contains("it is private"), "{private}");
+    folder.run(&["export", "server-json", "--endpoint", "files"]).await.good();
+    let nothing = folder.run(&["export", "card"]).await.bad(4);
+    assert!(nothing.contains("nothing is told of it"), "{nothing}");
+
+    // Without a proof nothing is let in, and what everybody may know is served all the same.
+    let served = Folder::new();
+    let own = OWN.replace("127.0.0.1:7400", "127.0.0.1:0").replace("{env: CRM_TOKEN,", "{file: token,");
+    served.write("tidegate.yaml", &own);
+    served.write("token", "none\n");
+    let mut up = served.up(&[]).await;
+    let request = up.http.request(http::Method::GET, "/crm/mcp/server-card");
+    let told: Value = request.send().await.json().await;
+    assert_eq!(told, serde_json::from_str::<Value>(&card).unwrap());
+    let latest = "/registry/v0.1/servers/com.example%2Fcrm/versions/latest";
+    let told: Value = up.http.request(http::Method::GET, latest).send().await.json().await;
+    assert_eq!(told["server"], serde_json::from_str::<Value>(&entry).unwrap());
+    assert_eq!(up.stop().await, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_refused_with_what_there_is() {
+    let folder = folder();
+    let unknown = folder.run(&["export", "nginx"]).await.bad(2);
+    let programs = ["claude-code", "codex", "goose"];
+    let others =
+        ["agentgateway", "docker", "litellm", "toolhive", "kubernetes", "systemd", "compose", "card"];
+    for name in programs.iter().chain(&others).chain(&["server-json"]) {
+        assert_eq!(unknown.matches(name).count(), 1, "{name}: {unknown}");
+    }
+    for name in ["contextforge", "metamcp", "tidegate"] {
+        folder.run(&["export", name]).await.bad(2);
+    }
+    assert!(folder.run(&["export", "litellm", "--write"]).await.bad(2).contains("say where"));
+    assert!(folder.run(&["export", "systemd", "--endpoint", "crm"]).await.bad(2).contains("all is written"));
+    let own =
+        "upstreams: {crm: {url: 'https://crm.example.com/mcp', headers: {X-Api-Key: not-a-real-one}}}\n";
+    folder.write("tidegate.yaml", own);
+    for name in ["litellm", "kubernetes"] {
+        let secret = folder.run(&["export", name]).await.bad(3);
+        assert!(secret.contains("upstreams.crm.headers.") && !secret.contains("not-a-real-one"), "{secret}");
+    }
+}
