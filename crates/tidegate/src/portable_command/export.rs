@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use config::Config;
-use portable::{Deployment, Field, Format, Origin, Report, Server, Support, Target, Tidegate};
+use portable::{Deployment, Field, Format, GATEWAYS, Origin, Report, Server, Support, Target, Tidegate};
 use serde_json::{Value, json};
 
 use super::files::{self, Text};
@@ -41,6 +41,10 @@ pub struct Arguments {
     /// Take out of the program's file what is behind the gateway, as `--all` does.
     #[arg(long)]
     replace: bool,
+    /// Write the servers themselves, past the gateway, in place of an entry that points at it. What the
+    /// gateway adds stays behind.
+    #[arg(long, conflicts_with_all = ["all", "undo", "replace", "endpoint", "url"])]
+    direct: bool,
     /// The gateway's configuration; `tidegate.yaml` in this folder where none is named.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -114,16 +118,12 @@ fn work(arguments: &Arguments) -> anyhow::Result<u8> {
     let mut plan = Plan::default();
     let places = match &arguments.to {
         None => files::known(&portable::clients())?,
-        Some(to) => vec![place(super::format(to)?, arguments)?],
+        Some(to) => vec![place(writable(to)?, arguments)?],
     };
     for (format, path) in places {
-        if format.name() == "tidegate" || !format.exports() {
-            let text = format!("export to {}: name a program", format.name());
-            return Err(Coded::new(USAGE, text).into());
-        }
         let is_client = portable::clients().iter().any(|client| client.name() == format.name());
-        let deployment =
-            if is_client { pointer(arguments, format, &loaded.config, file)? } else { own.clone() };
+        let points = is_client && !arguments.direct;
+        let deployment = if points { pointer(arguments, format, &loaded.config, file)? } else { own.clone() };
         let replace = is_client && (arguments.all || arguments.replace);
         if let Err(why) = plan_one(&mut plan, format, &path, &deployment, replace.then_some(&own)) {
             if !arguments.all {
@@ -141,6 +141,19 @@ fn own(file: &Path) -> anyhow::Result<Deployment> {
     let name = file.display().to_string();
     let read = Tidegate.import(&text, &Origin { file: &name, ..Origin::default() });
     Ok(read.map_err(|fault| Coded::config(format!("use the configuration:\n{fault}")))?.deployment)
+}
+
+/// The format of this name, of clients and of other gateways, that can be written.
+fn writable(name: &str) -> anyhow::Result<&'static dyn Format> {
+    let mut all = portable::clients();
+    all.extend(GATEWAYS);
+    all.retain(|format| format.exports());
+    if let Some(format) = all.iter().find(|format| format.name() == name) {
+        return Ok(*format);
+    }
+    let names: Vec<&str> = all.iter().map(|format| format.name()).collect();
+    let text = format!("export to {:?}: there are {}", out::plain(name), names.join(", "));
+    Err(Coded::new(USAGE, text).into())
 }
 
 fn place(
@@ -216,8 +229,18 @@ fn plan_one(
     };
     let target = Target { file: &name, existing: old.text.as_deref(), remove: &remove };
     let written = format.export(deployment, &target).map_err(|fault| fault.to_string())?;
+    // A gateway's further files stand beside the first one, and are as new as it is.
+    let mut beside = Vec::new();
+    for (name, new) in written.beside {
+        let old = files::read(&path.with_file_name(&name))?;
+        if old.text.is_some() {
+            return Err(format!("there is a file {name} beside it already, and it is not changed"));
+        }
+        beside.push(Planned { format, old, new });
+    }
     take(&mut plan.report, format.name(), written.report);
     plan.files.push(Planned { format, old, new: written.text });
+    plan.files.extend(beside);
     Ok(())
 }
 

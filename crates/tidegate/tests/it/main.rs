@@ -18,6 +18,7 @@ mod governance;
 mod governance_git;
 mod governance_walk;
 mod governed;
+mod half_dead;
 mod health;
 mod keys;
 mod limits;
