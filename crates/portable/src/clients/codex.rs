@@ -182,7 +182,7 @@ impl Format for Codex {
     }
 
     fn tested(&self) -> Tested {
-        Tested::Program("0.171.0, `codex mcp list`, an entry at a URL, by hand")
+        Tested::Program("0.171.0 of npm, `codex mcp list` and `get`, which do not connect")
     }
 }
 

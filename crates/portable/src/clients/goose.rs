@@ -188,7 +188,9 @@ impl Format for Goose {
     }
 
     fn tested(&self) -> Tested {
-        Tested::Documentation("block.github.io/goose, configuration files, using extensions")
+        Tested::Parser(
+            "PyYAML of PyPI; what it means by block.github.io/goose, configuration files, using extensions",
+        )
     }
 }
 

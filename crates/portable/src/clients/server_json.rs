@@ -180,6 +180,7 @@ impl Format for ServerJson {
                 deployment.inputs.entry(id.clone()).or_default();
             }
         }
+        texts_that_fit(name, server, report);
         let version = server.package.as_ref().and_then(|package| package.version.clone());
         let full = deployment.unknown.get("name").and_then(Value::as_str);
         if full.and_then(|full| full.rsplit('/').next()) != Some(name.as_str()) {
@@ -193,7 +194,32 @@ impl Format for ServerJson {
     }
 
     fn tested(&self) -> Tested {
-        Tested::Documentation("the schema of 2025-12-11")
+        Tested::Parser(
+            "jsonschema 4.26.0 of PyPI with the registry's schema of 2025-12-11, an entry at a URL",
+        )
+    }
+}
+
+/// The most that the schema takes for a title and for a description, in characters.
+const TEXT_CHARS_MAX: usize = 100;
+
+/// Texts as the schema wants them: there has to be a description, and neither is empty or long.
+fn texts_that_fit(name: &str, server: &mut Server, report: &mut Report) {
+    for (part, text) in [("title", &mut server.title), ("description", &mut server.description)] {
+        if let Some(long) = text.as_mut().filter(|text| text.chars().count() > TEXT_CHARS_MAX) {
+            *long = long.chars().take(TEXT_CHARS_MAX).collect();
+            let meaning = format!("cut after {TEXT_CHARS_MAX} characters");
+            report.approximated(format!("servers.{name}.{part}"), false, meaning);
+        }
+    }
+    if server.title.as_ref().is_some_and(String::is_empty) {
+        server.title = None;
+        report.dropped(format!("servers.{name}.title"), false, "an empty one is none there");
+    }
+    if server.description.as_ref().is_none_or(String::is_empty) {
+        server.description = Some(server.title.clone().unwrap_or_else(|| name.to_owned()));
+        let meaning = "an entry has to have one: it is the server's title or name";
+        report.approximated(format!("servers.{name}.description"), false, meaning);
     }
 }
 

@@ -42,7 +42,7 @@ static CLAUDE_DESKTOP: Dialect = Dialect {
         user("Library/Application Support/Claude/claude_desktop_config.json"),
         user("AppData/Roaming/Claude/claude_desktop_config.json"),
     ],
-    tested: Tested::Documentation("modelcontextprotocol.io, connecting local servers; support.claude.com"),
+    tested: Tested::Other("FastMCP 4.2.3 of PyPI, which connects and calls"),
     ..Dialect::PLAIN
 };
 
@@ -60,7 +60,7 @@ static CLAUDE_CODE: Dialect = Dialect {
     variables: Variables::of(Spelling::BracesWithDefault),
     headers_command: "headersHelper",
     oauth: OauthStyle::ClaudeCode,
-    tested: Tested::Documentation("code.claude.com/docs/en/mcp and /managed-mcp"),
+    tested: Tested::Program("2.1.332 of npm, `claude mcp list` and `get`, which connects"),
     ..Dialect::PLAIN
 };
 
@@ -85,7 +85,7 @@ static VSCODE: Dialect = Dialect {
     env_file: "envFile",
     oauth: OauthStyle::Code,
     inputs: true,
-    tested: Tested::Parser("jsonc-parser 3.3.1 of npm, an entry at a URL, by hand"),
+    tested: Tested::Parser("jsonc-parser 3.3.1 of npm, the program's own"),
     ..Dialect::PLAIN
 };
 
@@ -99,7 +99,7 @@ static COPILOT: Dialect = Dialect {
     allow: "tools",
     allow_star: true,
     call_timeout: ("timeout", 1),
-    tested: Tested::Documentation("docs.github.com/copilot, adding MCP servers"),
+    tested: Tested::Program("Copilot CLI 1.0.102 of npm, `copilot mcp list`, which does not connect"),
     ..Dialect::PLAIN
 };
 
@@ -111,7 +111,7 @@ static CURSOR: Dialect = Dialect {
     variables: Variables { places: true, ..Variables::of(Spelling::Scheme) },
     env_file: "envFile",
     oauth: OauthStyle::Cursor,
-    tested: Tested::Documentation("cursor.com/docs/context/mcp"),
+    tested: Tested::Other("FastMCP 4.2.3 of PyPI, which connects and calls; variables are not its own"),
     ..Dialect::PLAIN
 };
 
@@ -154,7 +154,7 @@ static GEMINI: Dialect = Dialect {
     trust_all: "trust",
     call_timeout: ("timeout", 1),
     oauth: OauthStyle::Gemini,
-    tested: Tested::Program("0.61.0, `gemini mcp list`, an entry at a URL, by hand"),
+    tested: Tested::Program("0.61.0 of npm, which connects, keeps to the lists of tools, and calls"),
     ..Dialect::PLAIN
 };
 
@@ -168,7 +168,7 @@ static KIRO: Dialect = Dialect {
     deny: "disabledTools",
     trust_tools: ("autoApprove", true),
     oauth: OauthStyle::Kiro,
-    tested: Tested::Documentation("kiro.dev/docs/mcp/configuration"),
+    tested: Tested::Other("FastMCP 4.2.3 of PyPI, which connects and calls; variables are not its own"),
     ..Dialect::PLAIN
 };
 
@@ -188,7 +188,9 @@ static CLINE: Dialect = Dialect {
     switch: Switch::Disabled,
     trust_tools: ("autoApprove", false),
     call_timeout: ("timeout", 1000),
-    tested: Tested::Documentation("docs.cline.bot/mcp"),
+    tested: Tested::Program(
+        "the CLI 3.0.65 of npm, `cline config mcp`: names and transports, it does not connect",
+    ),
     ..Dialect::PLAIN
 };
 
@@ -225,7 +227,7 @@ static LANGCHAIN: Dialect = Dialect {
         sse: Some("sse"),
     },
     cwd: "cwd",
-    tested: Tested::Documentation("reference.langchain.com, langchain-mcp-adapters, connections"),
+    tested: Tested::Program("0.3.2 of PyPI, which connects and calls"),
     ..Dialect::PLAIN
 };
 
@@ -249,7 +251,10 @@ static MCP_JSON: Dialect = Dialect {
         !name.is_empty() && name.bytes().all(fits)
     },
     own: portable,
-    tested: Tested::Documentation("SEP-2633 as of 2026-04-21"),
+    tested: Tested::Other(
+        "the MCP Inspector 2.12.0 of npm and FastMCP 4.2.3 of PyPI, which connect and call; variables are \
+         not theirs",
+    ),
     ..Dialect::PLAIN
 };
 

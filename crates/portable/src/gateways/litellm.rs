@@ -151,7 +151,7 @@ impl Format for LiteLlm {
     }
 
     fn tested(&self) -> Tested {
-        Tested::Documentation("docs.litellm.ai, MCP gateway; an exported file was not loaded by the program")
+        Tested::Program("1.108.7 of PyPI, which connects and calls by it")
     }
 }
 

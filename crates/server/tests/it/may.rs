@@ -123,7 +123,8 @@ async fn what_may_not_be_used_is_as_what_is_not_there_also_where_servers_have_wo
             let unknown = client.call_tool(&format!("{prefix}nothing"), arguments()).await;
             let say = |outcome: &testkit::Outcome| format!("{:?}", outcome.end).replace("nothing", "echo");
             assert_eq!(say(&denied), say(&unknown), "{revision} {endpoint} {prefix}");
-            let prompt = |name: &str| client.request("prompts/get", json!({"name": format!("{prefix}{name}")}));
+            let prompt =
+                |name: &str| client.request("prompts/get", json!({"name": format!("{prefix}{name}")}));
             let (one, other) = (prompt("greet").await, prompt("nothing").await);
             assert_eq!(say(&one).replace("greet", "echo"), say(&other), "{revision} {endpoint} {prefix}");
             // What is there fails in its own words.

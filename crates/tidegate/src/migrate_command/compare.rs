@@ -1,5 +1,6 @@
 //! What differs between two definitions of a tool, and between two answers.
 
+use protocol::code;
 use serde_json::{Map, Value};
 
 /// How many differences of one thing are told.
@@ -7,6 +8,19 @@ const TOLD_MAX: usize = 20;
 
 /// Members of results in which gateways speak of themselves.
 const OF_GATEWAYS: [&str; 1] = ["_meta"];
+
+/// Errors that say that there was no answer: two of them are not the same answer, and nothing was compared.
+const NO_ANSWERS: [i64; 9] = [
+    code::UPSTREAM_UNREACHABLE,
+    code::UPSTREAM_REVISION,
+    code::UPSTREAM_BROKE,
+    code::UPSTREAM_TIMEOUT,
+    code::UPSTREAM_INVALID,
+    code::LIMIT,
+    code::PARKED_GONE,
+    code::SESSION_GONE,
+    code::UNRECORDED,
+];
 
 /// A place at which two values differ.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +97,7 @@ pub fn answers(old: &Answer, new: &Answer, ignored: &Ignored) -> Vec<Difference>
             differ("", &plain(old), &plain(new), &ignored.pointers, &mut found);
         }
         // Texts of errors are for people: gateways and SDKs word them in their own ways.
-        (Answer::Error(old, _), Answer::Error(new, _)) if old == new => {}
+        (Answer::Error(old, _), Answer::Error(new, _)) if old == new && !NO_ANSWERS.contains(old) => {}
         (old, new) => {
             found.push(Difference { at: String::new(), old: Some(told(old)), new: Some(told(new)) })
         }
@@ -221,6 +235,9 @@ mod tests {
         assert_eq!(answers(&error(-32602), &Answer::Error(-32602, "never".to_owned()), &none), []);
         assert_eq!(answers(&error(-32602), &error(-32603), &none).len(), 1);
         assert_eq!(answers(&error(-32602), &failed, &none).len(), 1);
+        for code in NO_ANSWERS {
+            assert_eq!(answers(&error(code), &error(code), &none).len(), 1, "{code}: nobody answered");
+        }
         let good = Answer::Result(json!({"content": []}));
         assert_eq!(places(&answers(&good, &failed, &none)), ["/isError"]);
     }

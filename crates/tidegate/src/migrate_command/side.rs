@@ -2,7 +2,9 @@
 //! client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use config::Span;
 use model::SystemClock;
 use protocol::{Method, Raw, RpcError};
 use seal::SystemRng;
@@ -48,6 +50,8 @@ pub struct Side {
     what: &'static str,
     running: Running,
     endpoint: Local,
+    /// How long an answer may take to its end, whatever comes of it meanwhile.
+    timeout: Option<Duration>,
 }
 
 /// What asks.
@@ -75,8 +79,13 @@ impl Running {
 }
 
 impl Side {
-    /// A gateway that runs, whoever's it is.
-    pub async fn of_url(what: &'static str, url: &str, headers: &[Header]) -> anyhow::Result<Self> {
+    /// A gateway that runs, whoever's it is. None of its answers takes longer than `timeout`.
+    pub async fn of_url(
+        what: &'static str,
+        url: &str,
+        headers: &[Header],
+        timeout: Span,
+    ) -> anyhow::Result<Self> {
         let headers: Map<String, Value> = headers
             .iter()
             .map(|header| (header.name.clone(), json!({(header.kind): header.place})))
@@ -85,11 +94,19 @@ impl Side {
         let text = json!({"upstreams": {(OTHER): {"url": url, "headers": headers}}}).to_string();
         let mut config = config::load_str(&text, what).map_err(Coded::faults)?;
         config.anchor_paths(std::path::Path::new("."));
+        for upstream in config.upstreams.values_mut() {
+            let times = &mut upstream.timeouts;
+            for time in [&mut times.first_byte, &mut times.idle, &mut times.total] {
+                *time = timeout;
+            }
+            times.connect = times.connect.min(timeout);
+        }
         config.telemetry.log_level = config::LogLevel::Error;
         logging::start(&config.telemetry);
         let gateway = Embedded::start(&config, Arc::new(SystemClock), Arc::new(SystemRng));
         let gateway = gateway.map_err(|error| Coded::compose(&error))?;
-        Self::new(what, Running::Client(gateway), OTHER).await
+        let side = Self::new(what, Running::Client(gateway), OTHER).await?;
+        Ok(Self { timeout: Some(timeout.duration()), ..side })
     }
 
     /// A configuration of ours.
@@ -100,7 +117,7 @@ impl Side {
 
     async fn new(what: &'static str, running: Running, endpoint: &str) -> anyhow::Result<Self> {
         match embedded::endpoint(running.gateway(), endpoint, "{}") {
-            Ok(endpoint) => Ok(Self { what, running, endpoint }),
+            Ok(endpoint) => Ok(Self { what, running, endpoint, timeout: None }),
             Err(error) => {
                 running.stop().await;
                 Err(error)
@@ -125,10 +142,22 @@ impl Side {
     /// The answer to a call.
     pub async fn call(&self, tool: &str, arguments: &Value) -> Answer {
         let params = Raw::from_value(&json!({"name": tool, "arguments": arguments}));
-        let reply = self.endpoint.call(Method::ToolsCall, &params).await;
-        match call::outcome(reply, |_, _| {}).await {
-            Ok(result) => Answer::Result(result),
-            Err(error) => Answer::Error(error.code, error.message.clone()),
+        let answer = async {
+            let reply = self.endpoint.call(Method::ToolsCall, &params).await;
+            call::outcome(reply, |_, _| {}).await
+        };
+        // A large answer is passed on while it comes, and has no end of its own that anybody waits for.
+        let answer = match self.timeout {
+            Some(timeout) => tokio::time::timeout(timeout, answer).await,
+            None => Ok(answer.await),
+        };
+        match answer {
+            Ok(Ok(result)) => Answer::Result(result),
+            Ok(Err(error)) => Answer::Error(error.code, error.message.clone()),
+            Err(_) => {
+                let text = format!("{} did not answer in time", self.what);
+                Answer::Error(protocol::code::UPSTREAM_TIMEOUT, text)
+            }
         }
     }
 

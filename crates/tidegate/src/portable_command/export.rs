@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use config::Config;
-use portable::{Deployment, Field, Format, Origin, Report, Server, Support, Target, Tidegate};
+use portable::{Deployment, Field, Format, GATEWAYS, Origin, Report, Server, Support, Target, Tidegate};
 use serde_json::{Value, json};
 
 use super::files::{self, Text};
@@ -47,6 +47,10 @@ pub struct Arguments {
     /// configuration: write it over other files that are there.
     #[arg(long)]
     replace: bool,
+    /// Write the servers themselves, past the gateway, in place of an entry that points at it. What the
+    /// gateway adds stays behind.
+    #[arg(long, conflicts_with_all = ["all", "undo", "replace", "endpoint", "url"])]
+    direct: bool,
     /// The gateway's configuration; `tidegate.yaml` in this folder where none is named.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -135,7 +139,10 @@ fn work(arguments: &Arguments) -> anyhow::Result<u8> {
         Some(to) => vec![place(program(to)?, arguments)?],
     };
     for (format, path) in places {
-        let deployment = pointer(arguments, format, &loaded.config, file)?;
+        let deployment = match arguments.direct {
+            true => own.clone(),
+            false => pointer(arguments, format, &loaded.config, file)?,
+        };
         let replace = arguments.all || arguments.replace;
         if let Err(why) = plan_one(&mut plan, format, &path, &deployment, replace.then_some(&own)) {
             if !arguments.all {

@@ -19,6 +19,7 @@ mod governance;
 mod governance_git;
 mod governance_walk;
 mod governed;
+mod half_dead;
 mod health;
 mod keys;
 mod limits;

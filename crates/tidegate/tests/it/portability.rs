@@ -282,3 +282,67 @@ async fn a_file_in_a_folder_that_cannot_be_written_stays_whole() {
     }
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
 }
+
+/// A program and a URL, with all that entries for them can say.
+const SERVERS: &str = "upstreams:
+  local:
+    command: [server, --quiet]
+    env: {LEVEL: debug, API_KEY: {env: LOCAL_KEY}}
+    hide: [reset]
+  remote:
+    url: https://crm.example.com/mcp
+    transport: streamable-http
+    headers: {X-Team: tide, Authorization: {env: CRM_TOKEN, prefix: 'Bearer '}}
+    expose: [find, list]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_servers_themselves_are_written_past_the_gateway_where_that_is_asked_for() {
+    let there = "{\"theme\": \"dark\", \"mcpServers\": {\"mine\": {\"command\": \"x\"}}}\n";
+    let home = Home::with(&[(".gemini/settings.json", there.to_owned())]);
+    home.folder.configure(SERVERS);
+    let wrote = home.run(&["export", "gemini-cli", "--direct", "--write"]).await;
+    assert_eq!((wrote.code, &*wrote.stderr), (0, ""), "{wrote:?}");
+    let text = std::fs::read_to_string(&home.files[0].0).unwrap();
+    let written: Value = serde_json::from_str(&text).unwrap();
+    let expected = serde_json::json!({"theme": "dark", "mcpServers": {
+        "mine": {"command": "x"},
+        "local": {"command": "server", "args": ["--quiet"],
+                  "env": {"LEVEL": "debug", "API_KEY": "${LOCAL_KEY}"}, "excludeTools": ["reset"]},
+        "remote": {"httpUrl": "https://crm.example.com/mcp",
+                   "headers": {"X-Team": "tide", "Authorization": "Bearer ${CRM_TOKEN}"},
+                   "includeTools": ["find", "list"]},
+    }});
+    assert_eq!(written, expected, "{text}");
+    // Where a list of tools has no place, the command says so by its exit code.
+    let lost = home.run(&["export", "cursor", "cursor.json", "--direct"]).await;
+    assert!(lost.code == 6 && lost.stdout.contains("LOST"), "{lost:?}");
+    let both = home.run(&["export", "cursor", "cursor.json", "--direct", "--endpoint", "local"]).await;
+    assert!(both.bad(2).contains("cannot be used with"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_gateways_files_are_written_where_there_are_none_and_taken_back() {
+    let home = Home::with(&[]);
+    home.folder.configure(SERVERS);
+    let wrote = home.run(&["export", "litellm", "litellm.yaml", "--write"]).await;
+    assert_eq!((wrote.code, &*wrote.stderr), (0, ""), "{wrote:?}");
+    let text = home.folder.read("litellm.yaml");
+    assert!(text.starts_with("mcp_servers:\n") && text.contains("https://crm.example.com/mcp"), "{text}");
+    home.run(&["export", "--undo"]).await.good();
+    assert!(!home.folder.path("litellm.yaml").exists());
+    // Docker's has two more files beside it.
+    let wrote = home.run(&["export", "docker", "catalog.yaml", "--write"]).await;
+    assert!(wrote.stdout.contains("wrote 3 files"), "{wrote:?}");
+    let registry = home.folder.read("registry.yaml");
+    assert!(registry.starts_with("registry:"), "{registry}");
+    std::fs::create_dir(home.folder.path("other")).unwrap();
+    home.folder.write("other/registry.yaml", "mine\n");
+    for file in ["catalog.yaml", "other/catalog.yaml"] {
+        let again = home.run(&["export", "docker", file, "--write"]).await.bad(1);
+        assert!(again.contains("already"), "{again}");
+    }
+    assert_eq!(home.folder.read("other/registry.yaml"), "mine\n");
+    let unknown = home.run(&["export", "contextforge", "x"]).await.bad(2);
+    assert!(unknown.contains("there are claude-desktop") && unknown.contains("litellm"), "{unknown}");
+}

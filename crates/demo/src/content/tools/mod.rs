@@ -66,7 +66,9 @@ pub(crate) async fn call(call: &Call) -> Outcome {
         name if is_numbered(name, call.server.config().extra_tools) => {
             Ok(text(&format!("{name} {}", arguments.0)))
         }
-        _ if call.server.config().unknown_in_results => Err(Stop::failed(format!("There is no tool {name}."))),
+        _ if call.server.config().unknown_in_results => {
+            Err(Stop::failed(format!("There is no tool {name}.")))
+        }
         _ => return Err(RpcError::invalid_params(format!("Unknown tool: {name}")).into()),
     };
     match outcome {
