@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::format::Fault;
 use crate::gateways::yaml;
 use crate::report::Report;
+use crate::tidegate::SCHEMA_LINE;
 
 /// Where the gateway runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,7 +232,7 @@ fn compose(
     let head = "# The image: docker build -f deploy/docker/Dockerfile -t tidegate:VERSION .\n";
     let mut files = vec![
         ("compose.yaml".to_owned(), format!("{head}{}", yaml(&whole))),
-        (CONFIG.to_owned(), yaml(&Json::Object(own))),
+        (CONFIG.to_owned(), format!("{SCHEMA_LINE}{}", yaml(&Json::Object(own)))),
     ];
     files.extend(beside.iter().cloned());
     files

@@ -41,4 +41,4 @@ pub use reduce::reduce;
 pub use report::{Fate, Loss, Report};
 pub use secret::{Inline, Moved, SecretValue, inline, looks_secret, move_inline};
 pub use text::{Piece, Place, Text};
-pub use tidegate::Tidegate;
+pub use tidegate::{SCHEMA_LINE, Tidegate};

@@ -14,6 +14,10 @@ pub(crate) use write::secret;
 /// `tidegate.yaml`.
 pub struct Tidegate;
 
+/// The first line of a file that is written anew, by which editors find the schema of the same version beside
+/// it: `tidegate config schema` prints that.
+pub const SCHEMA_LINE: &str = "# yaml-language-server: $schema=./config.schema.json\n";
+
 impl Format for Tidegate {
     fn name(&self) -> &'static str {
         "tidegate"

@@ -214,7 +214,7 @@ fn change(arguments: &Arguments, proposal: &Proposal, origin: &str) -> anyhow::R
     let remark = format!("Added on {} from {}", today.get(..10).unwrap_or_default(), out::plain(&origin));
     let block = edit::block(&proposal.name, &remark, &proposal.lines);
     let name = file.display().to_string();
-    let text = old.as_deref().unwrap_or_default();
+    let text = old.as_deref().unwrap_or(portable::SCHEMA_LINE);
     let known = config::load_str(text, &name).map_err(Coded::faults)?;
     if known.upstreams.contains_key(&proposal.name) || known.endpoints.contains_key(&proposal.name) {
         let text = format!("add {}: there is one that is called so; give --name", proposal.name);

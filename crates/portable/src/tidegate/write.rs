@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::Tidegate;
+use super::{SCHEMA_LINE, Tidegate};
 use crate::clients::is_plain_key;
 use crate::format::{Exported, Fault, Target};
 use crate::model::{Deployment, Endpoint, Oauth, Server, Tools, Transport};
@@ -25,15 +25,16 @@ pub(super) fn export(
     let existing = target.existing.unwrap_or_default();
     let source = Source::new(existing, target.file)?;
     let before = parse_yaml(&source)?.to_value();
-    let mut text = existing.to_owned();
-    if let Some(listen) = &reduced.gateway.listen
-        && before.get("listen").is_none()
-    {
-        text = format!("listen: {}\n{text}", json!(listen));
-    }
-    for (key, value) in &reduced.gateway.unknown {
+    // The first lines of a text that is there are its owner's.
+    let mut text = if existing.trim().is_empty() { SCHEMA_LINE.to_owned() } else { existing.to_owned() };
+    let listen = reduced.gateway.listen.as_ref().map(|listen| ("listen", json!(listen)));
+    let others = reduced.gateway.unknown.iter().map(|(key, value)| (key.as_str(), value.clone()));
+    for (key, value) in listen.into_iter().chain(others) {
         if before.get(key).is_none() {
-            text = format!("{key}: {value}\n{text}");
+            if !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(&format!("{key}: {value}\n"));
         }
     }
     let selects = |endpoint: &Endpoint| endpoint.tools != Tools::default() || !endpoint.aliases.is_empty();

@@ -99,7 +99,8 @@ fn servers_of_a_client_become_a_configuration_of_the_gateway() {
     let written = Tidegate.export(&read.deployment, &Target::default()).expect("written");
     assert_eq!(
         written.text,
-        "upstreams:\n  my-files:\n    command: [\"npx\",\"-y\",\"files\",\"/a b/../c\"]\n    env:\n      \
+        "# yaml-language-server: $schema=./config.schema.json\n\n\
+         upstreams:\n  my-files:\n    command: [\"npx\",\"-y\",\"files\",\"/a b/../c\"]\n    env:\n      \
          KEY: {\"env\":\"KEY\"}\n  remote:\n    url: \"https://r.example/mcp\"\n    transport: \
          \"streamable-http\"\n    headers:\n      Authorization: {\"env\":\"T\",\"prefix\":\"Bearer \"}\n"
     );
@@ -108,4 +109,16 @@ fn servers_of_a_client_become_a_configuration_of_the_gateway() {
     let lost: Vec<_> = written.report.changed().map(|loss| loss.path.as_str()).collect();
     assert_eq!(lost, ["servers.where.command[0]", "servers.where", "servers.My Files"]);
     assert_eq!(read.deployment.servers["where"].argv[0].pieces()[0], Text::env("BIN").pieces()[0]);
+}
+
+#[test]
+fn the_first_lines_of_a_file_that_is_there_stay() {
+    use portable::Format as _;
+    let mut deployment = ours();
+    deployment.gateway.listen = Some("127.0.0.1:7401".to_owned());
+    let old = "# yaml-language-server: $schema=elsewhere.json\n# mine\ndrain_timeout: 5s";
+    let target = Target { file: "f", existing: Some(old), remove: &[] };
+    let written = Tidegate.export(&deployment, &target).expect("written").text;
+    assert!(written.starts_with(old), "{written}");
+    assert!(!written.contains("config.schema.json") && written.contains("listen: \"127.0.0.1:7401\"\n"));
 }

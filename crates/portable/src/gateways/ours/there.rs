@@ -9,6 +9,7 @@ use crate::format::{Fault, Target};
 use crate::model::Deployment;
 use crate::report::Report;
 use crate::syntax::{Entry, Source, edit_yaml, parse_yaml};
+use crate::tidegate::SCHEMA_LINE;
 
 /// What is said there.
 pub(super) struct There<'a> {
@@ -96,6 +97,9 @@ impl<'a> There<'a> {
     /// # Errors
     /// Where it cannot be added without changing more.
     pub(super) fn with(&self, whole: &str) -> Result<String, Fault> {
+        if self.source.text.trim().is_empty() {
+            return Ok(format!("{SCHEMA_LINE}{whole}"));
+        }
         if self.value.is_empty() {
             return Ok(joined(self.source.text, whole));
         }
