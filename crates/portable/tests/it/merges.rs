@@ -109,3 +109,26 @@ fn servers_of_a_client_become_a_configuration_of_the_gateway() {
     assert_eq!(lost, ["servers.where.command[0]", "servers.where", "servers.My Files"]);
     assert_eq!(read.deployment.servers["where"].argv[0].pieces()[0], Text::env("BIN").pieces()[0]);
 }
+
+#[test]
+fn an_entry_of_a_registry_has_a_description_that_its_schema_takes() {
+    let format = formats().into_iter().find(|format| format.name() == "server-json").expect("a format");
+    let target = Target { file: "server.json", existing: None, remove: &[] };
+    let long = "a".repeat(101);
+    for (title, description, expected) in [
+        (None, None, "gateway"),
+        (None, Some(""), "gateway"),
+        (Some("Tide"), None, "Tide"),
+        (Some("Tide"), Some("Ebb and flow."), "Ebb and flow."),
+        (None, Some(long.as_str()), &long[1..]),
+    ] {
+        let mut deployment = ours();
+        let server = deployment.servers.get_mut("gateway").expect("it is there");
+        (server.title, server.description) = (title.map(str::to_owned), description.map(str::to_owned));
+        let written = format.export(&deployment, &target).expect("written");
+        let entry: serde_json::Value = serde_json::from_str(&written.text).expect("JSON");
+        assert_eq!(entry["description"], expected);
+        let is_told = written.report.changed().any(|loss| loss.path == "servers.gateway.description");
+        assert_eq!(is_told, description != Some(expected), "{}", written.text);
+    }
+}
