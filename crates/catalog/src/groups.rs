@@ -146,8 +146,8 @@ impl Endpoint {
 fn look(offered: &Offered, kind: Kind, sieve: Option<&dyn Sieve>, seen: &mut Seen) {
     let allows = sieve.map(Sieve::open);
     for (part, entry) in offered.by_part() {
-        let may = |allows: &Box<Allows<'_>>| allows(kind, entry.upstream, entry.own, entry.raw);
-        let Some(seen) = seen.get_mut(part).filter(|_| allows.as_ref().is_none_or(may)) else { continue };
+        let may = |allows: &Allows<'_>| allows(kind, entry.upstream, entry.own, entry.raw);
+        let Some(seen) = seen.get_mut(part).filter(|_| allows.as_deref().is_none_or(may)) else { continue };
         let groups = seen.get_or_insert_default();
         if groups.len() < NESTED_MAX {
             groups.extend(names(entry.raw.get("_meta").and_then(|meta| meta.get(GROUPS))));

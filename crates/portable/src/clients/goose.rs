@@ -189,7 +189,7 @@ impl Format for Goose {
 
     fn tested(&self) -> Tested {
         Tested::Parser(
-            "PyYAML of PyPI; what it means by block.github.io/goose, configuration files, using extensions",
+            "PyYAML 6.0.4 of PyPI; what it means by block.github.io/goose, configuration files, extensions",
         )
     }
 }

@@ -122,3 +122,26 @@ fn the_first_lines_of_a_file_that_is_there_stay() {
     assert!(written.starts_with(old), "{written}");
     assert!(!written.contains("config.schema.json") && written.contains("listen: \"127.0.0.1:7401\"\n"));
 }
+
+#[test]
+fn an_entry_of_a_registry_has_a_description_that_its_schema_takes() {
+    let format = formats().into_iter().find(|format| format.name() == "server-json").expect("a format");
+    let target = Target { file: "server.json", existing: None, remove: &[] };
+    let long = "a".repeat(101);
+    for (title, description, expected) in [
+        (None, None, "gateway"),
+        (None, Some(""), "gateway"),
+        (Some("Tide"), None, "Tide"),
+        (Some("Tide"), Some("Ebb and flow."), "Ebb and flow."),
+        (None, Some(long.as_str()), &long[1..]),
+    ] {
+        let mut deployment = ours();
+        let server = deployment.servers.get_mut("gateway").expect("it is there");
+        (server.title, server.description) = (title.map(str::to_owned), description.map(str::to_owned));
+        let written = format.export(&deployment, &target).expect("written");
+        let entry: serde_json::Value = serde_json::from_str(&written.text).expect("JSON");
+        assert_eq!(entry["description"], expected);
+        let is_told = written.report.changed().any(|loss| loss.path == "servers.gateway.description");
+        assert_eq!(is_told, description != Some(expected), "{}", written.text);
+    }
+}
