@@ -15,8 +15,8 @@ static SIGNER: LazyLock<Signer> = LazyLock::new(|| {
     KeyRing::new(&[key], now).expect("a ring").signer(now, SIGNER_LABEL)
 });
 
-/// Any bytes as a bundle; and as a place and another byte, in a line, and then files, each a line with its path
-/// and a line with its text.
+/// Any bytes as a bundle; and as a place and another byte, in a line, and then files, each a line with its
+/// path and a line with its text.
 ///
 /// * What is read is bounded, and its paths stay inside.
 /// * Files whose paths can be had become a bundle, the same each time, and are read again as they were.

@@ -63,8 +63,8 @@ mod tests {
     #[test]
     fn programs_are_found_in_what_cargo_prints() {
         let messages = r#"{"reason": "compiler-artifact", "target": {"name": "x"}, "executable": null}
-            {"reason": "compiler-artifact", "target": {"name": "x"}, "profile": {"test": true}, "executable": "/t/x"}
-            {"reason": "compiler-artifact", "target": {"name": "x"}, "profile": {"test": false}, "executable": "/a/x"}
+        {"reason": "compiler-artifact", "profile": {"test": true}, "target": {"name": "x"}, "executable": ""}
+            {"reason": "compiler-artifact", "profile": {}, "target": {"name": "x"}, "executable": "/a/x"}
             {"reason": "build-finished", "success": true}"#;
         assert_eq!(executable(messages, "x"), Some(PathBuf::from("/a/x")));
         assert_eq!(executable(messages, "y"), None);

@@ -50,8 +50,8 @@ pub(crate) fn marked(entry: Raw, upstream: &str) -> Raw {
     object.edit().set("_meta", meta).finish()
 }
 
-/// Says of an endpoint of several upstreams whether it has groups: what they say themselves is about their own
-/// lists.
+/// Says of an endpoint of several upstreams whether it has groups: what they say themselves is about their
+/// own lists.
 pub(crate) fn advertise(capabilities: &mut Value, has_groups: bool) {
     let Some(capabilities) = capabilities.as_object_mut() else { return };
     if !has_groups && !capabilities.contains_key(EXTENSIONS) {

@@ -157,9 +157,9 @@ impl Office {
         Ok(state.records)
     }
 
-    /// All records: those that stand in the files, and those that went by a decision. Each with its version (a
-    /// hash of what it is; null for one that is gone), its domain and that one's owners, and where it is in its
-    /// life as far as decisions say.
+    /// All records: those that stand in the files, and those that went by a decision. Each with its version
+    /// (a hash of what it is; null for one that is gone), its domain and that one's owners, and where it is
+    /// in its life as far as decisions say.
     ///
     /// # Errors
     /// [`GovernError`]

@@ -45,8 +45,8 @@ impl Extensions {
         self.named.get(name).map_or(self.others, |named| named.state).passes(experimental)
     }
 
-    /// Capabilities without what may not pass; `change` makes others of the settings of the rest. `None`: they
-    /// are as they were.
+    /// Capabilities without what may not pass; `change` makes others of the settings of the rest. `None`:
+    /// they are as they were.
     fn kept(
         &self,
         capabilities: &Object,

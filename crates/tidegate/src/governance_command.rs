@@ -27,8 +27,8 @@ pub enum Command {
     Explain(files::Explain),
     /// List proposals, the newest first.
     List(acts::List),
-    /// List what the configuration is made of: each record with its version, its domain and owners, and where it
-    /// is in its life as far as decisions say.
+    /// List what the configuration is made of: each record with its version, its domain and owners, and where
+    /// it is in its life as far as decisions say.
     Records(records::Records),
     /// Put another change in place of the one that was proposed. Votes, blocks and evidence for it are void.
     Revise(acts::Revise),

@@ -20,9 +20,11 @@ pub struct Discovery {
     /// The form is that of a draft (SEP-2742), and others may not know it. Since 0.1.
     pub experimental_auth: bool,
 
-    /// Whether endpoints of several upstreams answer `groups/list`, and each entry of their lists names its group.
+    /// Whether endpoints of several upstreams answer `groups/list`, and each entry of their lists names its
+    /// group.
     ///
-    /// Each upstream is a group. The form is that of a draft (SEP-2084), and others may not know it. Since 0.1.
+    /// Each upstream is a group. The form is that of a draft (SEP-2084), and others may not know it.
+    /// Since 0.1.
     pub experimental_groups: bool,
 }
 

@@ -68,9 +68,9 @@ pub(super) fn unknown(call: &Call) -> RpcError {
     }
 }
 
-/// Where policies decide who sees what, something that its server does not have is told of in the same words as
-/// what may not be seen: the server's own would tell the two apart. Of tools and prompts it is what the server
-/// does not list, and then whatever error comes of it.
+/// Where policies decide who sees what, something that its server does not have is told of in the same words
+/// as what may not be seen: the server's own would tell the two apart. Of tools and prompts it is what the
+/// server does not list, and then whatever error comes of it.
 pub(crate) async fn as_unknown(x: &Exchange, call: &Call, routed: &Routed, reply: Reply) -> Reply {
     let kind = match call.method {
         Method::ResourcesRead => None,

@@ -16,8 +16,8 @@ const VERSION_CHARS: usize = 12;
 pub struct Records {
     #[command(flatten)]
     chosen: Chosen,
-    /// Only those of this kind: `upstream`, `endpoint`, `tool`, `extension`, `client`, `policy`, `credential`,
-    /// `ruleset`.
+    /// Only those of this kind: `upstream`, `endpoint`, `tool`, `extension`, `client`, `policy`,
+    /// `credential`, `ruleset`.
     #[arg(long)]
     kind: Option<String>,
 }

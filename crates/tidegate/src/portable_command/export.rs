@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use config::Config;
-use portable::{Deployment, Field, Format, GATEWAYS, Origin, Report, Server, Support, Target, Tidegate};
+use portable::{Deployment, Field, Format, Origin, Report, Server, Support, Target, Tidegate};
 use serde_json::{Value, json};
 
 use super::files::{self, Text};
