@@ -24,6 +24,7 @@ mod reply;
 mod resilience;
 #[cfg(test)]
 mod testing;
+mod timed;
 mod upstream;
 
 pub use crate::api::{Api, ApiOptions, DocumentAt, Select};

@@ -195,7 +195,9 @@ async fn somebody_at_a_terminal_is_asked_and_only_a_yes_is_one() {
     // Where there is no configuration, it is made.
     let empty = Folder::new();
     empty.run(&["add", "https://mcp.acme.example/mcp", "--name", "acme", "--yes"]).await.good();
-    assert!(empty.read("tidegate.yaml").starts_with("upstreams:\n  acme:\n"));
+    let made = empty.read("tidegate.yaml");
+    let rest = made.strip_prefix("# yaml-language-server: $schema=./config.schema.json\n");
+    assert!(rest.expect("where the schema is").trim_start().starts_with("upstreams:\n  acme:\n"), "{made:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -253,6 +253,7 @@ async fn a_list_that_has_always_one_more_page_has_an_end() {
         let tools = json!([{"name": name, "inputSchema": {"type": "object"}}]);
         Does::Answer(json!({"result": {"tools": tools, "nextCursor": (page + 1).to_string()}}))
     });
-    let said = check(&url.await, &[]).await.bad(4);
-    assert!(said.contains("list the tools of the other gateway"), "{said}");
+    // By time, or by the most pages of a list, whichever comes first: the same it is never.
+    let ran = check(&url.await, &[]).await;
+    assert!(matches!(ran.code, 2 | 4) && ran.stdout.is_empty(), "{ran:?}");
 }

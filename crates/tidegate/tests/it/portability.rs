@@ -338,11 +338,11 @@ async fn another_gateways_files_are_written_where_there_are_none_and_taken_back(
     assert!(registry.starts_with("registry:"), "{registry}");
     std::fs::create_dir(home.folder.path("other")).unwrap();
     home.folder.write("other/registry.yaml", "mine\n");
-    for file in ["catalog.yaml", "other/catalog.yaml"] {
-        let again = home.run(&["export", "docker", file, "--write"]).await.bad(1);
-        assert!(again.contains("already"), "{again}");
-    }
+    let again = home.run(&["export", "docker", "catalog.yaml", "--write"]).await;
+    assert!(again.stdout.contains("nothing is to be changed"), "{again:?}");
+    let refused = home.run(&["export", "docker", "other/catalog.yaml", "--write"]).await.bad(4);
+    assert!(refused.contains("registry.yaml: there is another file already"), "{refused}");
     assert_eq!(home.folder.read("other/registry.yaml"), "mine\n");
     let unknown = home.run(&["export", "contextforge", "x"]).await.bad(2);
-    assert!(unknown.contains("there are claude-desktop") && unknown.contains("litellm"), "{unknown}");
+    assert!(unknown.contains("the programs claude-desktop") && unknown.contains("litellm"), "{unknown}");
 }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::EventStream;
 use crate::core::{Core, Stats};
 use crate::resilience::Sending;
+use crate::timed::timed;
 use crate::{Body, CallError, CallErrorKind, Credentials, Next, Why};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -337,7 +338,8 @@ impl HttpLink {
                 Err(error) => Some((Err(error), None)),
             }
         });
-        Ok(Answer::Large(Body::Stream(Box::pin(stream))))
+        let late = self.core.error(CallErrorKind::Timeout);
+        Ok(Answer::Large(Body::Stream(timed(stream, self.core.options.timeouts.total, late))))
     }
 
     fn invalid(&self, detail: impl std::fmt::Display) -> CallError {
