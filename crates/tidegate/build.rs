@@ -11,7 +11,7 @@ fn main() {
     let is = |name: &str, value: &str| var(name).is_ok_and(|found| found == value);
     let keeps = var("CARGO_PROFILE_RELEASE_STRIP").is_ok_and(|strip| strip != "symbols" && strip != "true");
     if is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !keeps {
-        // Of two words about it, linkers take the last. A plain `-s` would be the compiler driver's, and first.
+        // Of two words about it, linkers take the last. A plain `-s` would be the driver's, and first.
         println!("cargo:rustc-link-arg-bins=-Wl,-s");
     }
 }

@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout};
 use crate::error::CallError;
 use crate::reply::BodyStream;
 
-/// The same pieces, as long as they have been waited for no longer than `left` in all; then `late`. The time in
-/// which nobody asks for a piece is the client's and does not count.
+/// The same pieces, as long as they have been waited for no longer than `left` in all; then `late`. The time
+/// in which nobody asks for a piece is the client's and does not count.
 pub(crate) fn timed<S>(chunks: S, left: Duration, late: CallError) -> BodyStream
 where
     S: Stream<Item = Result<Bytes, CallError>> + Send + 'static,
