@@ -295,11 +295,21 @@ export const portability = {
 
   async 'server-json: the registry’s schema accepts it'(all) {
     const file = path.join(all.home, 'server.json');
-    const config = ['--config', path.join(all.gateway.folder, 'tidegate.yaml')];
-    const words = ['export', 'server-json', file, '--write', '--url', 'https://mcp.example.com', ...config];
-    await printed(all, all.world.gateway, words);
+    const card = { name: 'com.example/tide', version: '1.0.0', description: 'Everything.', visibility: 'public' };
+    const published = {
+      auth: { url: 'https://mcp.example.com' },
+      upstreams: { everything: { command: [all.node, all.everything, 'stdio'] } },
+      discovery: { cards: { mcp: card } },
+    };
+    const config = path.join(all.gateway.folder, 'published.yaml');
+    fs.writeFileSync(config, JSON.stringify(published));
+    await printed(all, all.world.gateway, ['export', 'server-json', file, '--write', '--config', config]);
     const value = await parsed(all, 'python', 'json', file, SCHEMA);
-    assert.equal(value.description, 'tidegate');
-    assert.deepEqual(value.remotes, [{ type: 'streamable-http', url: 'https://mcp.example.com/mcp' }]);
+    assert.equal(value.name, 'com.example/tide');
+    assert.equal(value.description, 'Everything.');
+    assert.equal(value.remotes.length, 1);
+    const [{ type, url, ...rest }] = value.remotes;
+    assert.deepEqual([type, url], ['streamable-http', 'https://mcp.example.com/mcp']);
+    assert.deepEqual(Object.keys(rest), ['supportedProtocolVersions']);
   },
 };
