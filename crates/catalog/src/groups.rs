@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use protocol::json::Object;
 use protocol::{Raw, RpcError, code};
 use serde_json::{Value, json};
 
 use crate::endpoint::{Allows, Endpoint, Sieve};
+use crate::life::with_meta;
 use crate::listing::Kind;
 use crate::offered::Offered;
 use crate::source::Caller;
@@ -40,14 +40,10 @@ pub struct Group {
 /// that one.
 pub(crate) fn marked(entry: Raw, upstream: &str) -> Raw {
     let Ok(Some(object)) = entry.object() else { return entry };
-    let meta =
-        object.get("_meta").and_then(|meta| meta.object().ok().flatten()).unwrap_or_else(Object::empty);
-    let own = names(meta.get(GROUPS));
-    let own = own.filter(|own| !own.is_empty() && own.len() <= NAME_BYTES_MAX).take(OWN_MAX);
+    let own = names(&entry).filter(|own| !own.is_empty() && own.len() <= NAME_BYTES_MAX).take(OWN_MAX);
     let own = own.map(|own| format!("{upstream}/{own}"));
     let groups: Vec<String> = std::iter::once(upstream.to_owned()).chain(own).collect();
-    let meta = meta.edit().set(GROUPS, Raw::from_value(&json!(groups))).finish();
-    object.edit().set("_meta", meta).finish()
+    with_meta(&object, GROUPS, Raw::from_value(&json!(groups)))
 }
 
 /// Says of an endpoint of several upstreams whether it has groups: what they say themselves is about their
@@ -66,8 +62,9 @@ pub(crate) fn advertise(capabilities: &mut Value, has_groups: bool) {
     }
 }
 
-/// What is named as groups, as far as it is text.
-fn names(groups: Option<Raw>) -> impl Iterator<Item = String> {
+/// What an entry names as its groups, as far as it is text.
+fn names(entry: &Raw) -> impl Iterator<Item = String> + use<> {
+    let groups = entry.get("_meta").and_then(|meta| meta.get(GROUPS));
     let items = groups.and_then(|groups| groups.items()).unwrap_or_default();
     items.into_iter().filter_map(|item| item.as_str().map(Cow::into_owned))
 }
@@ -150,7 +147,7 @@ fn look(offered: &Offered, kind: Kind, sieve: Option<&dyn Sieve>, seen: &mut See
         let Some(seen) = seen.get_mut(part).filter(|_| allows.as_deref().is_none_or(may)) else { continue };
         let groups = seen.get_or_insert_default();
         if groups.len() < NESTED_MAX {
-            groups.extend(names(entry.raw.get("_meta").and_then(|meta| meta.get(GROUPS))));
+            groups.extend(names(entry.raw));
         }
     }
 }
@@ -161,7 +158,7 @@ mod tests {
 
     fn groups(entry: &str) -> Vec<String> {
         let marked = marked(Raw::from_value(&serde_json::from_str(entry).expect("JSON")), "crm");
-        names(marked.get("_meta").and_then(|meta| meta.get(GROUPS))).collect()
+        names(&marked).collect()
     }
 
     #[test]

@@ -137,9 +137,14 @@ pub fn told(life: &Lifecycle, now: Timestamp, replacement: Option<&str>) -> Opti
 
 /// The same object, whose `_meta` says so besides all that it said.
 pub(crate) fn with_told(object: &Object, told: Raw) -> Raw {
+    with_meta(object, LIFECYCLE, told)
+}
+
+/// The same with one more entry in its `_meta`.
+pub(crate) fn with_meta(object: &Object, key: &'static str, value: Raw) -> Raw {
     let meta =
         object.get("_meta").and_then(|meta| meta.object().ok().flatten()).unwrap_or_else(Object::empty);
-    object.edit().set("_meta", meta.edit().set(LIFECYCLE, told).finish()).finish()
+    object.edit().set("_meta", meta.edit().set(key, value).finish()).finish()
 }
 
 #[cfg(test)]

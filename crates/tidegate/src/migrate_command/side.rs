@@ -146,7 +146,7 @@ impl Side {
             let reply = self.endpoint.call(Method::ToolsCall, &params).await;
             call::outcome(reply, |_, _| {}).await
         };
-        // A large answer is passed on while it comes, and has no end of its own that anybody waits for.
+        // The times of an upstream count what is waited for; here it is all the time until the end.
         let answer = match self.timeout {
             Some(timeout) => tokio::time::timeout(timeout, answer).await,
             None => Ok(answer.await),
