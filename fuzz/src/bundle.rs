@@ -36,7 +36,7 @@ pub fn bundle(data: &[u8]) {
     }
     let Some(config) = files.keys().next().cloned() else { return };
     let may = files.keys().all(|path| path_fault(path).is_none());
-    let contents = Contents { files, pins: Vec::new() };
+    let contents = Contents { files, ..Contents::default() };
     let manifest = Manifest { program: "0.1.0".to_owned(), config, ..Manifest::default() };
     let made = write(manifest.clone(), &contents, NAME, &[&SIGNER]);
     let made = match made {

@@ -11,18 +11,22 @@
 
 mod manifest;
 mod path;
+mod records;
 mod tape;
 
 use std::collections::BTreeMap;
 
 pub use audit::PublicKey;
 use audit::{Note, hex};
-pub use manifest::{FORMAT, MANIFEST_BYTES_MAX, Manifest, Member, Need, Parameter};
+pub use manifest::{FORMAT, Log, MANIFEST_BYTES_MAX, Manifest, Member, Need, Parameter};
 pub use path::{PATH_BYTES_MAX, PathFault, path_fault};
+pub use records::{LogFiles, pack};
 use seal::{Signer, sha256};
 
-/// The largest archive.
+/// The largest archive without the records in it.
 pub const BUNDLE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The largest records: half a million entries, or some more. An archive has no more than both.
+pub const RECORDS_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// The largest of the deployment's files.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many members there may be, besides the manifest and the signature.
@@ -38,13 +42,18 @@ const SIGNATURE: &str = "signature";
 const FILES: &str = "files/";
 /// The definitions that were approved, one a line.
 const PINS: &str = "pins.jsonl";
+/// Where the audit logs are.
+const RECORDS: &str = "records/";
 
 /// Why something is no bundle, or cannot become one. The text completes "failed to …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
-    /// It is larger than [`BUNDLE_BYTES_MAX`].
+    /// It is larger than [`BUNDLE_BYTES_MAX`] without its records.
     #[error("use the bundle: it has more than {BUNDLE_BYTES_MAX} bytes")]
     Large,
+    /// Its records are larger than [`RECORDS_BYTES_MAX`].
+    #[error("use the records in the bundle: they have more than {RECORDS_BYTES_MAX} bytes")]
+    RecordsLarge,
     /// A member is too large.
     #[error("use {0} in the bundle: it has more bytes than such a member may have")]
     MemberLarge(String),
@@ -91,6 +100,8 @@ pub struct Contents {
     pub files: BTreeMap<String, Vec<u8>>,
     /// The definitions that were approved, one a line; empty where there are none.
     pub pins: Vec<u8>,
+    /// The audit logs by the names of their tenants, each an archive that [`pack`] made.
+    pub records: BTreeMap<String, Vec<u8>>,
 }
 
 /// A bundle that was read, and is whole. Whose it is, [`Bundle::is_signed_by`] says.
@@ -111,7 +122,13 @@ fn member_of(path: &str, bytes: &[u8]) -> Member {
 fn members(contents: &Contents) -> BTreeMap<String, &[u8]> {
     let files = contents.files.iter().map(|(path, bytes)| (format!("{FILES}{path}"), bytes.as_slice()));
     let pins = (!contents.pins.is_empty()).then(|| (PINS.to_owned(), contents.pins.as_slice()));
-    files.chain(pins).collect()
+    let records = contents.records.values().zip(1..).map(|(log, n)| (place(n), log.as_slice()));
+    files.chain(pins).chain(records).collect()
+}
+
+/// The member that is the log of this number. Tenants may be called anything.
+fn place(number: usize) -> String {
+    format!("{RECORDS}{number:04}.tar")
 }
 
 /// The text that is signed for a manifest.
@@ -120,7 +137,19 @@ fn signed(manifest: &[u8]) -> String {
 }
 
 fn longest(name: &str) -> usize {
-    if name.starts_with(FILES) { FILE_BYTES_MAX } else { BUNDLE_BYTES_MAX }
+    match name {
+        _ if name.starts_with(FILES) => FILE_BYTES_MAX,
+        _ if name.starts_with(RECORDS) => RECORDS_BYTES_MAX,
+        _ => BUNDLE_BYTES_MAX,
+    }
+}
+
+/// Whether an archive of this size is too large, with records of this size in it.
+fn too_large(bytes: usize, records: usize) -> Option<BundleError> {
+    if records > RECORDS_BYTES_MAX {
+        return Some(BundleError::RecordsLarge);
+    }
+    (bytes.saturating_sub(records) > BUNDLE_BYTES_MAX).then_some(BundleError::Large)
 }
 
 /// Makes a bundle, signed in the name of `signer_name`. What `manifest` says of members is overwritten.
@@ -137,6 +166,9 @@ pub fn write(
         if let Some(fault) = path_fault(path) {
             return Err(BundleError::Path { path: path.chars().take(200).collect(), fault });
         }
+    }
+    if !manifest.records.keys().eq(contents.records.keys()) {
+        return Err(BundleError::Manifest("it names other logs than there are".to_owned()));
     }
     let members = members(contents);
     if members.len() > MEMBERS_MAX {
@@ -161,7 +193,8 @@ pub fn write(
         tape.member(name, bytes);
     }
     let bytes = tape.finish();
-    if bytes.len() > BUNDLE_BYTES_MAX { Err(BundleError::Large) } else { Ok(bytes) }
+    let records = contents.records.values().map(Vec::len).sum();
+    too_large(bytes.len(), records).map_or(Ok(bytes), Err)
 }
 
 impl Bundle {
@@ -170,7 +203,7 @@ impl Bundle {
     /// # Errors
     /// [`BundleError`]
     pub fn read(bytes: &[u8]) -> Result<Self, BundleError> {
-        if bytes.len() > BUNDLE_BYTES_MAX {
+        if bytes.len() > BUNDLE_BYTES_MAX + RECORDS_BYTES_MAX {
             return Err(BundleError::Large);
         }
         let mut tape = tape::Reader::new(bytes);
@@ -187,6 +220,8 @@ impl Bundle {
         let manifest = Manifest::parse(manifest)?;
         let mut contents = Contents::default();
         let mut last = String::new();
+        let mut logs = manifest.records.keys().zip(1..);
+        let mut records = 0;
         for member in &manifest.members {
             let Some((name, bytes)) = tape.next()? else {
                 return Err(BundleError::Missing(member.path.clone()));
@@ -206,12 +241,25 @@ impl Bundle {
                     None => drop(contents.files.insert(path.to_owned(), bytes.to_vec())),
                 },
                 None if name == PINS => contents.pins = bytes.to_vec(),
+                None if name.starts_with(RECORDS) => {
+                    let log = logs.next().filter(|(_, number)| name == place(*number));
+                    let (log, _) = log.ok_or_else(|| BundleError::Unknown(name.clone()))?;
+                    LogFiles::read(bytes)?;
+                    records += bytes.len();
+                    contents.records.insert(log.clone(), bytes.to_vec());
+                }
                 None => return Err(BundleError::Unknown(name)),
             }
             last = name;
         }
         if let Some((name, _)) = tape.next()? {
             return Err(BundleError::Unknown(name));
+        }
+        if let Some((_, number)) = logs.next() {
+            return Err(BundleError::Missing(place(number)));
+        }
+        if let Some(error) = too_large(bytes.len(), records) {
+            return Err(error);
         }
         if !contents.files.contains_key(&manifest.config) {
             return Err(BundleError::Missing(format!("{FILES}{}", manifest.config)));
@@ -239,5 +287,6 @@ pub fn fuzz(input: &[u8]) {
     if let Ok(bundle) = Bundle::read(input) {
         assert!(bundle.contents.files.keys().all(|path| path_fault(path).is_none()), "paths stay inside");
         assert!(bundle.manifest.members.len() <= MEMBERS_MAX, "members are bounded");
+        assert!(bundle.manifest.records.keys().eq(bundle.contents.records.keys()), "each log is named");
     }
 }

@@ -32,8 +32,25 @@ pub struct Manifest {
     pub needs: BTreeMap<String, Need>,
     /// How many definitions are in it with what was approved of them.
     pub pins: u64,
+    /// The audit logs that are in it, by the names of their tenants; none unless somebody asked for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub records: BTreeMap<String, Log>,
     /// All members, by name.
     pub members: Vec<Member>,
+}
+
+/// An audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The name that stands in its checkpoints.
+    pub origin: String,
+    /// The first entry that was not pruned.
+    pub first: u64,
+    /// How many entries its checkpoint covers, those that were pruned among them.
+    pub size: u64,
+    /// The public keys that verify it, as `tidegate audit keys` prints them.
+    pub keys: Vec<String>,
 }
 
 /// A variable of the configuration.

@@ -3,6 +3,7 @@
 mod apply;
 mod create;
 mod place;
+mod records;
 mod target;
 
 use std::fs::File;
@@ -10,7 +11,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use bundle::{BUNDLE_BYTES_MAX, Bundle, PublicKey, SIGNER_LABEL};
+use bundle::{BUNDLE_BYTES_MAX, Bundle, PublicKey, RECORDS_BYTES_MAX, SIGNER_LABEL};
 use clap::{Args, Subcommand};
 use model::{Clock as _, SystemClock};
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ const SIGNER: &str = "tidegate";
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make one: the configuration with its overlays, policies, rules and documents, and the approved
-    /// definitions in the store. No secrets and no records.
+    /// definitions in the store. No secrets, and no records but on request.
     Create(Box<create::Arguments>),
     /// Show what is in one and what it needs. Believes nothing, and so does not say whose it is.
     Inspect(One),
@@ -75,7 +76,7 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
 /// Reads a bundle that may be anything.
 fn read(file: &Path) -> anyhow::Result<(Bundle, String)> {
     let mut bytes = Vec::new();
-    let limit = BUNDLE_BYTES_MAX as u64 + 1;
+    let limit = (BUNDLE_BYTES_MAX + RECORDS_BYTES_MAX) as u64 + 1;
     let read = File::open(file).and_then(|open| open.take(limit).read_to_end(&mut bytes));
     read.with_context(|| format!("read {}", file.display()))?;
     let failed =
@@ -130,6 +131,15 @@ fn inspect(one: &One) -> anyhow::Result<u8> {
         rows.add_row(vec![member.path.clone(), member.bytes.to_string(), short.to_owned()]);
     }
     out::line(format!("\n{}", table::text(&rows)));
+    if !manifest.records.is_empty() {
+        let mut rows = table::new(&["records of", "log", "first entry", "entries"]);
+        for (tenant, log) in &manifest.records {
+            let kept = log.size.saturating_sub(log.first);
+            let row = [tenant.clone(), log.origin.clone(), log.first.to_string(), kept.to_string()];
+            rows.add_row(row.iter().map(|t| out::plain(t)));
+        }
+        out::line(format!("\n{}", table::text(&rows)));
+    }
     if !manifest.variables.is_empty() {
         let mut rows = table::new(&["variable", "type", "default"]);
         for (name, variable) in &manifest.variables {
@@ -154,10 +164,15 @@ fn or_none(names: &[String]) -> String {
 
 fn verify(one: &One, key: &str) -> anyhow::Result<u8> {
     let (bundle, digest) = trusted(&one.file, key)?;
+    let logs = records::verified(&bundle)?;
     match one.output {
         Output::Json => out::line(serde_json::to_string_pretty(&report(&bundle, &digest)?)?),
         Output::Table => {
-            out::line(format!("{} is whole and signed with that key; sha256 {digest}", one.file.display()))
+            out::line(format!("{} is whole and signed with that key; sha256 {digest}", one.file.display()));
+            for log in &logs {
+                let (tenant, entries) = (out::plain(log.tenant), log.entries());
+                out::line(format!("records of {tenant}: {entries} entries are as they were signed"));
+            }
         }
     }
     Ok(0)

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bundle::{
-    Bundle, BundleError, Contents, FILE_BYTES_MAX, MEMBERS_MAX, Manifest, PublicKey, SIGNER_LABEL, fuzz,
-    write,
+    Bundle, BundleError, Contents, FILE_BYTES_MAX, Log, LogFiles, MEMBERS_MAX, Manifest, PublicKey,
+    SIGNER_LABEL, fuzz, pack, write,
 };
 use model::Timestamp;
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ fn manifest() -> Manifest {
 
 fn contents(files: &[(&str, &str)]) -> Contents {
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
-    Contents { files, pins: b"{}\n".to_vec() }
+    Contents { files, pins: b"{}\n".to_vec(), ..Contents::default() }
 }
 
 fn usual() -> Contents {
@@ -106,7 +106,7 @@ fn what_cannot_be_in_a_bundle_is_not_put_into_one() {
     let large = "x".repeat(FILE_BYTES_MAX + 1);
     assert!(matches!(failed(&contents(&[("a", &large)])), BundleError::MemberLarge(_)));
     let many = (0..=MEMBERS_MAX).map(|n| (format!("f{n}"), Vec::new())).collect::<BTreeMap<_, _>>();
-    assert_eq!(failed(&Contents { files: many, pins: Vec::new() }), BundleError::Many);
+    assert_eq!(failed(&Contents { files: many, ..Contents::default() }), BundleError::Many);
 }
 
 #[test]
@@ -126,12 +126,75 @@ fn a_manifest_of_another_format_is_refused_by_name() {
     assert!(Manifest::parse(text.trim_end().as_bytes()).is_err(), "another form of the same");
 }
 
+/// A bundle with the logs of these tenants, each of one file.
+fn with_records(tenants: &[&str]) -> (Manifest, Contents) {
+    let file = |tenant: &str| BTreeMap::from([("checkpoint".to_owned(), tenant.as_bytes().to_vec())]);
+    let mut contents = usual();
+    let mut manifest = manifest();
+    for tenant in tenants {
+        let log = Log { origin: format!("example.org/{tenant}"), first: 0, size: 1, keys: Vec::new() };
+        manifest.records.insert((*tenant).to_owned(), log);
+        contents.records.insert((*tenant).to_owned(), pack(&file(tenant)).expect("a good path"));
+    }
+    (manifest, contents)
+}
+
+#[test]
+fn logs_come_out_as_they_went_in_whatever_their_tenants_are_called() {
+    let (manifest, contents) = with_records(&["default", "../../etc", "caf\u{e9} \n"]);
+    let bytes = write(manifest, &contents, NAME, &[&signer(1)]).expect("a bundle");
+    let bundle = Bundle::read(&bytes).expect("it is whole");
+    assert_eq!(bundle.contents, contents);
+    let names: Vec<&str> = bundle.manifest.members.iter().map(|member| member.path.as_str()).collect();
+    assert_eq!(names[3..], ["records/0001.tar", "records/0002.tar", "records/0003.tar"]);
+    let log = LogFiles::read(&bundle.contents.records["default"]).expect("a log");
+    assert_eq!(log.iter().collect::<Vec<_>>(), [("checkpoint", &b"default"[..])]);
+}
+
+#[test]
+fn a_log_that_is_missing_or_that_nobody_named_is_refused() {
+    let (manifest, mut contents) = with_records(&["a", "b"]);
+    contents.records.remove("b");
+    let refused = write(manifest, &contents, NAME, &[&signer(1)]);
+    assert!(matches!(refused, Err(BundleError::Manifest(_))), "{refused:?}");
+    let (mut manifest, contents) = with_records(&["a", "b"]);
+    let more = manifest.records["b"].clone();
+    manifest.records.insert("c".to_owned(), more);
+    let refused = write(manifest, &contents, NAME, &[&signer(1)]);
+    assert!(matches!(refused, Err(BundleError::Manifest(_))), "{refused:?}");
+}
+
+#[test]
+fn files_of_a_log_stay_in_its_folder() {
+    let out = BTreeMap::from([("../checkpoint".to_owned(), Vec::new())]);
+    assert!(matches!(pack(&out), Err(BundleError::Path { .. })));
+    let good = pack(&BTreeMap::from([("aa/checkpoint".to_owned(), Vec::new())])).expect("a good path");
+    let mut bad = good.clone();
+    bad[..2].copy_from_slice(b"..");
+    bad[148..156].copy_from_slice(b"        ");
+    let sum: u32 = bad[..512].iter().map(|byte| u32::from(*byte)).sum();
+    bad[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    assert!(matches!(LogFiles::read(&bad), Err(BundleError::Path { .. })), "a good checksum");
+    let mut contents = usual();
+    contents.records.insert("a".to_owned(), bad);
+    let mut manifest = manifest();
+    let log = Log { origin: String::new(), first: 0, size: 0, keys: Vec::new() };
+    manifest.records.insert("a".to_owned(), log);
+    let bytes = write(manifest, &contents, NAME, &[&signer(1)]).expect("bytes");
+    assert!(matches!(Bundle::read(&bytes), Err(BundleError::Path { .. })), "it is refused where it is read");
+}
+
+#[test]
+fn a_manifest_without_records_is_what_it_was_before_there_were_any() {
+    assert!(!manifest().text().contains("records"));
+}
+
 proptest! {
     #[test]
     fn whatever_is_written_is_read(files in proptest::collection::btree_map(
         "[a-z]{1,9}(/[a-z0-9._-]{0,9}[a-z])?", proptest::collection::vec(any::<u8>(), 0..700), 0..9,
     ), pins in proptest::collection::vec(any::<u8>(), 0..700)) {
-        let mut all = Contents { files, pins };
+        let mut all = Contents { files, pins, ..Contents::default() };
         all.files.insert("tidegate.yaml".to_owned(), Vec::new());
         let bundle = Bundle::read(&made(&all)).expect("it is whole");
         prop_assert_eq!(bundle.contents, all);

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use audit::files::Files;
+use audit::files::{Files, bundle_path, entries};
+use audit::tree::TILE_WIDTH;
 use audit::{Known, PublicKey, Receipt};
 use clap::Args;
 use serde_json::json;
@@ -29,6 +30,9 @@ pub struct Arguments {
     /// A file with a checkpoint from elsewhere, as from a witness, that the log must hold to.
     #[arg(long, value_name = "FILE", conflicts_with = "receipt")]
     checkpoint: Vec<PathBuf>,
+    /// Once all are good, print the signed entries and nothing else, each in a line as it was written.
+    #[arg(long, conflicts_with_all = ["receipt", "output"])]
+    entries: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -59,7 +63,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("read {}", path.display()));
     let checkpoints: anyhow::Result<Vec<Vec<u8>>> = arguments.checkpoint.iter().map(read).collect();
     let known = Known { keys: own, witnesses: keys(&arguments.witness)?, checkpoints: checkpoints? };
-    let report = audit::verify(&Folder(&arguments.path), &known);
+    let folder = Folder(&arguments.path);
+    let report = audit::verify(&folder, &known);
+    if arguments.entries && report.finding.is_none() {
+        print(&folder, report.first, report.signed);
+        return Ok(0);
+    }
     let at = report.at.map(audit::moment);
     if arguments.output == Output::Json {
         let finding = report.finding.as_ref().map(
@@ -84,6 +93,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             let place = finding.index.map_or_else(|| "the log".to_owned(), |index| format!("entry {index}"));
             let text = format!("verify the log: {place}: {}: {}", finding.what.as_str(), finding.why);
             Err(Coded::new(FAILURE, out::plain(&text).into_owned()).into())
+        }
+    }
+}
+
+/// Prints the entries of a log that was verified.
+fn print(folder: &Folder<'_>, first: u64, signed: u64) {
+    for bundle in first / TILE_WIDTH..signed.div_ceil(TILE_WIDTH) {
+        let start = bundle * TILE_WIDTH;
+        let bytes = folder.read(&bundle_path(bundle, TILE_WIDTH.min(signed - start))).unwrap_or_default();
+        let (entries, _) = entries(&bytes);
+        for line in entries.iter().zip(start..).filter(|(_, index)| *index >= first).map(|(line, _)| line) {
+            out::line(String::from_utf8_lossy(line));
         }
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use store::{PinCopy, PinKey, PinOffice, PinsBefore, Store};
 
 use super::place::{Staged, Switched};
+use super::records::Putting;
 use super::target::{Parameters, RECORD, Record, Target, digest};
 use crate::by_hand::ByHand;
 use crate::cli::{self, Output, Source};
@@ -52,6 +53,9 @@ pub struct Arguments {
     /// The file that has the store's URL here.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "store_env"])]
     store_file: Option<String>,
+    /// Put the audit logs that are in the bundle into this new folder, each verified, to be kept as evidence.
+    #[arg(long, value_name = "FOLDER")]
+    records: Option<PathBuf>,
     /// Show what would change, and change nothing.
     #[arg(long)]
     plan: bool,
@@ -117,6 +121,8 @@ struct Plan {
     differences: Vec<Difference>,
     pins: Vec<PinKey>,
     store: String,
+    /// The logs that are put as files.
+    records: Vec<Value>,
 }
 
 impl Plan {
@@ -157,7 +163,7 @@ impl Plan {
             let report = json!({"folder": target.folder, "applied": done, "new": self.new,
                 "changed": self.changed,
                 "removed": self.removed, "conflicts": self.conflicts, "differences": self.differences,
-                "definitions": pins, "store": self.store});
+                "definitions": pins, "store": self.store, "records": self.records});
             out::line(serde_json::to_string_pretty(&report)?);
             return Ok(());
         }
@@ -175,6 +181,14 @@ impl Plan {
             out::line(format!("definition  {kind} {} of {upstream}", visible(name)));
         }
         out::line(format!("store  {}", self.store));
+        for log in &self.records {
+            let text = |key: &str| log.get(key).and_then(Value::as_str).unwrap_or_default();
+            out::line(format!(
+                "records of {}  in {}",
+                out::plain(text("tenant")),
+                out::plain(text("folder"))
+            ));
+        }
         Ok(())
     }
 }
@@ -198,6 +212,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     plan.store = state::name(&at);
     plan.differences = differences(&arguments, &bundle, &staged, &target);
     plan.pins = would_change(&at, &pins).await?;
+    let logs = arguments.records.as_ref().map(|folder| Putting::stage(&bundle, folder)).transpose()?;
+    plan.records = logs.as_ref().map(|logs| logs.report.clone()).unwrap_or_default();
     if arguments.plan {
         plan.show(&arguments, &target, false)?;
         return Ok(0);
@@ -212,11 +228,20 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     }
     let doing =
         Doing { arguments: &arguments, bundle: &bundle, digest: &bundle_digest, target: &target, at: &at };
+    // Where the rest fails, they go again.
+    let put = logs.map(Putting::put).transpose()?;
     doing.carry_out(staged, &plan, &pins).await?;
+    if let Some(put) = put {
+        put.keep();
+    }
     plan.show(&arguments, &target, true)?;
     if arguments.output == Output::Table {
         let envs: String = arguments.env.iter().map(|env| format!(" --env {env}")).collect();
         let config = target.folder.join(&bundle.manifest.config);
+        if plan.records.is_empty() && !bundle.manifest.records.is_empty() {
+            let logs = bundle.manifest.records.len();
+            out::line(format!("the bundle also has {logs} audit logs, to be had with --records FOLDER"));
+        }
         let word = if plan.is_nothing() { "nothing had to change" } else { "applied" };
         out::line(format!("{word}; start it with: tidegate up --config {}{envs}", config.display()));
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +34,9 @@ pub struct Arguments {
     /// What stands at this key of the configuration itself is no secret.
     #[arg(long, value_name = "KEY")]
     no_secret: Vec<String>,
+    /// Also take in the audit logs in the store, as far as they are signed: who did what stands in them.
+    #[arg(long)]
+    with_records: bool,
 }
 
 /// What goes into a bundle.
@@ -65,8 +69,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let pins = PinOffice::new(Arc::clone(&store), Arc::new(SystemClock)).copies().await.map_err(failed)?;
     gathering.pins(&pins)?;
     let ring = keys::Follow::start(&loaded.config, Some(&store)).await?;
+    if arguments.with_records {
+        let taken = super::records::gather(&*store, &ring, &mut gathering.manifest).await;
+        gathering.contents.records = taken?;
+    }
     let signer = ring.ring().signer(SystemClock.now(), SIGNER_LABEL);
     let Gathering { contents, manifest, .. } = gathering;
+    let records: u64 = manifest.records.values().map(|log| log.size.saturating_sub(log.first)).sum();
     let made = bundle::write(manifest, &contents, &arguments.signer, &[&signer]);
     store.close().await;
     let bytes = made.map_err(|error| Coded::new(FAILURE, error.to_string()))?;
@@ -75,27 +84,29 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         let text = format!("sign as {:?}: a name has no blanks and no \"+\"", arguments.signer);
         return Err(Coded::new(crate::exit::USAGE, text).into());
     }
-    let written = write_new(&arguments.file, &bytes);
+    let written = write_new(&arguments.file, &bytes, arguments.with_records);
     written.with_context(|| format!("make {}", arguments.file.display()))?;
     let digest = audit::hex(&seal::sha256(&bytes));
     match arguments.chosen.output() {
         Output::Json => {
             let report = serde_json::json!({"file": arguments.file, "bytes": bytes.len(), "sha256": digest,
-                "files": contents.files.len(), "pins": pins.len(), "key": key});
+                "files": contents.files.len(), "pins": pins.len(), "records": records, "key": key});
             out::line(serde_json::to_string_pretty(&report)?);
         }
         Output::Table => {
             let (files, pins, name) = (contents.files.len(), pins.len(), arguments.file.display());
-            out::line(format!("{name}: {files} files, {pins} definitions, {} bytes", bytes.len()));
+            let records = if arguments.with_records { format!(", {records} records") } else { String::new() };
+            out::line(format!("{name}: {files} files, {pins} definitions{records}, {} bytes", bytes.len()));
             out::line(format!("sha256  {digest}\nkey     {key}"));
         }
     }
     Ok(0)
 }
 
-/// Writes a file that is not there yet, whole or not at all.
-fn write_new(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut new = OpenOptions::new().write(true).create_new(true).open(file)?;
+/// Writes a file that is not there yet, whole or not at all; for the owner alone where it is `private`.
+fn write_new(file: &Path, bytes: &[u8], private: bool) -> std::io::Result<()> {
+    let mode = if private { 0o600 } else { 0o666 };
+    let mut new = OpenOptions::new().write(true).create_new(true).mode(mode).open(file)?;
     let written = new.write_all(bytes).and_then(|()| new.sync_all());
     if written.is_err() {
         let _ = std::fs::remove_file(file);

@@ -1,5 +1,10 @@
 //! `tidegate bundle`: made in one place, applied in another.
 
+use std::os::unix::fs::PermissionsExt as _;
+
+use bundle::{Bundle, LogFiles, PublicKey, SIGNER_LABEL};
+use model::Timestamp;
+use seal::{KEY_BYTES, Key, KeyRing};
 use serde_json::{Value, json};
 use testkit::Revision;
 
@@ -213,4 +218,92 @@ async fn what_cannot_be_put_in_force_there_is_not_applied() {
         assert!(found.contains(said) && !found.contains("hunter2"), "{more:?}: {found}");
         assert!(!folder.path("to").exists(), "{more:?}: nothing is left");
     }
+}
+
+/// The same bundle with another log in it, signed by somebody whose key is given with it.
+fn with_log(bundle: &[u8], change: impl Fn(&str, &mut Vec<u8>)) -> (Vec<u8>, String) {
+    let Bundle { manifest, mut contents, .. } = Bundle::read(bundle).unwrap();
+    for log in contents.records.values_mut() {
+        let files = LogFiles::read(log).unwrap();
+        let changed = files.iter().map(|(path, bytes)| {
+            let mut bytes = bytes.to_vec();
+            change(path, &mut bytes);
+            (path.to_owned(), bytes)
+        });
+        *log = bundle::pack(&changed.collect()).unwrap();
+    }
+    let key = Key::new([7; KEY_BYTES], Timestamp(0), Timestamp(0), None);
+    let signer = KeyRing::new(&[key], Timestamp(1)).unwrap().signer(Timestamp(1), SIGNER_LABEL);
+    let bytes = bundle::write(manifest, &contents, "example.org/else", &[&signer]).unwrap();
+    (bytes, PublicKey::of("example.org/else", &signer).to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_come_along_on_request_as_files_that_anybody_verifies() {
+    let folder = deployment().await;
+    let key = create(&folder, "a.bundle").await;
+    let made =
+        folder.run(&["bundle", "create", "b.bundle", "--with-records", "--output", "json"]).await.json();
+    let records = made["records"].as_u64().unwrap();
+    assert!(records > 0, "the deployment has served: {made}");
+    let mode = std::fs::metadata(folder.path("b.bundle")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "who did what is not for everybody");
+    let own = made["key"].as_str().unwrap();
+    let shown = folder.run(&["bundle", "inspect", "b.bundle", "--output", "json"]).await.json();
+    assert_eq!(shown["manifest"]["records"]["default"]["size"], records, "{shown}");
+    let said = folder.run(&["bundle", "verify", "b.bundle", "--key", own]).await.good();
+    assert!(
+        said.contains(&format!("records of default: {records} entries are as they were signed")),
+        "{said}"
+    );
+
+    let apply = async |bundle: &str, key: &str, more: &[&str]| {
+        let words = ["bundle", "apply", bundle, "--to", "to", "--key", key, "--store", "sqlite:b.db"];
+        folder.run(&[&words, more].concat()).await
+    };
+    let said = apply("a.bundle", &key, &["--records", "evidence"]).await.bad(4);
+    assert!(said.contains("the bundle has none") && !folder.path("to").exists(), "{said}");
+    apply("b.bundle", own, &["--records", "evidence", "--plan"]).await.good();
+    assert!(!folder.path("evidence").exists(), "a plan changes nothing");
+    apply("b.bundle", own, &["--records", "evidence"]).await.good();
+    let log_key = folder.read("evidence/default/keys");
+    let verify = ["audit", "verify", "evidence/default", "--key", log_key.lines().next().unwrap()];
+    let said = folder.run(&verify).await.good();
+    assert!(said.contains(&format!("{records} entries are as they were signed")), "{said}");
+    let printed = folder.run(&[&verify[..], &["--entries"]].concat()).await.good();
+    let home = folder.run(&["audit", "query", "--limit", "100", "--output", "json"]).await.json();
+    let home = home.as_array().unwrap().iter().rev().map(|row| row["record"].clone());
+    let printed: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(printed.len() as u64, records);
+    assert!(home.take(printed.len()).eq(printed), "the entries are those that are told at home");
+    let said = apply("b.bundle", own, &["--records", "evidence"]).await.bad(4);
+    assert!(said.contains("it is not empty"), "{said}");
+    let query = ["audit", "query", "--config", "to/tidegate.yaml", "--output", "json"];
+    let there = folder.run(&query).await.json();
+    assert!(there.to_string().contains("bundle apply"), "the log there is a new one: {there}");
+    assert!((there.as_array().unwrap().len() as u64) < records, "{there}");
+    let said = apply("b.bundle", own, &[]).await.good();
+    assert!(said.contains("the bundle also has 1 audit logs"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_changed_is_refused_also_where_the_bundle_is_signed_by_somebody_trusted() {
+    let folder = deployment().await;
+    folder.run(&["bundle", "create", "a.bundle", "--with-records"]).await.good();
+    let bundle = std::fs::read(folder.path("a.bundle")).unwrap();
+    let (bytes, key) = with_log(&bundle, |path, bytes| {
+        if path.starts_with("tile/entries/") {
+            let last = bytes.len() - 3;
+            bytes[last] ^= 1;
+        }
+    });
+    std::fs::write(folder.path("b.bundle"), bytes).unwrap();
+    let said = folder.run(&["bundle", "verify", "b.bundle", "--key", &key]).await.bad(1);
+    assert!(said.contains("the records of default: they are not as they were signed"), "{said}");
+    let apply = ["bundle", "apply", "b.bundle", "--to", "to", "--key", &key, "--records", "evidence"];
+    folder.run(&apply).await.bad(1);
+    assert!(!folder.path("to").exists() && !folder.path("evidence").exists(), "nothing is written");
+    let (bytes, key) = with_log(&bundle, |_, _| {});
+    std::fs::write(folder.path("c.bundle"), bytes).unwrap();
+    folder.run(&["bundle", "verify", "c.bundle", "--key", &key]).await.good();
 }
