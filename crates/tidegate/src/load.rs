@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, Diagnostics, Given, Layer, Layered};
 
-use crate::cli::Source;
+use crate::cli::{self, Source};
 use crate::exit::Coded;
 use crate::governed;
 use crate::watch::{self, Stamp};
@@ -97,6 +97,15 @@ pub fn overlay(file: &Path, env: &str) -> PathBuf {
         Some(extension) => file.with_file_name(format!("{stem}.{env}.{extension}")),
         None => file.with_file_name(format!("{stem}.{env}")),
     }
+}
+
+/// The environment whose overlay a file of this name is, beside a configuration of the other name.
+pub fn environment_of(config: &str, name: &str) -> Option<String> {
+    let config = Path::new(config);
+    let stem = config.file_stem()?.to_str()?;
+    let end = config.extension().map(|end| format!(".{}", end.to_string_lossy())).unwrap_or_default();
+    let env = name.strip_prefix(&format!("{stem}."))?.strip_suffix(&end)?;
+    (env == LOCAL || cli::environment(env).is_ok()).then(|| env.to_owned())
 }
 
 /// The overlays that are laid over a file, in their order; that of this machine may not be there.

@@ -14,7 +14,7 @@ use config::{Config, Layered, Meaning};
 use model::{Clock as _, SystemClock};
 use store::{PinCopy, PinOffice};
 
-use crate::cli::{self, Output, Source};
+use crate::cli::{Output, Source};
 use crate::exit::{Coded, FAILURE, failed};
 use crate::{keys, load, out, portable_command, state, store_command};
 
@@ -117,14 +117,12 @@ fn write_new(file: &Path, bytes: &[u8], private: bool) -> std::io::Result<()> {
 /// The environments that have an overlay beside a file, but this machine's.
 pub fn environments(file: &Path) -> anyhow::Result<BTreeSet<String>> {
     let folder = super::target::folder_of(file);
-    let text = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
-    let stem = text(file.file_stem()).unwrap_or_default();
-    let end = text(file.extension()).map(|extension| format!(".{extension}")).unwrap_or_default();
+    let own = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
         let name = entry?.file_name();
-        let env = name.to_str().and_then(|name| name.strip_prefix(&format!("{stem}."))?.strip_suffix(&end));
-        found.extend(env.and_then(|env| cli::environment(env).ok()));
+        let env = name.to_str().and_then(|name| load::environment_of(own, name));
+        found.extend(env.filter(|env| env != load::LOCAL));
     }
     Ok(found)
 }

@@ -21,10 +21,10 @@ use store::Memory;
 
 use super::repository::{Commit, Repository};
 use super::signers::Signers;
-use crate::cli::Output;
+use crate::cli::{self, Output, Source};
 use crate::exit::{Coded, FAILURE, REFUSED};
 use crate::governed::{self, desk};
-use crate::out;
+use crate::{load, out};
 
 /// What begins the trailers of commits that mean something here.
 const TRAILER: &str = "Governance-";
@@ -44,6 +44,13 @@ pub struct Branch {
     /// The configuration, by its path in the repository.
     #[arg(long, value_name = "PATH", default_value = "tidegate.yaml")]
     config: String,
+    /// Lay the overlay of this environment over the configuration, such as `tidegate.production.yaml`;
+    /// several in their order. Overlays of others are under rules as well, each as a whole, like the ruleset.
+    #[arg(long, value_name = "NAME", value_parser = cli::environment)]
+    env: Vec<String>,
+    /// Give a variable of the configuration its value.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = cli::setting)]
+    set: Vec<(String, String)>,
     /// Whose keys are whose, by the path in the repository: a file of allowed signers (ssh-keygen(1)).
     #[arg(long, value_name = "PATH", default_value = "governance/signers")]
     signers: String,
@@ -93,9 +100,17 @@ impl Branch {
     async fn files(&self, repository: &Repository, commit: &str) -> anyhow::Result<(Files, config::Config)> {
         let none = || wrong(format!("read {}: it is not in {commit}", self.config));
         let text = repository.file(commit, &self.config).await?.ok_or_else(none)?;
-        let config = config::load_str(&text, &self.config).map_err(Coded::faults)?;
-        let name = self.config.rsplit('/').next().unwrap_or(&self.config).to_owned();
-        let mut files = Files::from([(name, text)]);
+        let own = self.config.rsplit('/').next().unwrap_or(&self.config).to_owned();
+        let mut files = Files::from([(own.clone(), text)]);
+        for name in repository.names(commit, folder(&self.config)).await? {
+            if load::environment_of(&own, &name).is_none() {
+                continue;
+            }
+            if let Some(text) = repository.file(commit, &below(&self.config, &name)).await? {
+                files.insert(name, text);
+            }
+        }
+        let config = self.configuration(&own, &files)?;
         for name in desk::named(&config) {
             if let Some(text) = repository.file(commit, &below(&self.config, &name)).await? {
                 files.insert(name, text);
@@ -107,6 +122,27 @@ impl Branch {
             }
         }
         Ok((files, config))
+    }
+
+    fn source(&self) -> Source {
+        Source { env: self.env.clone(), set: self.set.clone(), ..Source::default() }
+    }
+
+    /// The configuration with the overlays that are asked for.
+    fn configuration(&self, own: &str, files: &Files) -> anyhow::Result<config::Config> {
+        let source = self.source();
+        let layer =
+            |name: &str| files.get(name).map(|text| (below(&self.config, name), text.clone().into_bytes()));
+        let mut layers: Vec<_> = layer(own).into_iter().collect();
+        for env in self.env.iter().map(String::as_str).chain([load::LOCAL]) {
+            let name = load::overlay(Path::new(own), env).display().to_string();
+            match layer(&name) {
+                Some(layer) => layers.push(layer),
+                None if env == load::LOCAL => {}
+                None => return Err(wrong(format!("lay {name} over {own}: it is not in the commit"))),
+            }
+        }
+        Ok(load::compose(&source, &layers)?.config)
     }
 
     async fn base(&self) -> anyhow::Result<Base> {
@@ -132,6 +168,7 @@ impl Branch {
         let store: Arc<dyn store::Store> = Arc::new(Memory::new());
         let desk = desk::ConfigDesk::new(Path::new(&self.config), store);
         let desk = desk.with_rules(BTreeSet::from([self.signers.clone(), self.openpgp.clone()]));
+        let desk = desk.with_overlays(&self.source()).with_other_overlays();
         Ok(Base { commit, repository, files, config, engine, state: state.unwrap_or_default(), desk })
     }
 

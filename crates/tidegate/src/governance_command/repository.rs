@@ -113,6 +113,15 @@ impl Repository {
         }
     }
 
+    /// The names in a folder of a commit, which ends with a slash or is empty: the repository's own.
+    pub async fn names(&self, commit: &str, folder: &str) -> anyhow::Result<Vec<String>> {
+        let mut words = vec!["ls-tree", "-z", "--name-only", commit, "--"];
+        words.extend(Some(folder).filter(|folder| !folder.is_empty()));
+        let listed = self.text(&words).await?;
+        let names = listed.split_terminator('\0').filter_map(|path| path.strip_prefix(folder));
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// Whether a path is another one in two commits.
     pub async fn differs(&self, one: &str, other: &str, path: &str) -> anyhow::Result<bool> {
         Ok(self.file(one, path).await? != self.file(other, path).await?)

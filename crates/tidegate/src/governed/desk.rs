@@ -32,6 +32,8 @@ pub struct ConfigDesk {
     rules: BTreeSet<String>,
     /// Files that are laid over the configuration, the lowest first; not all of them need be there.
     overlays: Vec<String>,
+    /// Whether overlays of other environments lie beside it and are rules, each as a whole.
+    other_overlays: bool,
     source: Source,
     store: Arc<dyn Store>,
 }
@@ -64,6 +66,7 @@ impl ConfigDesk {
             name,
             rules: BTreeSet::new(),
             overlays: Vec::new(),
+            other_overlays: false,
             source: Source::default(),
             store,
         }
@@ -79,6 +82,18 @@ impl ConfigDesk {
         let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let overlays = load::overlays(source, &self.file).into_iter().filter_map(name).collect();
         Self { overlays, source: source.clone(), ..self }
+    }
+
+    /// Also overlays that are not asked for are rules, each as a whole: what they make of the configuration
+    /// elsewhere is not known here, so that a change of one is nobody's small change.
+    pub fn with_other_overlays(self) -> Self {
+        Self { other_overlays: true, ..self }
+    }
+
+    /// Whether a file is no part of the configuration and rules all the same.
+    fn is_rule(&self, name: &String) -> bool {
+        let other = || !self.is_config(name) && load::environment_of(&self.name, name).is_some();
+        self.rules.contains(name) || (self.other_overlays && other())
     }
 
     fn parse(&self, files: &Files) -> Result<Config, String> {
@@ -120,7 +135,7 @@ impl ConfigDesk {
     /// That the files are a configuration that can be put in force. What decides by it.
     fn sound(&self, config: &Config, files: &Files) -> Result<Engine, String> {
         let names = named(config);
-        let known = |name: &String| self.is_config(name) || names.contains(name) || self.rules.contains(name);
+        let known = |name: &String| self.is_config(name) || names.contains(name) || self.is_rule(name);
         if let Some(other) = files.keys().find(|name| !known(name)) {
             return Err(format!("the configuration names no file {other:?} in its folder"));
         }
@@ -185,13 +200,13 @@ impl Touched {
     }
 }
 
-/// Whether a file is the configuration or an overlay of it.
-type IsConfig<'a> = &'a dyn Fn(&String) -> bool;
+/// Whether a file is something: the configuration or an overlay of it; a rule.
+type Is<'a> = &'a dyn Fn(&String) -> bool;
 
 fn touched(
     before: (&Config, &Files),
     after: (&Config, &Files),
-    (is_config, ruling): (IsConfig<'_>, &BTreeSet<String>),
+    (is_config, is_rule): (Is<'_>, Is<'_>),
 ) -> Result<Touched, String> {
     let records = BTreeMap::new();
     let mut touched = Touched { records, risk: Risk::Low, summary: Vec::new() };
@@ -205,7 +220,7 @@ fn touched(
     let names: BTreeSet<&String> = before.1.keys().chain(after.1.keys()).collect();
     for name in names.into_iter().filter(|name| !is_config(name) && before.1.get(*name) != after.1.get(*name))
     {
-        let rules = ruling.contains(name) || ours.iter().any(|rules| rules == Path::new(name));
+        let rules = is_rule(name) || ours.iter().any(|rules| rules == Path::new(name));
         let kind = if rules { "ruleset" } else { "policy" };
         touched.summary.push(format!("the file {name} is another one"));
         touched.add(kind, name, after.1.get(name).map(String::as_str), Risk::High);
@@ -243,8 +258,8 @@ impl Desk for ConfigDesk {
     async fn look(&self, before: &Files, after: &Files) -> Result<Look, String> {
         let (old, new) = (self.parse(before)?, self.parse(after)?);
         let policies = (self.policies(&old, before)?, self.sound(&new, after)?);
-        let mut touched =
-            touched((&old, before), (&new, after), (&|name: &String| self.is_config(name), &self.rules))?;
+        let is: (Is<'_>, Is<'_>) = (&|name| self.is_config(name), &|name| self.is_rule(name));
+        let mut touched = touched((&old, before), (&new, after), is)?;
         let lives = life::of(&old, &new, touched.records.keys(), SystemClock.now())?;
         touched.summary.extend(lives.summary);
         let passed = |name: &str, about: String| Check { name: name.to_owned(), passed: true, about };
@@ -270,7 +285,7 @@ impl Desk for ConfigDesk {
         let mut records = Parts::of(&config)?.versions();
         let rules = config.governance.as_ref().and_then(|section| section.rules.as_ref());
         for (name, text) in files.iter().filter(|(name, _)| !self.is_config(name)) {
-            let is_rules = self.rules.contains(name) || rules.is_some_and(|rules| rules == Path::new(name));
+            let is_rules = self.is_rule(name) || rules.is_some_and(|rules| rules == Path::new(name));
             let kind = if is_rules { "ruleset" } else { "policy" };
             records.insert(format!("{kind}:{name}"), hash(text.as_bytes()));
         }

@@ -209,6 +209,46 @@ async fn time_for_comments_passes_from_when_a_commit_was_seen_and_not_from_its_d
     assert!(said.contains("needs comment_period"), "without the file all is seen now: {said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overlay_is_under_rules_as_what_it_makes_of_the_configuration_or_as_a_whole() {
+    let repo = Repo::begin(&rules(false)).await;
+    let overlay = "tidegate.production.yaml";
+    repo.write(overlay, "limits: {page_size: ${size}}\n");
+    repo.git(&["add", "-A"]).await;
+    repo.git(&["commit", "-q", "-m", "unsigned"]).await;
+    let (code, said) = repo.ask("plan", &[]).await;
+    assert!(
+        code == 4 && said.contains("is not signed by a key of"),
+        "no overlay goes past the rules: {said}"
+    );
+    repo.git(&["reset", "-q", "--hard", "main"]).await;
+    repo.write(overlay, "upstreams:\n  pay-eu:\n    url: http://127.0.0.1:9/mcp\n");
+    repo.git(&["add", "-A"]).await;
+    let trailers = "Governance-Risk: medium\nGovernance-Area: customer-facing";
+    repo.commit("pia", &format!("Payments in the EU\n\n{trailers}")).await;
+    let plan = async |words: &[&str]| {
+        let (code, said) = repo.ask("plan", &[words, &["--output", "json"]].concat()).await;
+        (code, serde_json::from_str::<Value>(&said).unwrap_or(Value::String(said)))
+    };
+    let (code, said) = repo.ask("plan", &[]).await;
+    assert!(
+        code == 4 && said.contains("on track rules only"),
+        "that of another environment is rules: {said}"
+    );
+    let (code, said) = repo.ask("plan", &["--env", "production"]).await;
+    assert!(code == 1 && said.contains("it is not in the commit"), "the base has none: {said}");
+    repo.git(&["checkout", "-q", "main"]).await;
+    repo.write(overlay, "limits: {page_size: 100}\n");
+    repo.git(&["add", "-A"]).await;
+    repo.git(&["commit", "-q", "-m", "an overlay"]).await;
+    repo.git(&["checkout", "-q", "change"]).await;
+    repo.git(&["reset", "-q", "--hard", "main"]).await;
+    repo.write(overlay, "limits: {page_size: 100}\nupstreams:\n  pay-eu:\n    url: http://127.0.0.1:9/mcp\n");
+    repo.commit("pia", &format!("Payments in the EU\n\n{trailers}")).await;
+    let (code, report) = plan(&["--env", "production"]).await;
+    assert_eq!((code, &report["found"]["kind"]), (4, &"upstream".into()), "what it makes: {report}");
+}
+
 /// Whether GnuPG is on this machine.
 async fn has_gnupg() -> bool {
     let argv = ["gpg", "--version"].map(str::to_owned).to_vec();
