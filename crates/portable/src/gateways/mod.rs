@@ -41,7 +41,7 @@ pub(crate) fn yaml(value: &serde_json::Value) -> String {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub(crate) fn tree(text: &str, file: &str) -> Result<serde_json::Value, Fault> {
+pub fn tree(text: &str, file: &str) -> Result<serde_json::Value, Fault> {
     doc::parse(text, file).map(|root| root.to_json())
 }
 

@@ -198,14 +198,18 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let (bundle, bundle_digest) = super::trusted(&arguments.file, &arguments.key)?;
     let pins = pins(&bundle)?;
     let target = Target::at(&arguments.to)?;
-    let files = arguments.parameters()?.files(&bundle)?;
-    let mut staging = files.clone();
     let local = load::overlay(Path::new(&bundle.manifest.config), load::LOCAL).display().to_string();
-    if !staging.contains_key(&local) {
-        // What this machine has of its own is checked with the rest.
-        staging.extend(target.read(&local)?.map(|bytes| (local.clone(), bytes)));
+    // What this machine has of its own stays, and is checked with the rest.
+    let there = target.read(&local)?;
+    let files = arguments.parameters()?.files(&bundle, there.as_deref())?;
+    let mut staging = files.clone();
+    let mut record = Record::of(&bundle_digest, &files);
+    if files.get(&local) == there.as_ref() {
+        // What somebody wrote there by hand does not become what a bundle brought.
+        record.files.remove(&local);
+        record.files.extend(target.record.files.get(&local).map(|known| (local.clone(), known.clone())));
     }
-    staging.insert(RECORD.to_owned(), Record::of(&bundle_digest, &files).text().into_bytes());
+    staging.insert(RECORD.to_owned(), record.text().into_bytes());
     let staged = Staged::write(&target.folder, &staging).map_err(failed)?;
     let at = check(&arguments, &bundle, &staged, &target)?;
     let mut plan = Plan::of(&target, &files)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use bundle::Bundle;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::exit::{Coded, FAILURE, USAGE};
 use crate::load;
@@ -117,9 +117,9 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// The files of a bundle as they are here, with an overlay of this machine where something is another
-    /// thing.
-    pub fn files(&self, bundle: &Bundle) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    /// The files of a bundle as they are here, with the overlay of this machine where something is another
+    /// thing. What stands in the one that is `there` and is not said anew stays.
+    pub fn files(&self, bundle: &Bundle, there: Option<&[u8]>) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         let config = Path::new(&bundle.manifest.config);
         let mut files = bundle.contents.files.clone();
         for (old, new) in &self.renamed {
@@ -135,15 +135,25 @@ impl Parameters {
             let text = "use the bundle: it has an overlay of a machine's own".to_owned();
             return Err(Coded::new(FAILURE, text).into());
         }
-        if let Some(overlay) = self.overlay(bundle)? {
-            files.insert(local, overlay.into_bytes());
+        if let Some(overlay) = self.overlay(bundle, &local, there)? {
+            files.insert(local, overlay);
         }
         Ok(files)
     }
 
     /// The overlay; `None`: nothing is another thing.
-    fn overlay(&self, bundle: &Bundle) -> anyhow::Result<Option<String>> {
-        let mut root = Map::new();
+    fn overlay(&self, bundle: &Bundle, name: &str, there: Option<&[u8]>) -> anyhow::Result<Option<Vec<u8>>> {
+        let before = there.map(|bytes| tree(bytes, name)).transpose()?.unwrap_or_default();
+        let root = self.put_into(bundle, before.clone())?;
+        if root == before {
+            return Ok(there.map(<[u8]>::to_vec));
+        }
+        let text = serde_json::to_string_pretty(&Value::Object(root))?;
+        let head = "# What is another thing on this machine, as `tidegate bundle apply` was told.\n";
+        Ok(Some(format!("{head}{text}\n").into_bytes()))
+    }
+
+    fn put_into(&self, bundle: &Bundle, mut root: Map<String, Value>) -> anyhow::Result<Map<String, Value>> {
         for (name, value) in &self.set {
             if !bundle.manifest.variables.contains_key(name) {
                 return Err(Coded::new(USAGE, format!("set {name}: the bundle has no such variable")).into());
@@ -162,19 +172,53 @@ impl Parameters {
                 return Err(Coded::new(USAGE, text).into());
             }
             let keys: Vec<&str> = key.split('.').collect();
-            put(&mut root, &keys, json!({kind: name}));
+            let mut place = Map::from_iter([(kind.clone(), Value::from(name.as_str()))]);
+            if let Some(prefix) = prefix(bundle, &root, &keys)? {
+                place.insert("prefix".to_owned(), prefix);
+            }
+            put(&mut root, &keys, Value::Object(place));
         }
         if let Some(store) = &self.store {
             put(&mut root, &["store", "url"], store.clone());
         }
-        if root.is_empty() {
-            return Ok(None);
-        }
-        let text = serde_json::to_string_pretty(&Value::Object(root))?;
-        Ok(Some(format!(
-            "# What is another thing on this machine, as `tidegate bundle apply` was told.\n{text}\n"
-        )))
+        Ok(root)
     }
+}
+
+/// A file of a configuration as values.
+fn tree(bytes: &[u8], name: &str) -> anyhow::Result<Map<String, Value>> {
+    let wrong = |why: String| Coded::config(format!("use {name}: {why}"));
+    let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
+    match portable::yaml_value(text, name).map_err(|fault| wrong(fault.to_string()))? {
+        Value::Object(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        _ => Err(wrong("it is no map".to_owned()).into()),
+    }
+}
+
+/// What stands before a secret (`Bearer `): a reference is replaced as a whole, and that stays. The overlay
+/// of this machine says it, or else one of another environment, or the configuration.
+fn prefix(bundle: &Bundle, local: &Map<String, Value>, keys: &[&str]) -> anyhow::Result<Option<Value>> {
+    let said = |root: &Map<String, Value>| {
+        let at = |map: Option<&Value>, key: &&str| map.and_then(|map| map.get(*key)).cloned();
+        let first = root.get(*keys.first()?).cloned();
+        let found = keys.iter().skip(1).fold(first, |map, key| at(map.as_ref(), key))?;
+        // Where it is said without one, there is none.
+        found.as_object().map(|place| place.get("prefix").cloned())
+    };
+    if let Some(found) = said(local) {
+        return Ok(found);
+    }
+    let config = &bundle.manifest.config;
+    let overlays = bundle.manifest.environments.iter().rev();
+    let overlays = overlays.map(|env| load::overlay(Path::new(config), env).display().to_string());
+    for name in overlays.chain([config.clone()]) {
+        let Some(bytes) = bundle.contents.files.get(&name) else { continue };
+        if let Some(found) = said(&tree(bytes, &name)?) {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 fn put(root: &mut Map<String, Value>, keys: &[&str], value: Value) {

@@ -67,7 +67,9 @@ impl Side {
         let (file, envs) = text.rsplit_once('@').unwrap_or((text, ""));
         let envs = envs.split(',').filter(|env| !env.is_empty()).map(cli::environment);
         let wrong = |error: String| Coded::new(USAGE, format!("read {text:?}: {error}"));
-        let env = envs.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        let own = envs.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        // What is said for both is the lower one.
+        let env = [source.env.clone(), own].concat();
         let source =
             Source { config: Some(PathBuf::from(file)), env, set: source.set.clone(), mcp_json: None };
         let layered = load::layered(&source, Path::new(file))?;
@@ -104,6 +106,10 @@ fn told(output: Output, found: &[Difference], besides: &[String]) -> anyhow::Res
 pub async fn diff(arguments: Diff) -> anyhow::Result<u8> {
     let Diff { before, after, chosen } = arguments;
     let anchored = before == RUNNING || after == RUNNING;
+    if !anchored && (chosen.source.config.is_some() || chosen.source.mcp_json.is_some()) {
+        let text = "compare files: --config and --mcp-json say which gateway runs, and neither is `running`";
+        return Err(Coded::new(USAGE, text.to_owned()).into());
+    }
     let mut sides = Vec::new();
     for text in [&before, &after] {
         sides.push(match text.as_str() {

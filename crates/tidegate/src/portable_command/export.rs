@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use config::Config;
-use portable::{Deployment, Field, Format, Origin, Report, Server, Support, Target, Tidegate};
+use portable::{
+    Deployment, Field, Format, Origin, Report, Server, Support, Target, Text as PlainText, Tidegate, Tools,
+};
 use serde_json::{Value, json};
 
 use super::files::{self, Text};
@@ -40,7 +42,8 @@ pub struct Arguments {
     /// Write the files. Without it, what would change is shown.
     #[arg(long)]
     write: bool,
-    /// Put back what the last export replaced, byte for byte.
+    /// Put back what the last export replaced, byte for byte. A file that was changed since is left alone,
+    /// unless `--replace` is said too.
     #[arg(long)]
     undo: bool,
     /// Take out of the program's file what is behind the gateway, as `--all` does. For what is written of the
@@ -73,6 +76,8 @@ struct Planned {
     format: &'static dyn Format,
     old: Text,
     new: String,
+    /// Servers that are taken out of it.
+    removed: Vec<String>,
 }
 
 impl Planned {
@@ -92,7 +97,7 @@ struct Plan {
 /// Shows, and writes where it is asked to.
 pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     if arguments.undo {
-        return recorded(&arguments, "--undo", undo::undo).await;
+        return recorded(&arguments, "--undo", || undo::undo(arguments.replace)).await;
     }
     let what = arguments.to.as_deref().unwrap_or("--all");
     if !arguments.write {
@@ -253,17 +258,33 @@ fn plan_one(
     let target = Target { file: &name, existing: old.text.as_deref(), remove: &remove };
     let written = format.export(deployment, &target).map_err(|fault| fault.to_string())?;
     take(&mut plan.report, format.name(), written.report);
-    plan.files.push(Planned { of: format.name(), format, old, new: written.text });
+    plan.files.push(Planned { of: format.name(), format, old, new: written.text, removed: remove });
     Ok(())
 }
 
-/// The servers of a client's text that the gateway has as well: the same program, or the same URL.
+/// The servers of a client's text that the gateway has as well.
 fn behind(format: &dyn Format, text: &str, own: &Deployment) -> Result<Vec<String>, String> {
     let read = format.import(text, &Origin::default()).map_err(|fault| fault.to_string())?;
-    let is_there =
-        |server: &Server| own.servers.values().any(|one| one.argv == server.argv && one.url == server.url);
+    let is_there = |server: &Server| own.servers.values().any(|one| stands_for(one, server));
     let names = read.deployment.servers.iter().filter(|(_, server)| is_there(server));
     Ok(names.map(|(name, _)| name.clone()).collect())
+}
+
+/// Whether whoever uses an upstream reaches what a server of a client's reaches, and no more of it: the same
+/// program or URL with the same variables, headers and tools. Where the upstream has a secret by reference,
+/// the client may have it written out.
+fn stands_for(own: &Server, server: &Server) -> bool {
+    let place = (&own.argv, &own.url, &own.cwd, &own.env_file)
+        == (&server.argv, &server.url, &server.cwd, &server.env_file);
+    let tools = server.tools == Tools::default() || server.tools == own.tools;
+    let has = |own: &PlainText, other: Option<&PlainText>| {
+        other.is_some_and(|other| other == own || own.as_plain().is_none())
+    };
+    let env = own.env.len() == server.env.len()
+        && own.env.iter().all(|(name, value)| has(value, server.env.get(name)));
+    let headers = own.headers.len() == server.headers.len()
+        && own.headers.iter().all(|(name, value)| has(value, server.headers.get(name)));
+    place && tools && env && headers
 }
 
 fn finish(arguments: &Arguments, plan: &Plan) -> anyhow::Result<u8> {
@@ -281,10 +302,10 @@ fn finish(arguments: &Arguments, plan: &Plan) -> anyhow::Result<u8> {
     }
     let code = code(&plan.report, !plan.failed.is_empty());
     if !is_table(arguments.output) {
-        let files = plan
-            .files
-            .iter()
-            .map(|file| json!({ "client": file.of, "file": file.old.path, "changed": file.is_changed() }));
+        let files = plan.files.iter().map(|file| {
+            json!({ "client": file.of, "file": file.old.path, "changed": file.is_changed(),
+                                "removed": file.removed })
+        });
         let files: Vec<Value> = files.collect();
         let failed: Vec<Value> =
             plan.failed.iter().map(|(file, why)| json!({ "file": file, "why": why })).collect();
@@ -297,6 +318,10 @@ fn finish(arguments: &Arguments, plan: &Plan) -> anyhow::Result<u8> {
         let name = file.old.path.display().to_string();
         let old = file.old.text.as_deref().unwrap_or_default();
         diff::show(file.format, &name, old, &file.new);
+    }
+    for file in plan.files.iter().filter(|file| !file.removed.is_empty()) {
+        let names = out::plain(&file.removed.join(", ")).into_owned();
+        out::line(format!("behind the gateway now, and taken out of {}: {names}", file.of));
     }
     tell(&plan.report);
     for (file, why) in &plan.failed {

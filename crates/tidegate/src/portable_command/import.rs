@@ -1,6 +1,7 @@
 //! `tidegate import`.
 
 mod gateway;
+mod there;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ use crate::load::DEFAULT_FILE;
 use crate::{out, store_command, table};
 
 pub use gateway::read as read_gateway;
+use there::{Place, There};
 
 /// Whose configuration, and where it goes.
 #[derive(Debug, Args)]
@@ -41,6 +43,10 @@ pub struct Arguments {
     /// Without it, servers with such secrets are left out.
     #[arg(long, value_name = "FOLDER")]
     secrets: Option<PathBuf>,
+    /// Put servers in the place of upstreams of the same names, with all that the configuration says of
+    /// those. Without it they get names of their own.
+    #[arg(long)]
+    replace: bool,
     /// Write the configuration. Without it, what would be written is shown.
     #[arg(long)]
     write: bool,
@@ -51,8 +57,10 @@ pub struct Arguments {
 
 /// Why a server is left out that the configuration has no place for.
 const NOT_TAKEN: &str = "the gateway does not take it: see below";
-/// What becomes of a server of the same name.
+/// What becomes of a server where there is an upstream of the same name.
 const REPLACES: &str = "it replaces the one that was there";
+const SAME: &str = "it is there already, and stays as it is";
+const BESIDE: &str = "another one is called as it was: --replace puts this one in its place";
 
 /// What became of one server.
 struct Row {
@@ -132,7 +140,8 @@ fn work(arguments: &Arguments, file: &Path) -> anyhow::Result<u8> {
 /// Takes over what clients have.
 fn of_clients(arguments: &Arguments, old: &Text, known: &Deployment) -> anyhow::Result<Taken> {
     let places = places(arguments)?;
-    let mut all = gather(&places, known);
+    let there = There { known, secrets: arguments.secrets.as_deref(), replace: arguments.replace };
+    let mut all = gather(&places, &there)?;
     let moved = secrets(arguments, &mut all)?;
     let target = Target { file: &old.path.display().to_string(), existing: old.text.as_deref(), remove: &[] };
     let written = Tidegate
@@ -140,7 +149,7 @@ fn of_clients(arguments: &Arguments, old: &Text, known: &Deployment) -> anyhow::
         .map_err(|fault| Coded::config(format!("write the configuration: {fault}")))?;
     let (left, _) = portable::reduce(&all.deployment, &Tidegate);
     for row in &mut all.rows {
-        if row.own.as_ref().is_some_and(|own| !left.servers.contains_key(own)) {
+        if row.why != SAME && row.own.as_ref().is_some_and(|own| !left.servers.contains_key(own)) {
             row.own = None;
             NOT_TAKEN.clone_into(&mut row.why);
             all.refused = true;
@@ -178,7 +187,7 @@ fn known_servers(old: &Text) -> anyhow::Result<Deployment> {
     Ok(read.map_err(|fault| Coded::config(format!("use the configuration:\n{fault}")))?.deployment)
 }
 
-fn gather(places: &[(&'static dyn Format, PathBuf)], known: &Deployment) -> Gathered {
+fn gather(places: &[(&'static dyn Format, PathBuf)], there: &There<'_>) -> anyhow::Result<Gathered> {
     let mut all = Gathered::default();
     let mut pending: Vec<(usize, String, Server)> = Vec::new();
     for (format, path) in places {
@@ -210,8 +219,8 @@ fn gather(places: &[(&'static dyn Format, PathBuf)], known: &Deployment) -> Gath
         }
         all.deployment.inputs.extend(read.deployment.inputs);
     }
-    name(&mut all, pending, known);
-    all
+    name(&mut all, pending, there)?;
+    Ok(all)
 }
 
 fn imported(format: &dyn Format, path: &Path) -> Result<Imported, String> {
@@ -237,7 +246,7 @@ fn is_gateway(server: &Server) -> bool {
 }
 
 /// Gives each server its name. What several clients have alike is one server.
-fn name(all: &mut Gathered, pending: Vec<(usize, String, Server)>, known: &Deployment) {
+fn name(all: &mut Gathered, pending: Vec<(usize, String, Server)>, there: &There<'_>) -> anyhow::Result<()> {
     let bare = |server: &Server| Server { provenance: None, ..server.clone() };
     let mut kept: Vec<(usize, String, Server)> = Vec::new();
     let mut twins: Vec<(usize, usize)> = Vec::new();
@@ -250,19 +259,35 @@ fn name(all: &mut Gathered, pending: Vec<(usize, String, Server)>, known: &Deplo
     }
     // Two that are called alike and are different get the name of their client at the end.
     let mut originals: Vec<String> = Vec::new();
-    for (row, name, _) in &kept {
+    let mut whys: Vec<&'static str> = Vec::new();
+    let mut written: Vec<bool> = Vec::new();
+    for (row, name, server) in &kept {
         let client = all.rows.get(*row).map_or("", |row| row.client);
-        let taken = originals.contains(name);
-        originals.push(if taken { format!("{name}-{client}") } else { name.clone() });
+        let (original, why) = match there.place(name, client, server, &originals)? {
+            Place::Free(original) => (original, ""),
+            Place::Beside(original) => (original, BESIDE),
+            Place::Same(original) => (original, SAME),
+            Place::Instead(original) => (original, REPLACES),
+        };
+        written.push(why != SAME);
+        whys.push(why);
+        originals.push(original);
     }
-    let names = names_for(&originals.iter().map(String::as_str).collect::<Vec<_>>());
-    for ((row, _, server), own) in kept.into_iter().zip(&names) {
-        let why = if known.servers.contains_key(own) { REPLACES } else { "" };
+    // Nothing is called like an upstream that is there, but what is that one or takes its place.
+    let taken = there.known.servers.keys().map(String::as_str);
+    let taken: Vec<&str> = taken.chain(originals.iter().map(String::as_str)).collect();
+    let names = names_for(&taken).split_off(there.known.servers.len());
+    for ((((row, _, server), own), why), written) in kept.into_iter().zip(&names).zip(whys).zip(written) {
         if let Some(row) = all.rows.get_mut(row) {
             row.own = Some(own.clone());
             why.clone_into(&mut row.why);
         }
-        all.deployment.servers.insert(own.clone(), server);
+        if why == REPLACES {
+            there.tell(own, &mut all.report);
+        }
+        if written {
+            all.deployment.servers.insert(own.clone(), server);
+        }
     }
     for (row, twin) in twins {
         if let Some(row) = all.rows.get_mut(row) {
@@ -270,6 +295,7 @@ fn name(all: &mut Gathered, pending: Vec<(usize, String, Server)>, known: &Deplo
             "as in another client".clone_into(&mut row.why);
         }
     }
+    Ok(())
 }
 
 /// Moves secrets out, or leaves the servers out in which they stand.
@@ -277,11 +303,7 @@ fn secrets(arguments: &Arguments, all: &mut Gathered) -> anyhow::Result<Vec<Move
     let mut moved = Vec::new();
     if let Some(folder) = &arguments.secrets {
         let folder = std::path::absolute(folder).context("find the folder of secrets")?;
-        moved = portable::move_inline(&mut all.deployment, &mut |path| {
-            // Keys that callers come with are made anew, and these go nowhere.
-            let of_server = path.starts_with("servers.");
-            of_server.then(|| folder.join(slug(path)).display().to_string())
-        });
+        moved = move_into(&mut all.deployment, &folder);
         for one in &moved {
             all.report.approximated(one.path.clone(), false, "the secret is in a file of its own now");
         }
@@ -304,6 +326,14 @@ fn secrets(arguments: &Arguments, all: &mut Gathered) -> anyhow::Result<Vec<Move
     let servers = &all.deployment.servers;
     moved.retain(|one| one.server.as_ref().is_some_and(|own| servers.contains_key(own)));
     Ok(moved)
+}
+
+fn move_into(deployment: &mut Deployment, folder: &Path) -> Vec<Moved> {
+    portable::move_inline(deployment, &mut |path| {
+        // Keys that callers come with are made anew, and these go nowhere.
+        let of_server = path.starts_with("servers.");
+        of_server.then(|| folder.join(slug(path)).display().to_string())
+    })
 }
 
 /// A file's name for the place of a secret.

@@ -78,19 +78,20 @@ pub fn forget(own: &Path) {
     let _ = std::fs::remove_dir_all(own);
 }
 
-/// Undoes the latest time.
+/// Undoes the latest time, file by file. One that was changed since is left alone, unless `over` says that it
+/// is put back all the same; what it was until then is kept.
 ///
 /// # Errors
-/// Where there is none, or a file was changed since: then nothing is undone.
-pub fn undo() -> anyhow::Result<u8> {
+/// Where nothing was exported, or a file cannot be read or written.
+pub fn undo(over: bool) -> anyhow::Result<u8> {
     let folder = folder()?;
     let Some((_, own)) = earlier(&folder).pop() else {
         return Err(Coded::new(REFUSED, "undo: nothing was exported".to_owned()).into());
     };
     let text = std::fs::read(own.join(MANIFEST))?;
     let manifest: Manifest = serde_json::from_slice(&text)?;
-    let mut todo: Vec<(Text, Option<String>)> = Vec::new();
-    for entry in &manifest.files {
+    let (mut left, mut is_kept) = (Vec::new(), false);
+    for (index, entry) in manifest.files.into_iter().enumerate() {
         let now = files::named(&entry.path)?;
         let before = match &entry.copy {
             Some(copy) => Some(std::fs::read_to_string(own.join(copy))?),
@@ -99,23 +100,41 @@ pub fn undo() -> anyhow::Result<u8> {
         if now.text == before {
             continue;
         }
-        if now.text.as_ref().is_none_or(|text| hash(text.as_bytes()) != entry.after) {
-            let text = format!(
-                "undo {}: it was changed since; what it was is in {}",
-                entry.path.display(),
-                own.display()
-            );
-            return Err(Coded::new(REFUSED, text).into());
+        let changed = now.text.as_ref().is_none_or(|text| hash(text.as_bytes()) != entry.after);
+        let path = entry.path.display().to_string();
+        if changed && !over {
+            left.push((path, entry));
+            continue;
         }
-        todo.push((now, before));
-    }
-    for (now, before) in todo {
+        if let (true, Some(text)) = (changed, &now.text) {
+            let place = own.join(format!("{index}.changed"));
+            files::private(&place, text.as_bytes())?;
+            is_kept = true;
+            out::line(format!("{path} was changed since; that is in {}", place.display()));
+        }
         match &before {
             Some(text) => files::replace(&now, text)?,
             None => std::fs::remove_file(&now.real)?,
         }
-        out::line(format!("undid {}", now.path.display()));
+        out::line(format!("undid {path}"));
     }
-    std::fs::remove_dir_all(&own)?;
-    Ok(0)
+    if left.is_empty() {
+        // Without it, this time is none to undo.
+        std::fs::remove_file(own.join(MANIFEST))?;
+        if !is_kept {
+            std::fs::remove_dir_all(&own)?;
+        }
+        return Ok(0);
+    }
+    let paths: Vec<&str> = left.iter().map(|(path, _)| path.as_str()).collect();
+    let text = format!(
+        "undo {}: changed since, so left alone; what was there is in {}; --undo --replace puts it back \
+         and keeps what is there",
+        paths.join(", "),
+        own.display()
+    );
+    let files: Vec<Entry> = left.into_iter().map(|(_, entry)| entry).collect();
+    let manifest = serde_json::to_vec_pretty(&Manifest { files })?;
+    scout::replace(&own.join(MANIFEST), &manifest)?;
+    Err(Coded::new(REFUSED, text).into())
 }

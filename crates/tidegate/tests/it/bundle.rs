@@ -220,6 +220,44 @@ async fn what_cannot_be_put_in_force_there_is_not_applied() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_of_this_machine_stays_until_it_is_said_anew() {
+    let folder = Folder::with(
+        "variables: {team: {default: blue}}\nstore: {url: 'sqlite:a.db'}\n\
+         upstreams:\n  crm:\n    url: 'http://127.0.0.1:9/mcp'\n    \
+         headers: {x-team: '${team}', authorization: {env: HERE, prefix: 'Bearer '}}\n",
+    );
+    let mut command = folder.command(&["up"]);
+    command.env("HERE", "x");
+    let mut up = Up::started(Program::start(command)).await;
+    assert_eq!(up.stop().await, 0);
+    let key = create(&folder, "a.bundle").await;
+    let apply = async |more: &[&str]| {
+        let words = ["bundle", "apply", "a.bundle", "--to", "to", "--key", &key];
+        folder.run(&[&words, more].concat()).await
+    };
+    let secret = "upstreams.crm.headers.authorization=env:THERE";
+    apply(&["--set", "team=green", "--secret", secret, "--store", "sqlite:b.db"]).await.good();
+    let first = folder.read("to/tidegate.local.yaml");
+    assert!(first.contains("\"prefix\": \"Bearer \"") && first.contains("THERE"), "{first}");
+    let said = apply(&[]).await.good();
+    assert!(said.contains("nothing had to change") && said.contains("b.db"), "{said}");
+    assert_eq!(folder.read("to/tidegate.local.yaml"), first);
+    apply(&["--set", "team=red"]).await.good();
+    let second = folder.read("to/tidegate.local.yaml");
+    assert_eq!(second, first.replace("green", "red"), "the rest stays");
+    // By hand: what is said of the same again changes nothing, of another thing only where that is said.
+    let own = second.replace("# What", "# Ours. What").replace("Bearer ", "Token ");
+    folder.write("to/tidegate.local.yaml", &own);
+    apply(&["--set", "team=red", "--secret", secret]).await.good();
+    assert_eq!(folder.read("to/tidegate.local.yaml"), own);
+    let said = apply(&["--set", "team=grey"]).await.bad(4);
+    assert!(said.contains("tidegate.local.yaml") && said.contains("--overwrite"), "{said}");
+    apply(&["--set", "team=grey", "--overwrite"]).await.good();
+    let third = folder.read("to/tidegate.local.yaml");
+    assert!(third.contains("grey") && third.contains("Token ") && third.contains("sqlite:b.db"), "{third}");
+}
+
 /// The same bundle with another log in it, signed by somebody whose key is given with it.
 fn with_log(bundle: &[u8], change: impl Fn(&str, &mut Vec<u8>)) -> (Vec<u8>, String) {
     let Bundle { manifest, mut contents, .. } = Bundle::read(bundle).unwrap();

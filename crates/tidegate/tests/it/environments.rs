@@ -32,6 +32,14 @@ async fn an_overlay_and_variables_make_another_configuration_of_the_same_file() 
     assert_eq!((said.code, said.stdout.as_str()), (4, "+ upstreams.b\n"));
     let same = folder.run(&["config", "diff", "tidegate.yaml", "tidegate.yaml"]).await.good();
     assert_eq!(same, "they mean the same\n");
+    let both = ["config", "diff", "tidegate.yaml", "tidegate.yaml@production", "--env", "production"];
+    folder.run(&both).await.good();
+    let said =
+        folder.run(&["config", "diff", "tidegate.yaml", "tidegate.yaml", "--env", "none"]).await.bad(3);
+    assert!(said.contains("tidegate.none.yaml"), "an overlay that is asked for is looked for: {said}");
+    let said =
+        folder.run(&["config", "diff", "tidegate.yaml", "tidegate.yaml", "--config", "x"]).await.bad(2);
+    assert!(said.contains("neither is `running`"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -198,8 +198,89 @@ async fn a_file_that_was_changed_since_is_not_undone() {
     text.push(' ');
     std::fs::write(path, &text).unwrap();
     let said = home.run(&["export", "--undo"]).await.bad(4);
-    assert!(said.contains("it was changed since"), "{said}");
+    assert!(said.contains("changed since, so left alone"), "{said}");
     assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+    let said = home.run(&["export", "--undo", "--replace"]).await.good();
+    assert!(home.changed().is_empty(), "byte for byte");
+    let kept = said.lines().find_map(|line| line.split_once(" was changed since; that is in ")).unwrap().1;
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), text, "what it was until then is kept");
+    home.run(&["export", "--undo"]).await.bad(4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_changed_since_keeps_no_other_from_being_undone() {
+    let home = Home::with(&home()[2..5]);
+    home.folder.configure("");
+    home.run(&["export", "--all", "--write", "--url", "http://127.0.0.1:1"]).await.good();
+    let (path, before) = &home.files[1];
+    let exported = std::fs::read(path).unwrap();
+    std::fs::write(path, [&exported[..], b" "].concat()).unwrap();
+    let ran = home.run(&["export", "--undo"]).await;
+    assert_eq!((ran.code, ran.stdout.lines().count()), (4, 2), "{ran:?}");
+    assert_eq!(home.changed(), [path], "the others are as they were");
+    std::fs::write(path, exported).unwrap();
+    home.run(&["export", "--undo"]).await.good();
+    assert_eq!(&std::fs::read(path).unwrap(), before);
+}
+
+/// The servers of a client.
+fn cursor(servers: &str) -> (&'static str, String) {
+    (".cursor/mcp.json", format!("{{\"mcpServers\": {servers}}}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_there_is_not_replaced_with_what_guards_it_unless_that_is_said() {
+    let own = "upstreams:\n  files: {command: [/opt/fs], hide: ['write_*'], concurrency_max: 3} # ours\n";
+    let home = Home::with(&[cursor(r#"{"files": {"command": "npx", "args": ["fs"]}}"#)]);
+    home.folder.write("tidegate.yaml", own);
+    let took = home.run(&["import", "cursor", "--write"]).await.good();
+    assert!(took.contains("files-cursor") && took.contains("--replace puts this one in its place"), "{took}");
+    let config = home.folder.read("tidegate.yaml");
+    assert!(config.starts_with(own) && config.contains("  files-cursor:\n"), "{config}");
+    let again = home.run(&["import", "cursor", "--write"]).await.good();
+    assert!(again.contains("it is there already, and stays as it is"), "{again}");
+    assert_eq!(home.folder.read("tidegate.yaml"), config, "it does not become one more each time");
+    home.folder.write("tidegate.yaml", own);
+    let took = home.run(&["import", "cursor", "--write", "--replace"]).await;
+    assert!(took.code == 6 && took.stdout.contains("LOST"), "what guards is lost: {took:?}");
+    assert!(!home.folder.read("tidegate.yaml").contains("write_*"));
+    // What the configuration says of a server that is the same besides stays.
+    let same = "upstreams:\n  files: {command: [npx, fs], hide: ['write_*']} # ours\n";
+    home.folder.write("tidegate.yaml", same);
+    home.run(&["import", "cursor", "--write"]).await.good();
+    assert_eq!(home.folder.read("tidegate.yaml"), same);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_gateways_servers_take_no_upstreams_place_unless_that_is_said() {
+    let home = Home::with(&[]);
+    home.folder.configure("upstreams:\n  files: {url: 'http://127.0.0.1:9/mcp', hide: ['write_*']}\n");
+    home.folder.write("config.yaml", "mcp_servers:\n  files: {url: 'http://127.0.0.1:8/mcp'}\n");
+    let said = home.run(&["import", "litellm", "config.yaml", "--write"]).await.bad(4);
+    assert!(said.contains("(files); --replace puts these in their place"), "{said}");
+    assert!(home.folder.read("tidegate.yaml").contains("write_*"));
+    let took = home.run(&["import", "litellm", "config.yaml", "--write", "--replace"]).await;
+    assert!(took.code == 6 && took.stdout.contains("it replaces the one that was there"), "{took:?}");
+    assert!(home.folder.read("tidegate.yaml").contains("http://127.0.0.1:8/mcp"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_the_gateway_has_not_the_same_stays_with_the_client() {
+    let servers = r#"{"same": {"command": "pg"}, "prod": {"command": "pg", "env": {"DB": "prod"}},
+        "eu": {"url": "http://127.0.0.1:9/mcp", "headers": {"X-Tenant": "eu"}},
+        "dev": {"command": "pg", "env": {"DB": "dev", "PASSWORD": "not-a-real-one"}},
+        "more": {"command": "pg", "env": {"DB": "dev", "PASSWORD": "x", "API_KEY": "y"}}}"#;
+    let home = Home::with(&[cursor(servers)]);
+    home.folder.configure(
+        "upstreams:\n  pg: {command: [pg]}\n  eu: {url: 'http://127.0.0.1:9/mcp', transport: auto}\n  \
+         dev: {command: [pg], env: {DB: dev, PASSWORD: {env: NO_SUCH}}}\n",
+    );
+    let ran = home.run(&["export", "--all", "--write", "--url", "http://127.0.0.1:1"]).await;
+    assert!(ran.stdout.contains("taken out of cursor: same, dev\n"), "{ran:?}");
+    let text = std::fs::read_to_string(&home.files[0].0).unwrap();
+    let written: Value = serde_json::from_str(&text).unwrap();
+    let names: Vec<&String> = written["mcpServers"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["prod", "eu", "more", "tidegate"], "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

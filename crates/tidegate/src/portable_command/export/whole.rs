@@ -88,7 +88,8 @@ pub fn work(arguments: &Arguments, to: Whole, config: &Config, file: &Path) -> a
     for (name, text) in texts.files {
         let path = place(path, to, name.as_deref());
         let old = files::named(&path)?;
-        plan.files.push(Planned { of: to.name(), format: to.format(), old, new: text });
+        let (of, format) = (to.name(), to.format());
+        plan.files.push(Planned { of, format, old, new: text, removed: Vec::new() });
     }
     if arguments.write {
         prepare(arguments, &plan)?;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use portable::{Deployment, Format, Imported, Migrated, Origin, Target};
 
 use super::super::files::{self, Text};
-use super::{Arguments, Gathered, NOT_TAKEN, REPLACES, Row, Taken, secrets};
-use crate::exit::{Coded, USAGE};
+use super::there::There;
+use super::{Arguments, Gathered, NOT_TAKEN, REPLACES, Row, SAME, Taken, known_servers, secrets};
+use crate::exit::{Coded, REFUSED, USAGE};
 
 /// How large the files may be together, in bytes.
 const BYTES_MAX: u64 = portable::FILE_BYTES_MAX as u64;
@@ -41,10 +42,27 @@ pub fn take(
         portable::migrate_into(std::mem::take(&mut all.deployment), &target)
             .map_err(|fault| Coded::config(format!("make a configuration of it: {fault}")))?;
     all.report.extend(report);
+    let after = known_servers(&Text { text: Some(config.clone()), ..old.clone() })?;
+    let same = |own: &String| known.servers.get(own) == after.servers.get(own);
+    let others = names.iter().map(|(_, own)| own).filter(|own| known.servers.contains_key(*own));
+    let others: Vec<&str> = others.filter(|own| !same(own)).map(String::as_str).collect();
+    if !others.is_empty() && !arguments.replace {
+        let text = format!(
+            "take servers over: upstreams that are called so are other ones ({}); --replace puts these in \
+             their place, --config names another configuration",
+            others.join(", ")
+        );
+        return Err(Coded::new(REFUSED, text).into());
+    }
+    let there = There { known, secrets: None, replace: true };
+    others.iter().for_each(|own| there.tell(own, &mut all.report));
     for row in all.rows.iter_mut().filter(|row| row.own.is_some()) {
         row.own = names.iter().find(|(old, _)| *old == row.name).map(|(_, new)| new.clone());
         match &row.own {
-            Some(own) if known.servers.contains_key(own) => REPLACES.clone_into(&mut row.why),
+            Some(own) if known.servers.contains_key(own) => {
+                let why = if same(own) { SAME } else { REPLACES };
+                why.clone_into(&mut row.why);
+            }
             Some(_) => {}
             None => {
                 all.refused = true;
