@@ -74,6 +74,8 @@ pub struct Origins {
     files: Vec<String>,
     leaves: Vec<Leaf>,
     covered: Vec<(String, Position)>,
+    /// May have secrets in it.
+    whole: serde_json::Value,
 }
 
 #[derive(Clone)]
@@ -95,7 +97,19 @@ impl Origins {
         let mut leaves = Vec::new();
         collect(root, &source::Path::default(), &mut leaves);
         let covered = covered.into_iter().map(|one| (one.path.to_string(), one.at)).collect();
-        Self { files: files.iter().map(|file| (*file).to_owned()).collect(), leaves, covered }
+        let mut whole = plain(root);
+        if let Some(members) = whole.as_object_mut() {
+            // Their values stand where they were named.
+            members.shift_remove(source::VARIABLES);
+        }
+        Self { files: files.iter().map(|file| (*file).to_owned()).collect(), leaves, covered, whole }
+    }
+
+    /// What all files say together, with the values of variables in their places: a configuration that means
+    /// the same by itself. It has the secrets that stand in the files.
+    #[must_use]
+    pub fn whole(&self) -> &serde_json::Value {
+        &self.whole
     }
 
     fn origin(&self, at: Position) -> Origin<'_> {
@@ -124,6 +138,25 @@ impl Origins {
     /// The text of a value as it stands in the file, which may be secret.
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
         self.leaves.iter().find(|leaf| leaf.path == path).map(|leaf| leaf.text.as_str())
+    }
+}
+
+/// A tree as values. A number that is written in another way than numbers are printed is text, as it is where
+/// text is expected.
+fn plain(node: &Node) -> serde_json::Value {
+    use serde_json::Value as Json;
+    let spelled = |number: Option<serde_json::Number>, text: &String| match number {
+        Some(number) if number.to_string() == *text => Json::Number(number),
+        _ => Json::String(text.clone()),
+    };
+    match &node.value {
+        Value::Null => Json::Null,
+        Value::Bool(flag) => Json::Bool(*flag),
+        Value::Int(number, text) => spelled(serde_json::Number::from_i128(*number), text),
+        Value::Float(number, text) => spelled(serde_json::Number::from_f64(*number), text),
+        Value::Text(text) => Json::String(text.clone()),
+        Value::List(items) => items.iter().map(plain).collect(),
+        Value::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), plain(&entry.value))).collect(),
     }
 }
 

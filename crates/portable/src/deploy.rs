@@ -47,6 +47,8 @@ pub struct Deployed {
 
 /// The file of the configuration.
 const CONFIG: &str = "tidegate.yaml";
+/// Where it listens where nothing is said.
+const LISTEN: &str = "127.0.0.1:7400";
 /// The port that is served in containers.
 const PORT: u16 = 7400;
 
@@ -82,17 +84,82 @@ pub fn deploy(
         let first = faults.into_iter().next().cloned();
         return Err(first.unwrap_or_else(|| crate::gateways::whole(file, "it is no configuration")));
     }
-    let tree = crate::gateways::tree(config, file)?;
+    let mut tree = crate::gateways::tree(config, file)?;
     let mut needs = Needs::default();
-    needs.find(&tree, "");
     let mut report = Report::default();
+    needs.find(&tree, "");
+    needs.optional(&tree, &mut report);
     needs.programs(&tree, place, &mut report);
+    stored(&tree, place, &mut report);
     let files = match place {
-        RunsAt::Systemd => systemd(config, beside, &needs, &mut report),
+        RunsAt::Systemd => systemd((config, &tree), beside, &needs, &mut report),
         RunsAt::Compose => compose(&tree, beside, &needs, &mut report),
-        RunsAt::Kubernetes => kubernetes(&tree, beside, &needs, &mut report),
+        RunsAt::Kubernetes => {
+            let flat = flattened(&mut tree, beside);
+            kubernetes(&tree, &flat, &needs, &mut report)
+        }
     };
     Ok(Deployed { files, report })
+}
+
+/// Files that a configuration names, each under a name without folders, as keys of a config map are. The
+/// configuration names them so.
+fn flattened(tree: &mut Json, beside: &[(String, String)]) -> Vec<(String, String)> {
+    let mut flat: Vec<(String, String)> = Vec::new();
+    let mut names: Vec<(&str, String)> = Vec::new();
+    for (path, text) in beside {
+        let plain = path.replace('/', "-");
+        let taken = |name: &String| flat.iter().any(|(other, _)| other == name);
+        let name = (1..).map(|n| if n == 1 { plain.clone() } else { format!("{n}-{plain}") });
+        let name = name.into_iter().find(|name| !taken(name)).unwrap_or_default();
+        names.push((path, name.clone()));
+        flat.push((name, text.clone()));
+    }
+    let rename = |value: &mut Json| {
+        let new = names.iter().find(|(old, _)| value.as_str().is_some_and(|value| is_path(value, old)));
+        if let Some((_, new)) = new {
+            *value = new.as_str().into();
+        }
+    };
+    if let Some(files) = tree.pointer_mut("/policy/files").and_then(Json::as_array_mut) {
+        files.iter_mut().for_each(rename);
+    }
+    if let Some(rules) = tree.pointer_mut("/governance/rules") {
+        rename(rules);
+    }
+    for (_, upstream) in tree.get_mut("upstreams").and_then(Json::as_object_mut).into_iter().flatten() {
+        if let Some(document) = upstream.pointer_mut("/openapi/document") {
+            rename(document);
+        }
+    }
+    flat
+}
+
+/// Whether a path as it is written is this one without `.` in it.
+fn is_path(written: &str, path: &str) -> bool {
+    written.split('/').filter(|part| !matches!(*part, "" | ".")).eq(path.split('/'))
+}
+
+/// A database in a file has to be where it can be written.
+fn stored(tree: &Json, place: RunsAt, report: &mut Report) {
+    let Some(path) = tree["store"]["url"].as_str().and_then(|url| url.strip_prefix("sqlite:")) else {
+        return;
+    };
+    match place {
+        RunsAt::Compose if !path.starts_with("/var/lib/tidegate/") => {
+            let meaning = "in a container nothing is kept but what is below /var/lib/tidegate";
+            report.approximated("store.url", false, meaning);
+        }
+        RunsAt::Kubernetes => {
+            let meaning = "replicas do not share a file: give a URL of PostgreSQL";
+            report.approximated("store.url", false, meaning);
+        }
+        RunsAt::Systemd if path.starts_with('/') && !path.starts_with("/var/lib/tidegate/") => {
+            let meaning = "the unit writes below /var/lib/tidegate alone";
+            report.approximated("store.url", false, meaning);
+        }
+        RunsAt::Compose | RunsAt::Systemd => {}
+    }
 }
 
 /// What a configuration needs where it runs.
@@ -124,6 +191,25 @@ impl Needs {
         }
     }
 
+    /// A variable of the environment that stands in for a variable with a default need not be there.
+    fn optional(&mut self, tree: &Json, report: &mut Report) {
+        for (name, variable) in tree["variables"].as_object().into_iter().flatten() {
+            let (env, default) = (variable["env"].as_str(), variable.get("default"));
+            let Some(env) = env.filter(|_| default.is_some()) else { continue };
+            let mut others = Self::default();
+            let mut rest = tree.clone();
+            if let Some(variables) = rest["variables"].as_object_mut() {
+                variables.shift_remove(name);
+            }
+            others.find(&rest, "");
+            if !others.variables.contains(env) {
+                self.variables.remove(env);
+                let meaning = format!("{env:?} is not handed on: the default holds until you do");
+                report.approximated(format!("variables.{name}"), false, meaning);
+            }
+        }
+    }
+
     /// Programs of upstreams have to be where the gateway is.
     fn programs(&self, tree: &Json, place: RunsAt, report: &mut Report) {
         for (name, upstream) in tree["upstreams"].as_object().into_iter().flatten() {
@@ -152,7 +238,7 @@ impl Needs {
 }
 
 fn systemd(
-    config: &str,
+    (config, tree): (&str, &Json),
     beside: &[(String, String)],
     needs: &Needs,
     report: &mut Report,
@@ -162,9 +248,12 @@ fn systemd(
         "# Variables that the configuration reads. To /etc/tidegate/tidegate.env, for root alone.\n",
     );
     needs.variables.iter().for_each(|name| env.push_str(&format!("{name}=\n")));
+    // The socket is in place of what the configuration says, so that it has to say the same.
+    let listen = tree["listen"].as_str().unwrap_or(LISTEN).replace("localhost:", "127.0.0.1:");
+    let socket = SOCKET.replace(&format!("ListenStream={LISTEN}"), &format!("ListenStream={listen}"));
     let mut files = vec![
         ("tidegate.service".to_owned(), UNIT.to_owned()),
-        ("tidegate.socket".to_owned(), SOCKET.to_owned()),
+        ("tidegate.socket".to_owned(), socket),
         (CONFIG.to_owned(), config.to_owned()),
         ("tidegate.env".to_owned(), env),
     ];
@@ -175,7 +264,7 @@ fn systemd(
 /// The configuration as it is in a container: it listens on all of the container's addresses.
 fn inside(tree: &Json, report: &mut Report) -> Map<String, Json> {
     let mut own = tree.as_object().cloned().unwrap_or_default();
-    let before = own.get("listen").and_then(Json::as_str).unwrap_or("127.0.0.1:7400").to_owned();
+    let before = own.get("listen").and_then(Json::as_str).unwrap_or(LISTEN).to_owned();
     if before != format!("0.0.0.0:{PORT}") {
         let meaning = format!("it listens on port {PORT} of its container");
         report.approximated("listen", false, meaning);

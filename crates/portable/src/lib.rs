@@ -30,7 +30,8 @@ pub use format::{
     DEPTH_MAX, Exported, FILE_BYTES_MAX, Fault, Format, Imported, Known, Likeness, Origin, Refused,
     SERVERS_MAX, Target, Tested,
 };
-pub use gateways::{GATEWAYS, Migrated, POLICY_FILE, migrate, migrate_into, tree as yaml_value};
+pub use gateways::{GATEWAYS, Migrated, POLICY_FILE, migrate, migrate_into};
+pub use gateways::{tree as yaml_value, yaml as yaml_text};
 pub use matrix::matrix;
 pub use model::{
     ApiKey, Check, CheckAction, Code, Container, Deployment, Effect, Endpoint, Gateway, Input, Isolation,

@@ -83,6 +83,9 @@ pub enum ComposeError {
         /// Which and why.
         source: config::SecretError,
     },
+    /// Secrets of several upstreams could not be had.
+    #[error("resolve secrets of {} upstreams: {}", .0.len(), told(.0))]
+    Secrets(Vec<(String, config::SecretError)>),
     /// A file could not be read.
     #[error("read {path}")]
     File {
@@ -137,6 +140,11 @@ pub enum ComposeError {
     },
 }
 
+fn told(all: &[(String, config::SecretError)]) -> String {
+    let each = all.iter().map(|(upstream, error)| format!("{upstream}: {error}: {}", error.kind));
+    each.collect::<Vec<_>>().join("; ")
+}
+
 /// Makes a generation. Must be called within a tokio runtime.
 ///
 /// # Errors
@@ -148,11 +156,11 @@ pub fn compose(
 ) -> Result<Generation, ComposeError> {
     let Entrance { gate, issuers, sign_ins, broker, shown } = Entrance::new(config, shared, before)?;
     let (Policies { engine: policy, labels }, checks) = (Policies::of(config)?, Checks::of(config, shared)?);
+    let (mut all_values, mut users) = (Values::all(config)?, HashMap::<String, Arc<Users>>::new());
     let (mut sources, mut fingerprints) = (HashMap::new(), HashMap::new());
     let (mut forward_headers, mut made) = (HashMap::new(), Vec::new());
-    let mut users: HashMap<String, Arc<Users>> = HashMap::new();
     for (name, section) in config.upstreams_enabled() {
-        let values = Values::look_up(name, section)?;
+        let Some(values) = all_values.remove(name) else { continue };
         let fingerprint = (section.fingerprint(), values.fingerprint(config));
         let kept = before
             .filter(|g| g.fingerprints.get(name) == Some(&fingerprint))
@@ -359,6 +367,24 @@ struct Values {
 }
 
 impl Values {
+    /// Those of all upstreams by name. All secrets that are missing are told at once.
+    fn all(config: &Config) -> Result<HashMap<String, Self>, ComposeError> {
+        let (mut found, mut missing) = (HashMap::new(), Vec::new());
+        for (name, section) in config.upstreams_enabled() {
+            match Self::look_up(name, section) {
+                Ok(values) => drop(found.insert(name.to_owned(), values)),
+                Err(ComposeError::Secret { upstream, source }) => missing.push((upstream, source)),
+                Err(error) => return Err(error),
+            }
+        }
+        let Some((upstream, source)) = missing.pop() else { return Ok(found) };
+        if missing.is_empty() {
+            return Err(ComposeError::Secret { upstream, source });
+        }
+        missing.push((upstream, source));
+        Err(ComposeError::Secrets(missing))
+    }
+
     fn look_up(name: &str, section: &config::Upstream) -> Result<Self, ComposeError> {
         let env = |name: &str| std::env::var(name).ok();
         let read = crate::secret::fetch;

@@ -143,6 +143,21 @@ pub fn compose(source: &Source, files: &[(String, Vec<u8>)]) -> anyhow::Result<L
     refused(config::load_layers(&layers, &Given { variables: &variables, env: &env }))
 }
 
+/// The files of a configuration that are parts of it, and the keys that name them: policies, the ruleset,
+/// documents.
+pub fn parts(config: &Config) -> Vec<(String, PathBuf)> {
+    let policies = config.policy.iter().flat_map(|policy| &policy.files);
+    let policies = policies.map(|file| ("policy.files".to_owned(), file.clone()));
+    let rules = config.governance.iter().filter_map(|section| section.rules.clone());
+    let rules = rules.map(|file| ("governance.rules".to_owned(), file));
+    let documents = config.upstreams.iter().filter_map(|(name, upstream)| {
+        let document = &upstream.openapi.as_ref()?.document;
+        let is_url = document.starts_with("http://") || document.starts_with("https://");
+        (!is_url).then(|| (format!("upstreams.{name}.openapi.document"), PathBuf::from(document)))
+    });
+    policies.chain(rules).chain(documents).collect()
+}
+
 fn bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = File::open(file).and_then(|file| file.take(READ_BYTES_MAX).read_to_end(&mut bytes));

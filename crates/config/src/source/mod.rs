@@ -19,5 +19,5 @@ pub(crate) use merge::{Covered, merge};
 pub(crate) use path::{Path, Seg};
 pub(crate) use tree::{Entry, Node, Position, Value};
 pub(crate) use typed::read;
-pub(crate) use variables::{Values, fill};
+pub(crate) use variables::{SECTION as VARIABLES, Values, fill};
 pub(crate) use yaml::{parse, parse_layer};

@@ -16,7 +16,7 @@ use crate::load::FILE_BYTES_MAX;
 use crate::section::{Variable, VariableType};
 
 /// The key of the section.
-const SECTION: &str = "variables";
+pub(crate) const SECTION: &str = "variables";
 /// The longest value of a variable.
 const VALUE_BYTES_MAX: usize = 4096;
 

@@ -50,6 +50,30 @@ upstreams:
     assert_eq!(crm.expose.as_ref().map(Vec::len), Some(2), "a list is replaced as a whole");
 }
 
+/// What files say together, as one file.
+fn whole(layered: &Layered) -> String {
+    serde_json::to_string(layered.origins.whole()).expect("JSON")
+}
+
+#[test]
+fn several_files_are_one_that_means_the_same() {
+    let base = "variables: {region: {default: eu}, size: {type: number, default: '5'}}\n".to_owned()
+        + BASE
+        + "  web: {url: 'https://${region}.example.com', headers: {A: '$${x}', B: '0755', C: 1.10}, \
+           concurrency_max: '${size}'}\n";
+    let over = "upstreams: {crm: {hide: [\"drop*\"]}, old: ~}\nlimits: {page_size: 50}\n";
+    let layered = layered(&[&base, over], &[("region", "us")]).unwrap_or_else(|faults| panic!("{faults}"));
+    let text = whole(&layered);
+    assert!(text.contains("https://us.example.com") && !text.contains("variables"), "{text}");
+    let alone = good(&[&text]).config;
+    assert_eq!(alone, tidegate_config::Config { variables: Default::default(), ..layered.config });
+    for text in [include_str!("full.yaml"), BASE, ""] {
+        let one = good(&[text]);
+        let alone = good(&[&whole(&one)]).config;
+        assert_eq!(alone, tidegate_config::Config { variables: Default::default(), ..one.config });
+    }
+}
+
 #[test]
 fn a_secret_is_replaced_as_a_whole() {
     let over = "upstreams: {crm: {headers: {authorization: {env: CRM}}}}";

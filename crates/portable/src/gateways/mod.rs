@@ -33,7 +33,8 @@ pub const GATEWAYS: &[&dyn Format] = &[
 ];
 
 /// A value as YAML, the same each time.
-pub(crate) fn yaml(value: &serde_json::Value) -> String {
+#[must_use]
+pub fn yaml(value: &serde_json::Value) -> String {
     write::yaml(value)
 }
 

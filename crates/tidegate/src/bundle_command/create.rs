@@ -207,7 +207,7 @@ impl<'a> Gathering<'a> {
         let layered = load::compose(source, layers)?;
         self.refuse_secrets(&layered)?;
         let Layered { config, .. } = layered;
-        for (key, path) in parts(&config) {
+        for (key, path) in load::parts(&config) {
             self.take(&key, &path)?;
         }
         self.manifest.presets.extend(presets(&config));
@@ -246,20 +246,6 @@ impl<'a> Gathering<'a> {
         }
         Ok(())
     }
-}
-
-/// The files of a configuration that are parts of it.
-fn parts(config: &Config) -> Vec<(String, PathBuf)> {
-    let policies = config.policy.iter().flat_map(|policy| &policy.files);
-    let policies = policies.map(|file| ("policy.files".to_owned(), file.clone()));
-    let rules = config.governance.iter().filter_map(|section| section.rules.clone());
-    let rules = rules.map(|file| ("governance.rules".to_owned(), file));
-    let documents = config.upstreams.iter().filter_map(|(name, upstream)| {
-        let document = &upstream.openapi.as_ref()?.document;
-        let is_url = document.starts_with("http://") || document.starts_with("https://");
-        (!is_url).then(|| (format!("upstreams.{name}.openapi.document"), PathBuf::from(document)))
-    });
-    policies.chain(rules).chain(documents).collect()
 }
 
 /// The files that stay where they are: certificates, keys, authorities.

@@ -1,6 +1,5 @@
 //! Files of another gateway's as this gateway's own, and what starts that.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -9,7 +8,7 @@ use portable::{Format, GATEWAYS, Migrated, RunsAt};
 use serde_json::json;
 
 use crate::cli::{Output, Source};
-use crate::exit::{Coded, FAILURE, GUARDS_LOST, REFUSED, USAGE};
+use crate::exit::{Coded, GUARDS_LOST, REFUSED, USAGE};
 use crate::out;
 use crate::portable_command::{self, deployed, read_gateway, tell};
 
@@ -128,20 +127,13 @@ fn put(folder: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     if let Some((name, _)) = files.iter().find(|(name, _)| folder.join(name).symlink_metadata().is_ok()) {
         let text = format!("write {}: it is there already", folder.join(name).display());
-        return Err(Coded::new(FAILURE, text).into());
+        return Err(Coded::new(REFUSED, text).into());
     }
     for (name, text) in files {
         let path = folder.join(name);
-        let beside = folder.join(format!(".{name}.new"));
-        let written = std::fs::File::create_new(&beside).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        let placed = written.and_then(|()| std::fs::rename(&beside, &path));
-        if placed.is_err() {
-            let _ = std::fs::remove_file(&beside);
-        }
-        placed.with_context(|| format!("write {}", path.display()))?;
+        let written = std::fs::create_dir_all(path.parent().unwrap_or(folder));
+        let written = written.and_then(|()| scout::replace(&path, text.as_bytes()));
+        written.with_context(|| format!("write {}", path.display()))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::files::{self, Text};
 use super::{code, diff, is_table, take, tell, undo};
 use crate::by_hand::ByHand;
-use crate::cli::{Output, Source};
+use crate::cli::{self, Output, Source};
 use crate::exit::{Coded, FAILURE, USAGE};
 use crate::{load, out, store_command};
 
@@ -57,6 +57,12 @@ pub struct Arguments {
     /// The gateway's configuration; `tidegate.yaml` in this folder where none is named.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Lay the overlay of this environment over the configuration; several in their order.
+    #[arg(long, value_name = "NAME", value_parser = cli::environment)]
+    env: Vec<String>,
+    /// Give a variable of the configuration its value.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = cli::setting)]
+    set: Vec<(String, String)>,
     /// The endpoint: the name of an upstream or of an endpoint; everything where none is named.
     #[arg(long, value_name = "NAME", default_value = server::EVERYTHING)]
     endpoint: String,
@@ -125,7 +131,8 @@ async fn recorded(
 }
 
 fn source(arguments: &Arguments) -> Source {
-    Source { config: arguments.config.clone(), ..Source::default() }
+    let (env, set) = (arguments.env.clone(), arguments.set.clone());
+    Source { config: arguments.config.clone(), env, set, mcp_json: None }
 }
 
 fn work(arguments: &Arguments) -> anyhow::Result<u8> {
@@ -137,7 +144,7 @@ fn work(arguments: &Arguments) -> anyhow::Result<u8> {
     if let Some(to) = arguments.to.as_deref().and_then(whole::find) {
         return whole::work(arguments, to, &loaded.config, file);
     }
-    let own = own(file)?;
+    let own = own(arguments, file)?;
     let mut plan = Plan::default();
     let places = match &arguments.to {
         None => files::known(&portable::clients())?,
@@ -176,9 +183,10 @@ fn program(name: &str) -> anyhow::Result<&'static dyn Format> {
     Err(Coded::new(USAGE, text).into())
 }
 
-/// What the gateway has, by its own file.
-fn own(file: &Path) -> anyhow::Result<Deployment> {
-    let text = files::named(file)?.text.unwrap_or_default();
+/// What the gateway has, by its own file, what is laid over it, and the values of its variables.
+fn own(arguments: &Arguments, file: &Path) -> anyhow::Result<Deployment> {
+    let layered = load::layered(&source(arguments), file)?;
+    let text = portable::yaml_text(layered.origins.whole());
     let name = file.display().to_string();
     let read = Tidegate.import(&text, &Origin { file: &name, ..Origin::default() });
     Ok(read.map_err(|fault| Coded::config(format!("use the configuration:\n{fault}")))?.deployment)
@@ -218,7 +226,12 @@ fn pointer(
     let server = if matches!(format.support(Field::Http), Support::Dropped(_)) {
         let program = std::env::current_exe()?.display().to_string();
         let file = std::path::absolute(file)?.display().to_string();
-        Server::program(&[&program, "stdio", "--config", &file, "--endpoint", name])
+        let mut words = vec![program, "stdio".to_owned(), "--config".to_owned(), file];
+        words.extend(arguments.env.iter().flat_map(|env| ["--env".to_owned(), env.clone()]));
+        let set = arguments.set.iter().map(|(name, value)| format!("{name}={value}"));
+        words.extend(set.flat_map(|set| ["--set".to_owned(), set]));
+        words.extend(["--endpoint".to_owned(), name.clone()]);
+        Server::program(&words.iter().map(String::as_str).collect::<Vec<_>>())
     } else {
         let base = base(arguments, config)?;
         let path = if name == server::EVERYTHING { "/mcp".to_owned() } else { format!("/{name}/mcp") };

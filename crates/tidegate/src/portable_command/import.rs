@@ -3,6 +3,7 @@
 mod gateway;
 mod there;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -351,6 +352,20 @@ fn put_secrets(moved: &[Moved]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Variables of the environment that upstreams need and that are not set here, with the keys that name them.
+fn unset(text: &str) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let Ok(config) = config::load_str(text, "") else { return found };
+    for need in config::Meaning::of(&config, None).references() {
+        let upstream = need.key.strip_prefix("upstreams.").and_then(|rest| rest.split('.').next());
+        let is_used = upstream.and_then(|name| config.upstreams.get(name)).is_some_and(|one| one.enabled);
+        if need.kind == "env" && is_used && std::env::var_os(&need.name).is_none() {
+            found.entry(need.name).or_default().push(need.key);
+        }
+    }
+    found
+}
+
 fn show(arguments: &Arguments, taken: &Taken, file: &Path, old: &Text) -> anyhow::Result<()> {
     let Taken { all, moved, text: new, beside } = taken;
     let (existing, is_same) = (old.text.as_deref(), old.text.as_deref() == Some(new.as_str()));
@@ -368,6 +383,7 @@ fn show(arguments: &Arguments, taken: &Taken, file: &Path, old: &Text) -> anyhow
         let beside: Vec<Value> =
             beside.iter().map(|(file, text)| json!({ "file": file.path, "text": text })).collect();
         let document = json!({ "servers": rows, "report": all.report.to_json(), "secrets": moved,
+                               "unset": unset(new),
                                "config": file, "text": new, "beside": beside, "written": arguments.write });
         out::line(serde_json::to_string_pretty(&document)?);
         return Ok(());
@@ -390,6 +406,9 @@ fn show(arguments: &Arguments, taken: &Taken, file: &Path, old: &Text) -> anyhow
             let before = file.text.as_deref().unwrap_or_default();
             diff::show(&Tidegate, &file.path.display().to_string(), before, text);
         }
+    }
+    for (variable, keys) in unset(new) {
+        out::line(format!("set     {variable}: the gateway does not start without it ({})", keys.join(", ")));
     }
     for (file, _) in beside.iter().filter(|_| arguments.write) {
         out::line(format!("wrote {}", file.path.display()));

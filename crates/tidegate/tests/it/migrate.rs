@@ -124,7 +124,7 @@ async fn another_gateways_files_become_a_configuration_and_its_losses_an_exit_co
     assert!(folder.read("new/tidegate.yaml").contains("https://tickets.example.com/mcp"));
     // Nothing is written over what is there.
     let again = folder.run(&["migrate", "from", "agentgateway", &simple, "--into", "new"]).await;
-    assert!(again.bad(1).contains("it is there already"));
+    assert!(again.bad(4).contains("it is there already"));
     // Four files are one.
     let docker =
         ["catalog", "registry", "config", "tools"].map(|name| file(&format!("docker-catalog/{name}.yaml")));
@@ -162,4 +162,35 @@ async fn what_starts_a_gateway_is_written_for_each_place() {
     }
     let checked = folder.run(&["config", "check", "--config", "compose/tidegate.yaml"]).await;
     assert_eq!(checked.code, 0, "{checked:?}");
+}
+
+#[tokio::test]
+async fn what_starts_a_gateway_has_all_files_of_its_configuration_and_what_it_says_of_itself() {
+    let folder = other();
+    std::fs::create_dir(folder.path("pol")).unwrap();
+    folder.write("pol/rules.cedar", "permit(principal, action in Action::\"use\", resource);\n");
+    folder.write("pol-rules.cedar", "permit(principal, action in Action::\"use\", resource);\n");
+    folder.write("rules.yaml", governance::preset("team").unwrap().text);
+    folder.write("outside.cedar", "permit(principal, action, resource);\n");
+    folder.write(
+        "tidegate.yaml",
+        "variables: {port: {env: DEMO_PORT, default: '9'}}\nlisten: 127.0.0.1:7555\n\
+         upstreams: {shop: {url: 'http://127.0.0.1:${port}/mcp'}}\ngovernance: {rules: ./rules.yaml}\n\
+         policy: {files: [pol/rules.cedar, pol-rules.cedar]}\nstore: {url: 'sqlite:/data/x.db'}\n",
+    );
+    for place in ["compose", "systemd", "kubernetes"] {
+        let ran = folder.run(&["migrate", "deploy", place, "--into", place]).await;
+        assert_eq!((ran.code, &*ran.stderr), (0, ""), "{place}: {ran:?}");
+        assert!(ran.stdout.contains("the default holds until you do"), "{place}: {ran:?}");
+        assert!(ran.stdout.contains("store.url"), "{place}: {ran:?}");
+    }
+    for place in ["compose", "systemd"] {
+        folder.run(&["config", "check", "--config", &format!("{place}/tidegate.yaml")]).await.good();
+    }
+    assert!(!folder.read("compose/compose.yaml").contains("DEMO_PORT"));
+    assert!(folder.read("systemd/tidegate.socket").contains("ListenStream=127.0.0.1:7555\n"));
+    let map = folder.read("kubernetes/config.yaml");
+    for name in ["  pol-rules.cedar: ", "  \"2-pol-rules.cedar\": ", "  rules.yaml: "] {
+        assert!(map.contains(name), "{name}: {map}");
+    }
 }

@@ -223,6 +223,55 @@ async fn a_file_that_was_changed_since_keeps_no_other_from_being_undone() {
     assert_eq!(&std::fs::read(path).unwrap(), before);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_that_are_not_set_are_told_all_of_them_by_the_import_and_by_the_gateway() {
+    let home = Home::with(&[cursor(
+        r#"{"a": {"url": "http://127.0.0.1:9/mcp", "headers": {"x": "${env:NO_SUCH_ONE}"}},
+            "b": {"command": "x", "env": {"KEY": "${env:NO_SUCH_TWO}", "HOME": "${env:HOME}"}}}"#,
+    )]);
+    let took = home.run(&["import", "cursor", "--write"]).await.good();
+    let told = "set     NO_SUCH_ONE: the gateway does not start without it (upstreams.a.headers.x)\n\
+                set     NO_SUCH_TWO: the gateway does not start without it (upstreams.b.env.KEY)\n";
+    assert!(took.contains(told) && !took.contains("set     HOME"), "{took}");
+    let said = home.run(&["up"]).await.bad(3);
+    assert!(said.contains("NO_SUCH_ONE is not set") && said.contains("NO_SUCH_TWO is not set"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_elsewhere_has_the_overlays_and_the_values_of_variables() {
+    let home = Home::with(&[]);
+    home.folder.configure(
+        "variables: {region: {default: eu}}\nupstreams:\n  \
+         crm: {url: 'https://crm.${region}.example.com/mcp'}\n  \
+         ops: {url: 'https://ops.example.com/mcp'}\n",
+    );
+    home.folder.write("tidegate.production.yaml", "upstreams: {crm: {hide: [drop]}}\n");
+    home.folder.write("tidegate.local.yaml", "upstreams: {ops: ~}\n");
+    let words = ["export", "litellm", "--env", "production", "--set", "region=us"];
+    let printed = home.run(&words).await;
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let text = &printed.stdout;
+    assert!(text.contains("https://crm.us.example.com/mcp") && text.contains("drop"), "{text}");
+    assert!(!text.contains("ops.example.com"), "{text}");
+    for place in ["compose", "systemd", "kubernetes"] {
+        let words =
+            ["migrate", "deploy", place, "--env", "production", "--set", "region=us", "--into", place];
+        let wrote = home.run(&words).await;
+        assert_eq!(wrote.code, 0, "{wrote:?}");
+        assert!(wrote.stdout.contains("stand in one file now"), "{wrote:?}");
+        let file = if place == "kubernetes" { "config.yaml" } else { "tidegate.yaml" };
+        let text = home.folder.read(&format!("{place}/{file}"));
+        assert!(text.contains("https://crm.us.example.com/mcp") && text.contains("drop"), "{text}");
+        assert!(!text.contains("ops.example.com"), "{text}");
+    }
+    home.folder.run(&["config", "check", "--config", "systemd/tidegate.yaml"]).await.good();
+    let pointed = home.run(&["export", "claude-desktop", "c.json", "--env", "production", "--write"]).await;
+    assert_eq!(pointed.code, 0, "{pointed:?}");
+    let written: Value = serde_json::from_str(&home.folder.read("c.json")).unwrap();
+    let words = written["mcpServers"]["tidegate"]["args"].as_array().unwrap();
+    assert!(words.windows(2).any(|two| two[0] == "--env" && two[1] == "production"), "{written}");
+}
+
 /// The servers of a client.
 fn cursor(servers: &str) -> (&'static str, String) {
     (".cursor/mcp.json", format!("{{\"mcpServers\": {servers}}}"))

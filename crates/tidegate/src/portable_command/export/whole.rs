@@ -12,7 +12,7 @@ use super::super::deployed::refuse_secrets;
 use super::super::{code, deployed, files, is_table, told};
 use super::{Arguments, Plan, Planned, base, finish, own, source};
 use crate::exit::{Coded, FAILURE, REFUSED, USAGE};
-use crate::out;
+use crate::{load, out};
 
 /// The name of a server card, and of an entry of a registry.
 const CARD: &str = "card";
@@ -129,11 +129,11 @@ fn prepare(arguments: &Arguments, plan: &Plan) -> anyhow::Result<()> {
 fn texts(arguments: &Arguments, to: Whole, config: &Config, file: &Path) -> anyhow::Result<Texts> {
     match to {
         Whole::Gateway(format) => {
-            refuse_secrets(&source(arguments), file)?;
+            refuse_secrets(&load::layered(&source(arguments), file)?)?;
             let name = arguments.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
             // A file that is there is replaced whole or not at all.
             let target = Target { file: &name, ..Target::default() };
-            let written = format.export(&own(file)?, &target);
+            let written = format.export(&own(arguments, file)?, &target);
             let written = written
                 .map_err(|fault| Coded::new(FAILURE, format!("write it for {}: {fault}", format.title())))?;
             let mut files = vec![(None, written.text)];
