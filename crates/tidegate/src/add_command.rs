@@ -20,10 +20,10 @@ use model::{Clock as _, SystemClock, UpstreamName};
 use serde_json::json;
 
 use crate::by_hand::ByHand;
-use crate::cli::{Output, Source};
+use crate::cli::{self, Output, Source};
 use crate::exit::{Coded, FAILURE, REFUSED, USAGE};
 use crate::load::DEFAULT_FILE;
-use crate::{out, store_command};
+use crate::{load, out, store_command};
 use plan::Proposal;
 use subject::Subject;
 
@@ -39,6 +39,13 @@ pub struct Arguments {
     /// none.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Hold it against the configuration with the overlay of this environment laid over; several in their
+    /// order. It is added to the configuration itself.
+    #[arg(long, value_name = "NAME", value_parser = cli::environment)]
+    env: Vec<String>,
+    /// Give a variable of the configuration its value.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = cli::setting)]
+    variable: Vec<(String, String)>,
     /// What the upstream is called; the last part of the server's name where nothing is said.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -178,7 +185,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         return Ok(if arguments.dry_run { 0 } else { REFUSED });
     }
     unpack(&arguments, &mut found.subject)?;
-    write(&change, &proposal.name, &found.origin).await?;
+    write(&arguments, &change, &proposal.name, &found.origin).await?;
     if arguments.output == Output::Table {
         out::line(format!("added {} to {}", proposal.name, change.file.display()));
     }
@@ -213,19 +220,27 @@ fn change(arguments: &Arguments, proposal: &Proposal, origin: &str) -> anyhow::R
     let origin: String = origin.chars().filter(|c| !c.is_control()).take(200).collect();
     let remark = format!("Added on {} from {}", today.get(..10).unwrap_or_default(), out::plain(&origin));
     let block = edit::block(&proposal.name, &remark, &proposal.lines);
-    let name = file.display().to_string();
     let text = old.as_deref().unwrap_or(portable::SCHEMA_LINE);
-    let known = config::load_str(text, &name).map_err(Coded::faults)?;
+    let source = source(arguments, Some(file.clone()));
+    let known = load::layered_over(&source, &file, text.as_bytes().to_vec())?.config;
     if known.upstreams.contains_key(&proposal.name) || known.endpoints.contains_key(&proposal.name) {
         let text = format!("add {}: there is one that is called so; give --name", proposal.name);
         return Err(Coded::new(USAGE, text).into());
     }
-    let added = edit::added(text, &name, &proposal.name, &block);
+    let read = |text: &str| {
+        let layered = load::layered_over(&source, &file, text.as_bytes().to_vec());
+        layered.map(|layered| layered.config).map_err(|error| format!("{error:#}"))
+    };
+    let added = edit::added(text, &read, &proposal.name, &block);
     let (new, after) = added.map_err(|error| {
         let shown: String = block.iter().map(|line| format!("\n  {line}")).collect();
         Coded::new(FAILURE, format!("{error}{shown}"))
     })?;
     Ok(Change { file, old, new, after, block })
+}
+
+fn source(arguments: &Arguments, config: Option<PathBuf>) -> Source {
+    Source { config, env: arguments.env.clone(), set: arguments.variable.clone(), mcp_json: None }
 }
 
 fn read(file: &Path) -> anyhow::Result<Option<String>> {
@@ -309,9 +324,11 @@ fn agreed(arguments: &Arguments) -> anyhow::Result<bool> {
 }
 
 /// Puts the new text in the place of the old one, if that is still what it was.
-async fn write(change: &Change, name: &str, origin: &str) -> anyhow::Result<()> {
-    let source =
-        Source { config: Some(change.file.clone()).filter(|_| change.old.is_some()), ..Source::default() };
+async fn write(arguments: &Arguments, change: &Change, name: &str, origin: &str) -> anyhow::Result<()> {
+    let source = match &change.old {
+        Some(_) => source(arguments, Some(change.file.clone())),
+        None => Source::default(),
+    };
     let doing = match store_command::open_if_there(&source).await? {
         Some(store) => Some(ByHand::begin(&source, &store, "add", name).await?.says("origin", origin)),
         None => None,

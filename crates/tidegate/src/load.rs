@@ -122,7 +122,15 @@ pub fn overlays(source: &Source, file: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// As [`load`], policies aside.
 pub fn layered(source: &Source, file: &Path) -> anyhow::Result<Layered> {
-    let mut files = vec![(file.display().to_string(), bytes(file)?)];
+    layered_over(source, file, bytes(file)?)
+}
+
+/// The same, where this is what the file holds.
+///
+/// # Errors
+/// As [`load`], policies aside.
+pub fn layered_over(source: &Source, file: &Path, text: Vec<u8>) -> anyhow::Result<Layered> {
+    let mut files = vec![(file.display().to_string(), text)];
     let local = overlay(file, LOCAL);
     for overlay in overlays(source, file) {
         if overlay != local || overlay.exists() {

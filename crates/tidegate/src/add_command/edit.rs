@@ -47,15 +47,17 @@ fn plain_key(name: &str) -> String {
     }
 }
 
+/// Reads a text as the configuration that it is, with all that is laid over it; or what is wrong with it.
+pub type Read<'a> = &'a dyn Fn(&str) -> Result<Config, String>;
+
 /// The text with an upstream more. It is read again, and has to mean what it meant and that one upstream.
 ///
 /// # Errors
 /// [`EditError`]
-pub fn added(old: &str, file: &str, name: &str, block: &[String]) -> Result<(String, Config), EditError> {
-    let faults = |faults: config::Diagnostics| EditError::Faults(faults.to_string());
-    let before = config::load_str(old, file).map_err(faults)?;
+pub fn added(old: &str, read: Read<'_>, name: &str, block: &[String]) -> Result<(String, Config), EditError> {
+    let before = read(old).map_err(EditError::Faults)?;
     let new = put(old, block).ok_or(EditError::Form)?;
-    let after = config::load_str(&new, file).map_err(faults)?;
+    let after = read(&new).map_err(EditError::Faults)?;
     let mut meant = before;
     let Some(upstream) = after.upstreams.get(name) else { return Err(EditError::Other) };
     if meant.upstreams.insert(name.to_owned(), upstream.clone()).is_some() || meant != after {
@@ -124,7 +126,8 @@ mod tests {
     }
 
     fn add(old: &str) -> Result<String, EditError> {
-        added(old, "f", "new", &sample()).map(|(text, _)| text)
+        let read = |text: &str| config::load_str(text, "f").map_err(|faults| faults.to_string());
+        added(old, &read, "new", &sample()).map(|(text, _)| text)
     }
 
     #[test]

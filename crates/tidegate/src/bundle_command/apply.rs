@@ -211,7 +211,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     }
     staging.insert(RECORD.to_owned(), record.text().into_bytes());
     let staged = Staged::write(&target.folder, &staging).map_err(failed)?;
-    let at = check(&arguments, &bundle, &staged, &target)?;
+    let at = check(&arguments, &bundle, &staged, &target).map_err(|error| named(error, &staged, &target))?;
     let mut plan = Plan::of(&target, &files)?;
     plan.store = state::name(&at);
     plan.differences = differences(&arguments, &bundle, &staged, &target);
@@ -220,7 +220,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     plan.records = logs.as_ref().map(|logs| logs.report.clone()).unwrap_or_default();
     if arguments.plan {
         plan.show(&arguments, &target, false)?;
-        return Ok(0);
+        return Ok(if plan.conflicts.is_empty() || arguments.overwrite { 0 } else { REFUSED });
     }
     if !plan.conflicts.is_empty() && !arguments.overwrite {
         let all = plan.conflicts.join(", ");
@@ -250,6 +250,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         out::line(format!("{word}; start it with: tidegate up --config {}{envs}", config.display()));
     }
     Ok(0)
+}
+
+/// An error in the words of the folder that is meant, not of the one in which all waits until it is good.
+fn named(error: anyhow::Error, staged: &Staged, target: &Target) -> anyhow::Error {
+    let (from, to) = (staged.folder().display().to_string(), target.folder.display().to_string());
+    let code = error.downcast_ref::<Coded>().map_or(FAILURE, |coded| coded.code);
+    Coded::new(code, format!("{error:#}").replace(&from, &to)).into()
 }
 
 /// The definitions in a bundle.

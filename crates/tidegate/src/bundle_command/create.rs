@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bundle::{Contents, FILE_BYTES_MAX, MEMBERS_MAX, Manifest, Need, Parameter, SIGNER_LABEL};
 use clap::Args;
-use config::{Config, Layered, Meaning};
+use config::{Config, Layered, Meaning, StoreUrl};
 use model::{Clock as _, SystemClock};
 use store::{PinCopy, PinOffice};
 
@@ -58,13 +58,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let mut gathering = Gathering::new(&arguments, &file)?;
     gathering.files(&file)?;
     let loaded = load::load(source)?;
-    let store = match store_command::open_if_there(source).await? {
-        Some(store) => store,
-        None => {
-            let target = state::name(&state::target(&loaded)?);
-            let text = format!("sign the bundle: there is no store in {target} yet; `tidegate up` makes it");
-            return Err(Coded::new(FAILURE, text).into());
+    let store = match state::target(&loaded)? {
+        StoreUrl::Memory => {
+            let text = "sign the bundle: the keys in a store in memory end with the process; give store.url";
+            return Err(Coded::config(text.to_owned()).into());
         }
+        at => store_command::open_or_make(&at).await?,
     };
     let pins = PinOffice::new(Arc::clone(&store), Arc::new(SystemClock)).copies().await.map_err(failed)?;
     gathering.pins(&pins)?;
@@ -198,12 +197,18 @@ impl<'a> Gathering<'a> {
             for env in &envs {
                 layers.push(overlays.get(env).cloned().ok_or_else(|| missing(env))?);
             }
-            self.configuration(source, &layers)?;
+            let env = envs.last().filter(|env| !chosen.contains(env));
+            self.configuration(source, &layers, env.map(String::as_str))?;
         }
         Ok(())
     }
 
-    fn configuration(&mut self, source: &Source, layers: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
+    fn configuration(
+        &mut self,
+        source: &Source,
+        layers: &[(String, Vec<u8>)],
+        env: Option<&str>,
+    ) -> anyhow::Result<()> {
         let layered = load::compose(source, layers)?;
         self.refuse_secrets(&layered)?;
         let Layered { config, .. } = layered;
@@ -219,8 +224,19 @@ impl<'a> Gathering<'a> {
         }
         let needs = Meaning::of(&config, None).references();
         let needs = needs.into_iter().map(|need| (need.key, Need { kind: need.kind, name: need.name }));
-        self.manifest.needs.extend(needs.chain(files_needed(&config)));
+        for (key, need) in needs.chain(files_needed(&config)).chain(variables_needed(&config)) {
+            self.need(key, need, env);
+        }
         Ok(())
+    }
+
+    /// What another environment needs at the same key stands beside what is needed where none is chosen.
+    fn need(&mut self, key: String, need: Need, env: Option<&str>) {
+        match (self.manifest.needs.get(&key), env) {
+            (Some(known), _) if *known == need => {}
+            (Some(_), Some(env)) => drop(self.manifest.needs.insert(format!("{key}@{env}"), need)),
+            _ => drop(self.manifest.needs.insert(key, need)),
+        }
     }
 
     fn refuse_secrets(&self, layered: &Layered) -> anyhow::Result<()> {
@@ -246,6 +262,14 @@ impl<'a> Gathering<'a> {
         }
         Ok(())
     }
+}
+
+/// Variables of the environment that give variables of the configuration their values.
+fn variables_needed(config: &Config) -> impl Iterator<Item = (String, Need)> {
+    config.variables.iter().filter_map(|(name, variable)| {
+        let need = Need { kind: "env".to_owned(), name: variable.env.clone()? };
+        Some((format!("variables.{name}"), need))
+    })
 }
 
 /// The files that stay where they are: certificates, keys, authorities.

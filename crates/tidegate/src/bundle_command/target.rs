@@ -166,9 +166,11 @@ impl Parameters {
                     Coded::new(USAGE, format!("say where {key} is: the bundle needs no such thing")).into()
                 );
             }
-            if key.contains(['[', '"']) {
-                let text =
-                    format!("say where {key} is: it stands in a list, or under a name with other signs");
+            if key.contains(['[', '"', '@']) || key.starts_with("variables.") {
+                let text = format!(
+                    "say where {key} is: it stands in a list, in another environment or under a name with \
+                     other signs; write it into an overlay"
+                );
                 return Err(Coded::new(USAGE, text).into());
             }
             let keys: Vec<&str> = key.split('.').collect();

@@ -265,7 +265,7 @@ fn plan_one(
     let old = files::read(path)?;
     let name = path.display().to_string();
     let remove = match (own, &old.text) {
-        (Some(own), Some(text)) => behind(format, text, own)?,
+        (Some(own), Some(text)) => behind(format, text, &name, own)?,
         _ => Vec::new(),
     };
     let target = Target { file: &name, existing: old.text.as_deref(), remove: &remove };
@@ -276,8 +276,9 @@ fn plan_one(
 }
 
 /// The servers of a client's text that the gateway has as well.
-fn behind(format: &dyn Format, text: &str, own: &Deployment) -> Result<Vec<String>, String> {
-    let read = format.import(text, &Origin::default()).map_err(|fault| fault.to_string())?;
+fn behind(format: &dyn Format, text: &str, file: &str, own: &Deployment) -> Result<Vec<String>, String> {
+    let read = format.import(text, &Origin { file, ..Origin::default() });
+    let read = read.map_err(|fault| fault.to_string())?;
     let is_there = |server: &Server| own.servers.values().any(|one| stands_for(one, server));
     let names = read.deployment.servers.iter().filter(|(_, server)| is_there(server));
     Ok(names.map(|(name, _)| name.clone()).collect())
@@ -323,7 +324,7 @@ fn finish(arguments: &Arguments, plan: &Plan) -> anyhow::Result<u8> {
         let failed: Vec<Value> =
             plan.failed.iter().map(|(file, why)| json!({ "file": file, "why": why })).collect();
         let document = json!({ "files": files, "failed": failed, "report": plan.report.to_json(),
-                               "written": arguments.write, "backup": kept });
+                               "written": kept.is_some(), "backup": kept });
         out::line(serde_json::to_string_pretty(&document)?);
         return Ok(code);
     }

@@ -221,16 +221,42 @@ async fn what_cannot_be_put_in_force_there_is_not_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_needed_is_named_for_every_environment_and_a_gateway_need_not_have_run() {
+    let folder = Folder::with(
+        "variables: {port: {env: DEMO_PORT, default: '9'}}\nstore: {url: 'sqlite:a.db'}\n\
+         upstreams: {crm: {url: 'http://127.0.0.1:${port}/mcp', headers: {x: {env: BASE}}}}\n",
+    );
+    folder.write("tidegate.eu.yaml", "upstreams: {crm: {headers: {x: {env: EU}}}}\n");
+    folder.write("tidegate.us.yaml", "upstreams: {crm: {headers: {y: {file: us}}}}\n");
+    let key = create(&folder, "a.bundle").await;
+    let shown = folder.run(&["bundle", "inspect", "a.bundle", "--output", "json"]).await.json();
+    let name = |key: &str| shown["manifest"]["needs"][key]["name"].clone();
+    assert_eq!(name("upstreams.crm.headers.x"), "BASE", "{shown}");
+    assert_eq!(name("upstreams.crm.headers.x@eu"), "EU");
+    assert_eq!(name("upstreams.crm.headers.y"), "us");
+    assert_eq!(name("variables.port"), "DEMO_PORT");
+    let apply = ["bundle", "apply", "a.bundle", "--to", "to", "--key", &key];
+    for key in ["variables.port=env:X", "upstreams.crm.headers.x@eu=env:X"] {
+        let said = folder.run(&[&apply[..], &["--secret", key]].concat()).await.bad(2);
+        assert!(said.contains("write it into an overlay"), "{said}");
+    }
+    // What is wrong is told in the words of the folder that is meant, and a plan says by its code that
+    // something would be lost.
+    let said = folder.run(&[&apply[..], &["--set", "port=x", "--store", "sqlite:/x/y.db"]].concat()).await;
+    assert!(said.code != 0 && !said.stderr.contains(".tidegate-"), "{said:?}");
+    folder.run(&apply).await.good();
+    folder.write("to/tidegate.yaml", "upstreams: {}\n");
+    let plan = folder.run(&[&apply[..], &["--plan"]].concat()).await;
+    assert!(plan.code == 4 && plan.stdout.contains("not as a bundle brought it"), "{plan:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_said_of_this_machine_stays_until_it_is_said_anew() {
     let folder = Folder::with(
         "variables: {team: {default: blue}}\nstore: {url: 'sqlite:a.db'}\n\
          upstreams:\n  crm:\n    url: 'http://127.0.0.1:9/mcp'\n    \
          headers: {x-team: '${team}', authorization: {env: HERE, prefix: 'Bearer '}}\n",
     );
-    let mut command = folder.command(&["up"]);
-    command.env("HERE", "x");
-    let mut up = Up::started(Program::start(command)).await;
-    assert_eq!(up.stop().await, 0);
     let key = create(&folder, "a.bundle").await;
     let apply = async |more: &[&str]| {
         let words = ["bundle", "apply", "a.bundle", "--to", "to", "--key", &key];

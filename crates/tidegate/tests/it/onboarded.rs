@@ -73,6 +73,26 @@ async fn a_web_api_is_added_by_its_document_with_what_it_demands_and_never_a_sec
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_added_is_held_against_the_overlays_and_variables_that_are_asked_for() {
+    let folder = Folder::with("variables: {team: {}}\nupstreams:\n  a: {url: 'http://${team}/mcp'}\n");
+    folder.write("tidegate.production.yaml", "endpoints: {crm: {upstreams: [a]}}\n");
+    let before = folder.read("tidegate.yaml");
+    let add = |name: &'static str, more: &[&'static str]| {
+        let words = ["add", "https://crm.example.com/mcp", "--as", "url", "--yes", "--name", name];
+        [&words, more].concat()
+    };
+    let said = folder.run(&add("crm", &[])).await.bad(3);
+    assert!(said.contains("the variable has no value"), "{said}");
+    let given = ["--variable", "team=x"];
+    let said = folder.run(&add("crm", &[&given[..], &["--env", "production"]].concat())).await.bad(2);
+    assert!(said.contains("there is one that is called so"), "an endpoint of the overlay: {said}");
+    assert_eq!(folder.read("tidegate.yaml"), before);
+    folder.run(&add("own", &[&given[..], &["--env", "production"]].concat())).await.good();
+    let written = folder.read("tidegate.yaml");
+    assert!(written.starts_with(&before) && written.contains("  own:\n"), "{written}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_web_api_is_not_taken_for_one() {
     let folder = Folder::with("upstreams: {}\n");
     for (name, content, why) in [
