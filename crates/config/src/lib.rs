@@ -16,6 +16,7 @@ mod diff;
 mod layers;
 mod load;
 pub mod mcp_json;
+pub mod raw;
 mod section;
 mod source;
 mod value;

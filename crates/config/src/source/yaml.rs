@@ -1,16 +1,13 @@
 //! YAML as a [`Node`] tree.
 
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::DuplicateKeyPolicy;
-use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
+use serde_saphyr::{Error, Location, Options, Spanned};
 
 use super::fault::{Fault, Problem};
 use super::path::Path;
 use super::tree::{Entry, Node, Position, Value};
 use crate::load::FILE_BYTES_MAX;
+use crate::raw;
 
 /// Limits against files that are small and become large. A configuration with a thousand upstreams keeps far
 /// below.
@@ -71,7 +68,7 @@ pub(crate) fn parse_layer(
         let message = format!("the file has more than {FILE_BYTES_MAX} bytes");
         return Err(fault(start, message, None));
     }
-    let raw: RawNode = serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
+    let raw: raw::Node = serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
         let at = error.location().map_or(start, |location| position(location, file));
         let (message, hint) = words(&error, text, at);
         fault(at, message, hint)
@@ -88,16 +85,9 @@ pub(crate) fn parse_layer(
 
 /// What is wrong with the text, without its position, and what to do about it.
 fn words(error: &Error, text: &str, at: Position) -> (String, Option<String>) {
-    match error {
-        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => words(error, text, at),
-        Error::Budget { .. }
-        | Error::AliasReplayCounterOverflow { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            ("the file is too large, too deep or repeats too much".to_owned(), None)
-        }
-        _ => (UserMessageFormatter.format_message(error).into_owned(), star_hint(text, at)),
+    match raw::fault(error) {
+        Some(words) => (words, star_hint(text, at)),
+        None => (raw::TOO_MUCH.to_owned(), None),
     }
 }
 
@@ -111,95 +101,8 @@ fn star_hint(text: &str, at: Position) -> Option<String> {
 }
 
 fn position(location: Location, file: u16) -> Position {
-    let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
-    Position { file, line: count(location.line()), column: count(location.column()) }
-}
-
-/// A value as the YAML reader gives it.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct RawNode(Spanned<RawValue>);
-
-enum RawValue {
-    Null,
-    Bool(bool),
-    Int(i128),
-    Float(f64),
-    Text(String),
-    List(Vec<RawNode>),
-    Map(Vec<(Spanned<String>, RawNode)>),
-}
-
-impl<'de> Deserialize<'de> for RawValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
-    }
-}
-
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = RawValue;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text, a number, true, false, a list or a map")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<RawValue, E> {
-        Ok(RawValue::Null)
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<RawValue, E> {
-        Ok(RawValue::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<RawValue, D::Error> {
-        RawValue::deserialize(inner)
-    }
-
-    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<RawValue, E> {
-        Ok(RawValue::Bool(flag))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<RawValue, E> {
-        Ok(RawValue::Int(number.into()))
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<RawValue, E> {
-        Ok(RawValue::Int(number.into()))
-    }
-
-    fn visit_i128<E: de::Error>(self, number: i128) -> Result<RawValue, E> {
-        Ok(RawValue::Int(number))
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<RawValue, E> {
-        Ok(RawValue::Float(number))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<RawValue, E> {
-        Ok(RawValue::Text(text.to_owned()))
-    }
-
-    fn visit_string<E: de::Error>(self, text: String) -> Result<RawValue, E> {
-        Ok(RawValue::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawValue, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(RawValue::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawValue, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(RawValue::Map(entries))
-    }
+    let (line, column) = raw::position(location);
+    Position { file, line, column }
 }
 
 struct Builder<'a> {
@@ -209,26 +112,26 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn node(&mut self, raw: RawNode) -> Node {
+    fn node(&mut self, raw: raw::Node) -> Node {
         let location = raw.0.defined;
         // The budget keeps this far below the limit of the type.
         self.ids = self.ids.saturating_add(1);
         let id = self.ids;
         let value = match raw.0.value {
-            RawValue::Null => Value::Null,
-            RawValue::Bool(flag) => Value::Bool(flag),
-            RawValue::Int(number) => Value::Int(number, self.spelling(location, || number.to_string())),
-            RawValue::Float(number) => Value::Float(number, self.spelling(location, || number.to_string())),
-            RawValue::Text(text) => Value::Text(text),
-            RawValue::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
-            RawValue::Map(entries) => {
+            raw::Value::Null => Value::Null,
+            raw::Value::Bool(flag) => Value::Bool(flag),
+            raw::Value::Int(number) => Value::Int(number, self.spelling(location, || number.to_string())),
+            raw::Value::Float(number) => Value::Float(number, self.spelling(location, || number.to_string())),
+            raw::Value::Text(text) => Value::Text(text),
+            raw::Value::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
+            raw::Value::Map(entries) => {
                 Value::Map(entries.into_iter().map(|(key, value)| self.entry(key, value)).collect())
             }
         };
         Node { id, at: position(location, self.file), value }
     }
 
-    fn entry(&mut self, key: Spanned<String>, raw: RawNode) -> Entry {
+    fn entry(&mut self, key: Spanned<String>, raw: raw::Node) -> Entry {
         let unwritten = raw.0.defined.span().is_empty();
         let mut value = self.node(raw);
         let key_at = position(key.defined, self.file);

@@ -1,11 +1,8 @@
 //! A gateway's text as a tree in which everything knows its position. JSON is read by the same reader, as it
 //! is YAML too.
 
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error, Location, MessageFormatter, Spanned, UserMessageFormatter};
+use config::raw;
+use serde_saphyr::{Error, Spanned};
 
 use crate::format::{FILE_BYTES_MAX, Fault};
 use crate::syntax::yaml_options;
@@ -133,69 +130,42 @@ pub(super) fn parse_all(text: &str, file: &str) -> Result<Vec<Node>, Fault> {
         return Err(whole(file, format!("the file has more than {FILE_BYTES_MAX} bytes")));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let raw: Vec<RawNode> =
+    let read: Vec<raw::Node> =
         serde_saphyr::from_multiple_with_options(text, yaml_options(DOCUMENTS_MAX, 2_000_000)).map_err(
             |error| {
-                let (line, column) = error.location().map_or((1, 1), position);
+                let (line, column) = error.location().map_or((1, 1), raw::position);
                 fault(file, line, column, "", words(&error))
             },
         )?;
-    if raw.len() > DOCUMENTS_MAX {
+    if read.len() > DOCUMENTS_MAX {
         return Err(whole(file, format!("expected at most {DOCUMENTS_MAX} documents, found more")));
     }
-    Ok(raw.into_iter().map(node).collect())
+    Ok(read.into_iter().map(node).collect())
 }
 
 /// What is wrong with a text, without its position.
 fn words(error: &Error) -> String {
     match error {
         Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => words(error),
-        Error::Budget { .. }
-        | Error::AliasReplayCounterOverflow { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            "the file is too large, too deep or repeats too much".to_owned()
-        }
         Error::DuplicateMappingKey { .. } => {
             "a key is there twice, and programs take one or the other".to_owned()
         }
-        _ => UserMessageFormatter.format_message(error).into_owned(),
+        _ => raw::fault(error).unwrap_or_else(|| raw::TOO_MUCH.to_owned()),
     }
 }
 
-fn position(location: Location) -> (u32, u32) {
-    let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
-    (count(location.line()), count(location.column()))
-}
-
-/// A value as the reader gives it.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct RawNode(Spanned<RawValue>);
-
-enum RawValue {
-    Null,
-    Bool(bool),
-    Int(i128),
-    Float(f64),
-    Text(String),
-    List(Vec<RawNode>),
-    Map(Vec<(Spanned<String>, RawNode)>),
-}
-
-fn node(raw: RawNode) -> Node {
-    let (line, column) = position(raw.0.defined);
-    let value = match raw.0.value {
-        RawValue::Null => Value::Null,
-        RawValue::Bool(flag) => Value::Bool(flag),
-        RawValue::Int(number) => Value::Int(number),
-        RawValue::Float(number) => Value::Float(number),
-        RawValue::Text(text) => Value::Text(text),
-        RawValue::List(items) => Value::List(items.into_iter().map(node).collect()),
-        RawValue::Map(entries) => {
-            let entry = |(key, value): (Spanned<String>, RawNode)| {
-                let (line, column) = position(key.defined);
+fn node(read: raw::Node) -> Node {
+    let (line, column) = raw::position(read.0.defined);
+    let value = match read.0.value {
+        raw::Value::Null => Value::Null,
+        raw::Value::Bool(flag) => Value::Bool(flag),
+        raw::Value::Int(number) => Value::Int(number),
+        raw::Value::Float(number) => Value::Float(number),
+        raw::Value::Text(text) => Value::Text(text),
+        raw::Value::List(items) => Value::List(items.into_iter().map(node).collect()),
+        raw::Value::Map(entries) => {
+            let entry = |(key, value): (Spanned<String>, raw::Node)| {
+                let (line, column) = raw::position(key.defined);
                 let mut value = node(value);
                 if matches!(value.value, Value::Null) {
                     // There may be nothing to point at but the key.
@@ -207,78 +177,6 @@ fn node(raw: RawNode) -> Node {
         }
     };
     Node { line, column, value }
-}
-
-impl<'de> Deserialize<'de> for RawValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
-    }
-}
-
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = RawValue;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text, a number, true, false, a list or a map")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<RawValue, E> {
-        Ok(RawValue::Null)
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<RawValue, E> {
-        Ok(RawValue::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<RawValue, D::Error> {
-        RawValue::deserialize(inner)
-    }
-
-    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<RawValue, E> {
-        Ok(RawValue::Bool(flag))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<RawValue, E> {
-        Ok(RawValue::Int(number.into()))
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<RawValue, E> {
-        Ok(RawValue::Int(number.into()))
-    }
-
-    fn visit_i128<E: de::Error>(self, number: i128) -> Result<RawValue, E> {
-        Ok(RawValue::Int(number))
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<RawValue, E> {
-        Ok(RawValue::Float(number))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<RawValue, E> {
-        Ok(RawValue::Text(text.to_owned()))
-    }
-
-    fn visit_string<E: de::Error>(self, text: String) -> Result<RawValue, E> {
-        Ok(RawValue::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawValue, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(RawValue::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawValue, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(RawValue::Map(entries))
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! YAML.
 
-use serde_json::Value;
+use config::raw;
+use serde_json::Number;
 use serde_saphyr::options::DuplicateKeyPolicy;
-use serde_saphyr::{MessageFormatter as _, Options, UserMessageFormatter};
+use serde_saphyr::{Location, MessageFormatter as _, Options, Spanned, UserMessageFormatter};
 
 use super::{Kind, Member, Node, Source};
 use crate::format::{DEPTH_MAX, FILE_BYTES_MAX, Fault};
@@ -36,57 +37,56 @@ pub(crate) fn options(documents: usize, events: usize) -> Options {
     }
 }
 
-/// Reads a text. One without a value is an empty map. Positions are those of the first line that begins with
-/// a key, as the tree has none.
+/// Reads a text. One without a value is an empty map.
 ///
 /// # Errors
 /// Where it is no YAML, a key is there twice, or it is too much.
 pub(crate) fn parse(source: &Source<'_>) -> Result<Node, Fault> {
-    let read: Result<Value, _> = serde_saphyr::from_str_with_options(source.text, options(1, 1_000_000));
-    let value = read.map_err(|error| {
-        let place = error.location().map_or((1, 1), |place| (place.line(), place.column()));
+    let read: Result<raw::Node, _> = serde_saphyr::from_str_with_options(source.text, options(1, 1_000_000));
+    let read = read.map_err(|error| {
         let words = UserMessageFormatter.format_message(&error);
-        let line = usize::try_from(place.0).unwrap_or(1).saturating_sub(1);
-        let start: usize = source.text.split_inclusive('\n').take(line).map(str::len).sum();
         let words = words.lines().next().unwrap_or_default().split('`').next().unwrap_or_default().trim();
-        source.fault(start, "", format!("this is no YAML that can be used: {words}"))
+        let at = error.location().map_or(0, |place| start(source.text, place));
+        source.fault(at, "", format!("this is no YAML that can be used: {words}"))
     })?;
-    Ok(node(source.text, value, 0))
-}
-
-fn node(text: &str, value: Value, at: usize) -> Node {
-    let kind = match value {
-        Value::Null if at == 0 => Kind::Map(Vec::new()),
-        Value::Null => Kind::Null,
-        Value::Bool(flag) => Kind::Bool(flag),
-        Value::Number(number) => Kind::Number(number),
-        Value::String(text) => Kind::Text(text),
-        Value::Array(items) => {
-            Kind::List(items.into_iter().map(|item| node(text, item, at.max(1))).collect())
-        }
-        Value::Object(members) => Kind::Map(
-            members
-                .into_iter()
-                .map(|(key, value)| {
-                    let found = position(text, &key, at);
-                    Member { value: node(text, value, found.max(1)), key, at: found }
-                })
-                .collect(),
-        ),
-    };
-    Node { at, kind }
-}
-
-/// Where a line begins with a key, from `from` on.
-fn position(text: &str, key: &str, from: usize) -> usize {
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let trimmed = line.trim_start_matches([' ', '-']).trim_start_matches(['"', '\'']);
-        let is_key = trimmed.strip_prefix(key).is_some_and(|rest| rest.starts_with([':', '"', '\'']));
-        if at + line.len() > from && is_key {
-            return at + (line.len() - line.trim_start().len());
-        }
-        at += line.len();
+    let mut root = node(source.text, read);
+    if matches!(root.kind, Kind::Null) {
+        root.kind = Kind::Map(Vec::new());
     }
-    from
+    Ok(root)
+}
+
+/// The byte at which the line of a place begins.
+fn start(text: &str, place: Location) -> usize {
+    let (line, _) = raw::position(place);
+    let before = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
+    text.split_inclusive('\n').take(before).map(str::len).sum()
+}
+
+/// The byte at which something begins.
+fn at(text: &str, place: Location) -> usize {
+    let known = place.span().byte_offset().and_then(|at| usize::try_from(at).ok());
+    known.map_or_else(|| start(text, place), |at| at.min(text.len()))
+}
+
+fn node(text: &str, read: raw::Node) -> Node {
+    let own = at(text, read.0.defined);
+    let number = |number: Option<Number>, text: String| number.map_or(Kind::Text(text), Kind::Number);
+    let kind = match read.0.value {
+        raw::Value::Null => Kind::Null,
+        raw::Value::Bool(flag) => Kind::Bool(flag),
+        raw::Value::Int(it) => number(Number::from_i128(it), it.to_string()),
+        raw::Value::Float(it) => number(Number::from_f64(it), it.to_string()),
+        raw::Value::Text(text) => Kind::Text(text),
+        raw::Value::List(items) => Kind::List(items.into_iter().map(|item| node(text, item)).collect()),
+        raw::Value::Map(entries) => {
+            let member = |(key, value): (Spanned<String>, raw::Node)| Member {
+                at: at(text, key.defined),
+                key: key.value,
+                value: node(text, value),
+            };
+            Kind::Map(entries.into_iter().map(member).collect())
+        }
+    };
+    Node { at: own, kind }
 }
