@@ -9,11 +9,12 @@ mod runtime;
 mod sandbox;
 mod subject;
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use config::Config;
 use discovery::Weight;
 use model::{Clock as _, SystemClock, UpstreamName};
@@ -114,6 +115,23 @@ pub struct Arguments {
     /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+}
+
+/// The arguments by themselves.
+#[derive(Debug, Parser)]
+struct Alone {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+/// Adds a bundle, as `tidegate import` does: looks, and writes where that is said.
+pub async fn bundle(file: &Path, config: Option<&Path>, write: bool, output: Output) -> anyhow::Result<u8> {
+    let mut words: Vec<OsString> = vec!["add".into(), "--as".into(), "bundle".into()];
+    words.push(if write { "--yes".into() } else { "--dry-run".into() });
+    words.extend(config.into_iter().flat_map(|config| ["--config".into(), config.into()]));
+    words.extend(["--".into(), file.into()]);
+    let Alone { arguments } = Alone::try_parse_from(words)?;
+    run(Arguments { output, ..arguments }).await
 }
 
 /// What a document is.

@@ -18,7 +18,7 @@ use crate::by_hand::ByHand;
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, REFUSED, USAGE};
 use crate::load::DEFAULT_FILE;
-use crate::{out, store_command, table};
+use crate::{add_command, out, store_command, table};
 
 pub use gateway::read as read_gateway;
 use there::{Place, There};
@@ -27,7 +27,7 @@ use there::{Place, There};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The program whose configuration it is: `claude-code`, `cursor`, `codex`, …; or the gateway:
-    /// `agentgateway`, `contextforge`, `docker`, `litellm`, `metamcp` or `toolhive`.
+    /// `agentgateway`, `contextforge`, `docker`, `litellm`, `metamcp` or `toolhive`; or `mcpb`, a bundle.
     #[arg(value_name = "FROM", required_unless_present = "all", conflicts_with = "all")]
     from: Option<String>,
     /// Its file; the one in the user's home where none is named. Several files of a gateway are read as one,
@@ -63,6 +63,9 @@ const REPLACES: &str = "it replaces the one that was there";
 const SAME: &str = "it is there already, and stays as it is";
 const BESIDE: &str = "another one is called as it was: --replace puts this one in its place";
 
+/// A server that is packed with all it needs: nobody's configuration, and taken over as `tidegate add` does.
+const BUNDLE: &str = "mcpb";
+
 /// What became of one server.
 struct Row {
     client: &'static str,
@@ -85,6 +88,13 @@ struct Gathered {
 
 /// Reads, shows, and writes where it is asked to.
 pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
+    if arguments.from.as_deref() == Some(BUNDLE) {
+        let [path] = arguments.paths.as_slice() else {
+            return Err(Coded::new(USAGE, "import a bundle: name its one file".to_owned()).into());
+        };
+        let (config, write) = (arguments.config.as_deref(), arguments.write);
+        return add_command::bundle(path, config, write, arguments.output).await;
+    }
     let file = arguments.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     if !arguments.write {
         return work(&arguments, &file);

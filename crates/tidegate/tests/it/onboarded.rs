@@ -1,5 +1,6 @@
 //! `tidegate add` of web APIs, and programs in a sandbox.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -90,6 +91,33 @@ async fn what_is_added_is_held_against_the_overlays_and_variables_that_are_asked
     folder.run(&add("own", &[&given[..], &["--env", "production"]].concat())).await.good();
     let written = folder.read("tidegate.yaml");
     assert!(written.starts_with(&before) && written.contains("  own:\n"), "{written}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_is_imported_as_it_is_added() {
+    let folder = Folder::with("upstreams: {}\n");
+    let manifest = json!({
+        "manifest_version": "0.3", "name": "notes", "version": "1.0.0", "description": "Notes.",
+        "author": {"name": "Acme"},
+        "server": {"type": "node", "entry_point": "server.js",
+                   "mcp_config": {"command": "node", "args": ["${__dirname}/server.js"]}},
+    });
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(folder.path("notes.mcpb")).unwrap());
+    for (name, text) in [("manifest.json", manifest.to_string()), ("server.js", "1;\n".to_owned())] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+    let before = folder.read("tidegate.yaml");
+    let mut command = folder.command(&["import", "mcpb", "notes.mcpb"]);
+    let looked = ran(command.stdin(Stdio::null())).await.good();
+    assert!(looked.contains("starts  \"node\"") && looked.contains("  + notes:"), "{looked}");
+    assert_eq!(folder.read("tidegate.yaml"), before, "a look changes nothing");
+    let mut command = folder.command(&["import", "mcpb", "notes.mcpb", "--write"]);
+    ran(command.env("XDG_STATE_HOME", folder.path("state")).stdin(Stdio::null())).await.good();
+    assert!(folder.read("tidegate.yaml").contains("  notes:\n"));
+    let said = folder.run(&["import", "mcpb"]).await.bad(2);
+    assert!(said.contains("name its one file"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
