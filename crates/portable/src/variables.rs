@@ -52,12 +52,18 @@ impl Variables {
 
     /// Reads a value.
     pub(crate) fn parse(self, text: &str) -> Text {
+        self.parse_for(text, &[])
+    }
+
+    /// Reads a word of a command whose program has these variables of its own: where the environment is spelt
+    /// `${env:NAME}`, `${NAME}` of one of those is for the program itself to read, as `mcp-remote` does.
+    pub(crate) fn parse_for(self, text: &str, own: &[&str]) -> Text {
         let mut out = Text::default();
         let mut rest = text;
         while let Some(at) = rest.find('$') {
             out.push(Piece::Plain(rest[..at].to_owned()));
             rest = &rest[at..];
-            match self.piece(rest) {
+            match self.piece(rest).filter(|_| !self.is_own(rest, own)) {
                 Some((piece, len)) => {
                     out.push(piece);
                     rest = &rest[len..];
@@ -70,6 +76,11 @@ impl Variables {
         }
         out.push(Piece::Plain(rest.to_owned()));
         out
+    }
+
+    fn is_own(self, text: &str, own: &[&str]) -> bool {
+        let name = text.strip_prefix("${").and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
+        self.env == Spelling::Scheme && name.is_some_and(|name| own.contains(&name))
     }
 
     /// The reference that a text begins with, and how long it is.
@@ -126,6 +137,11 @@ impl Variables {
 
     /// Spells a text. `None`: it cannot be, or would be read as another one.
     pub(crate) fn render(self, text: &Text) -> Option<String> {
+        self.render_for(text, &[])
+    }
+
+    /// Spells a word of a command, as [`Self::parse_for`] reads it.
+    pub(crate) fn render_for(self, text: &Text, own: &[&str]) -> Option<String> {
         let mut out = String::new();
         for piece in text.pieces() {
             match piece {
@@ -143,7 +159,7 @@ impl Variables {
                 Piece::Input(_) | Piece::File(_) | Piece::Vault { .. } | Piece::Place(_) => return None,
             }
         }
-        (self.parse(&out) == *text).then_some(out)
+        (self.parse_for(&out, own) == *text).then_some(out)
     }
 
     fn spell(self, name: &str, default: Option<&str>) -> Option<String> {
@@ -209,6 +225,18 @@ mod tests {
         {
             assert_eq!(variables.render(&variables.parse(text)).as_deref(), Some(text));
         }
+    }
+
+    #[test]
+    fn a_programs_own_variable_is_left_to_the_program() {
+        let text = "Authorization:${TOKEN} ${OTHER}";
+        let read = CODE.parse_for(text, &["TOKEN"]);
+        assert_eq!(format!("{read:?}"), "[\"Authorization:${TOKEN} \", env:OTHER]");
+        let spelt = CODE.render_for(&read, &["TOKEN"]);
+        assert_eq!(spelt.as_deref(), Some("Authorization:${TOKEN} ${env:OTHER}"));
+        assert_eq!(CODE.render(&read), None, "without it, the editor would read it");
+        let claude = Variables::of(Spelling::BracesWithDefault);
+        assert_eq!(claude.parse_for("${TOKEN}", &["TOKEN"]), Text::env("TOKEN"), "there it is the client's");
     }
 
     #[test]

@@ -189,7 +189,17 @@ pub(super) fn spellable(variables: Variables, path: &str, server: &mut Server, r
             report.dropped(format!("{path}.{name}"), false, MEANING);
         }
     }
-    server.argv.iter().all(fixed) && server.url.as_ref().is_none_or(fixed)
+    let own = own_variables(server);
+    let word = |text: &Text| match variables.everywhere {
+        true => variables.render_for(text, &own).is_some(),
+        false => text.as_plain().is_some(),
+    };
+    server.argv.iter().all(word) && server.url.as_ref().is_none_or(fixed)
+}
+
+/// The variables that a program has of its own.
+fn own_variables(server: &Server) -> Vec<&str> {
+    server.env.keys().map(String::as_str).collect()
 }
 
 /// A server's entry. All of it can be said.
@@ -209,8 +219,13 @@ fn entry(dialect: &Dialect, server: &Server) -> Value {
     let (type_key, word) = word(dialect, server.transport);
     put(type_key, word.map(Value::from));
     if let Some((program, args)) = server.argv.split_first() {
-        put("command", Some(json!(render(program))));
-        put("args", (!args.is_empty()).then(|| json!(args.iter().map(render).collect::<Vec<_>>())));
+        let own = own_variables(server);
+        let word = |text: &Text| match text.as_plain() {
+            Some(plain) if !dialect.variables.everywhere => plain.to_owned(),
+            _ => dialect.variables.render_for(text, &own).unwrap_or_default(),
+        };
+        put("command", Some(json!(word(program))));
+        put("args", (!args.is_empty()).then(|| json!(args.iter().map(word).collect::<Vec<_>>())));
     }
     let url_key = match (dialect.remote, server.transport) {
         (Remote::Keys { sse, .. }, Transport::Sse) => sse,

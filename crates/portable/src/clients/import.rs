@@ -165,8 +165,14 @@ fn server(dialect: &Dialect, source: &Source<'_>, node: &Node, path: &str) -> Re
     let parse = |text: &str| dialect.variables.parse(text);
     // Where only values may have variables, all else is as it stands.
     let fixed = |text: &str| if dialect.variables.everywhere { parse(text) } else { Text::plain(text) };
+    let own: Vec<&str> =
+        node.get("env").map(Node::members).unwrap_or_default().iter().map(|m| &*m.key).collect();
+    let word = |text: &str| match dialect.variables.everywhere {
+        true => dialect.variables.parse_for(text, &own),
+        false => Text::plain(text),
+    };
     let mut server = Server::default();
-    command(&mut reader, &mut server, &fixed);
+    command(&mut reader, &mut server, &word);
     target(dialect, &mut reader, &mut server, &fixed);
     let mut notes = Notes::new();
     server.env.extend(values(reader.map("env"), &parse));
