@@ -119,3 +119,10 @@ export const sent = (all, from) =>
     .slice(from)
     .filter((head) => head['x-team'] === 'tide')
     .map((head) => [head['x-key'], head.authorization]);
+
+// What a comparison of `tidegate migrate check` has found to differ, in one line each.
+export const differing = ({ onlyOld, onlyNew, tools, calls }) => [
+  ...onlyOld.map(({ name }) => `only there: ${name}`),
+  ...onlyNew.map((name) => `only here: ${name}`),
+  ...[...tools, ...calls].flatMap((one) => one.differences.map(({ at }) => `${one.old}: ${at}`)),
+];

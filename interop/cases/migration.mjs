@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { KEY, TOKEN, printed, says, sent, startExported } from '../exported.mjs';
+import { KEY, TOKEN, differing, printed, says, sent, startExported } from '../exported.mjs';
 import { freePort, startGateway } from '../gateways.mjs';
 import { Skip, until } from '../harness.mjs';
 
@@ -22,11 +22,14 @@ export async function startMigration(world) {
   // Who may come is said there.
   fs.appendFileSync(file, 'general_settings:\n  master_key: os.environ/LITELLM_MASTER_KEY\n');
   const litellm = world.litellm && (await startLiteLlm(all, file));
+  // What is started by the cases.
+  const stops = [];
   const stop = async () => {
+    await Promise.all(stops.map((each) => each()));
     await litellm?.stop();
     await all.stop();
   };
-  return { ...all, file, report, litellm, stop };
+  return { ...all, file, report, litellm, stops, stop };
 }
 
 async function startLiteLlm({ world, gateway, env, node }, file) {
@@ -91,13 +94,6 @@ async function check(all, calls, ...sides) {
   assert.equal(ran.err, '');
   return { code: ran.code, report: JSON.parse(ran.text) };
 }
-
-// What differs, in one line each.
-const differing = ({ onlyOld, onlyNew, tools, calls }) => [
-  ...onlyOld.map(({ name }) => `only there: ${name}`),
-  ...onlyNew.map((name) => `only here: ${name}`),
-  ...[...tools, ...calls].flatMap((one) => one.differences.map(({ at }) => `${one.old}: ${at}`)),
-];
 
 function slow(work) {
   return Object.assign(work, { limitMs: 90_000 });

@@ -1,9 +1,10 @@
 //! What a format is.
 
 use config::Diagnostic;
+use indexmap::IndexMap;
 
 use crate::field::{Field, Support};
-use crate::model::{Deployment, Scope};
+use crate::model::{Deployment, Scope, Tools};
 use crate::report::Report;
 
 /// The largest text that is read, in bytes.
@@ -45,6 +46,13 @@ pub trait Format: Sync + Send {
 
     /// Whether it can say something. The matrix and the loss report of exports come from here.
     fn support(&self, field: Field) -> Support;
+
+    /// Keeps out of virtual servers what lists of tools kept out that servers had themselves, where this format
+    /// has no place for those. Called by [`reduce`](crate::reduce) before [`Self::adjust`] with the lists as
+    /// they were; whatever is changed is noted. By default nothing.
+    fn narrow(&self, deployment: &mut Deployment, lists: &IndexMap<String, Tools>, report: &mut Report) {
+        let _ = (deployment, lists, report);
+    }
 
     /// What only this format knows of what it cannot say. Called by [`reduce`](crate::reduce) after what
     /// [`Self::support`] says; whatever is changed is noted. By default nothing.

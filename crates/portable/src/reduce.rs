@@ -20,6 +20,7 @@ pub fn reduce(deployment: &Deployment, format: &dyn Format) -> (Deployment, Repo
     let from = out.format;
     let is_own = from == Some(format.name());
     let servers = std::mem::take(&mut out.servers);
+    let lists = servers.iter().map(|(name, server)| (name.clone(), server.tools.clone())).collect();
     for (name, mut server) in servers {
         let mut step = Step { format, path: format!("servers.{name}"), report: &mut report, from, is_own };
         if step.server(&mut server) {
@@ -30,6 +31,7 @@ pub fn reduce(deployment: &Deployment, format: &dyn Format) -> (Deployment, Repo
     step.inputs(&mut out);
     step.gateway(&mut out.gateway);
     step.unknown(&mut out.unknown, "");
+    format.narrow(&mut out, &lists, &mut report);
     format.adjust(&mut out, &mut report);
     out.format = Some(format.name());
     (out, report)

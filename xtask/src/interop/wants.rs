@@ -16,8 +16,12 @@ const BROWSER: [&str; 1] = ["broker"];
 /// Those with large programs that read what is exported, from npm.
 const PROGRAMS: [&str; 1] = ["programs"];
 /// Those with environments of the Python package index's, by the environments' names.
-const ENVIRONMENTS: [(&str, &[&str]); 3] =
-    [("fastmcp", &["portability"]), ("langchain", &["portability"]), ("litellm", &["migration"])];
+const ENVIRONMENTS: [(&str, &[&str]); 4] = [
+    ("fastmcp", &["portability"]),
+    ("langchain", &["portability"]),
+    ("litellm", &["migration"]),
+    ("contextforge", &["migration"]),
+];
 /// The oldest node that all those programs run on.
 const NODE_MAJOR_MIN: u32 = 22;
 

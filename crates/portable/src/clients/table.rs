@@ -135,7 +135,7 @@ static ZED: Dialect = Dialect {
     settings: Settings::Always,
     remote: Remote::Found("url"),
     switch: Switch::Enabled,
-    tested: Tested::Documentation("zed.dev/docs/ai/mcp"),
+    tested: Tested::Parser("serde_json_lenient 0.2.4, by which Zed reads its settings"),
     ..Dialect::PLAIN
 };
 

@@ -1,15 +1,26 @@
-//! IBM ContextForge: the JSON of `mcpgateway export`, and the YAML of its catalog.
+//! IBM ContextForge: the JSON of `mcpgateway export` and `import`, and the YAML of its catalog.
+
+mod written;
+
+use indexmap::IndexMap;
 
 use super::doc::{self, Node, Value};
 use super::reading::{Reading, variable_name};
 use super::table::Table;
+use super::write;
 use crate::field::{Field, Support};
 use crate::format::{Exported, Fault, Format, Imported, Known, Likeness, Origin, Target, Tested};
 use crate::model::{Deployment, Endpoint, Server, Tools, Transport};
+use crate::reduce::reduce;
+use crate::report::Report;
 use crate::text::{Piece, Text};
 
 /// ContextForge.
 pub(crate) struct ContextForge;
+
+/// What stands between the words of its tools' names: the first one, unless GATEWAY_TOOL_NAME_SEPARATOR says
+/// another.
+const SEPARATORS: [&str; 4] = ["-", "--", "_", "."];
 
 impl Format for ContextForge {
     fn name(&self) -> &'static str {
@@ -46,20 +57,28 @@ impl Format for ContextForge {
         Ok(reading.done())
     }
 
-    fn export(&self, _: &Deployment, target: &Target<'_>) -> Result<Exported, Fault> {
-        Err(doc::whole(target.file, "ContextForge's export is read and not written"))
+    fn export(&self, deployment: &Deployment, target: &Target<'_>) -> Result<Exported, Fault> {
+        write::only_new(target, self.title())?;
+        let (deployment, report) = reduce(deployment, self);
+        Ok(Exported { text: written::text(&deployment), beside: Vec::new(), report })
     }
 
-    fn support(&self, _: Field) -> Support {
-        Support::Dropped("ContextForge's export is read and not written")
+    fn support(&self, field: Field) -> Support {
+        written::support(field)
+    }
+
+    fn narrow(&self, deployment: &mut Deployment, lists: &IndexMap<String, Tools>, report: &mut Report) {
+        written::narrow(deployment, lists, report);
+    }
+
+    fn adjust(&self, deployment: &mut Deployment, report: &mut Report) {
+        written::adjust(deployment, report);
     }
 
     fn tested(&self) -> Tested {
-        Tested::Documentation("github.com/IBM/mcp-context-forge, export and catalog of 1.0.7")
-    }
-
-    fn exports(&self) -> bool {
-        false
+        Tested::Program(
+            "1.0.7.post20260921 of PyPI, whose import takes it and which connects and calls by it",
+        )
     }
 }
 
@@ -88,7 +107,7 @@ fn exported<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>) -> Result<(), 
     }
     let mut rest = Vec::new();
     for (path, node) in entities(&mut all, "tools")? {
-        rest.push(slug(named(reading, node, &path)?));
+        rest.push(named(reading, node, &path)?);
         let meaning =
             "a tool over a web API is an upstream of its own kind: write `openapi` for it (docs/openapi.md)";
         reading.report.dropped(path, false, meaning);
@@ -96,12 +115,8 @@ fn exported<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>) -> Result<(), 
     for (path, node) in entities(&mut all, "servers")? {
         virtual_server(reading, node, &path, &rest)?;
     }
-    for (kind, meaning) in [
-        ("prompts", "the gateway has no prompts of its own: they need a server"),
-        ("resources", "the gateway has no resources of its own: they need a server"),
-        ("roots", "roots are a client's to give"),
-        ("a2a_agents", "only MCP is served"),
-    ] {
+    of_servers_and_own(reading, &mut all)?;
+    for (kind, meaning) in [("roots", "roots are a client's to give"), ("a2a_agents", "only MCP is served")] {
         for (path, _) in entities(&mut all, kind)? {
             reading.report.dropped(path, false, meaning);
         }
@@ -110,6 +125,29 @@ fn exported<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>) -> Result<(), 
                    write `auth` and `policy` for them";
     reading.report.dropped("entities.users", true, meaning);
     reading.unknown(all);
+    Ok(())
+}
+
+/// Prompts and resources: those of its servers are listed with its own.
+fn of_servers_and_own<'a>(reading: &mut Reading<'a>, all: &mut Table<'a>) -> Result<(), Fault> {
+    for (path, node) in entities(all, "prompts")? {
+        // One of a server's has no text there.
+        if node.get("template").and_then(Node::text).is_some_and(str::is_empty) {
+            reading.report.kept(path, false);
+        } else {
+            let meaning = "the gateway has no prompts of its own: they need a server";
+            reading.report.dropped(path, false, meaning);
+        }
+    }
+    let path = all.at("resources");
+    let count = entities(all, "resources")?.len();
+    if count > 0 {
+        let meaning = format!(
+            "those of servers are offered as they were, and others need a server: which of the {count} are \
+             others is not told"
+        );
+        reading.report.dropped(path, false, meaning);
+    }
     Ok(())
 }
 
@@ -181,17 +219,42 @@ fn authentication<'a>(
     Ok(())
 }
 
-/// The names that ContextForge makes of names: small letters, and `-` between words.
-fn slug(name: &str) -> String {
+/// The names that ContextForge makes of names: small letters, and a separator between words.
+fn slug(name: &str, separator: &str) -> String {
     let mut slug = String::new();
+    let mut gap = false;
     for c in name.chars() {
         if c.is_alphanumeric() {
+            if gap && !slug.is_empty() {
+                slug.push_str(separator);
+            }
+            gap = false;
             slug.extend(c.to_lowercase());
-        } else if !slug.is_empty() && !slug.ends_with('-') {
-            slug.push('-');
+        } else {
+            gap = true;
         }
     }
-    slug.trim_end_matches('-').to_owned()
+    slug
+}
+
+/// Whose tool a name is there, by the names of the servers: the server, what the name is there without it, and
+/// what stands between words.
+fn owner<'s>(
+    servers: impl Iterator<Item = &'s String>,
+    tool: &str,
+) -> Option<(&'s String, &str, &'static str)> {
+    let each = servers.flat_map(|server| SEPARATORS.map(|separator| (server, separator)));
+    let found = each.filter_map(|(server, separator)| {
+        let own = tool.strip_prefix(&slug(server, separator))?.strip_prefix(separator)?;
+        (!own.is_empty()).then_some((server, own, separator))
+    });
+    // The longest beginning is the server's.
+    found.min_by_key(|(_, own, _)| own.len())
+}
+
+/// Whether a name there is one of these tools'.
+fn is_of(tools: &[&str], name: &str) -> bool {
+    tools.iter().any(|tool| SEPARATORS.iter().any(|separator| slug(tool, separator) == name))
 }
 
 /// A virtual server: tools by the names that it gives them.
@@ -199,7 +262,7 @@ fn virtual_server<'a>(
     reading: &mut Reading<'a>,
     node: &'a Node,
     path: &str,
-    rest_tools: &[String],
+    rest_tools: &[&str],
 ) -> Result<(), Fault> {
     let name = named(reading, node, path)?;
     let mut table = Table::of(node, path, reading.origin.file)?;
@@ -213,24 +276,26 @@ fn virtual_server<'a>(
         }
     }
     let mut allow = Vec::new();
-    let slugs: Vec<(String, String)> =
-        reading.deployment.servers.keys().map(|name| (name.clone(), slug(name))).collect();
     for (index, tool) in table.texts("tool_ids")?.unwrap_or_default().into_iter().enumerate() {
         let at = format!("{path}.tool_ids[{index}]");
-        let of =
-            slugs.iter().filter_map(|(name, slug)| Some((name, tool.strip_prefix(slug)?.strip_prefix('-')?)));
-        match of.max_by_key(|(name, _)| name.len()) {
-            Some((server, own)) => {
+        match owner(reading.deployment.servers.keys(), &tool) {
+            Some((server, own, separator)) => {
                 // Its names have `-` for whatever a server's own name has there. A pattern would fit others.
-                let spelled = ["_", "-", ".", "/"].map(|c| format!("{server}/{}", own.replace('-', c)));
-                allow.extend(spelled.into_iter().take(if own.contains('-') { 4 } else { 1 }));
-                let meaning = "each \"-\" of its name is taken for the same one of - _ . and /";
+                let spelled = ["_", "-", ".", "/"].map(|c| format!("{server}/{}", own.replace(separator, c)));
+                let count = if own.contains(separator) { 4 } else { 1 };
+                for name in spelled.into_iter().take(count) {
+                    if !allow.contains(&name) {
+                        allow.push(name);
+                    }
+                }
+                let meaning = "each \"-\" of its name is taken for the same one of - _ . and /, and each \
+                               letter for a small one";
                 reading.report.approximated(at, true, meaning);
                 if !endpoint.servers.contains(server) {
                     endpoint.servers.push(server.clone());
                 }
             }
-            None if rest_tools.contains(&tool) => {
+            None if is_of(rest_tools, &tool) => {
                 reading.report.dropped(at, false, "the tool itself is not carried over");
             }
             None => {
@@ -329,10 +394,31 @@ mod tests {
 
     #[test]
     fn a_slug_is_what_contextforge_makes_of_a_name() {
-        for (name, expected) in
-            [("CRM east", "crm-east"), ("find_customer", "find-customer"), ("--a..b--", "a-b")]
-        {
-            assert_eq!(slug(name), expected);
+        for (name, separator, expected) in [
+            ("CRM east", "-", "crm-east"),
+            ("find_customer", "-", "find-customer"),
+            ("--a..b--", "-", "a-b"),
+            ("CRM east", "--", "crm--east"),
+            ("getSum", "_", "getsum"),
+        ] {
+            assert_eq!(slug(name, separator), expected);
+        }
+    }
+
+    #[test]
+    fn a_tool_is_of_the_server_with_the_longest_name_whatever_stands_between_words() {
+        let servers = ["crm".to_owned(), "CRM east".to_owned()];
+        for (tool, expected) in [
+            ("crm-get-sum", Some((0, "get-sum", "-"))),
+            ("crm-east-get-sum", Some((1, "get-sum", "-"))),
+            ("crm--east--get--sum", Some((1, "get--sum", "--"))),
+            ("crm_east_get_sum", Some((1, "get_sum", "_"))),
+            ("crm.get.sum", Some((0, "get.sum", "."))),
+            ("crm-", None),
+            ("crmx-get", None),
+        ] {
+            let expected = expected.map(|(index, own, separator)| (&servers[index], own, separator));
+            assert_eq!(owner(servers.iter(), tool), expected, "{tool}");
         }
     }
 }

@@ -2,15 +2,15 @@
 
 use indexmap::IndexMap;
 use portable::{
-    Container, Deployment, Effect, Gateway, Inline, Issuer, Limit, LimitKind, Oauth, Origin, Per, Piece,
-    Rule, Server, Target, Text, Tools, Transport, Unknown, Who, inline, reduce,
+    Container, Deployment, Effect, Endpoint, Gateway, Inline, Issuer, Limit, LimitKind, Oauth, Origin, Per,
+    Piece, Rule, Server, Target, Text, Tools, Transport, Unknown, Who, inline, reduce,
 };
 use proptest::prelude::*;
 
 use crate::format;
 
 /// The formats that are written.
-const WRITTEN: [&str; 4] = ["agentgateway", "docker", "litellm", "toolhive"];
+const WRITTEN: [&str; 5] = ["agentgateway", "contextforge", "docker", "litellm", "toolhive"];
 
 fn word() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9_]{0,10}"
@@ -130,6 +130,36 @@ fn gateway() -> impl Strategy<Value = Gateway> {
     })
 }
 
+/// Virtual servers of some of these servers, with lists of tools of all kinds.
+fn endpoints(servers: Vec<String>) -> impl Strategy<Value = IndexMap<String, Endpoint>> {
+    let server = prop::sample::select(servers);
+    let tool = (prop::option::of(server.clone()), "[a-zA-Z][a-z._/-]{0,6}|[a-z]{1,3}")
+        .prop_map(|(server, tool)| server.map_or(tool.clone(), |server| format!("{server}/{tool}")));
+    let list = || prop::collection::vec(tool.clone(), 0..4);
+    let tools = (prop::option::weighted(0.8, list()), list());
+    let one = (prop::collection::vec(server, 0..3), tools, prop::option::of(odd()), any::<bool>());
+    let one = one.prop_map(|(servers, (allow, deny), description, enabled)| Endpoint {
+        description,
+        servers,
+        tools: Tools { allow, deny },
+        enabled,
+        ..Endpoint::default()
+    });
+    prop::collection::vec((word(), one), 0..3).prop_map(|all| all.into_iter().collect())
+}
+
+/// The same with virtual servers.
+fn with_endpoints() -> impl Strategy<Value = Deployment> {
+    deployment().prop_flat_map(|deployment| {
+        let names = deployment.servers.keys().cloned().collect();
+        endpoints(names).prop_map(move |endpoints| {
+            let mut deployment = deployment.clone();
+            deployment.gateway.endpoints = endpoints;
+            deployment
+        })
+    })
+}
+
 fn deployment() -> impl Strategy<Value = Deployment> {
     (prop::collection::vec((word(), server()), 1..4), gateway()).prop_map(|(servers, gateway)| Deployment {
         servers: servers.into_iter().collect(),
@@ -153,10 +183,47 @@ fn comparable(mut deployment: Deployment, name: &str) -> Deployment {
         let optional = deployment.gateway.issuers.iter().all(|issuer| issuer.optional);
         deployment.gateway.issuers.iter_mut().for_each(|issuer| issuer.optional = optional);
     }
+    if name == "contextforge" {
+        for endpoint in deployment.gateway.endpoints.values_mut() {
+            // Names are told in small letters, with `-` for whatever else is in them.
+            let mut names: Vec<String> = Vec::new();
+            for tool in endpoint.tools.allow.iter().flatten() {
+                let (server, tool) = tool.split_once('/').unwrap();
+                let lower = tool.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "-");
+                let words: Vec<&str> = lower.split('-').filter(|word| !word.is_empty()).collect();
+                let name = format!("{server}/{}", words.join("-"));
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            endpoint.tools.allow = Some(names);
+        }
+    }
     deployment.gateway.limits.sort_by_key(|limit| format!("{limit:?}"));
     // One rule about several things is several rules elsewhere, and the format is whose it was.
     deployment.format = None;
     deployment
+}
+
+fn same(deployment: &Deployment, name: &str) -> Result<(), TestCaseError> {
+    let format = format(name);
+    let (left, _) = reduce(deployment, format);
+    let written = format.export(deployment, &Target::default()).unwrap();
+    let mut text = written.text.clone();
+    for (_, beside) in &written.beside {
+        text = format!("{text}---\n{beside}");
+    }
+    if left.servers.is_empty() {
+        return Ok(());
+    }
+    let again = format.import(&text, &Origin::default());
+    let again = again.unwrap_or_else(|fault| panic!("{name}: {fault}\n{text}"));
+    prop_assert!(again.refused.is_empty(), "{}: {:?}\n{}", name, again.refused, text);
+    prop_assert_eq!(comparable(again.deployment, name), comparable(left, name), "{}\n{}", name, text);
+    // The same each time.
+    let twice = format.export(deployment, &Target::default()).unwrap();
+    prop_assert_eq!(twice.text, written.text);
+    Ok(())
 }
 
 proptest! {
@@ -165,23 +232,33 @@ proptest! {
     #[test]
     fn to_read_what_was_written_gives_what_was_left(deployment in deployment()) {
         for name in WRITTEN {
-            let format = format(name);
-            let (left, _) = reduce(&deployment, format);
-            let written = format.export(&deployment, &Target::default()).unwrap();
-            let mut text = written.text.clone();
-            for (_, beside) in &written.beside {
-                text = format!("{text}---\n{beside}");
+            same(&deployment, name)?;
+        }
+    }
+
+    #[test]
+    fn virtual_servers_are_read_as_what_was_left_of_them(deployment in with_endpoints()) {
+        same(&deployment, "contextforge")?;
+    }
+
+    #[test]
+    fn a_virtual_server_has_no_tool_that_a_list_keeps_back(deployment in with_endpoints()) {
+        let (left, _) = reduce(&deployment, format("contextforge"));
+        for (name, endpoint) in &left.gateway.endpoints {
+            let meant = &deployment.gateway.endpoints[name];
+            prop_assert!(meant.enabled);
+            for one in endpoint.tools.allow.as_ref().unwrap() {
+                let (server, tool) = one.split_once('/').unwrap();
+                let own = &deployment.servers[server].tools;
+                let offers = |list: &Tools, is: &dyn Fn(&String) -> bool| {
+                    list.allow.as_ref().is_none_or(|allow| allow.iter().any(is)) && !list.deny.iter().any(is)
+                };
+                // A name with `/` in it is another server's, or all of them have it.
+                let is = |listed: &String| listed == one || listed == tool;
+                prop_assert!(offers(own, &|listed| listed == tool), "{}: {}", name, one);
+                prop_assert!(offers(&meant.tools, &is), "{}: {}", name, one);
+                prop_assert!(meant.servers.iter().any(|of| of == server), "{}: {}", name, one);
             }
-            if left.servers.is_empty() {
-                continue;
-            }
-            let again = format.import(&text, &Origin::default());
-            let again = again.unwrap_or_else(|fault| panic!("{name}: {fault}\n{text}"));
-            prop_assert!(again.refused.is_empty(), "{}: {:?}\n{}", name, again.refused, text);
-            prop_assert_eq!(comparable(again.deployment, name), comparable(left, name), "{}\n{}", name, text);
-            // The same each time.
-            let twice = format.export(&deployment, &Target::default()).unwrap();
-            prop_assert_eq!(twice.text, written.text);
         }
     }
 
@@ -201,7 +278,7 @@ fn a_guard_that_is_not_written_is_told_as_lost() {
     let mut deployment = Deployment::default();
     deployment.servers.insert("crm".to_owned(), server);
     deployment.gateway.rules.push(Rule { who: vec![Who::Key("ops".to_owned())], ..Rule::new(Effect::Deny) });
-    for name in ["docker", "toolhive"] {
+    for name in ["contextforge", "docker", "toolhive"] {
         let written = format(name).export(&deployment, &Target::default()).unwrap();
         assert!(written.report.guards_lost(), "{name}\n{}", written.report);
     }

@@ -1,6 +1,7 @@
 //! What the crate promises, from outside.
 
 mod corpus;
+mod lenient;
 mod matrix;
 mod merges;
 mod models;
