@@ -1,13 +1,20 @@
 //! MetaMCP: the JSON that its page of servers exports and imports. Namespaces and endpoints are in its
 //! database alone.
 
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+
 use super::doc::{self, Node};
 use super::reading::{Reading, after, argv};
 use super::table::Table;
 use super::variable::{self, Style};
+use super::write::only_new;
 use crate::field::{Field, Support};
 use crate::format::{Exported, Fault, Format, Imported, Known, Likeness, Origin, Target, Tested};
 use crate::model::{Deployment, Server, Transport};
+use crate::reduce::reduce;
+use crate::report::Report;
+use crate::text::Text;
 
 /// MetaMCP.
 pub(crate) struct MetaMcp;
@@ -65,21 +72,109 @@ impl Format for MetaMcp {
         Ok(reading.done())
     }
 
-    fn export(&self, _: &Deployment, target: &Target<'_>) -> Result<Exported, Fault> {
-        Err(doc::whole(target.file, "MetaMCP's export is read and not written"))
+    fn export(&self, deployment: &Deployment, target: &Target<'_>) -> Result<Exported, Fault> {
+        only_new(target, self.title())?;
+        let (reduced, report) = reduce(deployment, self);
+        let servers: Map<String, Json> =
+            reduced.servers.iter().map(|(name, server)| (name.clone(), entry(server))).collect();
+        let mut out = Map::new();
+        out.insert("mcpServers".to_owned(), Json::Object(servers));
+        out.extend(reduced.unknown);
+        Ok(Exported { text: format!("{:#}\n", Json::Object(out)), beside: Vec::new(), report })
     }
 
-    fn support(&self, _: Field) -> Support {
-        Support::Dropped("MetaMCP's export is read and not written")
+    fn support(&self, field: Field) -> Support {
+        match field {
+            Field::Stdio
+            | Field::Http
+            | Field::Sse
+            | Field::Description
+            | Field::Env
+            | Field::Headers
+            | Field::EnvInValues
+            | Field::EnvInCommand => Support::Kept,
+            Field::ToolsAllow | Field::ToolsDeny => {
+                Support::Dropped("all its tools are offered: switch them off in a namespace there")
+            }
+            Field::Endpoints | Field::EndpointTools | Field::EndpointAliases | Field::EndpointWho => {
+                Support::Dropped("namespaces and endpoints are made on its pages")
+            }
+            Field::Rules | Field::Issuers | Field::Keys | Field::Limits => {
+                Support::Dropped("who may use an endpoint, and how much, is said on its page there")
+            }
+            Field::Listen | Field::Origins | Field::ListenTls => {
+                Support::Dropped("MetaMCP's environment says it")
+            }
+            _ => Support::Dropped(""),
+        }
+    }
+
+    fn adjust(&self, deployment: &mut Deployment, report: &mut Report) {
+        deployment.servers.retain(|name, server| {
+            let path = format!("servers.{name}");
+            for (part, values) in [("env", &mut server.env), ("headers", &mut server.headers)] {
+                values.retain(|key, value| {
+                    let stays = variable::write(value, STYLE).is_some();
+                    if !stays {
+                        let meaning = "it would be read as something else there: it is left out";
+                        report.dropped(format!("{path}.{part}.{key}"), false, meaning);
+                    }
+                    stays
+                });
+            }
+            let is_read = |text: &Text| variable::write(text, STYLE).is_some();
+            let program = server.argv.first().and_then(|word| variable::write(word, STYLE));
+            // A word of blanks is none there.
+            let starts = server.transport.is_remote() || program.is_some_and(|word| !word.trim().is_empty());
+            let stays = starts && server.argv.iter().all(is_read) && server.url.as_ref().is_none_or(is_read);
+            if !stays {
+                let meaning = "its command or URL would be read as something else: the server is left out";
+                report.dropped(path, false, meaning);
+            }
+            stays
+        });
     }
 
     fn tested(&self) -> Tested {
         Tested::Documentation("github.com/metatool-ai/metamcp, docs/en/concepts/mcp-servers.mdx")
     }
+}
 
-    fn exports(&self) -> bool {
-        false
+/// A server's entry. All of it can be said.
+fn entry(server: &Server) -> Json {
+    let spelt = |text: &Text| variable::write(text, STYLE).unwrap_or_default();
+    let all = |values: &IndexMap<String, Text>| -> Json {
+        values.iter().map(|(name, text)| (name.clone(), Json::from(spelt(text)))).collect()
+    };
+    let kind = match server.transport {
+        Transport::Stdio => "STDIO",
+        Transport::Sse => "SSE",
+        Transport::StreamableHttp | Transport::Auto | Transport::WebSocket => "STREAMABLE_HTTP",
+    };
+    let mut out = Map::new();
+    let mut put = |key: &str, value: Json| drop(out.insert(key.to_owned(), value));
+    put("type", kind.into());
+    if let Some(description) = &server.description {
+        put("description", description.as_str().into());
     }
+    match (&server.url, server.argv.split_first()) {
+        (Some(url), _) => {
+            put("url", spelt(url).into());
+            if !server.headers.is_empty() {
+                put("headers", all(&server.headers));
+            }
+        }
+        (None, Some((program, args))) => {
+            put("command", spelt(program).into());
+            put("args", args.iter().map(spelt).collect());
+            if !server.env.is_empty() {
+                put("env", all(&server.env));
+            }
+        }
+        (None, None) => {}
+    }
+    out.extend(server.unknown.clone());
+    Json::Object(out)
 }
 
 fn server<'a>(reading: &mut Reading<'a>, mut table: Table<'a>) -> Result<Option<Server>, Fault> {

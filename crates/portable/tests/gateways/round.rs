@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::format;
 
 /// The formats that are written.
-const WRITTEN: [&str; 5] = ["agentgateway", "contextforge", "docker", "litellm", "toolhive"];
+const WRITTEN: [&str; 6] = ["agentgateway", "contextforge", "docker", "litellm", "metamcp", "toolhive"];
 
 fn word() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9_]{0,10}"

@@ -473,6 +473,6 @@ async fn another_gateways_files_are_written_where_there_are_none_and_taken_back(
     let refused = home.run(&["export", "docker", "other/catalog.yaml", "--write"]).await.bad(4);
     assert!(refused.contains("registry.yaml: there is another file already"), "{refused}");
     assert_eq!(home.folder.read("other/registry.yaml"), "mine\n");
-    let unknown = home.run(&["export", "metamcp", "x"]).await.bad(2);
+    let unknown = home.run(&["export", "nginx", "x"]).await.bad(2);
     assert!(unknown.contains("the programs claude-desktop") && unknown.contains("litellm"), "{unknown}");
 }

@@ -41,7 +41,7 @@ fn hold(name: &str, text: &str) {
 #[tokio::test]
 async fn each_gateway_gets_its_text_on_stdout_and_the_report_on_stderr() {
     let folder = folder();
-    for name in ["agentgateway", "contextforge", "docker", "litellm", "toolhive"] {
+    for name in ["agentgateway", "contextforge", "docker", "litellm", "metamcp", "toolhive"] {
         let ran = folder.run(&["export", name]).await;
         assert_eq!(ran.code, 6, "who may come in is lost: {ran:?}");
         hold(&format!("{name}.txt"), &format!("{}--- stderr\n{}", ran.stdout, ran.stderr));
@@ -153,14 +153,12 @@ async fn what_cannot_be_written_is_refused_with_what_there_is() {
     let folder = folder();
     let unknown = folder.run(&["export", "nginx"]).await.bad(2);
     let programs = ["claude-code", "codex", "goose"];
-    let others = ["agentgateway", "contextforge", "docker", "litellm", "toolhive"];
+    let others = ["agentgateway", "contextforge", "docker", "litellm", "metamcp", "toolhive"];
     let more = ["kubernetes", "systemd", "compose", "card", "server-json"];
     for name in programs.iter().chain(&others).chain(&more) {
         assert_eq!(unknown.matches(name).count(), 1, "{name}: {unknown}");
     }
-    for name in ["metamcp", "tidegate"] {
-        folder.run(&["export", name]).await.bad(2);
-    }
+    folder.run(&["export", "tidegate"]).await.bad(2);
     assert!(folder.run(&["export", "litellm", "--write"]).await.bad(2).contains("say where"));
     assert!(folder.run(&["export", "systemd", "--endpoint", "crm"]).await.bad(2).contains("all is written"));
     let own =
