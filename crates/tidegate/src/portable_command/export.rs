@@ -24,8 +24,8 @@ pub const NAME: &str = "tidegate";
 pub struct Arguments {
     /// The program that is pointed at the gateway: `claude-code`, `cursor`, `codex`, …; or what is written of
     /// the configuration: `agentgateway`, `contextforge`, `docker`, `litellm` or `toolhive` for another
-    /// gateway; `kubernetes`, `systemd` or `compose` for where this one runs; `card` or `server-json` for what
-    /// it publishes of an endpoint.
+    /// gateway; `kubernetes`, `systemd` or `compose` for where this one runs; `card` or `server-json` for
+    /// what it publishes of an endpoint.
     #[arg(value_name = "TO", required_unless_present_any = ["all", "undo"])]
     #[arg(conflicts_with_all = ["all", "undo"])]
     to: Option<String>,
