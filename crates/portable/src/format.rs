@@ -47,9 +47,9 @@ pub trait Format: Sync + Send {
     /// Whether it can say something. The matrix and the loss report of exports come from here.
     fn support(&self, field: Field) -> Support;
 
-    /// Keeps out of virtual servers what lists of tools kept out that servers had themselves, where this format
-    /// has no place for those. Called by [`reduce`](crate::reduce) before [`Self::adjust`] with the lists as
-    /// they were; whatever is changed is noted. By default nothing.
+    /// Keeps out of virtual servers what lists of tools kept out that servers had themselves, where this
+    /// format has no place for those. Called by [`reduce`](crate::reduce) before [`Self::adjust`] with the
+    /// lists as they were; whatever is changed is noted. By default nothing.
     fn narrow(&self, deployment: &mut Deployment, lists: &IndexMap<String, Tools>, report: &mut Report) {
         let _ = (deployment, lists, report);
     }

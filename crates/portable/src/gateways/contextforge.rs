@@ -237,8 +237,8 @@ fn slug(name: &str, separator: &str) -> String {
     slug
 }
 
-/// Whose tool a name is there, by the names of the servers: the server, what the name is there without it, and
-/// what stands between words.
+/// Whose tool a name is there, by the names of the servers: the server, what the name is there without it,
+/// and what stands between words.
 fn owner<'s>(
     servers: impl Iterator<Item = &'s String>,
     tool: &str,

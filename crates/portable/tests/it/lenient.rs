@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::models::deployment;
 
 fn zed() -> &'static dyn Format {
-    clients().into_iter().find(|format| format.name() == "zed").unwrap_or_else(|| panic!("there is no zed"))
+    let found = clients().into_iter().find(|format| format.name() == "zed");
+    found.unwrap_or_else(|| panic!("there is no zed"))
 }
 
 /// As Zed reads it: with comments and last commas.
@@ -17,8 +18,8 @@ fn read(text: &str) -> Value {
 
 #[test]
 fn an_entry_goes_into_settings_with_comments_and_is_what_zed_reads() {
-    let there = "// mine\n{\n  \"theme\": \"One Dark\", // dark\n  \"context_servers\": {\n    /* one */\n    \
-                 \"old\": { \"command\": \"x\", \"args\": [], },\n  },\n}\n";
+    let there = "// mine\n{\n  \"theme\": \"One Dark\", // dark\n  \"context_servers\": {\n\
+                 /* one */\n    \"old\": { \"command\": \"x\", \"args\": [], },\n  },\n}\n";
     let mut deployment = portable::Deployment::default();
     let mut program = Server::program(&["npx", "-y", "a server"]);
     program.env.insert("LEVEL".to_owned(), Text::plain("de\"bug\\"));
@@ -53,7 +54,11 @@ proptest! {
         let ours = ours.map_err(|fault| TestCaseError::fail(fault.to_string()))?.deployment;
         let none = serde_json::Map::new();
         let theirs = lenient["context_servers"].as_object().unwrap_or(&none);
-        let names = |all: Vec<&String>| { let mut all = all; all.sort(); all.into_iter().cloned().collect::<Vec<_>>() };
+        let names = |all: Vec<&String>| {
+            let mut all: Vec<String> = all.into_iter().cloned().collect();
+            all.sort();
+            all
+        };
         prop_assert_eq!(names(theirs.keys().collect()), names(ours.servers.keys().collect()));
         for (name, server) in &ours.servers {
             let entry = &theirs[name];

@@ -1,7 +1,7 @@
 //! Writing what `mcpgateway import` takes.
 //!
-//! An import there asks each server for its tools, as it is registered, and then looks up the tools of virtual
-//! servers by their names. It leaves out what it does not know, and takes everything as switched on.
+//! An import there asks each server for its tools, as it is registered, and then looks up the tools of
+//! virtual servers by their names. It leaves out what it does not know, and switches everything on.
 
 use std::net::IpAddr;
 
@@ -25,7 +25,7 @@ pub(super) fn support(field: Field) -> Support {
     match field {
         Field::Http | Field::Sse | Field::Description => Support::Kept,
         Field::Stdio => Support::Dropped(
-            "ContextForge starts no programs: the server is left out (`mcpgateway.translate` gives one a URL)",
+            "ContextForge starts no programs: the server is left out (`mcpgateway.translate` gives it a URL)",
         ),
         Field::ForwardHeaders => Support::Partly("ENABLE_HEADER_PASSTHROUGH has to be true there"),
         Field::Headers => Support::Dropped(
