@@ -13,6 +13,9 @@ use crate::{out, state};
 #[serde(deny_unknown_fields)]
 struct Manifest {
     files: Vec<Entry>,
+    /// Folders that were made for them, each after the one that it is in.
+    #[serde(default)]
+    folders: Vec<PathBuf>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,11 +49,12 @@ fn earlier(folder: &Path) -> Vec<(u64, PathBuf)> {
     all
 }
 
-/// Keeps what is about to be replaced. Once it returns, it can be undone also after a crash.
+/// Keeps what is about to be replaced, and which folders are about to be made. Once it returns, it can be
+/// undone also after a crash.
 ///
 /// # Errors
 /// Where it cannot be kept; nothing was written then.
-pub fn keep(changes: &[(Text, String)]) -> anyhow::Result<PathBuf> {
+pub fn keep(changes: &[(Text, String)], folders: &[PathBuf]) -> anyhow::Result<PathBuf> {
     let folder = folder()?;
     let number = earlier(&folder).last().map_or(1, |(number, _)| number + 1);
     let own = folder.join(number.to_string());
@@ -67,7 +71,7 @@ pub fn keep(changes: &[(Text, String)]) -> anyhow::Result<PathBuf> {
         let path = std::path::absolute(&old.real)?;
         entries.push(Entry { path, copy, after: hash(new.as_bytes()) });
     }
-    let manifest = serde_json::to_vec_pretty(&Manifest { files: entries })?;
+    let manifest = serde_json::to_vec_pretty(&Manifest { files: entries, folders: folders.to_vec() })?;
     files::private(&own.join(MANIFEST), &manifest)?;
     Ok(own)
 }
@@ -115,6 +119,9 @@ pub fn undo() -> anyhow::Result<u8> {
             None => std::fs::remove_file(&now.real)?,
         }
         out::line(format!("undid {}", now.path.display()));
+    }
+    for folder in files::remove_empty(&manifest.folders) {
+        out::line(format!("removed {}", folder.display()));
     }
     std::fs::remove_dir_all(&own)?;
     Ok(0)
