@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use crate::field::{Field, Support};
 use crate::format::Format;
-use crate::model::{Deployment, Gateway, Oauth, Server, Tools, Transport, Unknown};
+use crate::model::{Deployment, Gateway, Issuer, Oauth, Server, Tools, Transport, Unknown};
 use crate::patterns;
 use crate::report::Report;
 use crate::text::{Piece, Text};
@@ -89,7 +89,7 @@ const OAUTH_ROWS: &[OauthRow] = &[
 ];
 
 /// Keys of this gateway's own configuration that keep somebody from something.
-const OUR_GUARDS: [&str; 14] = [
+const OUR_GUARDS: [&str; 16] = [
     "auth",
     "policy",
     "rates",
@@ -104,6 +104,8 @@ const OUR_GUARDS: [&str; 14] = [
     "lifecycle",
     "lifecycles",
     "protocol",
+    "typed",
+    "tenant_claim",
 ];
 
 struct Step<'a> {
@@ -255,9 +257,7 @@ impl Step<'_> {
             parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
         };
         for key in unknown.keys() {
-            // What our own sections do is known, whatever they are called.
-            let ours = self.from == Some("tidegate") && OUR_GUARDS.contains(&key.as_str());
-            let guards = ours || may_guard(key);
+            let guards = if self.from == Some("tidegate") { is_guard(key) } else { may_guard(key) };
             if self.is_own {
                 self.report.kept(at(key), guards);
             } else {
@@ -354,6 +354,9 @@ impl Step<'_> {
     }
 
     fn gateway(&mut self, gateway: &mut Gateway) {
+        if self.from == Some("tidegate") && !self.is_own {
+            crate::tidegate::for_others(gateway, self.format, self.report);
+        }
         if gateway.listen.is_some() && !self.stays(Field::Listen, "gateway.listen") {
             gateway.listen = None;
         }
@@ -393,6 +396,7 @@ impl Step<'_> {
         self.list(&mut gateway.rules, Field::Rules);
         self.list(&mut gateway.limits, Field::Limits);
         self.list(&mut gateway.issuers, Field::Issuers);
+        self.issuers(&mut gateway.issuers);
         self.list(&mut gateway.keys, Field::Keys);
         self.list(&mut gateway.checks, Field::Checks);
         self.unknown(&mut gateway.unknown, "gateway");
@@ -416,6 +420,16 @@ impl Step<'_> {
         }
     }
 
+    /// Members of issuers that only their own format has. Of other formats than ours, nobody writes them.
+    fn issuers(&mut self, issuers: &mut [Issuer]) {
+        if self.is_own && self.from != Some("tidegate") {
+            return;
+        }
+        for (index, issuer) in issuers.iter_mut().enumerate() {
+            self.unknown(&mut issuer.unknown, &format!("gateway.issuers[{index}]"));
+        }
+    }
+
     /// Each of a list by itself, so that a reader sees how many there were.
     fn list<T>(&mut self, list: &mut Vec<T>, field: Field) {
         let mut stays = true;
@@ -426,6 +440,12 @@ impl Step<'_> {
             list.clear();
         }
     }
+}
+
+/// Whether a key of this gateway's own keeps somebody from something: what they do is known, whatever they
+/// are called.
+pub(crate) fn is_guard(key: &str) -> bool {
+    OUR_GUARDS.contains(&key) || may_guard(key)
 }
 
 /// Whether what nobody knows may keep somebody from something, by its name.

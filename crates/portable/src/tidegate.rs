@@ -1,6 +1,9 @@
 //! The gateway's own configuration.
 
+mod foreign;
+mod others;
 mod read;
+mod sections;
 mod write;
 
 use crate::field::{Field, Support};
@@ -9,6 +12,8 @@ use crate::model::{Deployment, Scope};
 use crate::report::Report;
 use crate::syntax::{Source, parse_yaml};
 
+pub(crate) use others::for_others;
+pub(crate) use sections::{rate as rate_section, section as issuer_section};
 pub(crate) use write::secret;
 
 /// `tidegate.yaml`.
@@ -76,13 +81,18 @@ impl Format for Tidegate {
             | Field::ReadTimeout
             | Field::Listen
             | Field::Endpoints
-            | Field::EndpointAliases => Support::Kept,
+            | Field::EndpointAliases
+            | Field::ListenTls => Support::Kept,
+            Field::Issuers => Support::Partly("all together: the scopes of each are asked of every token"),
+            Field::Limits => Support::Partly("requests in a day at most or at a time, counted by callers"),
+            Field::Origins => Support::Partly("each by its name; no patterns but for any port"),
             Field::OauthPlaces => Support::Partly("the issuer alone; the rest is found by its metadata"),
             Field::EnvInValues => Support::Partly("after some text, and as the end of the value"),
             Field::File => Support::Partly("after some text, and as the end of the value"),
             Field::Package => Support::Partly("by the version that stands in its command; no digest"),
             Field::TlsCa => Support::Partly("certificate authorities alone"),
             Field::EndpointTools => Support::Partly("as patterns over the names that the endpoint has"),
+            Field::Container => Support::Partly("`docker run` starts it, which has to be here"),
             Field::Title => Support::Partly("as the description, where it has none"),
             Field::TrustAll | Field::TrustTools => {
                 Support::Dropped("whether a person is asked is the client's, and a policy's here")

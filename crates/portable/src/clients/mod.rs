@@ -4,6 +4,7 @@ mod codex;
 mod dialect;
 mod export;
 mod goose;
+mod image;
 mod import;
 mod oauth;
 mod server_json;

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::image::{image, is_sha256};
 use super::import::provenance;
 use crate::field::{Field, Part, Support};
 use crate::format::{Exported, Fault, Format, Imported, Known, Likeness, Origin, Refused, Target, Tested};
-use crate::model::{Deployment, Input, Package, Scope, Server, Transport, Unknown};
+use crate::model::{Container, Deployment, Input, Package, Scope, Server, Transport, Unknown};
 use crate::reduce::reduce;
 use crate::report::Report;
 use crate::syntax::{Kind, Node, Reader, Source, parse_json};
@@ -105,8 +106,8 @@ impl Format for ServerJson {
             }
             entry.extend(server.unknown.clone());
             root.insert("remotes".to_owned(), json!([entry]));
-        } else if let Some(package) = &server.package {
-            root.insert("packages".to_owned(), json!([package_entry(server, package, &reduced)]));
+        } else {
+            root.insert("packages".to_owned(), json!([package_entry(server, &reduced)]));
         }
         for (key, value) in &reduced.unknown {
             root.entry(key.clone()).or_insert_with(|| value.clone());
@@ -126,6 +127,7 @@ impl Format for ServerJson {
             | Field::Package
             | Field::Input => Support::Kept,
             Field::Stdio => Support::Partly("a package of npm or PyPI, started in the usual way"),
+            Field::Container => Support::Partly("an image with a tag or a digest, with its arguments alone"),
             _ if field.part() == Part::Gateway => {
                 Support::Dropped("an entry of a registry says what a server is, not who may use it")
             }
@@ -147,10 +149,17 @@ impl Format for ServerJson {
             // An entry's URL is a text for everybody.
             let plain = server.url.as_ref().and_then(Text::as_plain);
             let is_plain = plain.is_some_and(|url| !url.contains('{'));
-            if (server.transport.is_remote() && is_plain || is_usual) && has_name {
+            let is_image = is_usual_container(server);
+            if is_image {
+                // The image says all of it.
+                server.package = None;
+            }
+            let is_program = server.container.is_none() && is_usual;
+            if (server.transport.is_remote() && is_plain || is_program || is_image) && has_name {
                 return true;
             }
-            let meaning = "an entry is a URL that asks for nothing, or a package started in the usual way";
+            let meaning =
+                "an entry is a URL that asks for nothing, or a package or an image started in the usual way";
             report.dropped(format!("servers.{name}"), false, meaning);
             false
         });
@@ -250,16 +259,39 @@ fn remote(source: &Source<'_>, node: &Node, path: &str, out: &mut Imported) -> R
 
 fn package(source: &Source<'_>, node: &Node, path: &str, out: &mut Imported) -> Result<Server, Fault> {
     let mut reader = Reader::new(source, node, path);
-    let package = Package {
-        registry: reader.text("registryType").unwrap_or_default(),
+    let kind = reader.text("registryType").unwrap_or_default();
+    let mut package = Package {
+        registry: kind.clone(),
         name: reader.text("identifier").unwrap_or_default(),
         version: reader.text("version"),
-        sha256: reader.text("fileSha256"),
+        sha256: None,
     };
     let mut server = Server::default();
-    match usual_start(&package) {
-        Some(start) => server.argv = start.into_iter().map(Text::plain).collect(),
-        None => reader.fail_at("registryType", "only packages of npm and PyPI are read: see `tidegate add`"),
+    match kind.as_str() {
+        "oci" => {
+            let registry = reader.text("registryBaseUrl");
+            match image(&package.name, package.version.as_deref(), registry.as_deref()) {
+                Ok(image) => server.container = Some(Container { image, ..Container::default() }),
+                Err(why) => reader.fail_at("identifier", why),
+            }
+        }
+        "mcpb" => {
+            let sha256 = reader.text("fileSha256");
+            reader.fail_at("registryType", bundle(&package.name, sha256.as_deref()));
+        }
+        _ => {
+            package.sha256 = reader.text("fileSha256");
+            match usual_start(&package) {
+                Some(start) => server.argv = start.into_iter().map(Text::plain).collect(),
+                None if matches!(kind.as_str(), "npm" | "pypi") => {
+                    reader.fail_at("identifier", "it has no name that is one, or no version");
+                }
+                None => reader.fail_at(
+                    "registryType",
+                    "only packages of npm, PyPI and OCI are read: see `tidegate add`",
+                ),
+            }
+        }
     }
     if let Some(mut inner) = reader.inner("transport") {
         let kind = inner.text("type");
@@ -272,29 +304,58 @@ fn package(source: &Source<'_>, node: &Node, path: &str, out: &mut Imported) -> 
         reader.fail_at("runtimeArguments", "they are not read: see `tidegate add`");
     }
     let _ = reader.text("runtimeHint");
-    if let Some(node) = reader.get("packageArguments") {
-        let Kind::List(items) = &node.kind else {
-            reader.fail(node.at, "packageArguments", "expected a list");
-            return reader.end().map(|_| server);
-        };
-        for item in items {
-            let mut one = Reader::new(source, item, "packageArguments");
-            let (kind, name, value) = (one.text("type"), one.text("name"), one.text("value"));
-            one.end()?;
-            if kind.as_deref() == Some("named") {
-                server.argv.extend(name.map(Text::plain));
-            }
-            match value {
-                Some(value) => server.argv.push(Text::plain(value)),
-                None if kind.as_deref() == Some("named") => {}
-                None => reader.fail(item.at, "packageArguments", "it asks for a value: see `tidegate add`"),
-            }
+    let words = arguments(source, &mut reader)?;
+    match &mut server.container {
+        Some(container) => container.args = words,
+        None => {
+            server.argv.extend(words);
+            server.package = Some(package);
         }
     }
     read_pairs(source, &mut reader, "environmentVariables", &mut server.env, out);
-    server.package = Some(package);
     server.unknown = reader.end()?;
     Ok(server)
+}
+
+/// What to do with a bundle, which has to be fetched and unpacked. Its URL is shown where a shell takes every
+/// character of it as it is.
+fn bundle(url: &str, sha256: Option<&str>) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/%+@=,".contains(&b);
+    let is_shown = url.starts_with("https://") && url.len() <= 512 && url.bytes().all(plain);
+    match sha256 {
+        Some(sha256) if is_sha256(sha256) && is_shown => {
+            format!("it is a bundle, which `tidegate add {url} --sha256 {sha256}` takes")
+        }
+        Some(sha256) if is_sha256(sha256) => {
+            "it is a bundle: fetch it, and give its file to `tidegate add FILE --sha256 …`".to_owned()
+        }
+        _ => "it is a bundle without a \"fileSha256\": nothing says which bytes are meant".to_owned(),
+    }
+}
+
+/// Arguments that are written out.
+fn arguments(source: &Source<'_>, reader: &mut Reader<'_>) -> Result<Vec<Text>, Fault> {
+    let mut words = Vec::new();
+    let Some(node) = reader.get("packageArguments") else { return Ok(words) };
+    let Kind::List(items) = &node.kind else {
+        reader.fail(node.at, "packageArguments", "expected a list");
+        return Ok(words);
+    };
+    for item in items {
+        let mut one = Reader::new(source, item, "packageArguments");
+        let (kind, name, value) = (one.text("type"), one.text("name"), one.text("value"));
+        one.end()?;
+        let is_named = kind.as_deref() == Some("named");
+        if is_named {
+            words.extend(name.map(Text::plain));
+        }
+        match value {
+            Some(value) => words.push(Text::plain(value)),
+            None if is_named => {}
+            None => reader.fail(item.at, "packageArguments", "it asks for a value: see `tidegate add`"),
+        }
+    }
+    Ok(words)
 }
 
 /// How a package is started: that one version of it.
@@ -369,7 +430,13 @@ fn pairs(values: &indexmap::IndexMap<String, Text>, deployment: &Deployment) -> 
     values.iter().map(one).collect()
 }
 
-fn package_entry(server: &Server, package: &Package, deployment: &Deployment) -> Value {
+fn package_entry(server: &Server, deployment: &Deployment) -> Value {
+    let image = server.container.as_ref().map(|container| Package {
+        registry: "oci".to_owned(),
+        name: container.image.clone(),
+        ..Package::default()
+    });
+    let package = image.as_ref().or(server.package.as_ref()).cloned().unwrap_or_default();
     let mut entry = Map::new();
     let mut put = |key: &str, value: Option<Value>| {
         entry.extend(value.map(|value| (key.to_owned(), value)));
@@ -379,15 +446,30 @@ fn package_entry(server: &Server, package: &Package, deployment: &Deployment) ->
     put("version", package.version.as_deref().map(Value::from));
     put("fileSha256", package.sha256.as_deref().map(Value::from));
     put("transport", Some(json!({ "type": "stdio" })));
-    let start = usual_start(package).map_or(0, |start| start.len());
-    let arguments: Vec<Value> = server
-        .argv
-        .iter()
-        .skip(start)
+    let words: Vec<&Text> = match &server.container {
+        Some(container) => container.args.iter().collect(),
+        None => {
+            let start = usual_start(&package).map_or(0, |start| start.len());
+            server.argv.iter().skip(start).collect()
+        }
+    };
+    let arguments: Vec<Value> = words
+        .into_iter()
         .map(|word| json!({ "type": "positional", "value": word.as_plain().unwrap_or_default() }))
         .collect();
     put("packageArguments", (!arguments.is_empty()).then(|| json!(arguments)));
     put("environmentVariables", (!server.env.is_empty()).then(|| pairs(&server.env, deployment)));
     entry.extend(server.unknown.clone());
     Value::Object(entry)
+}
+
+/// Whether a server in a container is an image that is started in the usual way, and nothing else.
+fn is_usual_container(server: &Server) -> bool {
+    let Some(container) = &server.container else { return false };
+    let image = image(&container.image, None, None);
+    image.is_ok_and(|image| image == container.image)
+        && container.volumes.is_empty()
+        && container.port.is_none()
+        && container.args.iter().all(|word| word.as_plain().is_some())
+        && server.argv.is_empty()
 }

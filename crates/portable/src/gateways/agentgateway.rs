@@ -1,5 +1,6 @@
 //! agentgateway: its YAML, with `mcp` at the top or below `binds`.
 
+mod callers;
 mod policies;
 mod target;
 mod written;
@@ -10,7 +11,7 @@ use super::table::Table;
 use super::write;
 use crate::field::{Field, Support};
 use crate::format::{Exported, Fault, Format, Imported, Known, Likeness, Origin, Target, Tested};
-use crate::model::{Deployment, Effect, Endpoint, LimitKind, Per, Transport, Who};
+use crate::model::{Deployment, Effect, Endpoint, Transport, Who};
 use crate::reduce::reduce;
 use crate::report::Report;
 
@@ -89,8 +90,6 @@ impl Format for AgentGateway {
             | Field::EnvDefault
             | Field::CallTimeout
             | Field::Rules
-            | Field::Issuers
-            | Field::Origins
             | Field::ListenTls
             | Field::TlsCa => Support::Kept,
             Field::Listen => Support::Partly("it listens at this port on all addresses"),
@@ -98,7 +97,11 @@ impl Format for AgentGateway {
             Field::EndpointTools => Support::Partly("as rules of the route"),
             Field::ToolsAllow | Field::ToolsDeny => Support::Partly("as rules over the server's tools"),
             Field::File => Support::Partly("a file can have the token of `Authorization` alone"),
-            Field::Limits => Support::Partly("for all callers together, at each process"),
+            Field::Limits => {
+                Support::Partly("for all callers together, at each process, of all requests of MCP")
+            }
+            Field::Issuers => Support::Partly("scopes are looked for in the claim `scope` alone"),
+            Field::Origins => Support::Partly("as CORS, and as a rule that refuses other pages"),
             _ => Support::Dropped(""),
         }
     }
@@ -139,21 +142,8 @@ fn adjust(deployment: &mut Deployment, report: &mut Report) {
             });
         }
     }
-    issuers(deployment, report);
+    callers::adjust(deployment, report);
     let gateway = &mut deployment.gateway;
-    let mut index = 0;
-    gateway.limits.retain(|limit| {
-        let path = format!("gateway.limits[{index}]");
-        index += 1;
-        let same =
-            limit.per == Per::All && limit.tools.is_none() && limit.servers.is_none() && limit.window_ms > 0;
-        let stays = same && limit.kind == LimitKind::Requests;
-        if !stays {
-            let meaning = "limits are for all requests of a route together: this one is left out";
-            report.dropped(path, true, meaning);
-        }
-        stays
-    });
     let mut index = 0;
     gateway.rules.retain(|rule| {
         let path = format!("gateway.rules[{index}]");
@@ -173,32 +163,6 @@ fn adjust(deployment: &mut Deployment, report: &mut Report) {
     });
     for rule in &mut gateway.rules {
         rule.who.retain(|who| *who != Who::Anybody);
-    }
-}
-
-/// What it looks at in tokens.
-fn issuers(deployment: &mut Deployment, report: &mut Report) {
-    for (index, issuer) in deployment.gateway.issuers.iter_mut().enumerate() {
-        let path = format!("gateway.issuers[{index}]");
-        if issuer.jwks_url.is_none() {
-            issuer.jwks_url = Some(format!("{}/.well-known/jwks.json", issuer.issuer.trim_end_matches('/')));
-            let meaning = "keys are looked for at /.well-known/jwks.json of the issuer: say where they are";
-            report.approximated(format!("{path}.jwks_url"), true, meaning);
-        }
-        if !std::mem::take(&mut issuer.scopes).is_empty() {
-            report.dropped(format!("{path}.scopes"), true, "scopes are not looked at: write a rule");
-        }
-        if !std::mem::take(&mut issuer.algorithms).is_empty() {
-            report.dropped(format!("{path}.algorithms"), true, "whatever the keys are for is taken");
-        }
-        for (part, claim) in
-            [("subject_claim", &mut issuer.subject_claim), ("groups_claim", &mut issuer.groups_claim)]
-        {
-            if claim.take().is_some() {
-                report.dropped(format!("{path}.{part}"), false, "rules name claims themselves");
-            }
-        }
-        issuer.name = None;
     }
 }
 

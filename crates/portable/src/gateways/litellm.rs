@@ -19,6 +19,10 @@ pub(crate) struct LiteLlm;
 
 const STYLE: Style = Style::OsEnviron;
 
+/// The key by which others are made, as it is read; and the variable that it is in.
+const MASTER: &str = "master";
+const MASTER_VARIABLE: &str = "LITELLM_MASTER_KEY";
+
 /// Sections of the file that are about models and the proxy itself.
 const OF_MODELS: &[&str] = &[
     "model_list",
@@ -99,7 +103,12 @@ impl Format for LiteLlm {
             }
             servers.insert(named, written(server));
         }
-        let text = write::yaml(&json!({ "mcp_servers": servers }));
+        let mut all = Map::from_iter([("mcp_servers".to_owned(), Json::Object(servers))]);
+        if let Some(key) = deployment.gateway.keys.iter().find_map(|key| key.value.as_ref()) {
+            let key = variable::write(key, STYLE).unwrap_or_default();
+            all.insert("general_settings".to_owned(), json!({ "master_key": key }));
+        }
+        let text = write::yaml(&Json::Object(all));
         Ok(Exported { text, beside: Vec::new(), report })
     }
 
@@ -129,13 +138,14 @@ impl Format for LiteLlm {
                 Support::Dropped("who may use what is in LiteLLM's keys and teams: give it there")
             }
             Field::Issuers | Field::Keys => {
-                Support::Dropped("callers come with keys of LiteLLM's: make them there")
+                Support::Partly("nobody comes in but with keys of LiteLLM's: make them there")
             }
             _ => Support::Dropped(""),
         }
     }
 
     fn adjust(&self, deployment: &mut Deployment, report: &mut Report) {
+        master_key(deployment, report);
         for (name, server) in &mut deployment.servers {
             no_empty_list(name, server, report);
             no_mixed_values(name, server, report);
@@ -153,6 +163,23 @@ impl Format for LiteLlm {
     fn tested(&self) -> Tested {
         Tested::Program("1.108.7 of PyPI, which connects and calls by it")
     }
+}
+
+/// Where LiteLLM knows a key, nobody comes in without one that it knows or has made; where it knows none,
+/// everybody does. It does not start where the variable is not set.
+fn master_key(deployment: &mut Deployment, report: &mut Report) {
+    let gateway = &mut deployment.gateway;
+    if gateway.issuers.is_empty() && gateway.keys.is_empty() {
+        return;
+    }
+    let known = gateway.keys.iter().find(|key| key.name == MASTER);
+    let known = known.and_then(|key| key.value.as_ref()).and_then(Text::as_env).map(str::to_owned);
+    let variable = known.unwrap_or_else(|| MASTER_VARIABLE.to_owned());
+    let meaning = format!("put a key into the variable {variable}: by it keys for callers are made there");
+    report.approximated("gateway.keys", true, meaning);
+    gateway.issuers.clear();
+    let value = Some(Text::env(variable));
+    gateway.keys = vec![ApiKey { name: MASTER.to_owned(), value, ..ApiKey::default() }];
 }
 
 /// An empty list of OAuth scopes says nothing, and none is written.
@@ -402,7 +429,7 @@ fn settings<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>) -> Result<(), 
     if let Some(mut general) = table.table("general_settings")? {
         if let Some(key) = reading.text(&mut general, "master_key")? {
             let value = Some(variable::read(&key, STYLE));
-            let key = ApiKey { name: "master".to_owned(), value, ..ApiKey::default() };
+            let key = ApiKey { name: MASTER.to_owned(), value, ..ApiKey::default() };
             reading.deployment.gateway.keys.push(key);
         }
         let meaning = "it is about the proxy itself: keys and teams that it keeps have to be made anew";

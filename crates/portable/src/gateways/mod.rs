@@ -20,7 +20,11 @@ mod variable;
 mod write;
 
 use crate::format::{Fault, Format};
+pub(crate) use ours::{
+    EVEN_SHARE, ORIGINS_LEFT_OUT, containers, fit_issuers, fit_limit, fit_origins, is_loopback,
+};
 pub use ours::{Migrated, POLICY_FILE, migrate, migrate_into};
+pub(crate) use reading::duration;
 
 /// The formats of gateways, in the order in which they are listed.
 pub const GATEWAYS: &[&dyn Format] = &[

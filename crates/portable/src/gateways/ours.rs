@@ -9,11 +9,14 @@ mod written;
 use serde_json::{Map, Value as Json, json};
 
 use super::reading::duration;
+use super::write::yaml;
 use crate::format::{Fault, Target};
 use crate::model::{Deployment, Issuer, Limit, LimitKind, Per};
 use crate::patterns;
 use crate::report::Report;
+use crate::tidegate::{issuer_section, rate_section};
 use names::Names;
+pub(crate) use program::containers;
 use there::There;
 
 /// The file of policies, beside `tidegate.yaml`.
@@ -122,21 +125,26 @@ fn origins(
 ) -> Map<String, Json> {
     let mut out = Map::new();
     if let Some(all) = deployment.gateway.origins.take() {
-        let good = |origin: &String| config::OriginList::new(std::slice::from_ref(origin)).is_ok();
-        let (good, bad): (Vec<_>, Vec<_>) = all.into_iter().partition(good);
-        if bad.is_empty() {
-            report.kept("gateway.origins", true);
-        } else {
-            let meaning = "origins that are patterns are left out: name each of them";
-            report.approximated("gateway.origins", true, meaning);
+        match fit_origins(&all) {
+            good if good.len() == all.len() => report.kept("gateway.origins", true),
+            _ => report.approximated("gateway.origins", true, ORIGINS_LEFT_OUT),
         }
-        out.insert("origins".to_owned(), json!(good));
+        out.insert("origins".to_owned(), json!(fit_origins(&all)));
     }
     if let Some((cert, key)) = deployment.gateway.tls.take() {
         report.kept("gateway.tls", true);
         sections.insert("tls".to_owned(), json!({"cert": cert, "key": key}));
     }
     out
+}
+
+/// What it means where [`fit_origins`] leaves some out.
+pub(crate) const ORIGINS_LEFT_OUT: &str = "origins that are patterns are left out: name each of them";
+
+/// Those origins of web pages that the gateway takes.
+pub(crate) fn fit_origins(all: &[String]) -> Vec<String> {
+    let good = |origin: &&String| config::OriginList::new(std::slice::from_ref(*origin)).is_ok();
+    all.iter().filter(good).cloned().collect()
 }
 
 /// Who may come in.
@@ -147,18 +155,9 @@ fn auth(deployment: &mut Deployment, sections: &mut Map<String, Json>, report: &
     let mut named = Map::new();
     let mut scopes: Vec<String> = Vec::new();
     let someone = !issuers.is_empty() || !keys.is_empty();
-    for (index, one) in issuers.into_iter().enumerate() {
-        let path = format!("gateway.issuers[{index}]");
-        if !is_usable(&one.issuer) {
-            let meaning = "issuers have https, but on this machine: its tokens are not taken";
-            report.approximated(path, true, meaning);
-            continue;
-        }
-        let name = names::short(&host(&one.issuer), &named);
-        match issuer(&one, &path, report) {
-            Some(section) => drop(named.insert(name.clone(), section)),
-            None => continue,
-        }
+    for one in fit_issuers(issuers, report) {
+        let name = one.name.clone().unwrap_or_default();
+        named.insert(name.clone(), Json::Object(issuer_section(&one)));
         scopes.extend(one.scopes.iter().filter(|scope| !scopes.contains(scope)).cloned().collect::<Vec<_>>());
         if one.optional && !allow.iter().any(|name| name == "anonymous") {
             allow.push("anonymous".to_owned());
@@ -211,42 +210,79 @@ fn closed(deployment: &Deployment, report: &mut Report) -> Map<String, Json> {
     names.map(|name| (name.to_owned(), json!({"allow": []}))).collect()
 }
 
-/// The section of an issuer. `None`: its tokens are not taken.
-fn issuer(one: &Issuer, path: &str, report: &mut Report) -> Option<Json> {
-    let known = |word: &&String| ALGORITHMS.contains(&word.as_str());
-    let algorithms: Vec<&String> = one.algorithms.iter().filter(known).collect();
-    if algorithms.is_empty() && !one.algorithms.is_empty() {
+/// Issuers as the gateway takes them: with names of their own, each once, and all of them with the same
+/// scopes and the same answer to whether a request without a token is let in, as here that is asked for all.
+pub(crate) fn fit_issuers(issuers: Vec<Issuer>, report: &mut Report) -> Vec<Issuer> {
+    let mut names = Map::new();
+    let mut all: Vec<Issuer> = Vec::new();
+    for (index, mut one) in issuers.into_iter().enumerate() {
+        let path = format!("gateway.issuers[{index}]");
+        if all.iter().any(|known| known.issuer == one.issuer) {
+            report.approximated(path, true, "it is one of an issuer that was named before: that one holds");
+            continue;
+        }
+        if !fit_issuer(&mut one, &path, report) {
+            continue;
+        }
+        let name = names::short(&host(&one.issuer), &names);
+        names.insert(name.clone(), Json::Null);
+        one.name = Some(name);
+        all.push(one);
+    }
+    let mut scopes: Vec<String> = Vec::new();
+    for scope in all.iter().flat_map(|one| &one.scopes) {
+        if !scopes.contains(scope) {
+            scopes.push(scope.clone());
+        }
+    }
+    let optional = all.iter().all(|one| one.optional);
+    for (index, one) in all.iter_mut().enumerate() {
+        if std::mem::replace(&mut one.optional, optional) != optional {
+            let meaning = "a request without a token is refused, as by another issuer";
+            report.approximated(format!("gateway.issuers[{index}].optional"), true, meaning);
+        }
+        if one.scopes.len() != scopes.len() {
+            let meaning = "scopes are asked of the tokens of all issuers";
+            report.approximated(format!("gateway.issuers[{index}].scopes"), true, meaning);
+        }
+        one.scopes.clone_from(&scopes);
+    }
+    all
+}
+
+/// One issuer as the gateway takes it. `false`: its tokens are not taken.
+fn fit_issuer(one: &mut Issuer, path: &str, report: &mut Report) -> bool {
+    if !is_usable(&one.issuer) {
+        let meaning = "issuers have https, but on this machine: its tokens are not taken";
+        report.approximated(path, true, meaning);
+        return false;
+    }
+    let before = one.algorithms.len();
+    one.algorithms.retain(|word| ALGORITHMS.contains(&word.as_str()));
+    if one.algorithms.is_empty() && before > 0 {
         let meaning = "its tokens are signed in a way that is not taken here: they are not taken";
         report.approximated(path, true, meaning);
-        return None;
+        return false;
+    }
+    if one.jwks_url.as_ref().is_some_and(|jwks| !is_usable(jwks)) {
+        one.jwks_url = None;
+        let meaning = "its keys are looked for where its metadata says, over https";
+        report.approximated(format!("{path}.jwks_url"), true, meaning);
+    }
+    if one.algorithms.len() < before {
+        let meaning = "tokens that are signed in another way are not taken: symmetric ones never are";
+        report.approximated(format!("{path}.algorithms"), true, meaning);
+    }
+    one.groups_claim.get_or_insert_with(|| "groups".to_owned());
+    one.unknown.clear();
+    let text = yaml(&json!({"auth": {"scopes": one.scopes, "issuers": {"one": issuer_section(one)}}}));
+    if let Err(faults) = config::load_str(&text, "") {
+        let why = faults.into_iter().next().map_or_else(String::new, |fault| fault.message.clone());
+        report.approximated(path, true, format!("the gateway takes no tokens by it: {why}"));
+        return false;
     }
     report.kept(path, true);
-    let mut out = Map::new();
-    out.insert("issuer".to_owned(), one.issuer.as_str().into());
-    match &one.jwks_url {
-        Some(jwks) if is_usable(jwks) => drop(out.insert("jwks_url".to_owned(), jwks.as_str().into())),
-        Some(_) => {
-            let meaning = "its keys are looked for where its metadata says, over https";
-            report.approximated(format!("{path}.jwks_url"), true, meaning);
-        }
-        None => {}
-    }
-    if !one.audiences.is_empty() {
-        out.insert("audiences".to_owned(), json!(one.audiences));
-    }
-    if !algorithms.is_empty() {
-        if algorithms.len() < one.algorithms.len() {
-            let meaning = "tokens that are signed in another way are not taken: symmetric ones never are";
-            report.approximated(format!("{path}.algorithms"), true, meaning);
-        }
-        out.insert("algorithms".to_owned(), json!(algorithms));
-    }
-    if let Some(claim) = &one.subject_claim {
-        out.insert("subject_claim".to_owned(), claim.as_str().into());
-    }
-    let groups = one.groups_claim.as_deref().unwrap_or("groups");
-    out.insert("groups_claim".to_owned(), groups.into());
-    Some(Json::Object(out))
+    true
 }
 
 fn host(url: &str) -> String {
@@ -258,7 +294,8 @@ fn is_usable(url: &str) -> bool {
     url.starts_with("https://") || (url.starts_with("http://") && local)
 }
 
-fn is_loopback(listen: &str) -> bool {
+/// Whether an address is this machine's own.
+pub(crate) fn is_loopback(listen: &str) -> bool {
     ["127.", "localhost:", "[::1]:"].iter().any(|start| listen.starts_with(start))
 }
 
@@ -275,14 +312,14 @@ fn rates(deployment: &mut Deployment, names: &Names, sections: &mut Map<String, 
             report.kept(path, true);
             continue;
         }
-        let (limit, longer) = within_a_day(limit);
-        match rate(&limit, named, index) {
-            Ok(rate) => {
+        let mut limit = Limit { servers: named, ..limit.clone() };
+        match fit_limit(&mut limit, index) {
+            Ok(longer) => {
                 match longer {
-                    true => report.approximated(path, true, "it is an even share of each day"),
+                    true => report.approximated(path, true, EVEN_SHARE),
                     false => report.kept(path, true),
                 }
-                rates.push(rate);
+                rates.push(rate_section(&limit));
             }
             Err(meaning) => report.dropped(path, true, meaning),
         }
@@ -290,6 +327,11 @@ fn rates(deployment: &mut Deployment, names: &Names, sections: &mut Map<String, 
     if !rates.is_empty() {
         sections.insert("rates".to_owned(), rates.into());
     }
+}
+
+/// Whether the gateway takes how many come in what time.
+fn is_pace(limit: &Limit) -> bool {
+    format!("{}/{}", limit.count, duration(limit.window_ms)).parse::<config::Pace>().is_ok()
 }
 
 /// A limit whose time is a day at most, and whether it was longer: then each day has an even share, so that
@@ -306,46 +348,34 @@ fn within_a_day(limit: &Limit) -> (Limit, bool) {
     (limit, longer)
 }
 
-fn rate(limit: &Limit, servers: Option<Vec<String>>, index: usize) -> Result<Json, &'static str> {
-    let mut out = Map::new();
-    out.insert("name".to_owned(), format!("imported-{}", index + 1).into());
-    let mut fits = Map::new();
-    if let Some(servers) = servers {
-        fits.insert("upstreams".to_owned(), json!(servers));
-    }
-    if let Some(tools) = &limit.tools {
-        // Whatever else fits shares the limit, which makes it no wider.
-        fits.insert("tools".to_owned(), tools.iter().map(|tool| patterns::covering(tool)).collect());
-    }
-    if !fits.is_empty() {
-        out.insert("match".to_owned(), Json::Object(fits));
-    }
-    let per: &[&str] = match &limit.per {
-        Per::All => &[],
-        Per::Caller => &["principal"],
-        Per::Tenant => &["tenant"],
-        Per::Key => &["client"],
-        Per::Server => &["upstream"],
+/// What it means where [`fit_limit`] makes a time shorter.
+pub(crate) const EVEN_SHARE: &str = "it is an even share of each day";
+
+/// A limit as the gateway takes it, and whether its time was longer than a day.
+///
+/// # Errors
+/// Why it cannot be said, in words.
+pub(crate) fn fit_limit(limit: &mut Limit, index: usize) -> Result<bool, &'static str> {
+    let (mut fit, longer) = within_a_day(limit);
+    fit.name = Some(format!("imported-{}", index + 1));
+    fit.unknown.clear();
+    // Whatever else fits shares the limit, which makes it no wider.
+    fit.tools = fit.tools.map(|tools| tools.iter().map(|tool| patterns::covering(tool)).collect());
+    match &fit.per {
+        Per::All | Per::Caller | Per::Tenant | Per::Key | Per::Server => {}
         Per::Address => return Err("addresses are not counted apart: write `rates` by callers"),
         Per::Other(_) => return Err("what is counted apart there is not known here: write `rates`"),
-    };
-    if !per.is_empty() {
-        out.insert("per".to_owned(), json!(per));
     }
-    match limit.kind {
-        LimitKind::Requests if (1..=DAY_MS).contains(&limit.window_ms) && limit.count > 0 => {
-            out.insert("rate".to_owned(), format!("{}/{}", limit.count, duration(limit.window_ms)).into());
-            if let Some(burst) = limit.burst.filter(|burst| *burst > 0) {
-                out.insert("burst".to_owned(), burst.into());
-            }
+    match fit.kind {
+        LimitKind::Requests if fit.count > 0 && is_pace(&fit) => {
+            fit.burst = fit.burst.filter(|burst| *burst > 0);
         }
-        LimitKind::Concurrent if limit.count > 0 => {
-            out.insert("concurrency".to_owned(), limit.count.into());
-        }
+        LimitKind::Concurrent if fit.count > 0 => (fit.window_ms, fit.burst) = (0, None),
         LimitKind::Requests => return Err("less than one a day is no rate here: write `rates`"),
         LimitKind::Concurrent => return Err("nothing at a time would be nothing at all"),
         LimitKind::Tokens => return Err("tokens of models are not counted"),
         LimitKind::Spend => return Err("money is not counted: `costs` of `rates` can stand for it"),
     }
-    Ok(Json::Object(out))
+    *limit = fit;
+    Ok(longer)
 }

@@ -252,7 +252,7 @@ pub(super) fn milliseconds(text: &str) -> Option<u64> {
 }
 
 /// A time as gateways write it.
-pub(super) fn duration(ms: u64) -> String {
+pub(crate) fn duration(ms: u64) -> String {
     if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") }
 }
 

@@ -117,9 +117,10 @@ impl Format for ToolHive {
             }
             Field::Rules => Support::Partly("rules for all endpoints and servers, in ToolHive's Cedar"),
             Field::Issuers => Support::Partly("one issuer with one audience"),
-            Field::Limits => {
-                Support::Partly("requests in a time, of all or of each caller, for tools by their names")
-            }
+            Field::Limits => Support::Partly(
+                "requests in a time, of all or of each caller, for tools by their names; it keeps them \
+                     in Redis, and starts with `sessionStorage` alone",
+            ),
             _ => Support::Dropped(""),
         }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::sections;
 use super::write::FIRST_BYTE_MS;
 use crate::format::{Fault, Imported, Origin};
 use crate::model::{Endpoint, Oauth, Provenance, Server, Timeouts, Tls, Tools, Transport, Unknown};
@@ -41,6 +42,7 @@ pub(super) fn import(text: &str, origin: &Origin<'_>) -> Result<Imported, Fault>
         out.deployment.gateway.endpoints.insert(member.key.clone(), endpoint);
     }
     out.deployment.gateway.unknown = reader.end()?;
+    sections::take(&mut out.deployment.gateway);
     Ok(out)
 }
 

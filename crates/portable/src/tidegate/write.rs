@@ -3,13 +3,14 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::{SCHEMA_LINE, Tidegate};
+use super::{SCHEMA_LINE, Tidegate, foreign, sections};
 use crate::clients::is_plain_key;
 use crate::format::{Exported, Fault, Target};
+use crate::gateways;
 use crate::model::{Deployment, Endpoint, Oauth, Server, Tools, Transport};
 use crate::patterns;
-use crate::reduce::reduce;
-use crate::report::Report;
+use crate::reduce::{is_guard, reduce};
+use crate::report::{Fate, Report};
 use crate::syntax::{Entry, Source, edit_yaml, parse_yaml};
 use crate::text::{Piece, Text};
 
@@ -21,20 +22,26 @@ pub(super) fn export(
     deployment: &Deployment,
     target: &Target<'_>,
 ) -> Result<Exported, Fault> {
-    let (reduced, report) = reduce(deployment, own);
+    let (reduced, mut report) = reduce(deployment, own);
     let existing = target.existing.unwrap_or_default();
     let source = Source::new(existing, target.file)?;
     let before = parse_yaml(&source)?.to_value();
     // The first lines of a text that is there are its owner's.
     let mut text = if existing.trim().is_empty() { SCHEMA_LINE.to_owned() } else { existing.to_owned() };
-    let listen = reduced.gateway.listen.as_ref().map(|listen| ("listen", json!(listen)));
-    let others = reduced.gateway.unknown.iter().map(|(key, value)| (key.as_str(), value.clone()));
-    for (key, value) in listen.into_iter().chain(others) {
-        if before.get(key).is_none() {
-            if !text.ends_with('\n') {
-                text.push('\n');
+    let listen = reduced.gateway.listen.as_ref().map(|listen| ("listen".to_owned(), json!(listen)));
+    for (key, value) in listen.into_iter().chain(sections::put(&reduced.gateway)) {
+        match before.get(&key) {
+            None => {
+                if !text.ends_with('\n') {
+                    text.push('\n');
+                }
+                text.push_str(&format!("{key}: {value}\n"));
             }
-            text.push_str(&format!("{key}: {value}\n"));
+            Some(there) if *there == value => {}
+            Some(_) => {
+                let meaning = "the configuration says it already, and that stays";
+                report.dropped(key.as_str(), is_guard(&key), meaning);
+            }
         }
     }
     let selects = |endpoint: &Endpoint| endpoint.tools != Tools::default() || !endpoint.aliases.is_empty();
@@ -71,7 +78,7 @@ fn check(source: &Source<'_>, before: &Value, text: &str, meant: &Deployment) ->
     let after = parse_yaml(&Source::new(text, source.file)?)?.to_value();
     let rest = |value: &Value| {
         let mut map = value.as_object().cloned().unwrap_or_default();
-        let ours = ["upstreams", "endpoints", "listen"].into_iter();
+        let ours = ["upstreams", "endpoints", "listen"].into_iter().chain(sections::SECTIONS);
         for key in ours.chain(meant.gateway.unknown.keys().map(String::as_str)) {
             map.shift_remove(key);
         }
@@ -92,6 +99,15 @@ fn check(source: &Source<'_>, before: &Value, text: &str, meant: &Deployment) ->
 
 /// Takes out what the gateway cannot be told, server by server, and gives names that it takes.
 pub(super) fn adjust(deployment: &mut Deployment, report: &mut Report) {
+    for (name, server) in &mut deployment.servers {
+        values(&format!("servers.{name}"), server, report);
+    }
+    // What a container gets is known by now. That one is started has been told.
+    let mut told = Report::default();
+    gateways::containers(deployment, &mut told);
+    for loss in told.losses().iter().filter(|loss| loss.fate == Fate::Dropped) {
+        report.dropped(loss.path.clone(), loss.guards, loss.meaning.clone());
+    }
     let old: IndexMap<String, Server> = std::mem::take(&mut deployment.servers);
     let originals: Vec<&str> = old.keys().map(String::as_str).collect();
     let names = config::mcp_json::names_for(&originals);
@@ -101,7 +117,6 @@ pub(super) fn adjust(deployment: &mut Deployment, report: &mut Report) {
         if name != original {
             report.approximated(path.clone(), false, format!("it is called {name} here"));
         }
-        values(&path, &mut server, report);
         parts(&path, &mut server, report);
         renamed.push((original, name.clone()));
         if let Err(why) = fits(&name, &server) {
@@ -111,6 +126,9 @@ pub(super) fn adjust(deployment: &mut Deployment, report: &mut Report) {
         deployment.servers.insert(name, server);
     }
     endpoints(deployment, &renamed, report);
+    if deployment.format != Some("tidegate") {
+        foreign::fit(deployment, &renamed, report);
+    }
 }
 
 /// Endpoints with the names that servers have here. One of nothing, or that the gateway does not take, is

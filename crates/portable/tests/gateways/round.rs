@@ -1,9 +1,11 @@
 //! What is written is read again as the same.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use portable::{
-    Container, Deployment, Effect, Endpoint, Gateway, Inline, Issuer, Limit, LimitKind, Oauth, Origin, Per,
-    Piece, Rule, Server, Target, Text, Tools, Transport, Unknown, Who, inline, reduce,
+    Container, Deployment, Effect, Endpoint, Format as _, Gateway, Inline, Issuer, Limit, LimitKind, Oauth,
+    Origin, Per, Piece, Rule, Server, Target, Text, Tidegate, Tools, Transport, Unknown, Who, inline, reduce,
 };
 use proptest::prelude::*;
 
@@ -94,40 +96,97 @@ fn rule() -> impl Strategy<Value = Rule> {
 
 fn limit() -> impl Strategy<Value = Limit> {
     let per = prop_oneof![Just(Per::All), Just(Per::Caller), Just(Per::Tenant)];
-    (per, 1u64..1000, 1u64..100, prop::option::of(word())).prop_map(|(per, count, seconds, tool)| Limit {
-        name: None,
-        per,
-        servers: None,
-        tools: tool.map(|tool| vec![tool]),
-        kind: LimitKind::Requests,
-        count,
-        window_ms: seconds * 1000,
-        burst: Some(count),
-        unknown: Unknown::new(),
-    })
+    let burst = prop::option::of(1u64..1000);
+    (per, 1u64..1000, 1u64..100, prop::option::of(word()), burst).prop_map(
+        |(per, count, seconds, tool, burst)| Limit {
+            name: None,
+            per,
+            servers: None,
+            tools: tool.map(|tool| vec![tool]),
+            kind: LimitKind::Requests,
+            count,
+            window_ms: seconds * 1000,
+            burst,
+            unknown: Unknown::new(),
+        },
+    )
 }
 
 fn gateway() -> impl Strategy<Value = Gateway> {
-    let issuer = (word(), prop::collection::vec(word(), 0..3), any::<bool>()).prop_map(
-        |(name, audiences, optional)| Issuer {
+    let words = || prop::collection::vec(word(), 0..3);
+    let jwks = prop::option::of(word().prop_map(|name| format!("https://{name}.example.com/keys")));
+    let issuer = (word(), jwks, words(), words(), any::<bool>()).prop_map(
+        |(name, jwks_url, audiences, scopes, optional)| Issuer {
             issuer: format!("https://{name}.example.com"),
-            audiences,
+            jwks_url,
+            // Each once: that is how they are read.
+            audiences: audiences.into_iter().collect::<BTreeSet<_>>().into_iter().collect(),
+            scopes,
             optional,
             ..Issuer::default()
         },
     );
+    let origin = "(https://[a-c][.]example[.]com|http://localhost:[*]|[*])";
+    let origins = prop::option::of(prop::collection::btree_set(origin, 0..3));
+    let tls = prop::option::of(("/[a-z]{1,5}", "/[a-z]{1,5}"));
     let rules = prop::collection::vec(rule(), 0..4);
     let limits = prop::collection::vec(limit(), 0..3);
     let port = prop::option::of(1u16..u16::MAX);
-    (port, rules, limits, prop::collection::vec(issuer, 0..2)).prop_map(|(port, rules, limits, issuers)| {
-        Gateway {
-            listen: port.map(|port| format!("0.0.0.0:{port}")),
-            rules,
-            limits,
-            issuers,
-            ..Gateway::default()
-        }
-    })
+    let issuers = prop::collection::vec(issuer, 0..3);
+    (port, rules, limits, issuers, origins, tls).prop_map(
+        |(port, rules, limits, mut issuers, origins, tls)| {
+            let mut seen = BTreeSet::new();
+            issuers.retain(|issuer| seen.insert(issuer.issuer.clone()));
+            Gateway {
+                listen: port.map(|port| format!("0.0.0.0:{port}")),
+                rules,
+                limits,
+                issuers,
+                origins: origins.map(|all| all.into_iter().collect()),
+                tls,
+                ..Gateway::default()
+            }
+        },
+    )
+}
+
+/// A configuration of ours that says who may call, and how much.
+fn own() -> impl Strategy<Value = String> {
+    let names = || prop::collection::btree_set("[a-z]{1,6}", 1..3);
+    let scopes = || prop::collection::btree_set("[a-z]{1,4}:[a-z]{1,4}", 0..3);
+    let audiences = prop::collection::btree_set("api://[a-z]{1,5}", 0..3);
+    let rate = (1u64..1000, 1u64..3600, prop::option::of(1u64..300));
+    let rates = prop::collection::vec(rate, 0..3);
+    let origins = prop::option::of(prop::collection::btree_set("https://[a-c][.]example[.]com", 0..3));
+    (names(), scopes(), audiences, any::<bool>(), rates, origins).prop_map(
+        |(names, scopes, audiences, optional, rates, origins)| {
+            let issuer = |name: &String| {
+                let url = format!("https://{name}.example.com");
+                (name.clone(), serde_json::json!({"issuer": url, "audiences": audiences}))
+            };
+            let mut allow: Vec<String> = names.iter().cloned().collect();
+            allow.extend(optional.then(|| "anonymous".to_owned()));
+            let issuers: serde_json::Map<_, _> = names.iter().map(issuer).collect();
+            let rate = |(index, (count, seconds, burst)): (usize, &(u64, u64, Option<u64>))| {
+                let pace = format!("{count}/{seconds}s");
+                let mut rate = serde_json::json!({"name": format!("r{index}"), "rate": pace});
+                if let Some(burst) = burst {
+                    rate["burst"] = (*burst).into();
+                }
+                rate
+            };
+            let url = "https://mcp.example.com";
+            let mut own = serde_json::json!({
+                "auth": {"url": url, "allow": allow, "issuers": issuers, "scopes": scopes},
+                "rates": rates.iter().enumerate().map(rate).collect::<Vec<_>>(),
+                "upstreams": {"a": {"url": "https://a.example.com/mcp"}},
+            });
+            if let Some(origins) = origins {
+                own["origins"] = serde_json::json!(origins);
+            }
+            own.to_string()
+        },
+    )
 }
 
 /// Virtual servers of some of these servers, with lists of tools of all kinds.
@@ -260,6 +319,38 @@ proptest! {
                 prop_assert!(meant.servers.iter().any(|of| of == server), "{}: {}", name, one);
             }
         }
+    }
+
+    #[test]
+    fn what_our_own_sections_say_of_callers_comes_back_from_agentgateway(own in own()) {
+        let ours = Tidegate.import(&own, &Origin::default()).unwrap_or_else(|fault| panic!("{fault}\n{own}"));
+        let format = format("agentgateway");
+        let written = format.export(&ours.deployment, &Target::default()).unwrap();
+        let again = format.import(&written.text, &Origin::default()).unwrap().deployment.gateway;
+        let ours = ours.deployment.gateway;
+        prop_assert_eq!(&again.origins, &ours.origins);
+        prop_assert_eq!(again.issuers.len(), ours.issuers.len());
+        for (again, ours) in again.issuers.iter().zip(&ours.issuers) {
+            prop_assert_eq!(&again.issuer, &ours.issuer);
+            let mut audiences = ours.audiences.clone();
+            audiences.push("https://mcp.example.com/mcp".to_owned());
+            prop_assert_eq!(&again.audiences, &audiences);
+            prop_assert_eq!(&again.scopes, &ours.scopes);
+            prop_assert_eq!(again.optional, ours.optional && ours.scopes.is_empty());
+            prop_assert!(again.jwks_url.as_ref() == ours.jwks_url.as_ref() || ours.jwks_url.is_none());
+        }
+        for one in &ours.limits {
+            // The same limit again, or one that is no wider.
+            let burst = one.burst.unwrap_or((one.count / 10).max(1));
+            let fits = |again: &&Limit| {
+                again.count * one.window_ms <= one.count * again.window_ms
+                    && again.burst.is_some_and(|size| size + again.count <= burst.max(2))
+            };
+            prop_assert!(again.limits.iter().any(|again| fits(&again)), "{:?}\n{}", one, written.text);
+        }
+        // And it is a configuration of ours again.
+        let taken = portable::migrate(Deployment { gateway: again, ..Deployment::default() });
+        prop_assert!(taken.is_ok(), "{:?}", taken);
     }
 
     #[test]

@@ -49,6 +49,10 @@ fn one(name: &str, server: &Server) -> String {
         each.collect::<Vec<_>>().join(",")
     };
     put("argv", list(&server.argv));
+    if let Some(container) = &server.container {
+        put("image", container.image.clone());
+        put("args", list(&container.args));
+    }
     put("url", server.url.as_ref().map(words).unwrap_or_default());
     put("cwd", server.cwd.as_ref().map(words).unwrap_or_default());
     put("env", map(&server.env));

@@ -2,8 +2,8 @@
 
 use indexmap::IndexMap;
 use portable::{
-    Deployment, Effect, Endpoint, Gateway, Input, Isolation, Limit, LimitKind, Oauth, Per, Piece, Place,
-    Rule, Server, Text, Timeouts, Tls, Tools, Transport, Trust,
+    Container, Deployment, Effect, Endpoint, Gateway, Input, Isolation, Issuer, Limit, LimitKind, Oauth, Per,
+    Piece, Place, Rule, Server, Text, Timeouts, Tls, Tools, Transport, Trust,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -106,9 +106,19 @@ fn target() -> impl Strategy<Value = Server> {
         let argv: Vec<Text> = argv.collect();
         Server { argv: if argv.is_empty() { vec![Text::plain("x")] } else { argv }, ..Server::default() }
     });
+    let image = prop_oneof![
+        3 => "(ghcr\\.io/)?[a-z]{1,4}/[a-z]{1,4}:[0-9]{1,3}",
+        1 => Just(format!("a/b@sha256:{}", "0a".repeat(32))),
+        1 => Just("a/b:latest".to_owned()),
+        1 => Just("--privileged".to_owned()),
+    ];
+    let contained = (image, vec(value(), 0..2)).prop_map(|(image, args)| Server {
+        container: Some(Container { image, args, ..Container::default() }),
+        ..Server::default()
+    });
     let at =
         (remote, url).prop_map(|(transport, url)| Server { transport, url: Some(url), ..Server::default() });
-    prop_oneof![program, at]
+    prop_oneof![4 => program, 4 => at, 1 => contained]
 }
 
 fn times() -> impl Strategy<Value = Timeouts> {
@@ -116,62 +126,114 @@ fn times() -> impl Strategy<Value = Timeouts> {
     (time(), time(), time()).prop_map(|(start_ms, call_ms, read_ms)| Timeouts { start_ms, call_ms, read_ms })
 }
 
-fn server() -> impl Strategy<Value = Server> {
+/// Such strategies are large: each is kept on the heap.
+fn server() -> BoxedStrategy<Server> {
     let texts = (option::of("[a-z ]{1,9}"), option::of(words()), option::of(value()), option::of(value()));
     let more = (values("[A-Z][A-Z0-9_]{0,5}"), values("X-[A-Z][a-z]{0,5}"), option::of("[a-z/]{1,8}"));
     let policy = (any::<bool>(), option::of(tools()), tools(), any::<bool>(), tools());
     let rest = (option::of(oauth()), times(), any::<bool>(), option::weighted(0.1, "[a-z/]{1,8}"));
-    (target(), texts, more, policy, rest).prop_map(|(server, texts, more, policy, rest)| {
-        let mut server = Server {
-            title: texts.0,
-            description: texts.1.filter(|text| !text.is_empty()),
-            cwd: texts.2,
-            env_file: texts.3,
-            env: more.0,
-            headers: more.1,
-            headers_command: more.2,
-            enabled: policy.0,
-            tools: Tools { allow: policy.1, deny: policy.2 },
-            trust: Trust { all: policy.3, tools: policy.4 },
-            oauth: rest.0,
-            timeouts: rest.1,
-            ..server
-        };
-        if rest.2 {
-            server.unknown.insert("x-other".to_owned(), serde_json::json!({"a": [1, null, "b"]}));
-        }
-        if let Some(ca) = rest.3 {
-            server.tls = Some(Tls { ca: Some(ca), ..Tls::default() });
-            server.isolation = Some(Isolation { read: Some(Vec::new()), ..Isolation::default() });
-        }
-        server
-    })
+    (target(), texts, more, policy, rest)
+        .prop_map(|(server, texts, more, policy, rest)| {
+            let mut server = Server {
+                title: texts.0,
+                description: texts.1.filter(|text| !text.is_empty()),
+                cwd: texts.2,
+                env_file: texts.3,
+                env: more.0,
+                headers: more.1,
+                headers_command: more.2,
+                enabled: policy.0,
+                tools: Tools { allow: policy.1, deny: policy.2 },
+                trust: Trust { all: policy.3, tools: policy.4 },
+                oauth: rest.0,
+                timeouts: rest.1,
+                ..server
+            };
+            if rest.2 {
+                server.unknown.insert("x-other".to_owned(), serde_json::json!({"a": [1, null, "b"]}));
+            }
+            if let Some(ca) = rest.3 {
+                server.tls = Some(Tls { ca: Some(ca), ..Tls::default() });
+                server.isolation = Some(Isolation { read: Some(Vec::new()), ..Isolation::default() });
+            }
+            server
+        })
+        .boxed()
 }
 
-fn gateway() -> impl Strategy<Value = Gateway> {
-    (any::<bool>(), any::<bool>(), option::of(tools())).prop_map(|(is_there, has_limit, allow)| {
-        let mut gateway = Gateway::default();
-        if is_there {
-            let tools = Tools { allow, deny: vec!["x".to_owned()] };
-            let endpoint = Endpoint { servers: vec!["nobody".to_owned()], tools, ..Endpoint::default() };
-            gateway.endpoints.insert("some".to_owned(), endpoint);
-            gateway.rules.push(Rule::new(Effect::Deny));
-        }
-        if has_limit {
-            gateway.limits.push(Limit {
-                name: None,
-                per: Per::Caller,
-                servers: None,
-                tools: None,
-                kind: LimitKind::Requests,
-                count: 5,
-                window_ms: 1000,
-                burst: None,
-                unknown: portable::Unknown::new(),
-            });
-        }
-        gateway
-    })
+fn issuer() -> BoxedStrategy<Issuer> {
+    let url = prop_oneof![
+        6 => "https://[a-c]{1,2}\\.example".prop_map(String::from),
+        1 => Just("http://a.example".to_owned()),
+        1 => Just("https://a.example:x/#".to_owned()),
+    ];
+    let words = |pattern: &'static str| vec(pattern, 0..3);
+    let more = (option::of("[a-z]{1,5}"), option::of("[a-z]{1,5}"), any::<bool>());
+    let jwks = option::of("(https|http)://[a-c]\\.example/keys");
+    (url, jwks, words("[a-z:/]{1,6}"), words("[a-z:\"]{1,4}"), words("(RS256|ES256|HS256)"), more)
+        .prop_map(|(issuer, jwks_url, audiences, scopes, algorithms, more)| Issuer {
+            issuer,
+            jwks_url,
+            audiences,
+            scopes,
+            algorithms,
+            subject_claim: more.0,
+            groups_claim: more.1,
+            optional: more.2,
+            ..Issuer::default()
+        })
+        .boxed()
+}
+
+fn limit() -> BoxedStrategy<Limit> {
+    let per = prop_oneof![
+        Just(Per::All),
+        Just(Per::Caller),
+        Just(Per::Tenant),
+        Just(Per::Key),
+        Just(Per::Address),
+        Just(Per::Server),
+        Just(Per::Other("team".to_owned())),
+    ];
+    let kind = prop_oneof![
+        4 => Just(LimitKind::Requests),
+        2 => Just(LimitKind::Concurrent),
+        1 => Just(LimitKind::Tokens),
+    ];
+    let times = (0_u64..300, prop_oneof![4 => 0_u64..100_000, 1 => Just(40 * 86_400_000)]);
+    let of = (option::of(vec("[a-z]{1,3}", 0..2)), option::of(vec("[a-z*]{1,8}", 1..3)));
+    (per, kind, times, option::of(0_u64..400), of)
+        .prop_map(|(per, kind, (count, window_ms), burst, (servers, tools))| Limit {
+            name: None,
+            per,
+            servers,
+            tools,
+            kind,
+            count,
+            window_ms,
+            burst,
+            unknown: portable::Unknown::new(),
+        })
+        .boxed()
+}
+
+fn gateway() -> BoxedStrategy<Gateway> {
+    let callers = (vec(issuer(), 0..3), vec(limit(), 0..3));
+    let origins = option::of(vec("(https://[a-c]\\.example|http://localhost:\\*|\\*|[a-z]{1,4})", 0..3));
+    let tls = option::of(("/[a-z]{1,4}", "/[a-z]{1,4}"));
+    let listen = option::of(prop_oneof![Just("0.0.0.0:7400".to_owned()), Just("127.0.0.1:7400".to_owned())]);
+    (any::<bool>(), option::of(tools()), callers, origins, tls, listen)
+        .prop_map(|(is_there, allow, (issuers, limits), origins, tls, listen)| {
+            let mut gateway = Gateway { issuers, limits, origins, tls, listen, ..Gateway::default() };
+            if is_there {
+                let tools = Tools { allow, deny: vec!["x".to_owned()] };
+                let endpoint = Endpoint { servers: vec!["nobody".to_owned()], tools, ..Endpoint::default() };
+                gateway.endpoints.insert("some".to_owned(), endpoint);
+                gateway.rules.push(Rule::new(Effect::Deny));
+            }
+            gateway
+        })
+        .boxed()
 }
 
 /// A deployment of up to four servers.

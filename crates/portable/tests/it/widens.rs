@@ -132,7 +132,8 @@ proptest! {
 #[test]
 fn a_pattern_of_ours_is_no_name_elsewhere_and_that_is_said() {
     let own = "upstreams:\n  crm: {command: [x], expose: [find, 'get_*'], hide: ['*_all']}\n\
-               endpoints:\n  e: {upstreams: [crm], hide: ['*_drop']}\n";
+               endpoints:\n  e: {upstreams: [crm], hide: ['*_drop']}\n\
+               auth: {allow: [corp], issuers: {corp: {issuer: 'https://login.example.com'}}}\n";
     let read = Tidegate.import(own, &Origin::default()).unwrap().deployment;
     let litellm = GATEWAYS.iter().find(|format| format.name() == "litellm").unwrap();
     let written = litellm.export(&read, &Target::default()).unwrap();

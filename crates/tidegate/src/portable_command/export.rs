@@ -98,6 +98,20 @@ struct Plan {
     files: Vec<Planned>,
     report: Report,
     failed: Vec<(String, String)>,
+    /// Whether folders are made for files.
+    makes_folders: bool,
+}
+
+impl Plan {
+    /// The folders that have to be made, each after the one that it is in.
+    fn folders(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut all: Vec<PathBuf> = Vec::new();
+        for file in self.files.iter().filter(|file| self.makes_folders && file.is_changed()) {
+            let missing = files::missing_folders(&file.old.path)?;
+            all.extend(missing.into_iter().filter(|folder| !all.contains(folder)).collect::<Vec<_>>());
+        }
+        Ok(all)
+    }
 }
 
 /// Shows, and writes where it is asked to.
@@ -301,14 +315,25 @@ fn stands_for(own: &Server, server: &Server) -> bool {
     place && tools && env && headers
 }
 
+/// Makes folders, and writes files: all of them, or none.
+fn write(changes: &[(Text, String)], folders: &[PathBuf]) -> anyhow::Result<()> {
+    for folder in folders {
+        std::fs::create_dir(folder)
+            .map_err(|error| Coded::new(FAILURE, format!("make {}: {error}", folder.display())))?;
+    }
+    files::replace_all(changes)
+}
+
 fn finish(arguments: &Arguments, plan: &Plan) -> anyhow::Result<u8> {
     let changed: Vec<&Planned> = plan.files.iter().filter(|file| file.is_changed()).collect();
     let mut kept = None;
     if arguments.write && !changed.is_empty() {
         let changes: Vec<(Text, String)> =
             changed.iter().map(|file| (file.old.clone(), file.new.clone())).collect();
-        let folder = undo::keep(&changes)?;
-        if let Err(error) = files::replace_all(&changes) {
+        let folders = plan.folders()?;
+        let folder = undo::keep(&changes, &folders)?;
+        if let Err(error) = write(&changes, &folders) {
+            files::remove_empty(&folders);
             undo::forget(&folder);
             return Err(error);
         }

@@ -119,6 +119,24 @@ fn put_back(old: &Text) -> std::io::Result<()> {
     }
 }
 
+/// The folders that have to be made for a file, the outermost first.
+///
+/// # Errors
+/// Where a path has no place in any folder.
+pub fn missing_folders(file: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let file = std::path::absolute(file)?;
+    let missing = file.ancestors().skip(1).take_while(|folder| folder.symlink_metadata().is_err());
+    let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+    missing.reverse();
+    Ok(missing)
+}
+
+/// Takes folders away again in which nothing is, the innermost first. Others stay.
+pub fn remove_empty(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let gone = folders.iter().rev().filter(|folder| std::fs::remove_dir(folder).is_ok());
+    gone.cloned().collect()
+}
+
 /// Writes a file that nobody else can read. One that is there has to be the same.
 ///
 /// # Errors

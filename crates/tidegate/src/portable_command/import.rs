@@ -248,7 +248,7 @@ fn is_gateway(server: &Server) -> bool {
     let words: Vec<&str> = server.argv.iter().filter_map(portable::Text::as_plain).collect();
     match words.as_slice() {
         [program, "stdio", ..] => Path::new(program).file_name().is_some_and(|name| name == "tidegate"),
-        [] => server.provenance.as_ref().is_some_and(|from| {
+        [] if server.container.is_none() => server.provenance.as_ref().is_some_and(|from| {
             let rest = from.name.strip_prefix(super::export::NAME);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         }),

@@ -13,6 +13,9 @@ use crate::{out, state};
 #[serde(deny_unknown_fields)]
 struct Manifest {
     files: Vec<Entry>,
+    /// Folders that were made for them, each after the one that it is in.
+    #[serde(default)]
+    folders: Vec<PathBuf>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,23 +39,29 @@ fn folder() -> anyhow::Result<PathBuf> {
         .ok_or_else(|| Coded::new(FAILURE, "keep what was there: no state folder is known".to_owned()).into())
 }
 
-/// The folders of earlier times, the latest last.
-fn earlier(folder: &Path) -> Vec<(u64, PathBuf)> {
+/// The folders of earlier times.
+fn numbered(folder: &Path) -> Vec<(u64, PathBuf)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let numbered =
-        entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())));
-    let mut all: Vec<(u64, PathBuf)> = numbered.filter(|(_, path)| path.join(MANIFEST).exists()).collect();
+    entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path()))).collect()
+}
+
+/// Those that can be undone, the latest last.
+fn earlier(folder: &Path) -> Vec<(u64, PathBuf)> {
+    let mut all = numbered(folder);
+    all.retain(|(_, path)| path.join(MANIFEST).exists());
     all.sort();
     all
 }
 
-/// Keeps what is about to be replaced. Once it returns, it can be undone also after a crash.
+/// Keeps what is about to be replaced, and which folders are about to be made. Once it returns, it can be
+/// undone also after a crash.
 ///
 /// # Errors
 /// Where it cannot be kept; nothing was written then.
-pub fn keep(changes: &[(Text, String)]) -> anyhow::Result<PathBuf> {
+pub fn keep(changes: &[(Text, String)], folders: &[PathBuf]) -> anyhow::Result<PathBuf> {
     let folder = folder()?;
-    let number = earlier(&folder).last().map_or(1, |(number, _)| number + 1);
+    // Also one that was undone may have kept something.
+    let number = numbered(&folder).into_iter().map(|(number, _)| number).max().map_or(1, |last| last + 1);
     let own = folder.join(number.to_string());
     files::private_folder(&own)?;
     let mut entries = Vec::new();
@@ -67,7 +76,7 @@ pub fn keep(changes: &[(Text, String)]) -> anyhow::Result<PathBuf> {
         let path = std::path::absolute(&old.real)?;
         entries.push(Entry { path, copy, after: hash(new.as_bytes()) });
     }
-    let manifest = serde_json::to_vec_pretty(&Manifest { files: entries })?;
+    let manifest = serde_json::to_vec_pretty(&Manifest { files: entries, folders: folders.to_vec() })?;
     files::private(&own.join(MANIFEST), &manifest)?;
     Ok(own)
 }
@@ -119,6 +128,9 @@ pub fn undo(over: bool) -> anyhow::Result<u8> {
         out::line(format!("undid {path}"));
     }
     if left.is_empty() {
+        for folder in files::remove_empty(&manifest.folders) {
+            out::line(format!("removed {}", folder.display()));
+        }
         // Without it, this time is none to undo.
         std::fs::remove_file(own.join(MANIFEST))?;
         if !is_kept {
@@ -134,7 +146,7 @@ pub fn undo(over: bool) -> anyhow::Result<u8> {
         own.display()
     );
     let files: Vec<Entry> = left.into_iter().map(|(_, entry)| entry).collect();
-    let manifest = serde_json::to_vec_pretty(&Manifest { files })?;
+    let manifest = serde_json::to_vec_pretty(&Manifest { files, folders: manifest.folders })?;
     scout::replace(&own.join(MANIFEST), &manifest)?;
     Err(Coded::new(REFUSED, text).into())
 }

@@ -5,7 +5,7 @@ use super::super::doc::{Node, Value};
 use super::super::reading::{Reading, milliseconds};
 use super::super::table::Table;
 use super::super::variable::{self, Style};
-use super::target;
+use super::{callers, target};
 use crate::format::Fault;
 use crate::model::{ApiKey, Effect, Issuer, Limit, LimitKind, Per, Rule, Unknown};
 
@@ -25,7 +25,6 @@ impl Scope<'_> {
 
 /// Policies that have no counterpart and keep somebody from something.
 const GUARDS: &[(&str, &str)] = &[
-    ("authorization", "rules over HTTP requests are not carried over: write a policy"),
     ("extAuthz", "nobody else is asked: write a policy, or ask with `checks`"),
     ("extProc", "nobody else sees what passes: see `checks`"),
     ("mcpGuardrails", "what passes is not looked at: write `checks`"),
@@ -85,6 +84,9 @@ pub(super) fn read<'a>(
                 last.optional |= optional;
             }
         }
+    }
+    if let Some(authorization) = table.table("authorization")? {
+        over_requests(reading, authorization)?;
     }
     if let Some(node) = table.take("mcpAuthorization") {
         let at = table.at("mcpAuthorization");
@@ -189,9 +191,41 @@ fn issuer<'a>(reading: &mut Reading<'a>, mut table: Table<'a>) -> Result<(), Fau
     issuer.unknown = reading.unknown(table);
     let issuers = &mut reading.deployment.gateway.issuers;
     match issuers.iter_mut().find(|known| known.issuer == issuer.issuer) {
-        Some(known) => known.audiences.extend(issuer.audiences),
+        Some(known) => {
+            for audience in issuer.audiences {
+                if !known.audiences.contains(&audience) {
+                    known.audiences.push(audience);
+                }
+            }
+        }
         None => issuers.push(issuer),
     }
+    Ok(())
+}
+
+/// Rules over requests: those that ask for a scope, and one that refuses other pages. Others have no
+/// counterpart.
+fn over_requests<'a>(reading: &mut Reading<'a>, mut table: Table<'a>) -> Result<(), Fault> {
+    let path = table.at("rules");
+    for (index, node) in table.list("rules")?.unwrap_or_default().iter().enumerate() {
+        let at = format!("{path}[{index}]");
+        let text = node.get("require").and_then(Node::text).unwrap_or_default();
+        let gateway = &mut reading.deployment.gateway;
+        match callers::scope_of(text) {
+            Some(scope) if !gateway.issuers.is_empty() => {
+                for issuer in gateway.issuers.iter_mut().filter(|issuer| !issuer.scopes.contains(&scope)) {
+                    issuer.scopes.push(scope.clone());
+                }
+                reading.report.kept(at, true);
+            }
+            None if callers::is_of_pages(text, gateway.origins.as_deref()) => reading.report.kept(at, true),
+            _ => {
+                let meaning = "rules over HTTP requests are not carried over: write a policy";
+                reading.report.dropped(at, true, meaning);
+            }
+        }
+    }
+    reading.unknown(table);
     Ok(())
 }
 
@@ -310,7 +344,7 @@ fn limits<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>) -> Result<(), Fa
             "it holds for all endpoints together, and replicas keep it together",
         );
         reading.unknown(one);
-        reading.deployment.gateway.limits.push(Limit {
+        let limit = Limit {
             name: None,
             per: Per::All,
             servers: None,
@@ -320,7 +354,12 @@ fn limits<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>) -> Result<(), Fa
             window_ms,
             burst,
             unknown: Unknown::new(),
-        });
+        };
+        // What each of several routes says holds for all of them together.
+        let limits = &mut reading.deployment.gateway.limits;
+        if !limits.contains(&limit) {
+            limits.push(limit);
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::super::cel;
 use super::super::reading::duration;
 use super::super::variable::{self, Style};
-use super::PORT;
+use super::{PORT, callers};
 use crate::model::{Deployment, Effect, Endpoint, Gateway, Issuer, Rule, Server, Tls, Tools, Transport};
 use crate::report::Report;
 use crate::text::{Piece, Text};
@@ -152,15 +152,27 @@ pub(super) fn bearer(name: &str, value: &Text) -> Option<Json> {
     variable::write(&token, STYLE).map(Json::from)
 }
 
+/// What pages may send that MCP needs, and what they may read.
+const HEADERS_IN: [&str; 6] =
+    ["authorization", "content-type", "accept", "mcp-protocol-version", "mcp-session-id", "last-event-id"];
+const HEADERS_OUT: [&str; 2] = ["mcp-session-id", "www-authenticate"];
+
 fn policies(deployment: &Deployment, endpoint: Option<(&String, &Endpoint)>) -> Map<String, Json> {
     let gateway = &deployment.gateway;
     let mut out = Map::new();
     if let Some(origins) = &gateway.origins {
-        out.insert("cors".to_owned(), json!({ "allowOrigins": origins }));
+        let cors = json!({
+            "allowOrigins": origins,
+            "allowMethods": ["GET", "POST", "DELETE"],
+            "allowHeaders": HEADERS_IN,
+            "exposeHeaders": HEADERS_OUT,
+        });
+        out.insert("cors".to_owned(), cors);
     }
     if !gateway.issuers.is_empty() {
         out.insert("jwtAuth".to_owned(), tokens(&gateway.issuers));
     }
+    out.extend(callers::authorization(gateway).map(|rules| ("authorization".to_owned(), rules)));
     let rules = rules(deployment, endpoint);
     if !rules.is_empty() {
         out.insert("mcpAuthorization".to_owned(), json!({ "rules": rules }));

@@ -9,7 +9,7 @@ use crate::text::{Piece, Text};
 const MARK: &str = "variable:";
 
 /// Servers in containers are started by `docker run`.
-pub(super) fn containers(deployment: &mut Deployment, report: &mut Report) {
+pub(crate) fn containers(deployment: &mut Deployment, report: &mut Report) {
     deployment.servers.retain(|name, server| {
         let path = format!("servers.{name}");
         let Some(container) = server.container.take() else {
@@ -22,6 +22,12 @@ pub(super) fn containers(deployment: &mut Deployment, report: &mut Report) {
         if server.transport != Transport::Stdio {
             let meaning = "it listens on a port of its container: run that, and give its URL";
             report.dropped(format!("{path}.container"), false, meaning);
+            return false;
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@+".contains(c);
+        if !container.image.chars().all(plain) || !container.image.starts_with(|c: char| c != '-') {
+            let meaning = "its image has no name that is one: the server is left out";
+            report.dropped(format!("{path}.container.image"), false, meaning);
             return false;
         }
         let isolation = server.isolation.take().unwrap_or_default();

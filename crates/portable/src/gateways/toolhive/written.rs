@@ -17,6 +17,10 @@ pub(super) fn adjust(deployment: &mut Deployment, report: &mut Report) {
     let gateway = &mut deployment.gateway;
     for (index, issuer) in gateway.issuers.iter_mut().enumerate() {
         let path = format!("gateway.issuers[{index}]");
+        if issuer.audiences.is_empty() {
+            let meaning = "it does not start without one: write in `audience` whom tokens have to be for";
+            report.approximated(format!("{path}.audiences"), true, meaning);
+        }
         if issuer.audiences.len() > 1 {
             issuer.audiences.truncate(1);
             report.approximated(format!("{path}.audiences"), true, "the first audience alone is taken");
@@ -69,33 +73,74 @@ fn adjust_rules(deployment: &mut Deployment, report: &mut Report) {
         }
         false
     });
+    adjust_limits(deployment, report);
+}
+
+/// A limit there is a bucket that is filled again evenly: how much it holds, and in what time it is full.
+fn adjust_limits(deployment: &mut Deployment, report: &mut Report) {
+    let is_own = deployment.format == Some("toolhive");
+    let servers: Vec<String> = deployment.servers.keys().cloned().collect();
     let (mut index, mut taken) = (0, Vec::new());
-    gateway.limits.retain_mut(|limit| {
+    deployment.gateway.limits.retain_mut(|limit| {
         let path = format!("gateway.limits[{index}]");
         index += 1;
+        if !is_own {
+            named_there(limit, &servers);
+        }
         let place = (limit.per == Per::Caller, limit.tools.clone());
         if taken.contains(&place) {
             report.dropped(path, true, "there is one such limit there: the first one");
             return false;
         }
-        let one_tool = limit.tools.as_ref().is_none_or(|tools| tools.len() == 1);
         let stays = matches!(limit.per, Per::All | Per::Caller)
             && limit.servers.is_none()
-            && one_tool
+            && limit
+                .tools
+                .as_ref()
+                .is_none_or(|tools| tools.len() == 1 && !tools.iter().any(|tool| is_pattern(tool)))
             && limit.kind == LimitKind::Requests
-            && limit.window_ms > 0;
+            && limit.window_ms > 0
+            && even(limit);
         if !stays {
             report.dropped(path, true, "there is no such limit there: it is left out");
             return false;
-        }
-        if limit.burst != Some(limit.count) {
-            report.approximated(path, true, "all of a time's requests may come at once");
-            limit.burst = Some(limit.count);
         }
         limit.name = None;
         taken.push(place);
         true
     });
+}
+
+fn is_pattern(tool: &str) -> bool {
+    tool.contains(['*', '?'])
+}
+
+/// Servers are not named in limits there, and tools have their servers' names before their own.
+fn named_there(limit: &mut Limit, servers: &[String]) {
+    let of = limit.servers.as_deref().unwrap_or(servers);
+    let Some(tools) = &mut limit.tools else { return };
+    if let ([server], [tool]) = (of, tools.as_mut_slice()) {
+        *tool = format!("{server}_{tool}");
+        limit.servers = None;
+    } else if limit.servers.is_none() {
+        // One name of a tool is none of several servers' there.
+        limit.servers = Some(servers.to_vec());
+    }
+}
+
+/// The same pace in the time in which the bucket is full again. Whether it can be said.
+fn even(limit: &mut Limit) -> bool {
+    let size = limit.burst.unwrap_or(limit.count);
+    let window = u128::from(limit.window_ms) * u128::from(size);
+    let window =
+        window.checked_div(u128::from(limit.count)).map(|_| window.div_ceil(u128::from(limit.count)));
+    match (window.and_then(|window| u64::try_from(window).ok()), i32::try_from(size)) {
+        (Some(window_ms), Ok(1..)) => {
+            (limit.count, limit.window_ms, limit.burst) = (size, window_ms, Some(size));
+            true
+        }
+        _ => false,
+    }
 }
 
 fn adjust_server(name: &str, server: &mut Server, report: &mut Report) {
@@ -145,6 +190,8 @@ pub(super) fn all(deployment: &Deployment) -> Json {
     let gateway = &deployment.gateway;
     let mut out = Map::new();
     out.insert("name".to_owned(), "tidegate".into());
+    // It has to be there, also where the servers are named.
+    out.insert("groupRef".to_owned(), "default".into());
     let backends: Vec<Json> = deployment.servers.iter().map(|(name, server)| backend(name, server)).collect();
     out.insert("backends".to_owned(), backends.into());
     let mut incoming = Map::new();
@@ -191,6 +238,8 @@ fn backend(name: &str, server: &Server) -> Json {
     let word = if server.transport == Transport::Sse { "sse" } else { "streamable-http" };
     out.insert("transport".to_owned(), word.into());
     if let Some(ca) = server.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
+        // Of this kind of backend alone.
+        out.insert("type".to_owned(), "entry".into());
         out.insert("caBundlePath".to_owned(), ca.as_str().into());
     }
     out.extend(server.unknown.clone());

@@ -84,7 +84,7 @@ pub fn work(arguments: &Arguments, to: Whole, config: &Config, file: &Path) -> a
         }
         return print(arguments, to, &texts);
     };
-    let mut plan = Plan { report: texts.report, ..Plan::default() };
+    let mut plan = Plan { report: texts.report, makes_folders: true, ..Plan::default() };
     for (name, text) in texts.files {
         let path = place(path, to, name.as_deref());
         let old = files::named(&path)?;
@@ -106,7 +106,7 @@ fn place(named: &Path, to: Whole, name: Option<&str>) -> PathBuf {
     }
 }
 
-/// Looks whether nothing is lost that is there, and makes the folders.
+/// Looks whether nothing is lost that is there.
 fn prepare(arguments: &Arguments, plan: &Plan) -> anyhow::Result<()> {
     let others = plan.files.iter().filter(|file| file.old.text.is_some() && file.is_changed());
     let others: Vec<String> = others.map(|file| file.old.path.display().to_string()).collect();
@@ -116,12 +116,6 @@ fn prepare(arguments: &Arguments, plan: &Plan) -> anyhow::Result<()> {
             others.join(", ")
         );
         return Err(Coded::new(REFUSED, text).into());
-    }
-    for file in &plan.files {
-        if let Some(folder) = file.old.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| Coded::new(FAILURE, format!("make {}: {error}", folder.display())))?;
-        }
     }
     Ok(())
 }
