@@ -123,7 +123,7 @@ async function check(all, url, calls, ...sides) {
 }
 
 function slow(work) {
-  return Object.assign(work, { limitMs: 150_000 });
+  return Object.assign(work, { limitMs: 240_000 });
 }
 
 export const contextforge = {
