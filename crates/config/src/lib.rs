@@ -3,7 +3,9 @@
 //! * [`load_str`] reads a `tidegate.yaml` into a [`Config`], or says everything that is wrong with it and
 //!   where.
 //! * [`mcp_json::load_str`] does the same with the file of servers that a client has.
-//! * [`schema`], [`reference`] and [`explain`] describe the keys, all from the same types.
+//! * [`suspect`] says what is likely a secret.
+//! * [`schema`], [`reference`] and [`explain`] describe the keys, all from the same
+//!   types.
 //!
 //! Nothing here reads a file or the environment: text, variables and files come as arguments.
 
@@ -18,6 +20,7 @@ mod load;
 pub mod mcp_json;
 mod section;
 mod source;
+pub mod suspect;
 mod value;
 
 pub use cases::{Case, CaseHints, CaseWho, Cases, Expected};
