@@ -4,7 +4,7 @@
 //!   where.
 //! * [`mcp_json::load_str`] does the same with the file of servers that a client has.
 //! * [`suspect`] says what is likely a secret.
-//! * [`schema`], [`reference`] and [`explain`] describe the keys, all from the same
+//! * [`schema`], [`overlay_schema`], [`reference`] and [`explain`] describe the keys, all from the same
 //!   types.
 //!
 //! Nothing here reads a file or the environment: text, variables and files come as arguments.
@@ -24,7 +24,7 @@ pub mod suspect;
 mod value;
 
 pub use cases::{Case, CaseHints, CaseWho, Cases, Expected};
-pub use describe::{explain, key_paths, nearest_key, reference, schema};
+pub use describe::{explain, key_paths, nearest_key, overlay_schema, reference, schema};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use diff::{Change, Difference, Meaning, Reference, diff};
 pub use layers::{Given, LAYERS_MAX, Layer, Layered, Origin, Origins, load_layers};
