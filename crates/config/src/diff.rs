@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::layers::Origins;
 use crate::section::Config;
+use crate::suspect;
 use crate::value::HIDDEN;
 
 /// What became of a value.
@@ -204,7 +205,12 @@ impl Comparing<'_> {
             _ => Change::Changed,
         };
         let path = path.to_owned();
-        self.found.push(Difference { path, change, before: before.cloned(), after: after.cloned() });
+        let shown = |value: Option<&Value>| {
+            let mut value = value?.clone();
+            suspect::mask_shown(&mut value);
+            Some(value)
+        };
+        self.found.push(Difference { path, change, before: shown(before), after: shown(after) });
     }
 }
 
@@ -269,15 +275,17 @@ fn references(value: &Value, path: &crate::source::Path, found: &mut Vec<Referen
     }
 }
 
-/// Parts of names by which a value of an environment or a header is taken for a secret.
+/// Parts of names by which a value of an environment or a header is taken for a secret, where the value is
+/// not known.
 const TELLING: [&str; 9] =
     ["auth", "cookie", "credential", "key", "pass", "pwd", "secret", "session", "token"];
 /// Maps whose values are mostly no secrets.
 const OPEN: [&str; 2] = [".headers.", ".env."];
 
 impl Meaning<'_> {
-    /// The keys at which a secret stands in the files themselves, as far as that can be told: not the values
-    /// of headers and of a program's environment whose names say nothing of secrets, nor a store's path.
+    /// The keys at which a secret stands in the files themselves, as far as that can be told: also in a
+    /// command or a URL, and not the values of headers and of a program's environment whose names and looks
+    /// say nothing of secrets, nor a store's path.
     #[must_use]
     pub fn secrets_at_risk(&self) -> Vec<String> {
         let text = |key: &str| self.origins.and_then(|origins| origins.text(key)).unwrap_or_default();
@@ -286,12 +294,38 @@ impl Meaning<'_> {
                 return text(key).starts_with("sqlite:") || text(key) == "memory:";
             }
             OPEN.iter().any(|map| {
-                key.rsplit_once(map).is_some_and(|(_, name)| {
-                    let name = name.to_lowercase();
-                    !TELLING.iter().any(|telling| name.contains(telling))
+                key.rsplit_once(map).is_some_and(|(_, name)| match text(key) {
+                    // What it is, is not known here: then its name decides.
+                    "" => !TELLING.iter().any(|telling| name.to_lowercase().contains(telling)),
+                    value => suspect::in_value(name, value).is_empty(),
                 })
             })
         };
-        self.secrets_written_out().into_iter().filter(|key| !is_harmless(key)).collect()
+        let mut found: Vec<String> =
+            self.secrets_written_out().into_iter().filter(|key| !is_harmless(key)).collect();
+        shown_secrets(&self.value, &crate::source::Path::default(), &mut found);
+        found
+    }
+}
+
+/// Secrets in what is no value for secrets: the words of a command, a URL.
+fn shown_secrets(value: &Value, path: &crate::source::Path, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text != HIDDEN && !suspect::in_value("", text).is_empty() => {
+            found.push(path.to_string());
+        }
+        Value::Array(items) => {
+            let words: Vec<&str> = items.iter().map(|item| item.as_str().unwrap_or_default()).collect();
+            let mut among: Vec<usize> = suspect::in_words(&words).into_iter().map(|(at, _)| at).collect();
+            among.dedup();
+            found.extend(among.into_iter().map(|at| path.index(at).to_string()));
+            for (at, item) in items.iter().enumerate().filter(|(_, item)| !item.is_string()) {
+                shown_secrets(item, &path.index(at), found);
+            }
+        }
+        Value::Object(entries) => {
+            entries.iter().for_each(|(key, inner)| shown_secrets(inner, &path.key(key), found));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -3,7 +3,9 @@
 //! * [`load_str`] reads a `tidegate.yaml` into a [`Config`], or says everything that is wrong with it and
 //!   where.
 //! * [`mcp_json::load_str`] does the same with the file of servers that a client has.
-//! * [`schema`], [`reference`] and [`explain`] describe the keys, all from the same types.
+//! * [`suspect`] says what is likely a secret.
+//! * [`schema`], [`overlay_schema`], [`reference`] and [`explain`] describe the keys, all from the same
+//!   types.
 //!
 //! Nothing here reads a file or the environment: text, variables and files come as arguments.
 
@@ -19,10 +21,11 @@ pub mod mcp_json;
 pub mod raw;
 mod section;
 mod source;
+pub mod suspect;
 mod value;
 
 pub use cases::{Case, CaseHints, CaseWho, Cases, Expected};
-pub use describe::{explain, key_paths, nearest_key, reference, schema};
+pub use describe::{explain, key_paths, nearest_key, overlay_schema, reference, schema};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use diff::{Change, Difference, Meaning, Reference, diff};
 pub use layers::{Given, LAYERS_MAX, Layer, Layered, Origin, Origins, load_layers};

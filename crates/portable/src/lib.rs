@@ -40,6 +40,6 @@ pub use model::{
 };
 pub use reduce::reduce;
 pub use report::{Fate, Loss, Report};
-pub use secret::{Inline, Moved, SecretValue, inline, looks_secret, move_inline};
+pub use secret::{Inline, Moved, SecretValue, hide, inline, move_inline};
 pub use text::{Piece, Place, Text};
 pub use tidegate::{SCHEMA_LINE, Tidegate};

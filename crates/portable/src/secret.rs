@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use config::suspect;
+use serde_json::Value;
+
 use crate::model::Deployment;
+use crate::syntax::{Source, parse_json, parse_toml, parse_yaml};
 use crate::text::{Piece, Text};
 
 /// A secret that stands in a configuration itself.
@@ -48,102 +52,13 @@ impl fmt::Debug for SecretValue {
     }
 }
 
-/// What well-known secrets begin with, and how long they are at least.
-const BEGINNINGS: [(&str, usize); 22] = [
-    ("sk-", 20),
-    ("sk_live_", 16),
-    ("sk_test_", 16),
-    ("rk_live_", 16),
-    ("ghp_", 20),
-    ("gho_", 20),
-    ("ghs_", 20),
-    ("ghu_", 20),
-    ("github_pat_", 20),
-    ("glpat-", 16),
-    ("xoxb-", 16),
-    ("xoxp-", 16),
-    ("xapp-", 16),
-    ("AKIA", 20),
-    ("ASIA", 20),
-    ("AIza", 30),
-    ("npm_", 20),
-    ("pypi-", 20),
-    ("hf_", 20),
-    ("eyJ", 40),
-    ("ntn_", 20),
-    ("-----BEGIN", 20),
-];
-
-/// Words in the names of what is secret.
-const NAMES: [&str; 14] = [
-    "token",
-    "secret",
-    "password",
-    "passwd",
-    "passphrase",
-    "apikey",
-    "api_key",
-    "api-key",
-    "accesskey",
-    "access_key",
-    "private_key",
-    "credential",
-    "authorization",
-    "cookie",
-];
-
-/// Whether a text has the form of a well-known kind of secret.
-#[must_use]
-pub fn looks_secret(text: &str) -> bool {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || "_-.+/".contains(c);
-    text.split(|c: char| !is_word(c))
-        .any(|word| BEGINNINGS.iter().any(|(start, len)| word.len() >= *len && word.starts_with(start)))
-        || text.contains("-----BEGIN")
-}
-
-/// Whether a variable, a header or an option of this name has a secret.
-fn names_secret(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let ends = ["_key", "-key", "_pat", "_pass", "_pwd", "_auth", "_dsn"];
-    NAMES.iter().any(|word| lower.contains(word))
-        || ends.iter().any(|end| lower.ends_with(end))
-        || matches!(lower.as_str(), "key" | "pat" | "pass" | "pwd" | "auth" | "pin")
-}
-
-/// Values that are no secrets whatever they are called: switches, and places of secrets.
-fn is_harmless(value: &str) -> bool {
-    let word = value.trim();
-    word.is_empty()
-        || matches!(word.to_ascii_lowercase().as_str(), "true" | "false" | "0" | "1" | "none" | "null")
-        || (word.starts_with('/') && !word.contains(char::is_whitespace) && word.len() < 200)
-        || (word.starts_with('<') && word.ends_with('>'))
-}
-
-/// Whether a value that stands there itself is a secret, by its name and its look.
+/// Whether a value that stands there itself has a secret, by its name and its look.
 fn is_secret(name: &str, value: &Text) -> bool {
-    let has_reference = value.as_plain().is_none();
-    value.plain_pieces().any(|plain| {
-        // `Bearer ` before a reference is no secret.
-        let named = names_secret(name) && !has_reference && !is_harmless(plain);
-        named || looks_secret(plain) || has_password(plain)
-    })
-}
-
-/// Whether a URL has a user's password: `postgres://user:password@host`.
-fn has_password(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(_, rest)| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let user = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':'));
-        user.is_some_and(|(_, password)| !password.is_empty())
-    })
-}
-
-/// Whether a URL's query has a value whose name says that it is a secret.
-fn has_secret_query(text: &str) -> bool {
-    let Some((_, query)) = text.split_once('?') else { return false };
-    query.split(['&', '#']).any(|pair| {
-        pair.split_once('=').is_some_and(|(name, value)| names_secret(name) && !is_harmless(value))
-    })
+    match value.as_plain() {
+        Some(plain) => !suspect::in_value(name, plain).is_empty(),
+        // `Bearer ` before a reference is no secret, whatever it is called.
+        None => value.plain_pieces().any(|plain| !suspect::in_value("", plain).is_empty()),
+    }
 }
 
 /// All secrets that stand in a deployment themselves, as far as names and looks tell.
@@ -151,23 +66,56 @@ fn has_secret_query(text: &str) -> bool {
 pub fn inline(deployment: &Deployment) -> Vec<Inline> {
     let mut found = Vec::new();
     let mut copy = deployment.clone();
-    visit(&mut copy, &mut |path, server, movable, _, _| {
+    visit(&mut copy, &mut |path, server, movable, _| {
         found.push(Inline { path: path.to_owned(), server: server.map(str::to_owned), movable });
     });
     found
+}
+
+/// A text that is shown, with `[secret]` in the place of every secret of the texts that it is about, as far
+/// as their names and looks tell: JSON, TOML or YAML, or else line by line.
+#[must_use]
+pub fn hide(shown: &str, about: &[&str]) -> String {
+    let mut secrets = Vec::new();
+    for text in about {
+        let Ok(source) = Source::new(text, "") else { continue };
+        let read = parse_json(&source).or_else(|_| parse_toml(&source)).or_else(|_| parse_yaml(&source));
+        let mut value = read.map(|root| root.to_value()).unwrap_or_default();
+        without_names(&mut value);
+        secrets.extend(suspect::in_tree(&value));
+    }
+    suspect::mask_lines(&suspect::mask(shown, &secrets))
+}
+
+/// Takes out what names a secret of ours by where it is: `{credential: NAME}`.
+fn without_names(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(without_names),
+        Value::Object(map) => {
+            map.retain(|_, inner| {
+                let names = inner.as_object().is_some_and(|inner| {
+                    inner.contains_key("credential")
+                        && inner.keys().all(|key| matches!(key.as_str(), "credential" | "prefix"))
+                });
+                !names
+            });
+            map.values_mut().for_each(without_names);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Takes all secrets out that can be moved, and puts in where they are: `place` names a file for the path at
 /// which a secret was, or gives `None` to leave it there.
 pub fn move_inline(deployment: &mut Deployment, place: &mut dyn FnMut(&str) -> Option<String>) -> Vec<Moved> {
     let mut moved = Vec::new();
-    visit(deployment, &mut |path, server, movable, name, value| {
+    visit(deployment, &mut |path, server, movable, value| {
         let Some(plain) = value.as_plain().filter(|_| movable).map(str::to_owned) else { return };
         let Some(file) = place(path) else { return };
         // The word before a token is no part of the secret, so that the file has what others expect in it.
         let scheme = ["Bearer ", "Basic ", "Token ", "token ", "bearer "]
             .into_iter()
-            .find(|scheme| name.eq_ignore_ascii_case("authorization") && plain.starts_with(scheme));
+            .find(|scheme| plain.strip_prefix(scheme).is_some_and(|rest| !rest.contains(' ')));
         let scheme = scheme.unwrap_or_default();
         *value = Text::plain(scheme).with(Piece::File(file.clone()));
         let secret = SecretValue(plain[scheme.len()..].to_owned());
@@ -177,9 +125,9 @@ pub fn move_inline(deployment: &mut Deployment, place: &mut dyn FnMut(&str) -> O
     moved
 }
 
-type Visitor<'a> = dyn FnMut(&str, Option<&str>, bool, &str, &mut Text) + 'a;
+type Visitor<'a> = dyn FnMut(&str, Option<&str>, bool, &mut Text) + 'a;
 
-/// Calls with each text that has a secret: where it is, of which server, whether it can be moved, its name,
+/// Calls with each text that has a secret: where it is, of which server, whether it can be moved,
 /// itself.
 fn visit(deployment: &mut Deployment, found: &mut Visitor<'_>) {
     for (name, server) in &mut deployment.servers {
@@ -187,7 +135,7 @@ fn visit(deployment: &mut Deployment, found: &mut Visitor<'_>) {
             for (key, value) in values {
                 if is_secret(key, value) {
                     let movable = value.as_plain().is_some();
-                    found(&format!("servers.{name}.{part}.{key}"), Some(name), movable, key, value);
+                    found(&format!("servers.{name}.{part}.{key}"), Some(name), movable, value);
                 }
             }
         }
@@ -195,12 +143,11 @@ fn visit(deployment: &mut Deployment, found: &mut Visitor<'_>) {
             && is_secret("client_secret", secret)
         {
             let (at, movable) = (format!("servers.{name}.oauth.client_secret"), secret.as_plain().is_some());
-            found(&at, Some(name), movable, "", secret);
+            found(&at, Some(name), movable, secret);
         }
         if let Some(url) = &mut server.url {
-            let has = |plain: &str| has_secret_query(plain) || has_password(plain) || looks_secret(plain);
-            if url.plain_pieces().any(has) {
-                found(&format!("servers.{name}.url"), Some(name), false, "", url);
+            if is_secret("", url) {
+                found(&format!("servers.{name}.url"), Some(name), false, url);
             }
         }
         words(&mut server.argv, &format!("servers.{name}.command"), name, found);
@@ -210,23 +157,20 @@ fn visit(deployment: &mut Deployment, found: &mut Visitor<'_>) {
     }
     for key in &mut deployment.gateway.keys {
         if let Some(value) = key.value.as_mut().filter(|value| value.as_plain().is_some()) {
-            found(&format!("gateway.keys.{}", key.name), None, true, "", value);
+            found(&format!("gateway.keys.{}", key.name), None, true, value);
         }
     }
 }
 
 /// The same for the words of a command.
 fn words(words: &mut [Text], at: &str, server: &str, found: &mut Visitor<'_>) {
-    let mut option = String::new();
+    // What is looked up later is nothing here.
+    let plain: Vec<&str> = words.iter().map(|word| word.as_plain().unwrap_or_default()).collect();
+    let among: Vec<usize> = suspect::in_words(&plain).into_iter().map(|(index, _)| index).collect();
     for (index, word) in words.iter_mut().enumerate() {
-        let plain = word.as_plain().unwrap_or_default().to_owned();
-        let (name_of, value) = plain.split_once('=').unwrap_or((option.as_str(), plain.as_str()));
-        let after_option = name_of.starts_with('-') && names_secret(name_of) && !is_harmless(value);
-        let is_value = after_option && !value.starts_with('-');
-        if is_value || word.plain_pieces().any(|p| looks_secret(p) || has_password(p)) {
-            found(&format!("{at}[{index}]"), Some(server), false, "", word);
+        if among.contains(&index) || (word.as_plain().is_none() && is_secret("", word)) {
+            found(&format!("{at}[{index}]"), Some(server), false, word);
         }
-        option = plain;
     }
 }
 
@@ -234,6 +178,22 @@ fn words(words: &mut [Text], at: &str, server: &str, found: &mut Visitor<'_>) {
 mod tests {
     use super::*;
     use crate::model::Server;
+
+    #[test]
+    fn what_is_shown_has_no_secret_of_any_kind_of_file() {
+        let json = r#"{"a": {"command": "x", "args": ["--token", "hunter2"], "env": {"API_KEY": "hunter2"},
+            "url": "https://u:hunter2@h/mcp?api_key=hunter2"}}"#;
+        let toml = "[mcp.a]\nurl = \"https://h/mcp?token=hunter2\"\nbearer_token = \"hunter2\"\n";
+        let yaml = "a:\n  args: [--token, hunter2]\n  headers: {Authorization: Bearer hunter2}\n";
+        for text in [json, toml, yaml] {
+            let shown = hide(text, &[text]);
+            assert!(!shown.contains("hunter2") && shown.contains("[secret]"), "{shown}");
+        }
+        let named = "store:\n  url: {credential: database}\n";
+        assert_eq!(hide(named, &[named]), named, "the name of a secret is none");
+        // What is no such text is looked at line by line.
+        assert_eq!(hide("+ \"token\": \"hunter2\",\n", &["{"]), "+ \"token\": \"[secret]\",\n");
+    }
 
     #[test]
     fn secrets_are_found_by_their_names_and_looks() {

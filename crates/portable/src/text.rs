@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::secret::looks_secret;
+use config::suspect::looks_secret;
 
 /// A text that may have references to what is elsewhere: to variables, answers, files, vaults.
 ///

@@ -89,6 +89,8 @@ impl Format for Tidegate {
             Field::OauthPlaces => Support::Partly("the issuer alone; the rest is found by its metadata"),
             Field::EnvInValues => Support::Partly("after some text, and as the end of the value"),
             Field::File => Support::Partly("after some text, and as the end of the value"),
+            Field::Input => Support::Partly("a variable of the environment, to be set, in `env` and headers"),
+            Field::Vault => Support::Partly("a variable of the environment, to be set, in `env` and headers"),
             Field::Package => Support::Partly("by the version that stands in its command; no digest"),
             Field::TlsCa => Support::Partly("certificate authorities alone"),
             Field::EndpointTools => Support::Partly("as patterns over the names that the endpoint has"),

@@ -19,7 +19,7 @@ mod seed;
 pub use bundle::{BUNDLE_BYTES_MAX, Bundle, BundleError};
 pub use crawl::{Crawler, Options, Progress};
 pub use fetch::{Document, FetchError, Fetcher, Got, Reaching, Wanted};
-pub use files::replace;
+pub use files::{lock, replace};
 pub use gist::Told;
 pub use keep::{Keep, KeepError};
 pub use live::{Answered, Standing, ask};

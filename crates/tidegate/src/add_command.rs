@@ -359,6 +359,8 @@ async fn write(arguments: &Arguments, change: &Change, name: &str, origin: &str)
 }
 
 fn put(change: &Change) -> anyhow::Result<()> {
+    // Nobody comes between the look and the change.
+    let _lock = scout::lock(&change.file).with_context(|| format!("write {}", change.file.display()))?;
     if read(&change.file)? != change.old {
         let text = format!("write {}: somebody changed it meanwhile; begin again", change.file.display());
         return Err(Coded::new(FAILURE, text).into());

@@ -40,7 +40,11 @@ pub enum Command {
     /// something is.
     Drift(Box<compare::Chosen>),
     /// Print the JSON Schema, for editors.
-    Schema,
+    Schema {
+        /// That of files that are laid over a configuration, such as `tidegate.production.yaml`.
+        #[arg(long)]
+        overlay: bool,
+    },
     /// Print the reference of all keys as Markdown.
     Reference,
 }
@@ -65,8 +69,9 @@ pub async fn run(command: Command) -> anyhow::Result<u8> {
                 return Ok(USAGE);
             }
         },
-        Command::Schema => {
-            out::line(serde_json::to_string_pretty(&config::schema()).context("print the schema")?);
+        Command::Schema { overlay } => {
+            let schema = if overlay { config::overlay_schema() } else { config::schema() };
+            out::line(serde_json::to_string_pretty(&schema).context("print the schema")?);
         }
         Command::Reference => out::line(config::reference().trim_end()),
     }

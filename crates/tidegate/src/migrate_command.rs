@@ -95,8 +95,12 @@ struct Tool {
 
 /// A call that was made on both sides.
 struct Call {
-    old: String,
-    new: String,
+    /// As the list of calls names it.
+    tool: String,
+    /// As it is called there; `None`: it is not there.
+    old: Option<String>,
+    /// The same here.
+    new: Option<String>,
     arguments: Value,
     answers: (Answer, Answer),
     differences: Vec<Difference>,
@@ -195,16 +199,33 @@ async fn make(
     call: calls::Wanted,
     ignored: &Ignored,
 ) -> anyhow::Result<Call> {
-    let named = pairs.both.iter().find(|(old, _)| *old == call.tool);
-    let Some((old_name, new_name)) = named.or_else(|| pairs.both.iter().find(|(_, new)| *new == call.tool))
-    else {
-        let text = format!("call {:?}: there is no such tool on both sides", call.tool);
-        return Err(Coded::new(USAGE, text).into());
-    };
     let arguments = Value::Object(call.arguments);
-    let answers = (old.call(old_name, &arguments).await, new.call(new_name, &arguments).await);
+    let named = pairs.both.iter().find(|(old, _)| *old == call.tool);
+    let named = named.or_else(|| pairs.both.iter().find(|(_, new)| *new == call.tool));
+    let (old_name, new_name) = match named {
+        Some((old, new)) => (Some(old.clone()), Some(new.clone())),
+        None => {
+            let is_old = pairs.only_old.iter().any(|(name, _)| *name == call.tool);
+            let is_new = pairs.only_new.contains(&call.tool);
+            if !is_old && !is_new {
+                let text = format!("call {:?}: there is no such tool on either side", call.tool);
+                return Err(Coded::new(USAGE, text).into());
+            }
+            (is_old.then(|| call.tool.clone()), is_new.then(|| call.tool.clone()))
+        }
+    };
+    let answers = match (&old_name, &new_name) {
+        (Some(there), Some(own)) => (old.call(there, &arguments).await, new.call(own, &arguments).await),
+        // With nothing to compare, what the call may change stays as it is.
+        (there, own) => (not_asked(there.is_some()), not_asked(own.is_some())),
+    };
     let mut here = Ignored { members: Vec::new(), pointers: ignored.pointers.clone() };
     here.pointers.extend(call.ignore);
     let differences = compare::answers(&answers.0, &answers.1, &here);
-    Ok(Call { old: old_name.clone(), new: new_name.clone(), arguments, answers, differences })
+    Ok(Call { tool: call.tool, old: old_name, new: new_name, arguments, answers, differences })
+}
+
+/// Why a side was not asked.
+fn not_asked(has_it: bool) -> Answer {
+    Answer::NotAsked(if has_it { "the other side has no such tool" } else { "there is no such tool" })
 }

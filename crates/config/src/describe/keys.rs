@@ -7,6 +7,7 @@ use super::schema::plain_schema;
 use crate::advice;
 
 /// A key, or a section of keys.
+#[derive(Clone)]
 pub(super) struct Key {
     /// As in `upstreams.*.timeouts.connect`; `*` stands for a name, and `[]` for any item of a list.
     pub(super) path: String,
@@ -143,7 +144,16 @@ pub fn key_paths() -> Vec<String> {
 #[must_use]
 pub fn explain(key_path: &str) -> Option<String> {
     let keys = keys(&plain_schema());
-    let key = keys.iter().find(|key| is_path(&key.path, key_path))?;
+    let find = |given: &str| keys.iter().find(|key| is_path(&key.path, given));
+    // One value of a map of names, such as a header.
+    let of_map = || {
+        let (map, name) = key_path.rsplit_once('.')?;
+        let is_map = |key: &&Key| key.kind.starts_with("map of ") && key.section.is_none();
+        let key = find(map).filter(is_map).filter(|_| !name.is_empty())?;
+        let (path, kind) = (format!("{}.*", key.path), format!("one of a {}", key.kind));
+        Some(Key { path, kind, default: None, section: None, ..key.clone() })
+    };
+    let key = find(key_path).cloned().or_else(of_map)?;
     let mut lines = vec![key.path.clone(), format!("  takes    {}", key.kind)];
     if let Some(default) = &key.default {
         lines.push(format!("  default  {default}"));
@@ -283,6 +293,8 @@ mod tests {
         ] {
             assert_eq!(explain(path), None, "{path}");
         }
+        let header = explain("upstreams.crm.headers.authorization").expect("one of the headers");
+        assert!(header.starts_with("upstreams.*.headers.*\n  takes    one of a map of names to secrets\n"));
         assert_eq!(nearest_key("limits.page_sise").as_deref(), Some("limits.page_size"));
         assert_eq!(nearest_key("something else"), None);
         assert_eq!(nearest_key("timeouts").as_deref(), Some("upstreams.*.timeouts"), "one key has this end");

@@ -9,4 +9,4 @@ pub(crate) use overlay::merges;
 
 pub use keys::{explain, key_paths, nearest_key};
 pub use page::reference;
-pub use schema::schema;
+pub use schema::{overlay_schema, schema};

@@ -1,6 +1,9 @@
 //! The JSON Schema of a configuration.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value};
 
 use crate::section::Config;
 
@@ -15,7 +18,93 @@ pub fn schema() -> Value {
     schema
 }
 
-/// The same without what variables may stand for.
+/// The JSON Schema of a file that is laid over a configuration: every key may be absent, and `null` takes
+/// out what is below it. What stands in place of a whole value, such as a list, is as in [`schema`].
+#[must_use]
+pub fn overlay_schema() -> Value {
+    let mut schema = schema();
+    let whole = schema.get_mut("$defs").map(Value::take).unwrap_or_default();
+    let mut defs = whole.as_object().cloned().unwrap_or_default();
+    let mut done = BTreeSet::new();
+    let mut wanted = lay_over(&mut schema);
+    while let Some(name) = wanted.pop() {
+        if done.insert(name.clone()) {
+            let mut def = whole.get(&name).cloned().unwrap_or_default();
+            wanted.extend(lay_over(&mut def));
+            defs.insert(format!("{name}Over"), def);
+        }
+    }
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("$defs".to_owned(), Value::Object(defs));
+        map.insert("title".to_owned(), "Tidegate overlay".into());
+        let text = "A file that is laid over the configuration of a gateway.\n\nIt has what is different; \
+                    `null` takes a key out.";
+        map.insert("description".to_owned(), text.into());
+    }
+    schema
+}
+
+/// Makes a section or a map of names one that is laid over another. Which definitions are needed for that.
+fn lay_over(section: &mut Value) -> Vec<String> {
+    let mut wanted = Vec::new();
+    let Some(map) = section.as_object_mut() else { return wanted };
+    map.remove("required");
+    // One of several keys has to be there in the whole alone.
+    let is_demand = |choices: &Value| {
+        let mut all = choices.as_array().into_iter().flatten();
+        all.all(|choice| choice.as_object().is_some_and(|keys| keys.keys().all(|key| key == "required")))
+    };
+    for key in ["oneOf", "anyOf", "allOf"] {
+        if map.get(key).is_some_and(is_demand) {
+            map.remove(key);
+        }
+    }
+    let properties = map.get_mut("properties").and_then(Value::as_object_mut);
+    for value in properties.into_iter().flat_map(Map::values_mut) {
+        wanted.extend(below(value));
+    }
+    if let Some(value) = map.get_mut("additionalProperties").filter(|value| value.is_object()) {
+        wanted.extend(below(value));
+    }
+    wanted
+}
+
+/// A value below a section: it may be `null`, and is laid over another where it is a section or a map.
+fn below(value: &mut Value) -> Vec<String> {
+    let mut wanted = Vec::new();
+    let Some(map) = value.as_object_mut() else { return wanted };
+    if map.get("type").is_some_and(|kind| kind == "object") {
+        wanted = lay_over(value);
+    } else if let Some(Value::String(place)) = map.get_mut("$ref")
+        && let Some(name) = place.strip_prefix("#/$defs/").filter(|name| is_section(name)).map(str::to_owned)
+    {
+        place.push_str("Over");
+        wanted.push(name);
+    }
+    let Some(map) = value.as_object_mut() else { return wanted };
+    let mut kept = Map::new();
+    for key in ["description", "default", "title"] {
+        kept.extend(map.remove(key).map(|value| (key.to_owned(), value)));
+    }
+    let own = std::mem::replace(map, kept);
+    let none = serde_json::json!({ "type": "null", "description": "Takes it out." });
+    map.insert("anyOf".to_owned(), Value::from(vec![Value::Object(own), none]));
+    wanted
+}
+
+/// Whether a definition is one of a section, whose keys are taken one by one.
+fn is_section(name: &str) -> bool {
+    static SECTIONS: OnceLock<BTreeSet<String>> = OnceLock::new();
+    let sections = SECTIONS.get_or_init(|| {
+        let schema = plain_schema();
+        let defs = schema.get("$defs").and_then(Value::as_object).into_iter().flatten();
+        let named = defs.filter(|(_, def)| def.get("type").is_some_and(|kind| kind == "object"));
+        named.map(|(name, _)| name.clone()).collect()
+    });
+    sections.contains(name)
+}
+
+/// The schema of a configuration without what variables may stand for.
 pub(crate) fn plain_schema() -> Value {
     let mut schema = schemars::schema_for!(Config).to_value();
     if let Some(map) = schema.as_object_mut() {

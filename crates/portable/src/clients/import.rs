@@ -5,21 +5,21 @@ use indexmap::IndexMap;
 use super::dialect::{Dialect, Remote, Switch};
 use super::oauth;
 use crate::format::{Fault, Imported, Origin, Refused, SERVERS_MAX};
-use crate::model::{Input, Provenance, Server, Tools, Transport};
-use crate::syntax::{Kind, Node, Reader, Source, parse_json};
+use crate::model::{Input, Provenance, Scope, Server, Tools, Transport};
+use crate::syntax::{Kind, Member, Node, Reader, Source, parse_json_apart};
 use crate::text::Text;
 
 /// Reads a file.
 pub(super) fn import(dialect: &Dialect, text: &str, origin: &Origin<'_>) -> Result<Imported, Fault> {
     let source = Source::new(text, origin.file)?;
-    let root = parse_json(&source)?;
+    let root = parse_json_apart(&source, dialect.root)?;
     if !matches!(root.kind, Kind::Map(_)) {
         return Err(source.fault(root.at, "", format!("expected a map, found {}", root.describe())));
     }
     let mut out = Imported::default();
     out.deployment.format = Some(dialect.name);
     let Some(servers) = find(dialect, &source, &root)? else {
-        return rest(dialect, &source, &root, out);
+        return rest(dialect, &source, &root, origin, out);
     };
     if servers.members().len() > SERVERS_MAX {
         let message = format!("there may be {SERVERS_MAX} servers");
@@ -38,7 +38,7 @@ pub(super) fn import(dialect: &Dialect, text: &str, origin: &Origin<'_>) -> Resu
             Err(fault) => out.refused.push(Refused { name: member.key.clone(), fault }),
         }
     }
-    rest(dialect, &source, &root, out)
+    rest(dialect, &source, &root, origin, out)
 }
 
 /// Where a server was read.
@@ -75,7 +75,13 @@ fn find<'a>(dialect: &Dialect, source: &Source<'_>, root: &'a Node) -> Result<Op
 }
 
 /// What is at the top besides the servers.
-fn rest(dialect: &Dialect, source: &Source<'_>, root: &Node, mut out: Imported) -> Result<Imported, Fault> {
+fn rest(
+    dialect: &Dialect,
+    source: &Source<'_>,
+    root: &Node,
+    origin: &Origin<'_>,
+    mut out: Imported,
+) -> Result<Imported, Fault> {
     let mut reader = Reader::new(source, root, "");
     if let Some(first) = dialect.root.first() {
         let _ = reader.get(first);
@@ -89,11 +95,7 @@ fn rest(dialect: &Dialect, source: &Source<'_>, root: &Node, mut out: Imported) 
     if dialect.name == "claude-code" {
         let projects = reader.get("projects").map(Node::members).unwrap_or_default();
         for project in projects {
-            let count = project.value.get("mcpServers").map_or(0, |servers| servers.members().len());
-            if count > 0 {
-                let meaning = format!("{count} servers of one project alone are not taken over");
-                out.report.dropped(format!("projects.{}.mcpServers", project.key), false, meaning);
-            }
+            of_project(dialect, source, project, origin, &mut out)?;
         }
     }
     let unknown = reader.end()?;
@@ -101,6 +103,54 @@ fn rest(dialect: &Dialect, source: &Source<'_>, root: &Node, mut out: Imported) 
         out.deployment.unknown = unknown;
     }
     Ok(out)
+}
+
+/// Servers that a client has for one of its projects alone. Two that are called alike get the name of their
+/// project at the end.
+fn of_project(
+    dialect: &Dialect,
+    source: &Source<'_>,
+    project: &Member,
+    origin: &Origin<'_>,
+    out: &mut Imported,
+) -> Result<(), Fault> {
+    let at = format!("projects.{}.mcpServers", project.key);
+    let folder = project.key.rsplit(['/', '\\']).find(|name| !name.is_empty()).unwrap_or("project");
+    for member in project.value.get("mcpServers").map(Node::members).unwrap_or_default() {
+        if out.deployment.servers.len() >= SERVERS_MAX {
+            return Err(source.fault(member.at, &at, format!("there may be {SERVERS_MAX} servers")));
+        }
+        let (mut server, notes) =
+            match server(dialect, source, &member.value, &format!("{at}.{}", member.key)) {
+                Ok(read) => read,
+                Err(fault) => {
+                    out.refused.push(Refused { name: member.key.clone(), fault });
+                    continue;
+                }
+            };
+        let servers = &mut out.deployment.servers;
+        let is_same = |known: &Server| Server { provenance: None, ..known.clone() } == server;
+        if servers.get(&member.key).is_some_and(is_same) {
+            continue;
+        }
+        let mut name = member.key.clone();
+        for number in 1_usize.. {
+            if !servers.contains_key(&name) {
+                break;
+            }
+            let nth = if number == 1 { String::new() } else { format!("-{number}") };
+            name = format!("{}-{folder}{nth}", member.key);
+        }
+        let meaning = format!("it was for that project alone: here it is {name:?} for whoever may use it");
+        out.report.approximated(format!("{at}.{}", member.key), false, meaning);
+        for (at, meaning) in notes {
+            out.report.dropped(format!("servers.{name}.{at}"), false, meaning);
+        }
+        let from = provenance(dialect.name, origin, &member.key);
+        server.provenance = Some(Provenance { scope: Scope::Project, ..from });
+        out.deployment.servers.insert(name, server);
+    }
+    Ok(())
 }
 
 /// Which servers are off by a list of names.
@@ -190,6 +240,8 @@ fn server(dialect: &Dialect, source: &Source<'_>, node: &Node, path: &str) -> Re
     }
     policy(dialect, &mut reader, &mut server);
     server.oauth = oauth::read(dialect, &mut reader);
+    let nulls = reader.nulls().iter().map(|at| (at.clone(), "it is null, which is no value: it is left out"));
+    notes.extend(nulls);
     server.unknown.extend(reader.end()?);
     foreign(&mut server, &mut notes);
     Ok((server, notes))

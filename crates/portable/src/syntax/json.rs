@@ -28,6 +28,19 @@ pub(super) fn options() -> ParseOptions {
 /// # Errors
 /// Where it is no JSON, a key is there twice, or it is nested too deep.
 pub(crate) fn parse(source: &Source<'_>) -> Result<Node, Fault> {
+    read(source, None)
+}
+
+/// As [`parse`]; what is wrong inside one member of the map at `place` makes that member alone
+/// [`Kind::Unusable`].
+///
+/// # Errors
+/// As [`parse`] for all else.
+pub(crate) fn parse_apart(source: &Source<'_>, place: &[&str]) -> Result<Node, Fault> {
+    read(source, Some(place))
+}
+
+fn read(source: &Source<'_>, apart: Option<&[&str]>) -> Result<Node, Fault> {
     if let Some(at) = too_deep(source.text) {
         return Err(source.fault(at, "", format!("it is nested more than {DEPTH_MAX} deep")));
     }
@@ -38,7 +51,7 @@ pub(crate) fn parse(source: &Source<'_>) -> Result<Node, Fault> {
     })?;
     match parsed.value {
         None => Ok(Node { at: 0, kind: Kind::Map(Vec::new()) }),
-        Some(value) => node(source, &value, ""),
+        Some(value) => node(source, &value, "", apart),
     }
 }
 
@@ -80,7 +93,12 @@ fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
-fn node(source: &Source<'_>, value: &ast::Value<'_>, path: &str) -> Result<Node, Fault> {
+fn node(
+    source: &Source<'_>,
+    value: &ast::Value<'_>,
+    path: &str,
+    apart: Option<&[&str]>,
+) -> Result<Node, Fault> {
     let at = value.range().start;
     let kind = match value {
         ast::Value::NullKeyword(_) => Kind::Null,
@@ -92,15 +110,20 @@ fn node(source: &Source<'_>, value: &ast::Value<'_>, path: &str) -> Result<Node,
         ast::Value::StringLit(text) => Kind::Text(text.value.clone().into_owned()),
         ast::Value::Array(array) => {
             let items = array.elements.iter().enumerate();
-            let items = items.map(|(index, item)| node(source, item, &format!("{path}[{index}]")));
+            let items = items.map(|(index, item)| node(source, item, &format!("{path}[{index}]"), None));
             Kind::List(items.collect::<Result<_, _>>()?)
         }
-        ast::Value::Object(object) => Kind::Map(members(source, object, path)?),
+        ast::Value::Object(object) => Kind::Map(members(source, object, path, apart)?),
     };
     Ok(Node { at, kind })
 }
 
-fn members(source: &Source<'_>, object: &ast::Object<'_>, path: &str) -> Result<Vec<Member>, Fault> {
+fn members(
+    source: &Source<'_>,
+    object: &ast::Object<'_>,
+    path: &str,
+    apart: Option<&[&str]>,
+) -> Result<Vec<Member>, Fault> {
     let mut members = Vec::with_capacity(object.properties.len());
     let mut seen = std::collections::HashSet::new();
     for property in &object.properties {
@@ -110,7 +133,15 @@ fn members(source: &Source<'_>, object: &ast::Object<'_>, path: &str) -> Result<
             let hint = "programs do not agree on which of them holds: take one out";
             return Err(source.hinted(at, &path, "this key is there twice", hint));
         }
-        members.push(Member { value: node(source, &property.value, &path)?, key, at });
+        let below = apart.and_then(<[&str]>::split_first).filter(|(first, _)| **first == key);
+        let value = node(source, &property.value, &path, below.map(|(_, rest)| rest));
+        let value = match value {
+            Err(fault) if apart.is_some_and(<[&str]>::is_empty) => {
+                Node { at: property.value.range().start, kind: Kind::Unusable(Box::new(fault)) }
+            }
+            value => value?,
+        };
+        members.push(Member { value, key, at });
     }
     Ok(members)
 }
@@ -141,6 +172,17 @@ mod tests {
     fn a_key_that_is_there_twice_is_named_with_its_line() {
         let fault = read("{\"a\": {\"b\": 1,\n  \"b\": 2}}").expect_err("twice");
         assert!(fault.starts_with("f:2:3: a.b: this key is there twice"), "{fault}");
+    }
+
+    #[test]
+    fn what_is_wrong_inside_one_member_keeps_the_others() {
+        let source = Source::new("{\"s\": {\"a\": {\"x\": 1, \"x\": 2}, \"b\": {}}}", "f").expect("a text");
+        let root = parse_apart(&source, &["s"]).expect("read");
+        let servers = root.get("s").expect("there");
+        assert!(matches!(&servers.get("a").expect("a").kind, Kind::Unusable(fault) if fault.path == "s.a.x"));
+        assert!(matches!(servers.get("b").expect("b").kind, Kind::Map(_)));
+        let source = Source::new("{\"s\": {\"a\": {}, \"a\": {}}}", "f").expect("a text");
+        assert!(parse_apart(&source, &["s"]).is_err(), "which server is meant is not known");
     }
 
     #[test]

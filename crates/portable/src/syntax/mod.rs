@@ -10,7 +10,7 @@ mod yaml_edit;
 use config::Diagnostic;
 use serde_json::{Map, Number, Value};
 
-pub(crate) use json::parse as parse_json;
+pub(crate) use json::{parse as parse_json, parse_apart as parse_json_apart};
 pub(crate) use json_edit::{Change, edit as edit_json};
 pub(crate) use reader::Reader;
 pub(crate) use toml::{parse as parse_toml, to_item, unreadable as toml_unreadable};
@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Text(String),
     List(Vec<Node>),
     Map(Vec<Member>),
+    /// What cannot be read, and keeps nothing else from being read.
+    Unusable(Box<Fault>),
 }
 
 /// A key with its value.
@@ -73,13 +75,14 @@ impl Node {
             Kind::Text(_) => "text",
             Kind::List(_) => "a list",
             Kind::Map(_) => "a map",
+            Kind::Unusable(_) => "what cannot be used",
         }
     }
 
     /// The same without positions.
     pub(crate) fn to_value(&self) -> Value {
         match &self.kind {
-            Kind::Null => Value::Null,
+            Kind::Null | Kind::Unusable(_) => Value::Null,
             Kind::Bool(flag) => Value::Bool(*flag),
             Kind::Number(number) => Value::Number(number.clone()),
             Kind::Text(text) => Value::String(text.clone()),

@@ -12,15 +12,18 @@ pub(crate) struct Reader<'a> {
     node: &'a Node,
     path: String,
     used: Vec<&'a str>,
+    nulls: Vec<String>,
     fault: Option<Fault>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: &'a Source<'a>, node: &'a Node, path: impl Into<String>) -> Self {
-        let mut own = Self { source, node, path: path.into(), used: Vec::new(), fault: None };
-        if !matches!(node.kind, Kind::Map(_)) {
-            let message = format!("expected a map, found {}", node.describe());
-            own.fail(node.at, "", message);
+        let mut own =
+            Self { source, node, path: path.into(), used: Vec::new(), nulls: Vec::new(), fault: None };
+        match &node.kind {
+            Kind::Map(_) => {}
+            Kind::Unusable(fault) => own.fault = Some((**fault).clone()),
+            _ => own.fail(node.at, "", format!("expected a map, found {}", node.describe())),
         }
         own
     }
@@ -105,7 +108,8 @@ impl<'a> Reader<'a> {
         Some(texts)
     }
 
-    /// Values by names. Numbers and flags count as the text that they are written as; null is left out.
+    /// Values by names. Numbers and flags count as the text that they are written as; null is left
+    /// out: see [`Self::nulls`].
     pub(crate) fn map(&mut self, key: &str) -> IndexMap<String, String> {
         let mut values = IndexMap::new();
         let Some(node) = self.get(key) else { return values };
@@ -118,8 +122,11 @@ impl<'a> Reader<'a> {
                 Kind::Text(text) => text.clone(),
                 Kind::Number(number) => number.to_string(),
                 Kind::Bool(flag) => flag.to_string(),
-                Kind::Null => continue,
-                Kind::List(_) | Kind::Map(_) => {
+                Kind::Null => {
+                    self.nulls.push(format!("{key}.{}", member.key));
+                    continue;
+                }
+                Kind::List(_) | Kind::Map(_) | Kind::Unusable(_) => {
                     let key = format!("{key}.{}", member.key);
                     let _: Option<()> = self.expected(&key, &member.value, "text");
                     continue;
@@ -128,6 +135,11 @@ impl<'a> Reader<'a> {
             values.insert(member.key.clone(), text);
         }
         values
+    }
+
+    /// Where a value is null that [`Self::map`] has left out.
+    pub(crate) fn nulls(&self) -> &[String] {
+        &self.nulls
     }
 
     /// A reader of a member that is a map.

@@ -22,9 +22,11 @@ pub(super) fn export(
     deployment: &Deployment,
     target: &Target<'_>,
 ) -> Result<Exported, Fault> {
-    let (reduced, mut report) = reduce(deployment, own);
-    let existing = target.existing.unwrap_or_default();
-    let source = Source::new(existing, target.file)?;
+    let (mut reduced, mut report) = reduce(deployment, own);
+    let source = Source::new(target.existing.unwrap_or_default(), target.file)?;
+    let existing = source.text;
+    // A mark of the byte order is its owner's as well.
+    let mark = target.existing.and_then(|whole| whole.strip_suffix(existing)).unwrap_or_default();
     let before = parse_yaml(&source)?.to_value();
     // The first lines of a text that is there are its owner's.
     let mut text = if existing.trim().is_empty() { SCHEMA_LINE.to_owned() } else { existing.to_owned() };
@@ -46,6 +48,11 @@ pub(super) fn export(
     }
     let selects = |endpoint: &Endpoint| endpoint.tools != Tools::default() || !endpoint.aliases.is_empty();
     let foreign = deployment.format != Some("tidegate");
+    if foreign && before.get("variables").is_some() {
+        for (name, server) in &mut reduced.servers {
+            as_it_stands(&format!("servers.{name}"), server, &mut report);
+        }
+    }
     if foreign && before.get("names").is_some() && reduced.gateway.endpoints.values().any(selects) {
         let message = "endpoints that select tools are not added where `names` makes other names of them";
         return Err(source.fault(0, "names", message));
@@ -70,7 +77,7 @@ pub(super) fn export(
         first.unwrap_or_else(|| source.fault(0, "", "it would be no configuration"))
     })?;
     check(&source, &before, &text, &reduced)?;
-    Ok(Exported { text, beside: Vec::new(), report })
+    Ok(Exported { text: format!("{mark}{text}"), beside: Vec::new(), report })
 }
 
 /// Whether all else means what it meant.
@@ -99,8 +106,12 @@ fn check(source: &Source<'_>, before: &Value, text: &str, meant: &Deployment) ->
 
 /// Takes out what the gateway cannot be told, server by server, and gives names that it takes.
 pub(super) fn adjust(deployment: &mut Deployment, report: &mut Report) {
+    // What people were asked for is a variable's now.
+    deployment.inputs.clear();
     for (name, server) in &mut deployment.servers {
-        values(&format!("servers.{name}"), server, report);
+        let path = format!("servers.{name}");
+        looked_up(&path, server, report);
+        values(&path, server, report);
     }
     // What a container gets is known by now. That one is started has been told.
     let mut told = Report::default();
@@ -164,6 +175,82 @@ fn endpoints(deployment: &mut Deployment, renamed: &[(String, String)], report: 
         report.dropped(at, true, format!("the gateway does not take it, it is left out: {why}"));
         false
     });
+}
+
+/// What another program asks a person for, or looks up in a store of its own, is a variable of the
+/// environment here, in which it has to be put.
+fn looked_up(path: &str, server: &mut Server, report: &mut Report) {
+    let secret = server.oauth.as_mut().and_then(|oauth| oauth.client_secret.as_mut());
+    let secret = secret.map(|text| ("oauth.client_secret".to_owned(), text));
+    let env = server.env.iter_mut().map(|(name, text)| (format!("env.{name}"), text));
+    let headers = server.headers.iter_mut().map(|(name, text)| (format!("headers.{name}"), text));
+    for (at, text) in env.chain(headers).chain(secret) {
+        let pieces = text.pieces().iter().map(|piece| {
+            let (what, name) = match piece {
+                Piece::Input(id) => (format!("nobody is asked for {id:?}"), id),
+                Piece::Vault { scheme, reference } => {
+                    (format!("{reference:?} is not looked up in the store {scheme:?}"), reference)
+                }
+                piece => return piece.clone(),
+            };
+            let name = variable_name(name);
+            let meaning = format!("{what}: set the variable {name} where the gateway runs");
+            report.approximated(format!("{path}.{at}"), false, meaning);
+            Piece::Env { name, default: None }
+        });
+        *text = pieces.collect();
+    }
+}
+
+/// The name of a variable for what is called so.
+fn variable_name(of: &str) -> String {
+    let upper = of.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+    let name: String = upper.collect();
+    if name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_') { name } else { format!("_{name}") }
+}
+
+/// `${` as text, where the other program does not take it for a variable: in a file that has variables it
+/// would be one.
+fn as_it_stands(path: &str, server: &mut Server, report: &mut Report) {
+    let mut escaped = false;
+    let mut one = |text: &mut String| {
+        if text.contains("${") {
+            *text = text.replace("${", "$${");
+            escaped = true;
+        }
+    };
+    let words = server.argv.iter_mut().chain(&mut server.url).chain(&mut server.cwd);
+    let oauth = server
+        .oauth
+        .iter_mut()
+        .flat_map(|oauth| [&mut oauth.client_id, &mut oauth.client_secret].into_iter().flatten());
+    let values = server.env.values_mut().chain(server.headers.values_mut());
+    for text in words.chain(oauth).chain(values) {
+        let pieces = text.pieces().iter().map(|piece| match piece {
+            Piece::Plain(plain) => {
+                let mut plain = plain.clone();
+                one(&mut plain);
+                Piece::Plain(plain)
+            }
+            Piece::File(file) => {
+                let mut file = file.clone();
+                one(&mut file);
+                Piece::File(file)
+            }
+            piece => piece.clone(),
+        });
+        *text = pieces.collect();
+    }
+    server.description.iter_mut().chain(&mut server.title).for_each(&mut one);
+    server.tools.allow.iter_mut().flatten().chain(&mut server.tools.deny).for_each(&mut one);
+    server.tls.iter_mut().filter_map(|tls| tls.ca.as_mut()).for_each(&mut one);
+    if let Some(oauth) = &mut server.oauth {
+        oauth.scopes.iter_mut().chain(&mut oauth.issuer).for_each(&mut one);
+    }
+    if escaped {
+        let meaning = "\"${\" is text there, and would be a variable here: it is written \"$${\"";
+        report.approximated(path, false, meaning);
+    }
 }
 
 /// References of a kind that the gateway does not look up, or in a place where it does not.

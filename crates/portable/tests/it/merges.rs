@@ -1,6 +1,6 @@
 //! Texts that are there: what is not ours stays.
 
-use portable::{Deployment, Origin, Server, Target, Text, Tidegate};
+use portable::{Deployment, Format as _, Origin, Server, Target, Text, Tidegate};
 
 use crate::matrix::formats;
 
@@ -144,4 +144,92 @@ fn an_entry_of_a_registry_has_a_description_that_its_schema_takes() {
         let is_told = written.report.changed().any(|loss| loss.path == "servers.gateway.description");
         assert_eq!(is_told, description != Some(expected), "{}", written.text);
     }
+}
+
+/// What a format's text becomes in a file of ours, and its report.
+fn taken(format: &str, text: &str, existing: &str) -> (String, String) {
+    let all = portable::clients();
+    let format = all.iter().find(|known| known.name() == format).expect("a format");
+    let read = format.import(text, &Origin { file: ".claude.json", ..Origin::default() }).expect("read");
+    let target = Target { file: "tidegate.yaml", existing: Some(existing), remove: &[] };
+    let mut report = read.report;
+    let written = Tidegate.export(&Deployment { format: None, ..read.deployment }, &target).expect("written");
+    report.extend(written.report);
+    let refused: Vec<String> =
+        read.refused.iter().map(|refused| format!("refused {}: {}", refused.name, refused.fault)).collect();
+    (written.text, format!("{report}\n{}", refused.join("\n")))
+}
+
+#[test]
+fn what_is_literal_elsewhere_is_literal_in_a_file_with_variables() {
+    let text = r#"{"mcpServers": {"a": {"transport": "stdio", "command": "x", "args": ["${region}", "$${a}"],
+        "env": {"X": "${nobody}"}}}}"#;
+    let existing = "variables: {region: {default: eu}}\nupstreams: {}\n";
+    let (written, report) = taken("langchain", text, existing);
+    let config = config::load_str(&written, "f").expect("a configuration");
+    assert_eq!(
+        config.upstreams["a"].command.as_deref(),
+        Some(&["x", "${region}", "$${a}"].map(String::from)[..])
+    );
+    assert!(written.contains("$${nobody}"), "{written}");
+    assert!(report.contains("would be a variable here"), "{report}");
+    // Without variables it is text here as well.
+    let (written, report) = taken("langchain", text, "upstreams: {}\n");
+    assert!(
+        written.contains("\"${region}\"") && !report.contains("would be a variable"),
+        "{written}{report}"
+    );
+}
+
+#[test]
+fn our_own_mark_of_the_byte_order_stays() {
+    let text = r#"{"mcpServers": {"a": {"command": "x"}}}"#;
+    let (written, _) = taken("cursor", text, "\u{feff}listen: 127.0.0.1:0\n");
+    assert!(written.starts_with("\u{feff}listen: 127.0.0.1:0\n"), "{written}");
+    let (again, _) = taken("cursor", text, &written);
+    assert_eq!(again, written);
+}
+
+#[test]
+fn what_is_asked_for_or_in_a_keyring_is_a_variable_to_be_set() {
+    let code = r#"{"servers": {"a": {"command": "x", "env": {"KEY": "${input:api-key}"}},
+        "b": {"type": "http", "url": "https://h/", "headers": {"Authorization": "Bearer ${input:api-key}"}}},
+        "inputs": [{"id": "api-key", "type": "promptString", "password": true, "description": "d"}]}"#;
+    let (written, report) = taken("vscode", code, "");
+    assert!(written.contains("KEY: {\"env\":\"API_KEY\"}"), "{written}");
+    assert!(
+        written.contains("\"prefix\":\"Bearer \"") && written.contains("\"env\":\"API_KEY\""),
+        "{written}"
+    );
+    assert!(report.contains("set the variable API_KEY where the gateway runs"), "{report}");
+    let goose = "extensions:\n  a:\n    type: stdio\n    enabled: true\n    name: a\n    cmd: x\n    \
+                 env_keys: [A_TOKEN]\n";
+    let (written, report) = taken("goose", goose, "");
+    assert!(written.contains("A_TOKEN: {\"env\":\"A_TOKEN\"}"), "{written}");
+    assert!(report.contains("set the variable A_TOKEN"), "{report}");
+}
+
+#[test]
+fn servers_of_projects_are_taken_over_by_names_of_their_own() {
+    let text = r#"{"mcpServers": {"a": {"command": "x"}}, "projects": {
+        "/home/ann/one": {"mcpServers": {"a": {"command": "y"}, "b": {"command": "z"}}},
+        "/home/ann/two": {"mcpServers": {"a": {"command": "x"}, "b": {"command": "w"}, "c": {"url": 1}}}}}"#;
+    let (written, report) = taken("claude-code", text, "");
+    let config = config::load_str(&written, "f").expect("a configuration");
+    let names: Vec<&str> = config.upstreams.keys().map(String::as_str).collect();
+    assert_eq!(names, ["a", "a-one", "b", "b-two"]);
+    assert!(report.contains("it was for that project alone: here it is \"b-two\""), "{report}");
+    assert!(report.contains("refused c: "), "{report}");
+}
+
+#[test]
+fn a_key_that_is_twice_in_one_server_keeps_that_server_out_alone() {
+    let text = r#"{"mcpServers": {"a": {"command": "x", "command": "y"},
+        "b": {"command": "z", "env": {"N": null}}}}"#;
+    let (written, report) = taken("cursor", text, "");
+    assert!(written.contains("  b:\n") && !written.contains("  a:\n"), "{written}");
+    assert!(
+        report.contains("refused a: ") && report.contains("mcpServers.a.command: this key is there twice")
+    );
+    assert!(report.contains("servers.b.env.N") && report.contains("it is null"), "{report}");
 }

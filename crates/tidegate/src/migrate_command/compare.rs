@@ -40,6 +40,8 @@ pub enum Answer {
     Result(Value),
     /// An error of the protocol.
     Error(i64, String),
+    /// Nobody was asked: why.
+    NotAsked(&'static str),
 }
 
 /// What is not looked at.
@@ -109,6 +111,7 @@ fn told(answer: &Answer) -> Value {
     match answer {
         Answer::Result(result) => plain(result),
         Answer::Error(code, message) => serde_json::json!({"error": {"code": code, "message": message}}),
+        Answer::NotAsked(why) => serde_json::json!({ "notAsked": why }),
     }
 }
 
@@ -238,6 +241,8 @@ mod tests {
         for code in NO_ANSWERS {
             assert_eq!(answers(&error(code), &error(code), &none).len(), 1, "{code}: nobody answered");
         }
+        let nobody = Answer::NotAsked("there is no such tool");
+        assert_eq!(answers(&nobody, &nobody, &none).len(), 1, "nobody answered");
         let good = Answer::Result(json!({"content": []}));
         assert_eq!(places(&answers(&good, &failed, &none)), ["/isError"]);
     }

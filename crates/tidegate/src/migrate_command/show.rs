@@ -44,7 +44,7 @@ fn print_table(found: &Found) {
         out::line(format!(
             "\ncall {}: {} {}: {said}",
             index + 1,
-            out::plain(&call.new),
+            out::plain(call.new.as_ref().or(call.old.as_ref()).unwrap_or(&call.tool)),
             cut(&call.arguments)
         ));
         call.differences.iter().for_each(print_difference);
@@ -100,6 +100,7 @@ fn report(found: &Found) -> Value {
         found.pairs.only_old.iter().map(|(name, why)| json!({"name": name, "why": why})).collect();
     let call = |call: &Call| {
         json!({
+            "tool": call.tool,
             "old": call.old,
             "new": call.new,
             "arguments": call.arguments,
@@ -120,5 +121,6 @@ fn answer(answer: &Answer) -> Value {
     match answer {
         Answer::Result(result) => json!({"result": result}),
         Answer::Error(code, message) => json!({"error": {"code": code, "message": message}}),
+        Answer::NotAsked(why) => json!({ "notAsked": why }),
     }
 }

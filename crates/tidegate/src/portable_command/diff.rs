@@ -27,11 +27,8 @@ fn hide(format: &dyn Format, texts: &[&str], mut shown: String) -> String {
             shown = shown.replace(escaped.trim_matches('"'), "[secret]").replace(secret, "[secret]");
         }
     }
-    let lines = shown.split_inclusive('\n').map(|line| {
-        // In a command or a URL, where they cannot be told from the rest.
-        if portable::looks_secret(line) { "[a line with a secret]\n" } else { line }
-    });
-    lines.collect()
+    // In a command or a URL, and in what this format does not know.
+    portable::hide(&shown, texts)
 }
 
 #[cfg(test)]
@@ -48,6 +45,22 @@ mod tests {
             "-{\"mcpServers\": {\"a\": {\"command\": \"x\", \"env\": {\"API_KEY\": \"[secret]\"}}}}\n"
         );
         let token = format!("+ \"ghp_{}\"\n", "a".repeat(30));
-        assert_eq!(hide(format, &[], token), "[a line with a secret]\n");
+        assert_eq!(hide(format, &[], token), "+ \"[secret]\"\n");
+    }
+
+    #[test]
+    fn a_secret_in_a_url_or_a_command_is_not_shown() {
+        let format = super::super::format("cursor").expect("a format");
+        for entry in [
+            r#""url": "https://h/mcp?api_key=hunter2""#,
+            r#""url": "https://h/mcp?a=b&token=hunter2""#,
+            r#""url": "https://u:hunter2@h/mcp""#,
+            r#""command": "x", "args": ["--header", "Authorization: Bearer hunter2"]"#,
+            r#""command": "x", "args": ["--token=hunter2", "-e", "API_KEY=hunter2"]"#,
+        ] {
+            let old = format!("{{\"mcpServers\": {{\"a\": {{{entry}}}}}}}\n");
+            let text = hide(format, &[&old], format!("-{old}"));
+            assert!(!text.contains("hunter2") && text.contains("[secret]"), "{text}");
+        }
     }
 }

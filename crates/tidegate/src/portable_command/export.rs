@@ -11,6 +11,7 @@ use portable::{
 };
 use serde_json::{Value, json};
 
+use super::deployed::refuse_secrets;
 use super::files::{self, Text};
 use super::{code, diff, is_table, take, tell, undo};
 use crate::by_hand::ByHand;
@@ -67,7 +68,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", default_value = server::EVERYTHING)]
     endpoint: String,
     /// Where clients reach the gateway, without a path; what the configuration says where nothing is said.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = gateway_url)]
     url: Option<String>,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Table)]
@@ -158,6 +159,9 @@ fn work(arguments: &Arguments) -> anyhow::Result<u8> {
     if let Some(to) = arguments.to.as_deref().and_then(whole::find) {
         return whole::work(arguments, to, &loaded.config, file);
     }
+    if arguments.direct {
+        refuse_secrets(&load::layered(&source(arguments), file)?)?;
+    }
     let own = own(arguments, file)?;
     let mut plan = Plan::default();
     let places = match &arguments.to {
@@ -219,8 +223,15 @@ fn place(
     {
         return Ok(one);
     }
-    let text =
-        format!("find the file of {}: none or several are in its usual places; name it", format.title());
+    let text = match found.as_slice() {
+        [] => {
+            format!("find the file of {}: there is none ({}); name it", format.title(), files::places(format))
+        }
+        several => {
+            let all: Vec<String> = several.iter().map(|(_, path)| path.display().to_string()).collect();
+            format!("find the file of {}: there are {}; name one", format.title(), all.join(", "))
+        }
+    };
     Err(Coded::new(USAGE, text).into())
 }
 
@@ -255,6 +266,18 @@ fn pointer(
     let mut deployment = Deployment::default();
     deployment.servers.insert(entry, server);
     Ok(deployment)
+}
+
+/// Where a gateway can be: a URL of the web with nothing behind its host.
+fn gateway_url(text: &str) -> Result<String, String> {
+    let wrong = "write http:// or https:// and a host, with nothing behind it: https://gateway.example.com";
+    let url: http::Uri = text.parse().map_err(|_| wrong.to_owned())?;
+    let is_web = matches!(url.scheme_str(), Some("http" | "https"));
+    let is_bare = matches!(url.path(), "" | "/") && url.query().is_none() && !text.contains(['#', '@']);
+    if is_web && is_bare && !url.host().unwrap_or_default().is_empty() {
+        return Ok(text.to_owned());
+    }
+    Err(wrong.to_owned())
 }
 
 fn base(arguments: &Arguments, config: &Config) -> anyhow::Result<String> {
@@ -374,4 +397,28 @@ fn finish(arguments: &Arguments, plan: &Plan) -> anyhow::Result<u8> {
         None => out::line("nothing was written: --write does it"),
     }
     Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_is_at_a_url_of_the_web() {
+        for good in ["http://localhost:7400", "https://gateway.example.com/", "https://[::1]:7400"] {
+            assert_eq!(gateway_url(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "not a url",
+            "ftp://x",
+            "gateway.example.com",
+            "https://",
+            "https://h/mcp",
+            "https://h?a=b",
+            "https://u:p@h",
+        ] {
+            let error = gateway_url(bad).expect_err(bad);
+            assert!(error.starts_with("write http"), "{error}");
+        }
+    }
 }

@@ -83,13 +83,16 @@ pub fn named(path: &Path) -> anyhow::Result<Text> {
 /// # Errors
 /// Where somebody changed the file meanwhile, or it cannot be written. It is as it was.
 pub fn replace(old: &Text, new: &str) -> anyhow::Result<()> {
+    let failed =
+        |error: std::io::Error| Coded::new(FAILURE, format!("write {}: {error}", old.path.display()));
+    // Nobody comes between the look and the change.
+    let _lock = scout::lock(&old.real).map_err(failed)?;
     let now = named(&old.path)?;
     if now.real != old.real || now.text != old.text {
         let text = format!("write {}: somebody changed it meanwhile; begin again", old.path.display());
         return Err(Coded::new(FAILURE, text).into());
     }
-    scout::replace(&old.real, new.as_bytes())
-        .map_err(|error| Coded::new(FAILURE, format!("write {}: {error}", old.path.display())).into())
+    scout::replace(&old.real, new.as_bytes()).map_err(|error| failed(error).into())
 }
 
 /// As [`replace`] for several: all of them, or none.
@@ -155,7 +158,11 @@ pub fn private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
             if std::fs::read(file).map_err(failed)? == bytes {
                 return Ok(());
             }
-            let text = format!("write {}: there is another file of that name", file.display());
+            let text = format!(
+                "write {}: there is another file of that name; take it away if nobody needs it, or \
+                 name another folder",
+                file.display()
+            );
             Err(Coded::new(FAILURE, text).into())
         }
         Err(error) => Err(failed(error).into()),
@@ -171,4 +178,70 @@ pub fn private_folder(folder: &Path) -> anyhow::Result<()> {
 
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| Coded::new(FAILURE, format!("make {}: {error}", folder.display())).into())
+}
+
+/// What is to be said of a folder of secrets in which others can write: they can put files of their own
+/// there.
+pub fn open_to_others(folder: &Path) -> Option<String> {
+    let mode = std::fs::metadata(folder).ok()?.mode() & 0o777;
+    let others = mode & 0o022 != 0;
+    others.then(|| {
+        let folder = folder.display();
+        format!(
+            "others can write into {folder} (mode {mode:o}), and change the secrets there: chmod 700 {folder}"
+        )
+    })
+}
+
+/// The places of a format's files, for people.
+pub fn places(format: &dyn Format) -> String {
+    let users = format.known().iter().filter(|known| known.scope == Scope::User);
+    let all: Vec<String> = users.map(|known| format!("~/{}", known.path)).collect();
+    if all.is_empty() { "no usual place".to_owned() } else { all.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn of_many_who_change_a_file_at_once_one_does_and_the_others_are_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["old", "new"] {
+            let path = folder.path().join(name);
+            if name == "old" {
+                std::fs::write(&path, "before").expect("written");
+            }
+            let before = read(&path).expect("read");
+            let start = std::sync::Barrier::new(12);
+            let one = |number: usize| {
+                start.wait();
+                replace(&before, &number.to_string()).map_err(|error| error.to_string())
+            };
+            let all: Vec<_> = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..12).map(|number| scope.spawn(move || one(number))).collect();
+                all.into_iter().map(|one| one.join().expect("no panic")).collect()
+            });
+            assert_eq!(all.iter().filter(|one| one.is_ok()).count(), 1, "{all:?}");
+            let told = all.iter().filter_map(|one| one.as_ref().err());
+            assert!(told.clone().all(|error| error.contains("somebody changed it meanwhile")), "{all:?}");
+            let winner = all.iter().position(Result::is_ok).expect("one");
+            assert_eq!(std::fs::read_to_string(&path).expect("read"), winner.to_string());
+        }
+    }
+
+    #[test]
+    fn a_folder_in_which_others_can_write_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let set = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(folder.path(), mode).expect("set");
+        };
+        set(0o755);
+        assert_eq!(open_to_others(folder.path()), None);
+        set(0o777);
+        assert!(open_to_others(folder.path()).expect("told").contains("chmod 700"));
+    }
 }

@@ -124,6 +124,13 @@ struct Taken {
     beside: Vec<(Text, String)>,
 }
 
+impl Taken {
+    /// Whether a server is taken over. A file with none in it is not made.
+    fn has_any(&self) -> bool {
+        self.all.rows.iter().any(|row| row.own.is_some())
+    }
+}
+
 fn work(arguments: &Arguments, file: &Path) -> anyhow::Result<u8> {
     let old = files::named(file)?;
     let known = known_servers(&old)?;
@@ -136,7 +143,8 @@ fn work(arguments: &Arguments, file: &Path) -> anyhow::Result<u8> {
         let text = format!("write {}: there is another file already", other.path.display());
         return Err(Coded::new(REFUSED, text).into());
     }
-    if arguments.write {
+    let writes = arguments.write && (old.text.is_some() || taken.has_any());
+    if writes {
         put_secrets(&taken.moved)?;
         // What names others comes after them.
         let mut changes = taken.beside.clone();
@@ -144,7 +152,7 @@ fn work(arguments: &Arguments, file: &Path) -> anyhow::Result<u8> {
         changes.retain(|(old, new)| old.text.as_deref() != Some(new.as_str()));
         files::replace_all(&changes)?;
     }
-    show(arguments, &taken, file, &old)?;
+    show(arguments, &taken, file, &old, writes)?;
     Ok(code(&taken.all.report, taken.all.refused))
 }
 
@@ -184,7 +192,8 @@ fn places(arguments: &Arguments) -> anyhow::Result<Vec<(&'static dyn Format, Pat
     }
     let found = files::known(&[format])?;
     if found.is_empty() {
-        let text = format!("find a file of {}: there is none in its usual places; name it", format.title());
+        let text =
+            format!("find a file of {}: there is none ({}); name it", format.title(), files::places(format));
         return Err(Coded::new(USAGE, text).into());
     }
     Ok(found)
@@ -359,6 +368,10 @@ fn put_secrets(moved: &[Moved]) -> anyhow::Result<()> {
         files::private_folder(file.parent().unwrap_or(Path::new(".")))?;
         files::private(file, one.value.expose().as_bytes())?;
     }
+    let folder = moved.first().and_then(|one| Path::new(&one.place).parent());
+    if let Some(warning) = folder.and_then(files::open_to_others) {
+        eprintln!("warning: {warning}");
+    }
     Ok(())
 }
 
@@ -376,9 +389,11 @@ fn unset(text: &str) -> BTreeMap<String, Vec<String>> {
     found
 }
 
-fn show(arguments: &Arguments, taken: &Taken, file: &Path, old: &Text) -> anyhow::Result<()> {
+fn show(arguments: &Arguments, taken: &Taken, file: &Path, old: &Text, written: bool) -> anyhow::Result<()> {
     let Taken { all, moved, text: new, beside } = taken;
     let (existing, is_same) = (old.text.as_deref(), old.text.as_deref() == Some(new.as_str()));
+    // As in the table: what stands there already may have secrets in it.
+    let shown = |text: &str| portable::hide(text, &[text]);
     if !is_table(arguments.output) {
         let rows: Vec<Value> = all
             .rows
@@ -391,10 +406,10 @@ fn show(arguments: &Arguments, taken: &Taken, file: &Path, old: &Text) -> anyhow
         let moved: Vec<Value> =
             moved.iter().map(|one| json!({ "from": one.path, "to": one.place })).collect();
         let beside: Vec<Value> =
-            beside.iter().map(|(file, text)| json!({ "file": file.path, "text": text })).collect();
+            beside.iter().map(|(file, text)| json!({ "file": file.path, "text": shown(text) })).collect();
         let document = json!({ "servers": rows, "report": all.report.to_json(), "secrets": moved,
                                "unset": unset(new),
-                               "config": file, "text": new, "beside": beside, "written": arguments.write });
+                               "config": file, "text": shown(new), "beside": beside, "written": written });
         out::line(serde_json::to_string_pretty(&document)?);
         return Ok(());
     }
@@ -420,10 +435,11 @@ fn show(arguments: &Arguments, taken: &Taken, file: &Path, old: &Text) -> anyhow
     for (variable, keys) in unset(new) {
         out::line(format!("set     {variable}: the gateway does not start without it ({})", keys.join(", ")));
     }
-    for (file, _) in beside.iter().filter(|_| arguments.write) {
+    for (file, _) in beside.iter().filter(|_| written) {
         out::line(format!("wrote {}", file.path.display()));
     }
     match (arguments.write, is_same) {
+        (true, _) if !written => out::line("nothing was written: there is no server to take over"),
         (_, true) => out::line(format!("{} says it already", file.display())),
         (true, false) => out::line(format!("wrote {}", file.display())),
         (false, false) => {

@@ -112,12 +112,17 @@ async fn every_key_can_be_explained() {
 async fn schema_and_reference_are_those_of_the_documents() {
     let folder = Folder::new();
     let documents = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
-    for (command, file) in [("schema", "config.schema.json"), ("reference", "config.md")] {
+    let printed: [(&[&str], &str); 3] = [
+        (&["schema"], "config.schema.json"),
+        (&["schema", "--overlay"], "config.overlay.schema.json"),
+        (&["reference"], "config.md"),
+    ];
+    for (command, file) in printed {
         let document = std::fs::read_to_string(documents.join(file)).unwrap();
-        let printed = folder.run(&["config", command]).await.good();
+        let printed = folder.run(&[&["config"], command].concat()).await.good();
         assert!(
             document.contains(printed.trim_end()),
-            "docs/reference/{file} is not what `{command}` prints"
+            "docs/reference/{file} is not what `{command:?}` prints"
         );
     }
 }

@@ -58,9 +58,23 @@ async fn what_differs_is_shown_and_the_command_says_so() {
     assert!(names(&report["tools"]).contains(&"shop_say"));
     assert_eq!(report["calls"][0]["differences"], json!([]));
     assert_eq!(report["calls"][0]["answers"]["old"]["result"]["content"][0]["text"], "a");
-    // Without being told, a new name is another tool, and a call of it no call of both.
+    // Without being told, a new name is another tool, and a call of it differs as nobody answers there.
     let ran = new.run(&arguments).await;
-    assert!(ran.bad(2).contains("there is no such tool on both sides"));
+    assert_eq!((ran.code, &*ran.stderr), (4, ""), "{ran:?}");
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let call = &report["calls"][0];
+    assert_eq!(
+        (&call["tool"], &call["old"], &call["new"]),
+        (&json!("shop_say"), &Value::Null, &json!("shop_say"))
+    );
+    assert_eq!(call["answers"]["old"], json!({"notAsked": "there is no such tool"}));
+    assert_eq!(call["answers"]["new"], json!({"notAsked": "the other side has no such tool"}));
+    assert_eq!(call["differences"].as_array().unwrap().len(), 1);
+    let table = new.run(&arguments[..6]).await;
+    assert!(table.code == 4 && table.stdout.contains("1 of 1 answers differ"), "{table:?}");
+    new.write("calls", "{\"tool\": \"shop_nothing\"}\n");
+    let ran = new.run(&arguments).await;
+    assert!(ran.bad(2).contains("there is no such tool on either side"));
     assert_eq!(up.stop().await, 0);
 }
 

@@ -476,3 +476,99 @@ async fn another_gateways_files_are_written_where_there_are_none_and_taken_back(
     let unknown = home.run(&["export", "nginx", "x"]).await.bad(2);
     assert!(unknown.contains("the programs claude-desktop") && unknown.contains("litellm"), "{unknown}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_of_the_gateways_file_is_written_past_it() {
+    let home = Home::with(&[]);
+    home.folder.configure(
+        "upstreams:\n  a: {url: 'https://h.example/mcp', headers: {Authorization: Bearer not-a-real-key}}\n  \
+         b: {command: [x, --token, not-a-real-key]}\n  \
+         c: {url: 'https://h.example/mcp?api_key=not-a-real-key'}\n",
+    );
+    for more in [&["--write"][..], &[]] {
+        let ran = home.run(&[&["export", "cursor", "q.json", "--direct"], more].concat()).await;
+        let said = ran.bad(3);
+        for key in ["upstreams.a.headers.Authorization", "upstreams.b.command[2]", "upstreams.c.url"] {
+            assert!(said.contains(key), "{said}");
+        }
+        assert!(said.contains("{env: NAME}") && !said.contains("not-a-real"), "{said}");
+    }
+    assert!(!home.folder.path("q.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shown_has_none_of_the_users_secrets() {
+    let there = r#"{"mcpServers": {
+  "a": {"url": "https://h.example/mcp?api_key=not-a-real-key"},
+  "b": {"url": "https://u:not-a-real-key@h.example/mcp"},
+  "c": {"command": "x", "args": ["--header", "Authorization: Bearer not-a-real-key"]}
+}}
+"#;
+    let home = Home::with(&[(".cursor/mcp.json", there.to_owned())]);
+    let shown = home.run(&["export", "cursor", "--url", "http://127.0.0.1:1"]).await.good();
+    assert!(shown.contains("[secret]") && !shown.contains("not-a-real"), "{shown}");
+    home.folder.configure("upstreams:\n  a: {url: 'https://h.example/', headers: {X-Key: not-a-real-key}}\n");
+    let json = home.run(&["import", "cursor", "--output", "json"]).await;
+    assert!(json.code == 4 && json.stdout.contains("[secret]"), "{json:?}");
+    assert!(!json.stdout.contains("not-a-real"), "{json:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_of_nothing_makes_no_file() {
+    let home = Home::with(&[(".cursor/mcp.json", "{\"mcpServers\": {}}".to_owned())]);
+    let config = home.folder.path("tidegate.yaml");
+    std::fs::remove_file(&config).unwrap();
+    let none = home.run(&["import", "cursor", "nosuch.json", "--write"]).await;
+    assert!(none.code == 4 && none.stdout.contains("there is no such file"), "{none:?}");
+    let empty = home.run(&["import", "cursor", "--write", "--output", "json"]).await.good();
+    let document: Value = serde_json::from_str(&empty).unwrap();
+    assert_eq!(document["written"], false);
+    assert!(!config.exists(), "nothing was to be written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_at_once_lose_nothing_of_each_other() {
+    let home = Home::with(&[]);
+    home.folder.configure("upstreams: {}\n");
+    let all: Vec<_> = (0..8).map(|number| format!("c{number}.json")).collect();
+    for (number, name) in all.iter().enumerate() {
+        let text = format!("{{\"mcpServers\": {{\"server-{number}\": {{\"command\": \"x\"}}}}}}");
+        home.folder.write(name, &text);
+    }
+    let runs: Vec<_> = all
+        .iter()
+        .map(|name| home.folder.command(&["import", "cursor", name, "--write"]).spawn().unwrap())
+        .collect();
+    let mut wrote = Vec::new();
+    for (number, mut run) in runs.into_iter().enumerate() {
+        if within(run.wait()).await.unwrap().success() {
+            wrote.push(number);
+        }
+    }
+    let text = home.folder.read("tidegate.yaml");
+    assert!(!wrote.is_empty());
+    for number in wrote {
+        assert!(text.contains(&format!("server-{number}:")), "{number} was said to be written: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_mistakes_are_told_with_what_to_do() {
+    let home = Home::with(&home()[3..4]);
+    for url in ["not a url", "ftp://x"] {
+        let said = home.run(&["export", "cursor", "--url", url]).await.bad(2);
+        assert!(said.contains("write http:// or https://"), "{said}");
+    }
+    let said = home.run(&["export", "windsurf", "--url", "http://127.0.0.1:1"]).await.bad(2);
+    assert!(said.contains("~/.codeium/windsurf/mcp_config.json"), "{said}");
+    let secrets = home.folder.path("secrets");
+    std::fs::create_dir(&secrets).unwrap();
+    std::fs::set_permissions(&secrets, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let import = ["import", "cursor", "--secrets", "secrets", "--write"];
+    let wrote = home.run(&import).await;
+    assert!(wrote.code == 0 && wrote.stderr.contains("chmod 700"), "{wrote:?}");
+    let file = std::fs::read_dir(&secrets).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, "another").unwrap();
+    home.folder.configure("upstreams: {}\n");
+    assert!(home.run(&import).await.bad(1).contains("name another folder"));
+}

@@ -82,7 +82,8 @@ fn paths(arguments: &Arguments, format: &'static dyn Format) -> anyhow::Result<V
     }
     let found = if format.known().is_empty() { Vec::new() } else { files::known(&[format])? };
     if found.is_empty() {
-        let text = format!("find a file of {}: none is in a usual place; name it", format.title());
+        let text =
+            format!("find a file of {}: there is none ({}); name it", format.title(), files::places(format));
         return Err(Coded::new(USAGE, text).into());
     }
     Ok(found.into_iter().map(|(_, path)| path).collect())
