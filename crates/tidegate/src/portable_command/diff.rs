@@ -17,18 +17,21 @@ pub fn show(format: &dyn Format, file: &str, old: &str, new: &str) {
 }
 
 /// Puts `[secret]` in the place of every secret that stands in one of the texts.
-fn hide(format: &dyn Format, texts: &[&str], mut shown: String) -> String {
+fn hide(format: &dyn Format, texts: &[&str], shown: String) -> String {
+    // First by all of the text, so that a part of one secret is not taken for another: also what is in a
+    // command or a URL, and in what this format does not know.
+    let mut shown = portable::hide(&shown, texts);
     for text in texts {
         let Ok(read) = format.import(text, &Origin::default()) else { continue };
         let mut deployment = read.deployment;
         let moved = portable::move_inline(&mut deployment, &mut |_| Some(String::new()));
-        for secret in moved.iter().map(|moved| moved.value.expose()).filter(|secret| !secret.is_empty()) {
+        // A short one is hidden above where it stands alone: it is a part of many words.
+        for secret in moved.iter().map(|moved| moved.value.expose()).filter(|secret| secret.len() > 5) {
             let escaped = serde_json::to_string(secret).unwrap_or_default();
             shown = shown.replace(escaped.trim_matches('"'), "[secret]").replace(secret, "[secret]");
         }
     }
-    // In a command or a URL, and in what this format does not know.
-    portable::hide(&shown, texts)
+    shown
 }
 
 #[cfg(test)]
@@ -46,6 +49,15 @@ mod tests {
         );
         let token = format!("+ \"ghp_{}\"\n", "a".repeat(30));
         assert_eq!(hide(format, &[], token), "+ \"[secret]\"\n");
+    }
+
+    #[test]
+    fn a_secret_that_begins_as_another_one_is_hidden_whole() {
+        let format = super::super::format("cursor").expect("a format");
+        let old = "{\"mcpServers\": {\"a\": {\"command\": \"x\", \"args\": [\"--token\", \"hunter2-long\"], \
+                   \"env\": {\"API_KEY\": \"hunter2\"}}}}\n";
+        let text = hide(format, &[old], format!("-{old}"));
+        assert!(text.contains("\"--token\", \"[secret]\""), "{text}");
     }
 
     #[test]

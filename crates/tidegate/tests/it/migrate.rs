@@ -71,7 +71,7 @@ async fn what_differs_is_shown_and_the_command_says_so() {
     assert_eq!(call["answers"]["new"], json!({"notAsked": "the other side has no such tool"}));
     assert_eq!(call["differences"].as_array().unwrap().len(), 1);
     let table = new.run(&arguments[..6]).await;
-    assert!(table.code == 4 && table.stdout.contains("1 of 1 answers differ"), "{table:?}");
+    assert!(table.code == 4 && table.stdout.contains("1 of 1 answer differ"), "{table:?}");
     new.write("calls", "{\"tool\": \"shop_nothing\"}\n");
     let ran = new.run(&arguments).await;
     assert!(ran.bad(2).contains("there is no such tool on either side"));
