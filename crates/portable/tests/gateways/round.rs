@@ -376,3 +376,57 @@ fn a_guard_that_is_not_written_is_told_as_lost() {
     let secrets: Vec<Inline> = inline(&deployment);
     assert_eq!(secrets, []);
 }
+
+#[test]
+fn what_holds_for_all_endpoints_is_shared_out_among_routes_and_read_once() {
+    let own = |burst: u64| {
+        format!(
+            "auth: {{url: 'https://mcp.example.com', allow: [corp], issuers: {{corp: {{issuer: \
+             'https://login.example.com', jwks_url: 'https://login.example.com/keys'}}}}}}\n\
+             rates: [{{name: all, rate: 60/1m, burst: {burst}}}]\n\
+             upstreams: {{crm: {{url: 'https://crm.example.com/mcp'}}, hr: {{url: \
+             'https://hr.example.com/mcp'}}}}\n\
+             endpoints: {{a: {{upstreams: [crm]}}, b: {{upstreams: [hr]}}}}\n"
+        )
+    };
+    let format = format("agentgateway");
+    let export = |burst| {
+        let ours = Tidegate.import(&own(burst), &Origin::default()).unwrap().deployment;
+        format.export(&ours, &Target::default()).unwrap()
+    };
+    let written = export(12);
+    assert_eq!(written.text.matches("maxTokens: 3\n").count(), 2, "{}", written.text);
+    assert_eq!(written.text.matches("fillInterval: \"6s\"").count(), 2, "{}", written.text);
+    let again = format.import(&written.text, &Origin::default()).unwrap().deployment.gateway;
+    assert_eq!(again.limits.len(), 1);
+    assert_eq!(again.issuers.len(), 1);
+    assert_eq!(again.issuers[0].audiences, ["https://mcp.example.com/mcp"]);
+    // Two at once are one for each of two, and one is no bucket that can be held to.
+    let few = export(2);
+    assert!(few.report.guards_lost() && !few.text.contains("localRateLimit"), "{}\n{}", few.report, few.text);
+}
+
+#[test]
+fn callers_other_than_those_of_issuers_are_lost_where_nothing_else_is_asked_for() {
+    let base = "upstreams: {crm: {url: 'https://crm.example.com/mcp'}}\n";
+    for (auth, path) in [
+        ("{allow: []}", "gateway.auth.allow"),
+        ("{allow: [keys]}", "gateway.auth.allow"),
+        ("{allow: [anonymous], endpoints: {crm: {allow: []}}}", "gateway.auth.endpoints"),
+        ("{scopes: ['a:b'], allow: [keys]}", "gateway.auth.scopes"),
+        ("{dpop: {required: true}, allow: [anonymous]}", "gateway.auth.dpop"),
+    ] {
+        let own = format!("{base}listen: 0.0.0.0:7400\nauth: {auth}\n");
+        let ours = Tidegate.import(&own, &Origin::default()).unwrap_or_else(|fault| panic!("{fault}\n{own}"));
+        for name in WRITTEN {
+            let report = format(name).export(&ours.deployment, &Target::default()).unwrap().report;
+            let lost = |loss: &&portable::Loss| loss.guards && loss.fate == portable::Fate::Dropped;
+            assert!(report.changed().filter(lost).any(|loss| loss.path == path), "{name} {auth}: {report}");
+        }
+        // And nothing is on the way back to ourselves.
+        let back = Tidegate.export(&ours.deployment, &Target::default()).unwrap();
+        assert!(!back.report.guards_lost(), "{}", back.report);
+        let again = Tidegate.import(&back.text, &Origin::default()).unwrap().deployment.gateway;
+        assert_eq!(again, ours.deployment.gateway);
+    }
+}

@@ -92,11 +92,13 @@ fn stdio<'a>(reading: &mut Reading<'a>, table: &mut Table<'a>, server: &mut Serv
     let command = command.ok_or_else(|| table.fault("it has no \"cmd\""))?;
     server.argv = argv(&command, reading.texts(table, "args", false)?.unwrap_or_default(), STYLE);
     server.env = reading.values(table, "env", STYLE)?;
-    if table.flag("clearEnv")? == Some(true) {
-        reading.report.kept(table.at("clearEnv"), true);
+    // Earlier exports of ours had the second word.
+    let cleared = [table.flag("clear_env")?, table.flag("clearEnv")?];
+    if cleared.contains(&Some(true)) {
+        reading.report.kept(table.at("clear_env"), true);
     } else {
         let meaning = "the program gets PATH, HOME and the variables that are named, and no others";
-        reading.report.approximated(table.at("clearEnv"), true, meaning);
+        reading.report.approximated(table.at("clear_env"), true, meaning);
     }
     Ok(())
 }

@@ -96,7 +96,7 @@ fn target(name: &str, server: &Server) -> Json {
                 stdio.insert("env".to_owned(), env.collect());
             }
             // As here, where a program gets what is named and little else.
-            stdio.insert("clearEnv".to_owned(), true.into());
+            stdio.insert("clear_env".to_owned(), true.into());
             out.insert("stdio".to_owned(), Json::Object(stdio));
         }
     }
