@@ -145,10 +145,10 @@ fn visit(deployment: &mut Deployment, found: &mut Visitor<'_>) {
             let (at, movable) = (format!("servers.{name}.oauth.client_secret"), secret.as_plain().is_some());
             found(&at, Some(name), movable, secret);
         }
-        if let Some(url) = &mut server.url {
-            if is_secret("", url) {
-                found(&format!("servers.{name}.url"), Some(name), false, url);
-            }
+        if let Some(url) = &mut server.url
+            && is_secret("", url)
+        {
+            found(&format!("servers.{name}.url"), Some(name), false, url);
         }
         words(&mut server.argv, &format!("servers.{name}.command"), name, found);
         if let Some(container) = &mut server.container {

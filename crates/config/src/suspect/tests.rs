@@ -85,9 +85,12 @@ fn none_of_these_is_a_secret() {
     }
 }
 
+/// A command, and which of its words have which secrets.
+type Command<'a> = (&'a [&'a str], &'a [(usize, &'a str)]);
+
 #[test]
 fn secrets_are_found_among_the_words_of_a_command() {
-    let commands: &[(&[&str], &[(usize, &str)])] = &[
+    let commands: &[Command<'_>] = &[
         (&["mcp-remote", "https://h/mcp", "--header", "Authorization: Bearer abc"], &[(3, "abc")]),
         (&["mcp-remote", "https://h/mcp", "--header", "Authorization:Bearer abc"], &[(3, "abc")]),
         (&["mcp-remote", "https://h/mcp", "--header=X-Api-Key: abc"], &[(2, "abc")]),
