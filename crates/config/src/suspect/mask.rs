@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aho_corasick::AhoCorasick;
 use serde_json::Value;
 
 use super::{in_value, in_words};
@@ -96,30 +97,36 @@ pub fn mask(text: &str, secrets: &[String]) -> String {
         let json = Value::from(secret.as_str()).to_string();
         json.get(1..json.len().saturating_sub(1)).unwrap_or_default().to_owned()
     });
-    // A longer one first: another may be a part of it. Of several lines, each is one.
-    let mut all: Vec<String> = secrets.iter().cloned().chain(escaped).collect();
+    // Of several lines, each is one.
+    let mut all: BTreeSet<String> = secrets.iter().cloned().chain(escaped).collect();
     let lines = secrets.iter().flat_map(|secret| secret.lines().map(str::trim)).filter(|line| line.len() > 8);
     all.extend(lines.map(str::to_owned));
     all.retain(|secret| !secret.trim().is_empty() && secret != HIDDEN);
-    all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-    all.dedup();
-    all.iter().fold(text.to_owned(), |text, secret| without(&text, secret))
-}
-
-fn without(text: &str, secret: &str) -> String {
-    if secret.len() > ALONE_MAX {
-        return text.replace(secret, HIDDEN);
-    }
+    let Ok(search) = AhoCorasick::new(&all) else {
+        // More of them than can be looked for: none of it is shown.
+        return HIDDEN.to_owned();
+    };
     let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let (mut out, mut done) = (String::with_capacity(text.len()), 0);
-    for (at, _) in text.match_indices(secret) {
-        let end = at + secret.len();
-        let alone = !is_part(text[..at].chars().next_back()) && !is_part(text[end..].chars().next());
-        if alone && at >= done {
-            out.push_str(&text[done..at]);
-            out.push_str(HIDDEN);
-            done = end;
+    let alone = |start: usize, end: usize| {
+        !is_part(text[..start].chars().next_back()) && !is_part(text[end..].chars().next())
+    };
+    // Once through the text, however many there are. Those that share a part are hidden as one.
+    let mut places: Vec<(usize, usize)> = Vec::new();
+    for found in search.find_overlapping_iter(text) {
+        let (mut start, end) = (found.start(), found.end());
+        if end - start <= ALONE_MAX && !alone(start, end) {
+            continue;
         }
+        while let Some((before, _)) = places.pop_if(|(_, last)| *last > start) {
+            start = start.min(before);
+        }
+        places.push((start, end));
+    }
+    let (mut out, mut done) = (String::with_capacity(text.len()), 0);
+    for (start, end) in places {
+        out.push_str(&text[done..start]);
+        out.push_str(HIDDEN);
+        done = end;
     }
     out.push_str(&text[done..]);
     out

@@ -38,7 +38,7 @@ const PARTS: [&str; 11] = [
 ];
 
 /// Words by which a name says something else of what has a secret: where, how long, of which kind.
-const ABOUT: [&str; 20] = [
+const ABOUT: [&str; 21] = [
     "algorithm",
     "audience",
     "dir",
@@ -55,6 +55,7 @@ const ABOUT: [&str; 20] = [
     "path",
     "prefix",
     "provider",
+    "server",
     "type",
     "uri",
     "url",

@@ -77,6 +77,7 @@ fn none_of_these_is_a_secret() {
         ("URL", "https://example.com:8443/a@b/c"),
         ("DATABASE_URL", "postgres://u:<password>@h/db"),
         ("DATABASE_URL", "postgres://u:${PW}@h/db"),
+        ("AUTH_SERVER", "https://login.example.com/realms/a"),
         ("SHEET", "1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgVE2upms"),
         ("DIGEST", "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
     ];
@@ -157,6 +158,15 @@ fn what_is_masked_shows_the_rest() {
         "+  \"apiKey\": \"[secret]\",\n-  token = \"[secret]\"\n   image: x\n   url: https://u:[secret]@h/\n"
     );
     assert_eq!(mask("x=\"a\\\"b\" ax", &["a\"b".to_owned(), "x".to_owned()]), "[secret]=\"[secret]\" ax");
+    let shared = ["abcdefgh".to_owned(), "efghijkl".to_owned(), "abcdefghij".to_owned()];
+    assert_eq!(
+        mask("1 abcdefghijkl 2 abcdefg", &shared),
+        "1 [secret] 2 abcdefg",
+        "what they share is hidden once"
+    );
+    let many: Vec<String> = (0..20_000).map(|n| format!("not-a-real-key-{n}")).collect();
+    let text = many.join(" ");
+    assert!(!mask(&text, &many).contains("not-a-real"), "once through the text, however many there are");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use config::mcp_json::names_for;
+use config::{Given, Layer};
 use portable::{Deployment, Format, Imported, Moved, Origin, Report, Server, Target, Tidegate};
 use serde_json::{Value, json};
 
@@ -199,10 +200,15 @@ fn places(arguments: &Arguments) -> anyhow::Result<Vec<(&'static dyn Format, Pat
     Ok(found)
 }
 
-/// The servers that the gateway has.
+/// The servers that the gateway has, with the values of variables that are known.
 fn known_servers(old: &Text) -> anyhow::Result<Deployment> {
     let Some(text) = &old.text else { return Ok(Deployment::default()) };
     let name = old.path.display().to_string();
+    let layer = Layer { name: &name, bytes: text.as_bytes() };
+    // A variable without a value is given one at the start, which is not known here.
+    let whole = config::load_layers(&[layer], &Given::default());
+    let whole = whole.map(|layered| portable::yaml_text(layered.origins.whole()));
+    let text = whole.as_ref().unwrap_or(text);
     let read = Tidegate.import(text, &Origin { file: &name, ..Origin::default() });
     Ok(read.map_err(|fault| Coded::config(format!("use the configuration:\n{fault}")))?.deployment)
 }

@@ -301,6 +301,25 @@ async fn an_upstream_that_is_there_is_not_replaced_with_what_guards_it_unless_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_over_is_known_again_whatever_variables_are_in_the_file() {
+    let home = Home::with(&[]);
+    home.folder
+        .configure("variables: {region: {default: eu}}\nupstreams:\n  b: {command: [y, '${region}']}\n");
+    home.folder.write(
+        "l.json",
+        r#"{"mcpServers": {"a": {"transport": "stdio", "command": "x", "args": ["${region}"]},
+            "b": {"transport": "stdio", "command": "y", "args": ["eu"]}}}"#,
+    );
+    let took = home.run(&["import", "langchain", "l.json", "--write"]).await.good();
+    assert_eq!(took.matches("it is there already").count(), 1, "{took}");
+    let config = home.folder.read("tidegate.yaml");
+    assert!(config.contains("$${region}"), "what is text there is text here: {config}");
+    let again = home.run(&["import", "langchain", "l.json", "--write"]).await.good();
+    assert_eq!(again.matches("it is there already").count(), 2, "{again}");
+    assert_eq!(home.folder.read("tidegate.yaml"), config);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_gateways_servers_take_no_upstreams_place_unless_that_is_said() {
     let home = Home::with(&[]);
     home.folder.configure("upstreams:\n  files: {url: 'http://127.0.0.1:9/mcp', hide: ['write_*']}\n");
