@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use config::Config;
 use portable::{
-    Deployment, Field, Format, Origin, Report, Server, Support, Target, Text as PlainText, Tidegate, Tools,
+    Deployment, Field, Format, Origin, Report, Scope, Server, Support, Target, Text as PlainText, Tidegate,
+    Tools,
 };
 use serde_json::{Value, json};
 
@@ -317,7 +318,10 @@ fn behind(format: &dyn Format, text: &str, file: &str, own: &Deployment) -> Resu
     let read = format.import(text, &Origin { file, ..Origin::default() });
     let read = read.map_err(|fault| fault.to_string())?;
     let is_there = |server: &Server| own.servers.values().any(|one| stands_for(one, server));
-    let names = read.deployment.servers.iter().filter(|(_, server)| is_there(server));
+    // Those of a project stand elsewhere in the file, and stay.
+    let of_project =
+        |server: &Server| server.provenance.as_ref().is_some_and(|from| from.scope == Scope::Project);
+    let names = read.deployment.servers.iter().filter(|(_, server)| is_there(server) && !of_project(server));
     Ok(names.map(|(name, _)| name.clone()).collect())
 }
 

@@ -333,6 +333,20 @@ async fn another_gateways_servers_take_no_upstreams_place_unless_that_is_said() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_a_project_stays_in_the_clients_file_and_nobody_says_otherwise() {
+    let file = r#"{"mcpServers": {"all": {"command": "pg"}},
+        "projects": {"/a": {"mcpServers": {"own": {"command": "own"}}}}}"#;
+    let home = Home::with(&[(".claude.json", file.to_owned())]);
+    home.run(&["import", "claude-code", "--write"]).await.good();
+    let said = home.run(&["export", "--all", "--write", "--url", "http://127.0.0.1:1"]).await.good();
+    assert!(said.contains("taken out of claude-code: all\n"), "{said}");
+    let text = std::fs::read_to_string(&home.files[0].0).unwrap();
+    let written: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(written["projects"]["/a"]["mcpServers"]["own"]["command"], "own", "{text}");
+    assert!(written["mcpServers"]["all"].is_null(), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_the_gateway_has_not_the_same_stays_with_the_client() {
     let servers = r#"{"same": {"command": "pg"}, "prod": {"command": "pg", "env": {"DB": "prod"}},
         "eu": {"url": "http://127.0.0.1:9/mcp", "headers": {"X-Tenant": "eu"}},
