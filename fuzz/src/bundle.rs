@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use bundle::{Bundle, BundleError, Contents, Manifest, PublicKey, SIGNER_LABEL, path_fault, write};
+use bundle::{
+    Bundle, BundleError, Contents, Log, LogFiles, Manifest, PublicKey, SIGNER_LABEL, pack, path_fault, write,
+};
 use model::Timestamp;
 use seal::{KEY_BYTES, Key, KeyRing, Signer};
 
@@ -19,7 +21,8 @@ static SIGNER: LazyLock<Signer> = LazyLock::new(|| {
 /// path and a line with its text.
 ///
 /// * What is read is bounded, and its paths stay inside.
-/// * Files whose paths can be had become a bundle, the same each time, and are read again as they were.
+/// * Files whose paths can be had become a bundle, also as those of a log, the same each time, and are read
+///   again as they were.
 /// * With any one byte of it changed, it is refused or has no good signature.
 ///
 /// # Panics
@@ -36,8 +39,16 @@ pub fn bundle(data: &[u8]) {
     }
     let Some(config) = files.keys().next().cloned() else { return };
     let may = files.keys().all(|path| path_fault(path).is_none());
-    let contents = Contents { files, ..Contents::default() };
-    let manifest = Manifest { program: "0.1.0".to_owned(), config, ..Manifest::default() };
+    let (mut contents, mut manifest) = (Contents::default(), Manifest::default());
+    if let Ok(log) = pack(&files) {
+        let found = LogFiles::read(&log).expect("what was packed is read");
+        assert!(found.iter().eq(files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))));
+        contents.records.insert("a".to_owned(), log);
+        let known = Log { origin: String::new(), first: 0, size: 0, keys: Vec::new() };
+        manifest.records.insert("a".to_owned(), known);
+    }
+    contents.files = files;
+    (manifest.program, manifest.config) = ("0.1.0".to_owned(), config);
     let made = write(manifest.clone(), &contents, NAME, &[&SIGNER]);
     let made = match made {
         Ok(made) => made,

@@ -74,8 +74,8 @@ pub struct Origins {
     files: Vec<String>,
     leaves: Vec<Leaf>,
     covered: Vec<(String, Position)>,
-    /// May have secrets in it.
-    whole: serde_json::Value,
+    /// What all files say together. May have secrets in it.
+    root: Node,
 }
 
 #[derive(Clone)]
@@ -93,23 +93,23 @@ impl std::fmt::Debug for Origins {
 }
 
 impl Origins {
-    fn new(files: &[&str], root: &Node, covered: Vec<Covered>) -> Self {
+    fn new(files: &[&str], root: Node, covered: Vec<Covered>) -> Self {
         let mut leaves = Vec::new();
-        collect(root, &source::Path::default(), &mut leaves);
+        collect(&root, &source::Path::default(), &mut leaves);
         let covered = covered.into_iter().map(|one| (one.path.to_string(), one.at)).collect();
-        let mut whole = plain(root);
-        if let Some(members) = whole.as_object_mut() {
-            // Their values stand where they were named.
-            members.shift_remove(source::VARIABLES);
-        }
-        Self { files: files.iter().map(|file| (*file).to_owned()).collect(), leaves, covered, whole }
+        Self { files: files.iter().map(|file| (*file).to_owned()).collect(), leaves, covered, root }
     }
 
     /// What all files say together, with the values of variables in their places: a configuration that means
     /// the same by itself. It has the secrets that stand in the files.
     #[must_use]
-    pub fn whole(&self) -> &serde_json::Value {
-        &self.whole
+    pub fn whole(&self) -> serde_json::Value {
+        let mut whole = plain(&self.root);
+        if let Some(members) = whole.as_object_mut() {
+            // Their values stand where they were named.
+            members.shift_remove(source::VARIABLES);
+        }
+        whole
     }
 
     fn origin(&self, at: Position) -> Origin<'_> {
@@ -210,5 +210,5 @@ pub fn load_layers(layers: &[Layer<'_>], given: &Given<'_>) -> Result<Layered, D
     }
     source::fill(&mut root, &Values { given: given.variables, env: given.env }, &mut faults);
     let config = checked(&root, faults).map_err(|faults| shown(faults, &files))?;
-    Ok(Layered { config, origins: Origins::new(&files, &root, covered) })
+    Ok(Layered { config, origins: Origins::new(&files, root, covered) })
 }

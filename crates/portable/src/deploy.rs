@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::format::Fault;
 use crate::gateways::yaml;
 use crate::report::Report;
-use crate::tidegate::SCHEMA_LINE;
+use crate::tidegate::{LISTEN, SCHEMA_LINE};
 
 /// Where the gateway runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +47,6 @@ pub struct Deployed {
 
 /// The file of the configuration.
 const CONFIG: &str = "tidegate.yaml";
-/// Where it listens where nothing is said.
-const LISTEN: &str = "127.0.0.1:7400";
 /// The port that is served in containers.
 const PORT: u16 = 7400;
 

@@ -23,6 +23,9 @@ pub struct Tidegate;
 /// it: `tidegate config schema` prints that.
 pub const SCHEMA_LINE: &str = "# yaml-language-server: $schema=./config.schema.json\n";
 
+/// Where the gateway listens where nothing is said.
+pub(crate) const LISTEN: &str = "127.0.0.1:7400";
+
 impl Format for Tidegate {
     fn name(&self) -> &'static str {
         "tidegate"

@@ -7,7 +7,8 @@ mod files;
 mod import;
 mod undo;
 
-use portable::{Fate, Format, GATEWAYS, Report, Tidegate};
+use config::Layered;
+use portable::{Deployment, Fate, Format, GATEWAYS, Origin, Report, Tidegate};
 
 use crate::cli::Output;
 use crate::exit::{Coded, GUARDS_LOST, REFUSED, USAGE};
@@ -38,6 +39,21 @@ fn format(name: &str) -> anyhow::Result<&'static dyn Format> {
     let names: Vec<&str> = all.iter().chain(GATEWAYS).map(|format| format.name()).collect();
     let text = format!("find the format {:?}: there are {}", out::plain(name), names.join(", "));
     Err(Coded::new(USAGE, text).into())
+}
+
+/// What a configuration says with all that is laid over it and the values of its variables. `file` is for
+/// messages.
+///
+/// # Errors
+/// Where it is no configuration.
+fn said(layered: &Layered, file: &str) -> anyhow::Result<Deployment> {
+    read(&portable::yaml_text(&layered.origins.whole()), file)
+}
+
+/// The same of a text as it stands.
+fn read(text: &str, file: &str) -> anyhow::Result<Deployment> {
+    let read = Tidegate.import(text, &Origin { file, ..Origin::default() });
+    Ok(read.map_err(|fault| Coded::config(format!("use the configuration:\n{fault}")))?.deployment)
 }
 
 /// What was not kept, for people.

@@ -52,7 +52,7 @@ upstreams:
 
 /// What files say together, as one file.
 fn whole(layered: &Layered) -> String {
-    serde_json::to_string(layered.origins.whole()).expect("JSON")
+    serde_json::to_string(&layered.origins.whole()).expect("JSON")
 }
 
 #[test]

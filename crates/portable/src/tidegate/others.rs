@@ -3,13 +3,11 @@
 
 use serde_json::{Map, Value};
 
+use super::LISTEN;
 use crate::field::{Field, Support};
 use crate::format::Format;
 use crate::model::{Gateway, LimitKind};
 use crate::report::Report;
-
-/// Where the gateway listens where nothing is said.
-const LISTEN: &str = "127.0.0.1:7400";
 
 /// Says what holds here without being said, and tells what is left of `auth` and `rates`.
 pub(crate) fn for_others(gateway: &mut Gateway, format: &dyn Format, report: &mut Report) {

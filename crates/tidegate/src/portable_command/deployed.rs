@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use anyhow::Context as _;
 use config::{Layered, Meaning};
-use portable::{Deployed, Format as _, Origin, RunsAt, Tidegate};
+use portable::{Deployed, RunsAt};
 
 use crate::cli::Source;
 use crate::exit::{Coded, USAGE};
@@ -57,7 +57,7 @@ fn text(source: &Source, file: &Path, layered: &Layered) -> anyhow::Result<(Stri
         let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
         return Ok((text, false));
     }
-    Ok((format!("{}{}", portable::SCHEMA_LINE, portable::yaml_text(layered.origins.whole())), true))
+    Ok((format!("{}{}", portable::SCHEMA_LINE, portable::yaml_text(&layered.origins.whole())), true))
 }
 
 /// A path without `.` in it, with `/` between its parts.
@@ -93,16 +93,5 @@ pub fn refuse_secrets(layered: &Layered) -> anyhow::Result<()> {
 /// What an import would take for one is one here, too.
 pub fn at_risk(layered: &Layered) -> Vec<String> {
     let value = Meaning::of(&layered.config, None).value().clone();
-    let mut keys = Meaning::told(value, Some(&layered.origins)).secrets_at_risk();
-    let text = portable::yaml_text(layered.origins.whole());
-    if let Ok(read) = Tidegate.import(&text, &Origin::default()) {
-        for found in portable::inline(&read.deployment) {
-            let path = found.path.strip_prefix("servers.").map(|path| format!("upstreams.{path}"));
-            let path = path.unwrap_or(found.path);
-            if !keys.contains(&path) {
-                keys.push(path);
-            }
-        }
-    }
-    keys
+    Meaning::told(value, Some(&layered.origins)).secrets_at_risk()
 }

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use config::Config;
 use portable::{
-    Deployment, Field, Format, Origin, Report, Scope, Server, Support, Target, Text as PlainText, Tidegate,
-    Tools,
+    Deployment, Field, Format, Origin, Report, Scope, Server, Support, Target, Text as PlainText, Tools,
 };
 use serde_json::{Value, json};
 
 use super::deployed::refuse_secrets;
 use super::files::{self, Text};
-use super::{code, diff, is_table, take, tell, undo};
+use super::{code, diff, is_table, said, take, tell, undo};
 use crate::by_hand::ByHand;
 use crate::cli::{self, Output, Source};
 use crate::exit::{Coded, FAILURE, USAGE};
@@ -204,11 +203,7 @@ fn program(name: &str) -> anyhow::Result<&'static dyn Format> {
 
 /// What the gateway has, by its own file, what is laid over it, and the values of its variables.
 fn own(arguments: &Arguments, file: &Path) -> anyhow::Result<Deployment> {
-    let layered = load::layered(&source(arguments), file)?;
-    let text = portable::yaml_text(layered.origins.whole());
-    let name = file.display().to_string();
-    let read = Tidegate.import(&text, &Origin { file: &name, ..Origin::default() });
-    Ok(read.map_err(|fault| Coded::config(format!("use the configuration:\n{fault}")))?.deployment)
+    said(&load::layered(&source(arguments), file)?, &file.display().to_string())
 }
 
 fn place(

@@ -14,7 +14,7 @@ use portable::{Deployment, Format, Imported, Moved, Origin, Report, Server, Targ
 use serde_json::{Value, json};
 
 use super::files::{self, Text};
-use super::{code, diff, is_table, take, tell};
+use super::{code, diff, is_table, read, said, take, tell};
 use crate::by_hand::ByHand;
 use crate::cli::{Output, Source};
 use crate::exit::{Coded, REFUSED, USAGE};
@@ -204,13 +204,11 @@ fn places(arguments: &Arguments) -> anyhow::Result<Vec<(&'static dyn Format, Pat
 fn known_servers(old: &Text) -> anyhow::Result<Deployment> {
     let Some(text) = &old.text else { return Ok(Deployment::default()) };
     let name = old.path.display().to_string();
-    let layer = Layer { name: &name, bytes: text.as_bytes() };
     // A variable without a value is given one at the start, which is not known here.
-    let whole = config::load_layers(&[layer], &Given::default());
-    let whole = whole.map(|layered| portable::yaml_text(layered.origins.whole()));
-    let text = whole.as_ref().unwrap_or(text);
-    let read = Tidegate.import(text, &Origin { file: &name, ..Origin::default() });
-    Ok(read.map_err(|fault| Coded::config(format!("use the configuration:\n{fault}")))?.deployment)
+    match config::load_layers(&[Layer { name: &name, bytes: text.as_bytes() }], &Given::default()) {
+        Ok(layered) => said(&layered, &name),
+        Err(_) => read(text, &name),
+    }
 }
 
 fn gather(places: &[(&'static dyn Format, PathBuf)], there: &There<'_>) -> anyhow::Result<Gathered> {
@@ -286,7 +284,6 @@ fn name(all: &mut Gathered, pending: Vec<(usize, String, Server)>, there: &There
     // Two that are called alike and are different get the name of their client at the end.
     let mut originals: Vec<String> = Vec::new();
     let mut whys: Vec<&'static str> = Vec::new();
-    let mut written: Vec<bool> = Vec::new();
     for (row, name, server) in &kept {
         let client = all.rows.get(*row).map_or("", |row| row.client);
         let (original, why) = match there.place(name, client, server, &originals)? {
@@ -295,7 +292,6 @@ fn name(all: &mut Gathered, pending: Vec<(usize, String, Server)>, there: &There
             Place::Same(original) => (original, SAME),
             Place::Instead(original) => (original, REPLACES),
         };
-        written.push(why != SAME);
         whys.push(why);
         originals.push(original);
     }
@@ -303,7 +299,7 @@ fn name(all: &mut Gathered, pending: Vec<(usize, String, Server)>, there: &There
     let taken = there.known.servers.keys().map(String::as_str);
     let taken: Vec<&str> = taken.chain(originals.iter().map(String::as_str)).collect();
     let names = names_for(&taken).split_off(there.known.servers.len());
-    for ((((row, _, server), own), why), written) in kept.into_iter().zip(&names).zip(whys).zip(written) {
+    for (((row, _, server), own), why) in kept.into_iter().zip(&names).zip(whys) {
         if let Some(row) = all.rows.get_mut(row) {
             row.own = Some(own.clone());
             why.clone_into(&mut row.why);
@@ -311,7 +307,7 @@ fn name(all: &mut Gathered, pending: Vec<(usize, String, Server)>, there: &There
         if why == REPLACES {
             there.tell(own, &mut all.report);
         }
-        if written {
+        if why != SAME {
             all.deployment.servers.insert(own.clone(), server);
         }
     }

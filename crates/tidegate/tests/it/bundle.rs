@@ -166,6 +166,35 @@ async fn a_secret_that_stands_in_a_file_does_not_come_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_found_wherever_an_import_would_find_it() {
+    let token = "ghp_notarealnotarealnotareal1234";
+    for (written, key) in [
+        (format!("a: {{command: [ops, '--token=hunter2', {token}]}}"), "upstreams.a.command[1]"),
+        (format!("a: {{command: [ops, {token}]}}"), "upstreams.a.command[1]"),
+        ("a: {command: [docker, run, -e, API_KEY=hunter2, x]}".to_owned(), "upstreams.a.command[3]"),
+        ("a: {command: [x, --header, 'Authorization: Bearer hunter2']}".to_owned(), "upstreams.a.command[2]"),
+        ("a: {url: 'http://a/mcp?api_key=hunter2'}".to_owned(), "upstreams.a.url"),
+        ("a: {url: 'http://u:hunter2@a/mcp'}".to_owned(), "upstreams.a.url"),
+        ("a: {command: [x], env: {DB: 'postgres://u:hunter2@h/x'}}".to_owned(), "upstreams.a.env.DB"),
+        (format!("a: {{command: [x], env: {{SHORT: {token}}}}}"), "upstreams.a.env.SHORT"),
+        (format!("a: {{url: 'http://a/mcp', headers: {{x: {token}}}}}"), "upstreams.a.headers.x"),
+        (
+            "a: {url: 'http://a/mcp', auth: {client_id: a, client_secret: hunter2}}".to_owned(),
+            "upstreams.a.auth.client_secret",
+        ),
+        ("a: {command: [x, '${k}']}".to_owned(), "upstreams.a.command[1]"),
+    ] {
+        let folder =
+            Folder::with(&format!("variables: {{k: {{default: {token}}}}}\nupstreams:\n  {written}\n"));
+        let said = folder.run(&["bundle", "create", "x.bundle"]).await.bad(3);
+        assert!(
+            said.contains(key) && !said.contains("hunter2") && !said.contains(token),
+            "{written}: {said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_changed_by_hand_is_not_replaced_unless_somebody_says_so() {
     let folder = deployment().await;
     let key = create(&folder, "a.bundle").await;
